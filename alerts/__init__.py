@@ -1,0 +1,1 @@
+"""The alerts, each once, as data; rendered for Prometheus and for Grafana."""
