@@ -1,0 +1,66 @@
+"""
+Pure rendering of Prometheus' own configuration.
+
+Owns the shape of ``prometheus.yml``; knows neither Pulumi nor Docker, so that the full stack and the
+demo render the same file with their own targets.
+"""
+
+from typing import Any
+
+import yaml
+
+from dashboards.signals import ENGINE_JOB, JOB
+
+PROXY_SCRAPE_TIMEOUT = "10s"
+"""Given by the project's monitoring contract; must not exceed the scrape interval."""
+
+
+def prometheus_config(
+    *,
+    proxy_target: str,
+    prometheus_target: str,
+    rules_glob: str,
+    grafana_target: str | None = None,
+    engine_target: str | None = None,
+    scrape_interval: str = "15s",
+) -> str:
+    """
+    Render ``prometheus.yml``.
+
+    Args:
+        proxy_target: ``host:port`` of the proxy, the job that every alert is about.
+        prometheus_target: ``host:port`` under which Prometheus reaches itself.
+        rules_glob: Rule files to load, as a path or glob that Prometheus sees.
+        grafana_target: ``host:port`` of Grafana; None leaves its job out.
+        engine_target: ``host:port`` of an engine with metrics of its own; None leaves it out.
+        scrape_interval: Time between two scrapes and two rule evaluations, at least 10s.
+
+    Returns:
+        YAML text, the same for the same arguments.
+    """
+    others = {"prometheus": prometheus_target, "grafana": grafana_target, ENGINE_JOB: engine_target}
+    config = {
+        "global": {"scrape_interval": scrape_interval, "evaluation_interval": scrape_interval},
+        "rule_files": [rules_glob],
+        "scrape_configs": [
+            _proxy_job(proxy_target),
+            *(_job(name, target) for name, target in others.items() if target is not None),
+        ],
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def _proxy_job(target: str) -> dict[str, Any]:
+    return {
+        "job_name": JOB,
+        "metrics_path": "/metrics",
+        "scrape_timeout": PROXY_SCRAPE_TIMEOUT,
+        "honor_labels": True,
+        "static_configs": [
+            {"targets": [target], "labels": {"engine": "mistral", "engine_type": "inference"}}
+        ],
+    }
+
+
+def _job(name: str, target: str) -> dict[str, Any]:
+    return {"job_name": name, "static_configs": [{"targets": [target]}]}

@@ -1,0 +1,69 @@
+"""
+Who is in the stack, once: container names, network aliases, ports and paths.
+
+Plain data on the standard library alone, so that the Pulumi program, the operator commands and the
+tests all take their names from here. Ports that a service chooses itself come from that service.
+"""
+
+from dataclasses import dataclass
+
+from embedded_engine.settings import DEFAULT_PORT as ENGINE_PORT
+from proxy_service.settings import DEFAULT_PORT as PROXY_PORT
+
+PROJECT = "frontier"
+"""Name of the Pulumi project and first word of every physical name."""
+
+DEFAULT_STACK = "dev"
+"""The stack whose physical names carry no suffix."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """
+    One service on the stack's network.
+
+    Attributes:
+        container: Container name in the default stack.
+        alias: Name under which the others reach it; the same in every stack.
+        port: TCP port inside the network; also the default port on the host.
+        health_path: Answers 200 when the service is healthy.
+    """
+
+    container: str
+    alias: str
+    port: int
+    health_path: str
+
+    @property
+    def target(self) -> str:
+        """``alias:port``, as Prometheus writes a scrape target."""
+        return f"{self.alias}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """Base URL inside the network."""
+        return f"http://{self.target}"
+
+
+ENGINE = Member("frontier-mistral", "mistral", ENGINE_PORT, "/health")
+PROXY = Member(
+    "frontier-mistral-ollama-proxy", "frontier-mistral-ollama-proxy", PROXY_PORT, "/livez"
+)
+PROMETHEUS = Member("frontier-prometheus", "prometheus", 9090, "/-/healthy")
+GRAFANA = Member("frontier-grafana", "grafana", 3000, "/api/health")
+MEMBERS = (ENGINE, PROXY, PROMETHEUS, GRAFANA)
+
+NETWORK = "frontier"
+MODEL_CACHE_VOLUME = "frontier-model-cache"
+PROMETHEUS_VOLUME = "frontier-prometheus-data"
+GRAFANA_VOLUME = "frontier-grafana-data"
+VOLUMES = (MODEL_CACHE_VOLUME, PROMETHEUS_VOLUME, GRAFANA_VOLUME)
+
+RULES_FILE = "mistral-alerts.yml"
+RULES_FOLDER = "/etc/prometheus/rules"
+"""Where the rules lie inside the Prometheus container."""
+
+
+def physical_name(name: str, stack: str) -> str:
+    """Docker's name for ``name`` in ``stack``: two stacks on one host never share one."""
+    return name if stack == DEFAULT_STACK else f"{name}-{stack}"
