@@ -1,21 +1,101 @@
-"""
-The numbers that alerts compare with: the seed's values as defaults, units in the names.
+"""The numbers that alerts compare with: the specification's values as defaults, units in the names.
 
-Validated once, all faults in one error, so that a stack setting gone wrong is one clear message.
+Validated once, with every fault in one error, so that a wrong setting is one clear message.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
+
+#: Quantiles cannot be told apart beyond the largest finite bucket of the proxy's histograms
+#: (600 s), so a limit at or above it would never fire.
+LARGEST_BUCKET_SECONDS: Final = 600.0
+
+
+class ThresholdsError(ValueError):
+    """One or more limits make no sense; the message names each of them and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How far back the rules look and how long a condition must hold.
+
+    Kept apart from the limits so that a drill can shorten all of it in one place. Whole seconds.
+    """
+
+    #: Look-back of rates and quantiles; at least four scrapes, or rates have gaps.
+    window_seconds: int = 300
+    #: MistralDown: at least two scrapes, so that one lost scrape wakes nobody.
+    down_for_seconds: int = 60
+    #: Critical symptoms.
+    page_for_seconds: int = 120
+    #: Warnings.
+    ticket_for_seconds: int = 300
+    #: Notices without urgency.
+    notice_for_seconds: int = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Limits of the alerts; every field is a stack setting."""
+    """Limits of the alerts; every plain field is a stack setting.
+
+    Raises:
+        ThresholdsError: A limit is out of range or two limits contradict each other.
+    """
 
     high_latency_seconds: float = 5.0
     very_high_latency_seconds: float = 10.0
+    #: Fewer requests in the window than this say nothing about latency.
+    latency_min_requests: int = 5
+    #: Share of failed requests, 0 to 1; cancelled and refused requests do not count.
     high_error_ratio: float = 0.05
+    error_min_requests: int = 10
+    #: More than this many at once; exactly this many is still fine.
     high_active_requests: int = 50
     slow_generation_seconds: float = 30.0
+    slow_generation_min_requests: int = 3
     no_requests_minutes: int = 10
+    timing: Timing = field(default_factory=Timing)
+
+    def __post_init__(self) -> None:
+        faults = [*_range_faults(self), *_order_faults(self)]
+        if faults:
+            raise ThresholdsError("alert thresholds: " + "; ".join(faults))
+
+
+def _range_faults(t: Thresholds) -> list[str]:
+    seconds = ("high_latency_seconds", "very_high_latency_seconds", "slow_generation_seconds")
+    counts = (
+        "latency_min_requests",
+        "error_min_requests",
+        "high_active_requests",
+        "slow_generation_min_requests",
+        "no_requests_minutes",
+    )
+    faults = [
+        f"{name} is {getattr(t, name):g}, but must be above 0 and below "
+        f"{LARGEST_BUCKET_SECONDS:g} (the largest bucket)"
+        for name in seconds
+        if not 0 < getattr(t, name) < LARGEST_BUCKET_SECONDS
+    ]
+    faults += [
+        f"{name} is {getattr(t, name)}, but must be at least 1"
+        for name in counts
+        if getattr(t, name) < 1
+    ]
+    if not 0 < t.high_error_ratio < 1:
+        faults.append(
+            f"high_error_ratio is {t.high_error_ratio:g}, but must lie between 0 and 1 "
+            "(0.05 means 5 %)"
+        )
+    return faults
+
+
+def _order_faults(t: Thresholds) -> list[str]:
+    if t.very_high_latency_seconds > t.high_latency_seconds:
+        return []
+    return [
+        f"very_high_latency_seconds is {t.very_high_latency_seconds:g}, but must be above "
+        + f"high_latency_seconds, {t.high_latency_seconds:g}"
+    ]

@@ -1,5 +1,4 @@
-"""
-What is measured: job names, the data source and the catalogue of queries.
+"""What is measured: job names, the data source and the catalogue of queries.
 
 Owns the names that the scrape configuration, the rules and the dashboard share. Knows neither
 panels nor alerts.

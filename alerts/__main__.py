@@ -1,0 +1,13 @@
+"""Writes the rule file of Prometheus with the default limits: ``python -m alerts``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alerts.prometheus import render
+from alerts.thresholds import Thresholds
+
+RULES_FILE = Path(__file__).parent / "mistral-alerts.yml"
+
+if __name__ == "__main__":
+    RULES_FILE.write_text(render(Thresholds()), encoding="utf-8")

@@ -1,0 +1,67 @@
+"""Renders the alerts as a rule file of Prometheus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from alerts.promql import duration
+from alerts.recordings import recordings
+from alerts.rules import alerts
+
+if TYPE_CHECKING:
+    from alerts.model import Alert, Recording
+    from alerts.thresholds import Thresholds
+
+_HEADER: Final = "# Generated from alerts/ by `make render`; edit the source, not this file.\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes expressions of several lines as literal blocks, so that people can read them."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def render(t: Thresholds, *, runbook_base_url: str = "") -> str:
+    """Give the text of ``mistral-alerts.yml``.
+
+    Args:
+        t: The limits.
+        runbook_base_url: Where the runbooks are published; empty leaves ``runbook_url`` out.
+
+    Returns:
+        YAML with one group: an alert follows the recorded series it reads within one evaluation.
+    """
+    rules = [_recording_rule(r) for r in recordings(t.timing)]
+    rules += [_alerting_rule(a, runbook_base_url) for a in alerts(t)]
+    return _HEADER + yaml.dump(
+        {"groups": [{"name": "mistral", "rules": rules}]},
+        Dumper=_Dumper,
+        sort_keys=False,
+        width=96,
+        allow_unicode=True,
+    )
+
+
+def _recording_rule(recording: Recording) -> dict[str, Any]:
+    return {"record": recording.name, "expr": recording.expr}
+
+
+def _alerting_rule(alert: Alert, runbook_base_url: str) -> dict[str, Any]:
+    rule: dict[str, Any] = {
+        "alert": alert.name,
+        "expr": alert.expr,
+        "for": duration(alert.for_seconds),
+    }
+    if alert.keep_firing_for_seconds:
+        rule["keep_firing_for"] = duration(alert.keep_firing_for_seconds)
+    rule["labels"] = alert.labels()
+    rule["annotations"] = alert.annotations(value="$value", runbook_base_url=runbook_base_url)
+    return rule
