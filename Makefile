@@ -1,0 +1,112 @@
+# Every command of the project. `make` alone lists them. Works with GNU make 3.81 and later.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# The first Python that is new enough; PYTHON=… overrides.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo "$$python"; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m
+RUNTIME_REQUIREMENTS := requirements.txt proxy_service/requirements.txt embedded_engine/requirements.txt
+RUNTIME := $(VENV)/.runtime-installed
+TESTING := $(VENV)/.tests-installed
+STACK ?= dev
+export STACK
+
+.PHONY: help demo up down preview logs status verify test e2e lint types format render pin-images \
+	clean prometheus
+
+help: ## List the commands and variables
+	@echo 'Commands:'
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo 'Variables (make demo PROXY_PORT=11500):'
+	@awk 'BEGIN { FS = "=  +" } /^#= / { sub(/^#= /, ""); printf "  %-17s %s\n", $$1 "=", $$2 }' $(MAKEFILE_LIST)
+
+#= MODEL=            demo: a Hugging Face id, a local GGUF file or a safetensors folder
+#= PROXY_PORT=       demo: port of the Ollama API (11434)
+#= ENGINE_PORT=      demo: port of the engine (8080)
+#= PROMETHEUS_PORT=  demo: port of Prometheus (9090)
+#= STACK=            up, down, preview, logs, status, verify: the Pulumi stack (dev)
+#= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
+#= ARGS=             verify: further options, for instance ARGS="--no-traffic --json"
+#= PYTHON=           the Python (3.11 or later) that .venv is made with
+
+demo: $(RUNTIME) ## Run engine, proxy and Prometheus here, without Docker, until Ctrl-C
+	@$(RUN) ops.demo
+
+up: $(RUNTIME) ## Bring up the full stack with Pulumi and Docker
+	@$(RUN) ops.stack up
+
+down: $(RUNTIME) ## Take the stack down; models, metrics and Grafana's data are kept
+	@$(RUN) ops.stack down
+
+preview: $(RUNTIME) ## Show what `make up` would change
+	@$(RUN) ops.stack preview
+
+logs: $(RUNTIME) ## Follow the logs of the stack's containers (SERVICE= for one)
+	@$(RUN) ops.stack logs $(SERVICE)
+
+status: $(RUNTIME) ## Show the stack's containers, URLs and firing alerts
+	@$(RUN) ops.stack status
+
+verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
+	@$(RUN) ops.verify $(ARGS)
+
+test: $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
+	@$(RUN) pytest -q -m 'not e2e'
+
+e2e: $(TESTING) ## Run the real `pulumi up` cycle; needs Docker
+	@$(RUN) ops.stack check
+	@PATH="$(CURDIR)/.tools/pulumi/bin:$$PATH" $(RUN) pytest -q -m e2e
+
+lint: $(TESTING) ## Check style
+	@$(RUN) ruff check --quiet .
+	@$(RUN) ruff format --check --quiet .
+
+types: $(TESTING) ## Check types
+	@$(RUN) mypy --no-error-summary
+
+format: $(TESTING) ## Rewrite the sources in the project's style
+	@$(RUN) ruff check --fix --quiet .
+	@$(RUN) ruff format --quiet .
+
+render: $(RUNTIME) ## Write the generated alert rules and dashboard
+	@$(RUN) alerts
+	@$(RUN) dashboards
+
+pin-images: $(RUNTIME) ## Resolve the images' tags to digests at their registries and record them
+	@$(RUN) ops.pin_images
+
+clean: ## Delete what was made here but the stack's state: .venv, .tools, .run, caches
+	@rm -rf $(VENV) .tools .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+prometheus: $(RUNTIME)
+	@$(RUN) ops.prometheus_install
+
+$(RUNTIME): $(RUNTIME_REQUIREMENTS)
+	@$(make_venv)
+	@echo 'Installing requirements.txt into $(VENV) …'
+	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(TESTING): tests/requirements.txt $(RUNTIME)
+	@echo 'Installing tests/requirements.txt into $(VENV) …'
+	@$(RUN) pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+# Makes .venv unless a working one of the right age is there; a half-made one is removed.
+define make_venv
+if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	if [ -z '$(PYTHON)' ]; then \
+		echo 'error: Python 3.11 or later is needed, and none is on PATH; install one or give PYTHON=/path/to/python3' >&2; exit 1; fi; \
+	'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'error: $(PYTHON) is not Python 3.11 or later' >&2; exit 1; }; \
+	rm -rf $(VENV); echo 'Making $(VENV) with $(PYTHON) …'; \
+	'$(PYTHON)' -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
+endef

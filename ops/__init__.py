@@ -1,0 +1,1 @@
+"""The operator's commands: demo, stack, verify, pin_images; run as ``python -m ops.NAME``."""
