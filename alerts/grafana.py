@@ -110,17 +110,10 @@ def uid_of(alert_name: str) -> str:
 def write_out(expr: str, recorded: Sequence[Recording]) -> str:
     """Replace recorded series by their queries; a range of them becomes a subquery."""
     for recording in recorded:
-        selector = re.escape(recording.of(JOB))
-        expr = re.sub(
-            rf"{selector}(?:\[(?P<range>\w+)\])?",
-            lambda found, query=recording.expr: _subquery(query, found["range"]),
-            expr,
-        )
+        series, query = recording.of(JOB), f"({recording.expr})"
+        expr = re.sub(rf"{re.escape(series)}\[(\w+)\]", rf"{query}[\1:]", expr)
+        expr = expr.replace(series, query)
     return expr
-
-
-def _subquery(query: str, time_range: str | None) -> str:
-    return f"({query})[{time_range}:]" if time_range else f"({query})"
 
 
 def _rule(

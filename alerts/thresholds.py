@@ -93,9 +93,7 @@ def _range_faults(t: Thresholds) -> list[str]:
 
 
 def _order_faults(t: Thresholds) -> list[str]:
-    if t.very_high_latency_seconds > t.high_latency_seconds:
+    high, very_high = t.high_latency_seconds, t.very_high_latency_seconds
+    if very_high > high:
         return []
-    return [
-        f"very_high_latency_seconds is {t.very_high_latency_seconds:g}, but must be above "
-        + f"high_latency_seconds, {t.high_latency_seconds:g}"
-    ]
+    return [f"very_high_latency_seconds is {very_high:g}, but must be above the high {high:g}"]

@@ -1,0 +1,13 @@
+"""Writes the dashboard with the default limits: ``python -m dashboards``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alerts.thresholds import Thresholds
+from dashboards.overview import render
+
+DASHBOARD_FILE = Path(__file__).parent / "mistral-metrics.json"
+
+if __name__ == "__main__":
+    DASHBOARD_FILE.write_text(render(Thresholds()), encoding="utf-8")

@@ -1,0 +1,103 @@
+"""Signals of the machinery: the engine's own metrics, the proxy's process, the scrape.
+
+The engine serves metrics of its own only in some modes and versions; where it does not, its panels
+say so instead of showing errors.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dashboards import queries as q
+from dashboards.signals import ENGINE_JOB, Query, Signal
+
+_ENGINE: Final = f'job="{ENGINE_JOB}"'
+
+
+def _engine_rate(metric: str, by: str) -> str:
+    return f"sum by ({by}) (rate({metric}{{{_ENGINE}}}[$__rate_interval]))"
+
+
+ENGINE_SEQUENCES: Final = Signal(
+    title="Sequences in the engine",
+    description="Running and waiting sequences. The last value may stick while the engine idles.",
+    unit="short",
+    queries=(
+        Query(f"sum(mistralrs_sequences_running{{{_ENGINE}}})", "running"),
+        Query(f"sum(mistralrs_sequences_waiting{{{_ENGINE}}})", "waiting"),
+    ),
+)
+ENGINE_CACHE: Final = Signal(
+    title="KV cache in use",
+    description="Share of the paged attention's blocks in use; full means sequences must wait.",
+    unit="percentunit",
+    queries=(
+        Query(
+            q.ratio(
+                f"sum(mistralrs_kv_cache_blocks_used{{{_ENGINE}}})",
+                f"sum(mistralrs_kv_cache_blocks_total{{{_ENGINE}}})",
+            ),
+            "used",
+        ),
+    ),
+)
+ENGINE_COMPLETED: Final = Signal(
+    title="Sequences completed by reason",
+    description="How the engine itself says its sequences ended.",
+    unit="ops",
+    queries=(Query(_engine_rate("mistralrs_sequences_completed_total", "reason"), "{{reason}}"),),
+)
+ENGINE_FIRST_TOKEN: Final = Signal(
+    title="First token, engine and proxy",
+    description="p95 as the engine and as the proxy see it; the difference is the way between.",
+    unit="s",
+    queries=(
+        Query(
+            "histogram_quantile(0.95, "
+            f"{_engine_rate('mistralrs_time_to_first_token_seconds_bucket', 'le')}) >= 0",
+            "engine p95",
+        ),
+        Query(q.quantile(0.95, "mistral_time_to_first_token_seconds"), "proxy p95"),
+    ),
+)
+MEMORY: Final = Signal(
+    title="Proxy memory",
+    description="Resident memory of the proxy. Steady growth without load is a leak.",
+    unit="bytes",
+    queries=(Query(q.select("process_resident_memory_bytes"), "{{instance}}"),),
+)
+CPU: Final = Signal(
+    title="Proxy CPU",
+    description="Cores in use. The proxy is one process: near 1 it is the bottleneck.",
+    unit="short",
+    queries=(
+        Query(f"rate({q.select('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}"),
+    ),
+)
+LOOP_LAG: Final = Signal(
+    title="Event loop lag",
+    description="How late the proxy's event loop wakes up. Lag delays every stream at once.",
+    unit="s",
+    queries=(Query(q.select("mistral_event_loop_lag_seconds"), "{{instance}}"),),
+)
+FILES: Final = Signal(
+    title="Open files",
+    description="Open file descriptors of the proxy, connections among them.",
+    unit="short",
+    queries=(
+        Query(q.select("process_open_fds"), "open {{instance}}"),
+        Query(q.select("process_max_fds"), "limit {{instance}}"),
+    ),
+)
+SCRAPE_TIME: Final = Signal(
+    title="Scrape duration",
+    description="How long Prometheus takes to read the proxy's metrics; the limit is 10 s.",
+    unit="s",
+    queries=(Query(q.select("scrape_duration_seconds"), "{{instance}}"),),
+)
+SCRAPE_SAMPLES: Final = Signal(
+    title="Scraped samples",
+    description="Samples per scrape. Steady growth means a label is not bounded.",
+    unit="short",
+    queries=(Query(q.select("scrape_samples_scraped"), "{{instance}}"),),
+)

@@ -1,0 +1,239 @@
+"""The dashboard "Mistral.rs Metrics"; reads like its screen, from top to bottom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import AnnotationContainer, DashboardCursorSync
+
+from dashboards import generation, machinery, panels, traffic, variables
+from dashboards.layout import Line, Row, place
+from dashboards.style import BLUE, GREEN, ORANGE, RED, YELLOW
+
+if TYPE_CHECKING:
+    from dashboards.limits import Limits
+
+UID: Final = "mistral-metrics"
+TITLE: Final = "Mistral.rs Metrics"
+
+_TILE: Final = 4
+_GRAPH: Final = 8
+_NEW_PROXY_SECONDS: Final = 600
+_BUSY_SHARE: Final = 0.8
+
+
+def render(limits: Limits, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
+    """Give the dashboard as JSON text, the same for the same arguments.
+
+    Args:
+        limits: Alert limits, drawn as lines.
+        prometheus_url: Where a browser finds Prometheus; empty leaves its link out.
+        runbook_base_url: Where the runbooks are published; empty leaves their link out.
+    """
+    board = (
+        Dashboard(TITLE)
+        .uid(UID)
+        .description("Requests, generation and health of Mistral.rs behind its Ollama proxy.")
+        .tags(["mistral"])
+        .time("now-1h", "now")
+        .refresh("30s")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .variables(list(variables.variables()))
+        .build()
+    )
+    board.annotations = AnnotationContainer(list_val=variables.annotation_queries())
+    board.links = variables.links(prometheus_url=prometheus_url, runbook_base_url=runbook_base_url)
+    board.panels = place(rows(limits))
+    return JSONEncoder(sort_keys=True, indent=2).encode(board) + "\n"
+
+
+def rows(limits: Limits) -> tuple[Row, ...]:
+    """Give the rows in the order of the screen."""
+    return (
+        _status(limits),
+        _traffic(limits),
+        _generation(limits),
+        _errors(limits),
+        _streaming(),
+        _engine(),
+        _proxy(),
+    )
+
+
+def _status(limits: Limits) -> Row:
+    latency = (limits.high_latency_seconds, ORANGE), (limits.very_high_latency_seconds, RED)
+    busy = limits.high_active_requests
+    return Row(
+        "Status and health",
+        (
+            Line(
+                _TILE,
+                (
+                    (3, panels.up_tile(traffic.PROXY_UP)),
+                    (3, panels.up_tile(traffic.ENGINE_UP)),
+                    (3, panels.tile(traffic.FIRING, (1, RED))),
+                    (3, panels.tile(traffic.ACTIVE_NOW, (busy * _BUSY_SHARE, ORANGE), (busy, RED))),
+                    (3, panels.tile(traffic.P95_NOW, *latency)),
+                    (3, panels.tile(generation.TOKENS_NOW, base=BLUE, decimals=1)),
+                    (3, panels.tile(traffic.REQUESTS_IN_RANGE, base=BLUE, decimals=0)),
+                    (3, panels.tile(traffic.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
+                ),
+            ),
+            Line(
+                6,
+                (
+                    (16, panels.alert_timeline(traffic.ALERTS)),
+                    (8, panels.model_table(generation.MODELS)),
+                ),
+            ),
+        ),
+    )
+
+
+def _traffic(limits: Limits) -> Row:
+    latency = (limits.high_latency_seconds, ORANGE), (limits.very_high_latency_seconds, RED)
+    return Row(
+        "Request rate and latency",
+        (
+            Line(
+                _GRAPH,
+                (
+                    (12, panels.graph(traffic.RATE_BY_ENDPOINT)),
+                    (12, panels.stack(traffic.RATE_BY_STATUS)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(traffic.LATENCY, *latency)),
+                    (8, panels.graph(traffic.LATENCY_BY_ENDPOINT, *latency)),
+                    (8, panels.spread(traffic.LATENCY_SPREAD)),
+                ),
+            ),
+        ),
+    )
+
+
+def _generation(limits: Limits) -> Row:
+    slow = (limits.slow_generation_seconds, ORANGE)
+    return Row(
+        "Generation",
+        (
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(generation.TOKENS_BY_MODEL)),
+                    (8, panels.graph(generation.PROMPT_TOKENS_BY_MODEL)),
+                    (8, panels.graph(generation.PACE)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(generation.DURATION, slow)),
+                    (8, panels.graph(generation.DURATION_BY_MODEL, slow)),
+                    (8, panels.spread(generation.DURATION_SPREAD)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.stack(generation.FINISH_REASONS)),
+                    (8, panels.spread(generation.OUTPUT_LENGTH)),
+                    (8, panels.spread(generation.PROMPT_LENGTH)),
+                ),
+            ),
+        ),
+    )
+
+
+def _errors(limits: Limits) -> Row:
+    busy = limits.high_active_requests
+    return Row(
+        "Errors and active requests",
+        (
+            Line(
+                _GRAPH,
+                (
+                    (12, panels.graph(traffic.ERROR_RATIO, (limits.high_error_ratio, ORANGE))),
+                    (12, panels.stack(traffic.ERRORS_BY_TYPE)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
+                    (8, panels.outcome_graph(traffic.CLIENT_TROUBLE)),
+                    (8, panels.graph(traffic.ENGINE_WAIT)),
+                ),
+            ),
+        ),
+    )
+
+
+def _streaming() -> Row:
+    return Row(
+        "Streaming",
+        (
+            Line(
+                _GRAPH,
+                (
+                    (12, panels.graph(generation.CHUNKS)),
+                    (12, panels.stack(generation.STREAM_OUTCOMES)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(generation.FIRST_TOKEN)),
+                    (8, panels.spread(generation.FIRST_TOKEN_SPREAD)),
+                    (8, panels.graph(generation.TIME_PER_TOKEN)),
+                ),
+            ),
+        ),
+    )
+
+
+def _engine() -> Row:
+    return Row(
+        "Engine (where it serves metrics of its own)",
+        (
+            Line(
+                _GRAPH,
+                (
+                    (6, panels.graph(machinery.ENGINE_SEQUENCES)),
+                    (6, panels.graph(machinery.ENGINE_CACHE)),
+                    (6, panels.stack(machinery.ENGINE_COMPLETED)),
+                    (6, panels.graph(machinery.ENGINE_FIRST_TOKEN)),
+                ),
+            ),
+        ),
+        collapsed=True,
+    )
+
+
+def _proxy() -> Row:
+    return Row(
+        "Proxy and scrape",
+        (
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(machinery.MEMORY)),
+                    (8, panels.graph(machinery.CPU)),
+                    (8, panels.graph(machinery.FILES)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(machinery.LOOP_LAG)),
+                    (8, panels.graph(machinery.SCRAPE_TIME)),
+                    (8, panels.graph(machinery.SCRAPE_SAMPLES)),
+                ),
+            ),
+        ),
+        collapsed=True,
+    )

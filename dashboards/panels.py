@@ -1,0 +1,207 @@
+"""The shapes a signal can take: tile, graph, stack, heatmap, table, timeline.
+
+Ids and places are given by ``layout``; a panel knows only what it shows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import heatmap as heatmap_builders
+from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, table
+from grafana_foundation_sdk.models import common, dashboard, heatmap
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from dashboards import style
+
+if TYPE_CHECKING:
+    from grafana_foundation_sdk.builders.timeseries import Panel as Graph
+
+    from dashboards.signals import Query, Signal
+
+#: The heatmap's resolution; more columns than this cannot be told apart.
+_HEATMAP_COLUMNS = 60
+
+
+class PanelBuilder(Protocol):
+    """What all panel builders of the SDK have in common."""
+
+    def build(self) -> dashboard.Panel:
+        """Give the finished panel."""
+        ...
+
+
+def up_tile(signal: Signal) -> PanelBuilder:
+    """Show a 1 or 0 as UP or DOWN."""
+    return (
+        _tile(signal)
+        .no_value("unknown")
+        .mappings(
+            [
+                dashboard.ValueMap(
+                    options={
+                        "0": dashboard.ValueMappingResult(text="DOWN", color=style.RED, index=0),
+                        "1": dashboard.ValueMappingResult(text="UP", color=style.GREEN, index=1),
+                    }
+                )
+            ]
+        )
+        .color_mode(common.BigValueColorMode.BACKGROUND)
+    )
+
+
+def tile(
+    signal: Signal, *limits: tuple[float, str], base: str = style.GREEN, decimals: int | None = None
+) -> PanelBuilder:
+    """Show the number of now, coloured from each limit on."""
+    panel = _tile(signal).thresholds(style.steps(base, *limits))
+    return panel if decimals is None else panel.decimals(decimals)
+
+
+def graph(signal: Signal, *limits: tuple[float, str]) -> PanelBuilder:
+    """Show lines over time, with alert limits as dashed lines."""
+    panel = _graph(signal)
+    return style.with_limits(panel, *limits) if limits else panel
+
+
+def stack(signal: Signal) -> PanelBuilder:
+    """Show parts of a whole over time, outcomes in their colours."""
+    return style.with_outcome_colours(style.stacked(_graph(signal)))
+
+
+def outcome_graph(signal: Signal) -> PanelBuilder:
+    """Show lines over time, outcomes in their colours."""
+    return style.with_outcome_colours(_graph(signal))
+
+
+def spread(signal: Signal) -> PanelBuilder:
+    """Show a histogram over time as a heatmap."""
+    panel = (
+        heatmap_builders.Panel()
+        .title(signal.title)
+        .description(signal.description)
+        .datasource(style.DATASOURCE)
+        .unit(signal.unit)
+        .no_value(style.NO_TRAFFIC)
+        .max_data_points(_HEATMAP_COLUMNS)
+        .calculate(calculate=False)
+        .y_axis(heatmap_builders.YAxisConfig().unit(signal.unit))
+        .color(
+            heatmap_builders.HeatmapColorOptions()
+            .mode(heatmap.HeatmapColorMode.SCHEME)
+            .scheme("Blues")
+            .steps(64)
+        )
+        .filter_values(heatmap_builders.FilterValueRange().le(1e-9))
+        .hide_legend()
+    )
+    for position, query in enumerate(signal.queries):
+        panel.with_target(_target(query, position).format(PromQueryFormat.HEATMAP))
+    return panel
+
+
+def alert_timeline(signal: Signal) -> PanelBuilder:
+    """Show when which alert was pending (1) and firing (2)."""
+    panel = (
+        statetimeline.Panel()
+        .title(signal.title)
+        .description(signal.description)
+        .datasource(style.DATASOURCE)
+        .unit(signal.unit)
+        .no_value("no alerts")
+        .mappings(
+            [
+                dashboard.ValueMap(
+                    options={
+                        "1": dashboard.ValueMappingResult(
+                            text="pending", color=style.YELLOW, index=0
+                        ),
+                        "2": dashboard.ValueMappingResult(text="firing", color=style.RED, index=1),
+                    }
+                )
+            ]
+        )
+        .show_value(common.VisibilityMode.NEVER)
+        .thresholds(style.steps(style.GREY))
+    )
+    for position, query in enumerate(signal.queries):
+        panel.with_target(_target(query, position))
+    return panel
+
+
+def model_table(signal: Signal) -> PanelBuilder:
+    """Show one line per model, one column per query of the signal."""
+    panel = (
+        table.Panel()
+        .title(signal.title)
+        .description(signal.description)
+        .datasource(style.DATASOURCE)
+        .unit(signal.unit)
+        .no_value("no model seen yet")
+        .with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
+        .with_transformation(
+            dashboard.DataTransformerConfig(id_val="organize", options=_columns(signal))
+        )
+        .override_by_name("loaded", _override("mappings", _yes_or_no()))
+        .override_by_name("loads", _override("decimals", 0))
+        .override_by_name("mean load time", _override("unit", "s"))
+    )
+    for position, query in enumerate(signal.queries):
+        panel.with_target(
+            _target(query, position).instant().format(PromQueryFormat.TABLE).legend_format("")
+        )
+    return panel
+
+
+def _columns(signal: Signal) -> dict[str, Any]:
+    """Name the value column of each query after its legend."""
+    names = {f"Value #{_ref_id(i)}": query.legend for i, query in enumerate(signal.queries)}
+    return {"excludeByName": {"Time": True}, "renameByName": names}
+
+
+def _yes_or_no() -> list[dict[str, Any]]:
+    return [{"type": "value", "options": {"0": {"text": "no"}, "1": {"text": "yes"}}}]
+
+
+def _override(property_id: str, value: Any) -> list[dashboard.DynamicConfigValue]:  # noqa: ANN401
+    return [dashboard.DynamicConfigValue(id_val=property_id, value=value)]
+
+
+def _tile(signal: Signal) -> stat.Panel:
+    panel = (
+        stat.Panel()
+        .title(signal.title)
+        .description(signal.description)
+        .datasource(style.DATASOURCE)
+        .unit(signal.unit)
+        .no_value(style.NO_TRAFFIC)
+        .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
+        .graph_mode(common.BigValueGraphMode.NONE)
+        .color_mode(common.BigValueColorMode.VALUE)
+    )
+    for position, query in enumerate(signal.queries):
+        panel.with_target(_target(query, position).instant())
+    return panel
+
+
+def _graph(signal: Signal) -> Graph:
+    panel = style.graph().title(signal.title).description(signal.description).unit(signal.unit)
+    for position, query in enumerate(signal.queries):
+        panel.with_target(_target(query, position))
+    return panel
+
+
+def _target(query: Query, position: int) -> prometheus.Dataquery:
+    return (
+        prometheus.Dataquery()
+        .ref_id(_ref_id(position))
+        .datasource(style.DATASOURCE)
+        .expr(query.expr)
+        .legend_format(query.legend)
+        .range()
+    )
+
+
+def _ref_id(position: int) -> str:
+    return chr(ord("A") + position)

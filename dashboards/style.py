@@ -1,0 +1,103 @@
+"""How the dashboard looks: colours, limits drawn as lines, the look that all graphs share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import common as common_builders
+from grafana_foundation_sdk.builders import dashboard as dashboard_builders
+from grafana_foundation_sdk.builders import timeseries
+from grafana_foundation_sdk.models import common, dashboard
+
+GREEN: Final = "green"
+YELLOW: Final = "yellow"
+ORANGE: Final = "orange"
+RED: Final = "red"
+BLUE: Final = "blue"
+GREY: Final = "text"
+
+#: What a panel says when its query has no series: nothing happened, which is not a fault.
+NO_TRAFFIC: Final = "no traffic"
+
+#: The data source that the dashboard's variable names.
+DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+#: One colour per outcome wherever it appears, so that red always means the same.
+OUTCOME_COLOURS: Final = {
+    "success": GREEN,
+    "completed": GREEN,
+    "client_error": YELLOW,
+    "cancelled": GREY,
+    "client_disconnected": GREY,
+    "error": RED,
+    "upstream_error": RED,
+    "timeout": ORANGE,
+}
+
+_LINE_WIDTH: Final = 2
+_FILL_PERCENT: Final = 8
+_STACK_FILL_PERCENT: Final = 40
+
+
+def steps(base: str, *limits: tuple[float, str]) -> dashboard_builders.ThresholdsConfig:
+    """Give the colours of a value: ``base``, and from each limit on another one."""
+    first = dashboard.Threshold(value=None, color=base)
+    rest = [dashboard.Threshold(value=value, color=colour) for value, colour in limits]
+    return (
+        dashboard_builders.ThresholdsConfig()
+        .mode(dashboard.ThresholdsMode.ABSOLUTE)
+        .steps([first, *rest])
+    )
+
+
+def graph() -> timeseries.Panel:
+    """Give the graph that all graphs start from."""
+    return (
+        timeseries.Panel()
+        .datasource(DATASOURCE)
+        .no_value(NO_TRAFFIC)
+        .min(0)
+        .line_width(_LINE_WIDTH)
+        .fill_opacity(_FILL_PERCENT)
+        .show_points(common.VisibilityMode.NEVER)
+        .legend(
+            common_builders.VizLegendOptions()
+            .display_mode(common.LegendDisplayMode.LIST)
+            .placement(common.LegendPlacement.BOTTOM)
+            .show_legend(True)  # noqa: FBT003 - the SDK takes it by position
+        )
+        .tooltip(
+            common_builders.VizTooltipOptions()
+            .mode(common.TooltipDisplayMode.MULTI)
+            .sort(common.SortOrder.DESCENDING)
+        )
+        .thresholds(steps(GREEN))
+    )
+
+
+def stacked(panel: timeseries.Panel) -> timeseries.Panel:
+    """Pile the series up, for parts of a whole."""
+    return panel.fill_opacity(_STACK_FILL_PERCENT).stacking(
+        common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
+    )
+
+
+def with_limits(panel: timeseries.Panel, *limits: tuple[float, str]) -> timeseries.Panel:
+    """Draw limits of alerts as dashed lines."""
+    return panel.thresholds(steps("transparent", *limits)).thresholds_style(
+        common_builders.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
+    )
+
+
+def with_outcome_colours(panel: timeseries.Panel) -> timeseries.Panel:
+    """Colour series that are named after an outcome."""
+    for name, colour in OUTCOME_COLOURS.items():
+        panel.override_by_name(
+            name,
+            [
+                dashboard.DynamicConfigValue(
+                    id_val="color", value={"mode": "fixed", "fixedColor": colour}
+                )
+            ],
+        )
+    return panel

@@ -1,0 +1,140 @@
+"""Signals of the requests: whether they are served, how many, how fast, how well."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from dashboards import queries as q
+from dashboards.signals import Query, Signal
+
+_REQUESTS: Final = "mistral_http_requests_total"
+_DURATION: Final = "mistral_http_request_duration_seconds"
+_FAILED: Final = 'status="error"'
+_ANSWERED: Final = 'status=~"success|error"'
+
+PROXY_UP: Final = Signal(
+    title="Proxy",
+    description="Whether Prometheus can scrape the proxy. DOWN also when it lost the target.",
+    unit="none",
+    queries=(Query(f"min({q.select('up')}) or vector(0)", "Proxy"),),
+)
+ENGINE_UP: Final = Signal(
+    title="Engine",
+    description="Whether the engine answered the proxy's last probe.",
+    unit="none",
+    queries=(Query(f"min({q.select('mistral_upstream_up')})", "Engine"),),
+)
+FIRING: Final = Signal(
+    title="Firing alerts",
+    description="Alerts of this stack that fire now, as Prometheus evaluates them.",
+    unit="none",
+    queries=(Query('count(ALERTS{alertstate="firing",service="mistral"}) or vector(0)', "Firing"),),
+)
+ALERTS: Final = Signal(
+    title="Alerts",
+    description="Alerts over time. Pending: the condition holds, but not yet for long enough.",
+    unit="none",
+    queries=(
+        Query(
+            'max by (alertname) (2 * ALERTS{alertstate="firing",service="mistral"})'
+            ' or max by (alertname) (ALERTS{alertstate="pending",service="mistral"})',
+            "{{alertname}}",
+        ),
+    ),
+)
+UPTIME: Final = Signal(
+    title="Uptime",
+    description="Time since the proxy started; yellow in its first ten minutes.",
+    unit="s",
+    queries=(Query(f"time() - max({q.select('mistral_start_time_seconds')})", "Uptime"),),
+)
+REQUESTS_IN_RANGE: Final = Signal(
+    title="Requests",
+    description="Requests finished in the time shown.",
+    unit="short",
+    queries=(Query(q.growth(_REQUESTS), "Requests"),),
+)
+P95_NOW: Final = Signal(
+    title="p95 latency",
+    description="19 of 20 requests finish within this time, whole answer included.",
+    unit="s",
+    queries=(Query(q.quantile(0.95, _DURATION), "p95"),),
+)
+RATE_BY_ENDPOINT: Final = Signal(
+    title="Request rate by endpoint",
+    description="Finished requests per second. Health checks and scrapes do not count.",
+    unit="reqps",
+    queries=(Query(q.rate(_REQUESTS, by="endpoint"), "{{endpoint}}"),),
+)
+RATE_BY_STATUS: Final = Signal(
+    title="Requests by outcome",
+    description=(
+        "success: answered in full. client_error: asked wrongly. error: failed on our side, "
+        "also after the first byte. cancelled: the client left first."
+    ),
+    unit="reqps",
+    queries=(Query(q.rate(_REQUESTS, by="status"), "{{status}}"),),
+)
+LATENCY: Final = Signal(
+    title="Latency percentiles",
+    description="From the request's head to the last byte of the answer, all outcomes.",
+    unit="s",
+    queries=(
+        *(Query(q.quantile(p / 100, _DURATION), f"p{p}") for p in (50, 95, 99)),
+        Query(q.mean(_DURATION), "mean"),
+    ),
+)
+LATENCY_BY_ENDPOINT: Final = Signal(
+    title="p95 latency by endpoint",
+    description="Compare like with like: a long answer takes long, listing models does not.",
+    unit="s",
+    queries=(Query(q.quantile(0.95, _DURATION, by="endpoint"), "{{endpoint}}"),),
+)
+LATENCY_SPREAD: Final = Signal(
+    title="Latency spread",
+    description="How many requests took how long. Two bands mean two kinds of requests.",
+    unit="s",
+    queries=(Query(q.buckets(_DURATION), "{{le}}"),),
+)
+ERROR_RATIO: Final = Signal(
+    title="Error rate",
+    description="Failed share of the requests, not counting cancelled and refused ones.",
+    unit="percentunit",
+    queries=(Query(q.ratio(q.rate(_REQUESTS, _FAILED), q.rate(_REQUESTS, _ANSWERED)), "errors"),),
+)
+ERRORS_BY_TYPE: Final = Signal(
+    title="Errors by type",
+    description=(
+        "Where it went wrong: upstream_* is the engine or the way to it, invalid_request and "
+        "model_not_found are the client, internal is a fault of the proxy."
+    ),
+    unit="reqps",
+    queries=(Query(q.rate("mistral_request_errors_total", by="error_type"), "{{error_type}}"),),
+)
+CLIENT_TROUBLE: Final = Signal(
+    title="Refused and cancelled requests",
+    description="Requests that were asked wrongly, and those whose client left before the end.",
+    unit="reqps",
+    queries=(
+        Query(q.rate(_REQUESTS, 'status=~"client_error|cancelled"', by="status"), "{{status}}"),
+    ),
+)
+ACTIVE: Final = Signal(
+    title="Active requests",
+    description="Requests accepted and not yet finished; a stream counts until its last byte.",
+    unit="short",
+    queries=(Query(f"sum({q.select('mistral_active_requests')})", "active"),),
+)
+ACTIVE_NOW: Final = replace(ACTIVE, title="Active now")
+ENGINE_WAIT: Final = Signal(
+    title="Time waiting on the engine",
+    description="p95 by operation. What latency has beyond this is the proxy's own doing.",
+    unit="s",
+    queries=(
+        Query(
+            q.quantile(0.95, "mistral_upstream_request_duration_seconds", by="operation"),
+            "{{operation}}",
+        ),
+    ),
+)

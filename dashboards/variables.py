@@ -1,0 +1,131 @@
+"""The choices at the top of the dashboard, its annotations and links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.builders import prometheus
+from grafana_foundation_sdk.models import common, dashboard
+
+from dashboards import style
+from dashboards.signals import DATASOURCE_UID, JOB
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: Matches every value; unlike Grafana's list of all values it stays short with many of them.
+_ALL: Final = ".+"
+
+#: Grafana's own store of annotations, where a deployment can leave its mark.
+_GRAFANA: Final = common.DataSourceRef(type_val="grafana", uid="-- Grafana --")
+
+
+def variables() -> Sequence[builders.DatasourceVariable | builders.QueryVariable]:
+    """Give the variables in the order of the screen; each narrows those after it."""
+    of_job = 'job=~"$job"'
+    of_instance = f'{of_job},instance=~"$instance"'
+    return (
+        _datasource(),
+        _job(),
+        _choice("instance", "Instance", f"up{{{of_job}}}"),
+        _choice("endpoint", "Endpoint", f"mistral_http_requests_total{{{of_instance}}}"),
+        _choice("model", "Model", f"mistral_generate_duration_seconds_count{{{of_instance}}}"),
+    )
+
+
+def annotation_queries() -> list[dashboard.AnnotationQuery]:
+    """Give what is drawn across all graphs: restarts, firing alerts, deployments."""
+    return [
+        _from_prometheus(
+            "Proxy restarts",
+            'changes(mistral_start_time_seconds{job=~"$job",instance=~"$instance"}[2m]) > 0',
+            style.BLUE,
+            "{{instance}} restarted",
+        ),
+        _from_prometheus(
+            "Firing alerts",
+            'max by (alertname) (ALERTS{alertstate="firing",service="mistral"})',
+            style.RED,
+            "{{alertname}}",
+        ),
+        dashboard.AnnotationQuery(
+            name="Deployments",
+            datasource=_GRAFANA,
+            enable=True,
+            icon_color=style.GREEN,
+            # Grafana's own query for annotations, which the SDK types apart from data queries.
+            target=dashboard.AnnotationTarget(  # type: ignore[arg-type]
+                limit=100, match_any=False, tags=["deployment"], type_val="tags"
+            ),
+        ),
+    ]
+
+
+def links(*, prometheus_url: str, runbook_base_url: str) -> list[dashboard.DashboardLink]:
+    """Give the links at the top; an address that is not known gives none."""
+    named = (("Prometheus", prometheus_url), ("Runbooks", runbook_base_url))
+    return [
+        dashboard.DashboardLink(
+            title=title,
+            type_val=dashboard.DashboardLinkType.LINK,
+            icon="external link",
+            url=url,
+            target_blank=True,
+        )
+        for title, url in named
+        if url
+    ]
+
+
+def _datasource() -> builders.DatasourceVariable:
+    return (
+        builders.DatasourceVariable("datasource")
+        .label("Data source")
+        .type("prometheus")
+        .current(dashboard.VariableOption(text=DATASOURCE_UID, value=DATASOURCE_UID))
+    )
+
+
+def _job() -> builders.QueryVariable:
+    """Let one job be chosen, never all: ``up`` and ``process_*`` exist in foreign jobs too."""
+    return (
+        _query_variable("job", "Job", 'up{engine="mistral"}')
+        .multi(multi=False)
+        .current(dashboard.VariableOption(text=JOB, value=JOB))
+    )
+
+
+def _choice(label: str, title: str, series: str) -> builders.QueryVariable:
+    return (
+        _query_variable(label, title, series)
+        .multi(multi=True)
+        .include_all(include_all=True)
+        .all_value(_ALL)
+        .current(dashboard.VariableOption(text=["All"], value=["$__all"]))
+    )
+
+
+def _query_variable(label: str, title: str, series: str) -> builders.QueryVariable:
+    query = f"label_values({series}, {label})"
+    return (
+        builders.QueryVariable(label)
+        .label(title)
+        .datasource(style.DATASOURCE)
+        .query({"query": query, "refId": label})
+        .definition(query)
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+def _from_prometheus(name: str, expr: str, colour: str, title: str) -> dashboard.AnnotationQuery:
+    return dashboard.AnnotationQuery(
+        name=name,
+        datasource=style.DATASOURCE,
+        enable=True,
+        icon_color=colour,
+        expr=expr,
+        title_format=title,
+        target=prometheus.Dataquery().ref_id("Anno").expr(expr).build(),
+    )
