@@ -1,0 +1,1 @@
+"""The Pulumi program: what runs where, and how it is wired together."""

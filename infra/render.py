@@ -1,8 +1,7 @@
-"""
-Pure rendering of Prometheus' own configuration.
+"""Pure rendering of Prometheus' own configuration.
 
-Owns the shape of ``prometheus.yml``; knows neither Pulumi nor Docker, so that the full stack and the
-demo render the same file with their own targets.
+Owns the shape of ``prometheus.yml``; knows neither Pulumi nor Docker, so that the full stack and
+the demo render the same file with their own targets.
 """
 
 from typing import Any
@@ -15,7 +14,7 @@ PROXY_SCRAPE_TIMEOUT = "10s"
 """Given by the project's monitoring contract; must not exceed the scrape interval."""
 
 
-def prometheus_config(
+def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
     *,
     proxy_target: str,
     prometheus_target: str,
@@ -24,8 +23,7 @@ def prometheus_config(
     engine_target: str | None = None,
     scrape_interval: str = "15s",
 ) -> str:
-    """
-    Render ``prometheus.yml``.
+    """Render ``prometheus.yml``.
 
     Args:
         proxy_target: ``host:port`` of the proxy, the job that every alert is about.

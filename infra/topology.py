@@ -1,5 +1,4 @@
-"""
-Who is in the stack, once: container names, network aliases, ports and paths.
+"""Who is in the stack, once: container names, network aliases, ports and paths.
 
 Plain data on the standard library alone, so that the Pulumi program, the operator commands and the
 tests all take their names from here. Ports that a service chooses itself come from that service.
@@ -8,6 +7,7 @@ tests all take their names from here. Ports that a service chooses itself come f
 from dataclasses import dataclass
 
 from embedded_engine.settings import DEFAULT_PORT as ENGINE_PORT
+
 from proxy_service.settings import DEFAULT_PORT as PROXY_PORT
 
 PROJECT = "frontier"
@@ -19,8 +19,7 @@ DEFAULT_STACK = "dev"
 
 @dataclass(frozen=True)
 class Member:
-    """
-    One service on the stack's network.
+    """One service on the stack's network.
 
     Attributes:
         container: Container name in the default stack.

@@ -1,0 +1,5 @@
+"""Entry point of the Pulumi program; see ``infra.stack``."""
+
+from infra.stack import main
+
+main()

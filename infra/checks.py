@@ -1,0 +1,175 @@
+"""What is wrong with a set of settings: pure checks, each of them one sentence with the remedy."""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from infra.choices import DEFAULT_PASSWORD, EngineMode, ServiceMode
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+MIN_WAIT_SECONDS = 60
+"""Shorter waits leave a container no time to start before its probes are counted."""
+
+_HIGHEST_PORT = 65535
+_DURATION = re.compile(r"(\d+(y|w|d|h|m|s))+")
+_GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")
+_PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
+_QUANTIZATION = re.compile(r"[a-z0-9_]*")
+_HOST_PORT = re.compile(r"[\w.-]+:\d+")
+_EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
+_EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
+
+
+def problems(settings: "Settings") -> list[str]:
+    """Name every setting that is wrong by itself or contradicts another one."""
+    return list(
+        chain(
+            _engine(settings),
+            _addresses(settings),
+            _passwords(settings),
+            _monitoring(settings),
+            _alerting(settings),
+            _images(settings),
+            _waits(settings),
+        )
+    )
+
+
+def _engine(settings: "Settings") -> Iterator[str]:
+    if settings.engine is EngineMode.EXTERNAL and not settings.mistral_url:
+        yield "mistralUrl: engine external needs it, for instance http://host.docker.internal:8080"
+    yield from _url("mistralUrl", settings.mistral_url)
+    if not _GPUS.fullmatch(settings.gpus):
+        yield f"gpus: {settings.gpus!r} is neither none nor all nor a list such as device=0,1"
+    elif settings.gpus != "none" and _is_cpu_image(settings.mistralrs_image):
+        yield "gpus: mistralrsImage is a CPU image; set it to a cuda-smNN-X.Y.Z tag"
+    if not _QUANTIZATION.fullmatch(settings.quantization):
+        yield f"quantization: {settings.quantization!r} is not a level such as 4, q4k or auto"
+    if settings.model.startswith((".", "~")):
+        yield f"model: give the folder {settings.model!r} by its absolute path"
+
+
+def _is_cpu_image(reference: str) -> bool:
+    return reference.rpartition(":")[2].startswith("cpu-")
+
+
+def _addresses(settings: "Settings") -> Iterator[str]:
+    try:
+        ipaddress.IPv4Address(settings.bind_address)
+    except ValueError:
+        yield (
+            f"bindAddress: {settings.bind_address!r} is not an IPv4 address such as 127.0.0.1 or "
+            "0.0.0.0 (all)"
+        )
+    ports = _published_ports(settings)
+    for name, port in ports.items():
+        if not 0 < port <= _HIGHEST_PORT:
+            yield f"{name}: {port} is not a port, 1 to {_HIGHEST_PORT}"
+    for port, uses in Counter(ports.values()).items():
+        if uses > 1:
+            names = " and ".join(name for name, value in ports.items() if value == port)
+            yield f"{names}: all are {port}; give each its own port"
+
+
+def _published_ports(settings: "Settings") -> dict[str, int]:
+    ports = {"proxyPort": settings.proxy_port}
+    if settings.prometheus is ServiceMode.MANAGED:
+        ports["prometheusPort"] = settings.prometheus_port
+    if settings.grafana is ServiceMode.MANAGED:
+        ports["grafanaPort"] = settings.grafana_port
+    return ports
+
+
+def _passwords(settings: "Settings") -> Iterator[str]:
+    if settings.grafana is not ServiceMode.MANAGED:
+        return
+    if not settings.grafana_admin_password:
+        yield "grafanaAdminPassword: is empty"
+    if settings.grafana_admin_password == DEFAULT_PASSWORD and not _is_loopback(settings):
+        yield (
+            f"grafanaAdminPassword: the default is not accepted with bindAddress "
+            f"{settings.bind_address}; run `pulumi config set --secret grafanaAdminPassword`"
+        )
+
+
+def _is_loopback(settings: "Settings") -> bool:
+    try:
+        return ipaddress.ip_address(settings.bind_address).is_loopback
+    except ValueError:
+        return False
+
+
+def _monitoring(settings: "Settings") -> Iterator[str]:
+    if settings.prometheus is ServiceMode.EXTERNAL and not settings.prometheus_url:
+        yield "prometheusUrl: prometheus external needs it"
+    if settings.grafana is ServiceMode.EXTERNAL:
+        if not settings.grafana_url:
+            yield "grafanaUrl: grafana external needs it"
+        if not settings.grafana_token:
+            yield "grafanaToken: grafana external needs a service account token"
+    yield from _url("prometheusUrl", settings.prometheus_url)
+    yield from _url("grafanaUrl", settings.grafana_url)
+    yield from _url("datasourceUrl", settings.datasource_url)
+    if not _DURATION.fullmatch(settings.prometheus_retention):
+        yield (
+            f"prometheusRetention: {settings.prometheus_retention!r} is not a duration such as 15d"
+        )
+
+
+def _alerting(settings: "Settings") -> Iterator[str]:
+    yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, shown="the value")
+    yield from _url("alertSlackUrl", settings.alert_slack_url.value, shown="the value")
+    for address in settings.email_addresses:
+        if not _EMAIL.fullmatch(address):
+            yield f"alertEmails: {address!r} is not an e-mail address"
+    needs_server = settings.email_addresses and settings.grafana is ServiceMode.MANAGED
+    if needs_server and not settings.smtp_host:
+        yield "smtpHost: alertEmails needs a mail server, as host:port"
+    if settings.smtp_host and not _HOST_PORT.fullmatch(settings.smtp_host):
+        yield f"smtpHost: {settings.smtp_host!r} is not host:port"
+
+
+def _images(settings: "Settings") -> Iterator[str]:
+    references = {
+        "mistralrsImage": settings.mistralrs_image,
+        "prometheusImage": settings.prometheus_image,
+        "grafanaImage": settings.grafana_image,
+        "pythonImage": settings.python_image,
+    }
+    for name, reference in references.items():
+        if not _EXACT_IMAGE.fullmatch(reference) or reference.endswith(":latest"):
+            yield f"{name}: {reference!r} names no exact version, such as image:1.2.3"
+    if settings.platform and not _PLATFORM.fullmatch(settings.platform):
+        yield f"platform: {settings.platform!r} is not a platform such as linux/arm64"
+
+
+def _waits(settings: "Settings") -> Iterator[str]:
+    waits = {
+        "waitSeconds": settings.wait_seconds,
+        "engineWaitSeconds": settings.engine_wait_seconds,
+    }
+    for name, seconds in waits.items():
+        if seconds < MIN_WAIT_SECONDS:
+            yield f"{name}: {seconds} is less than {MIN_WAIT_SECONDS}"
+    if settings.engine_memory_mb < 1:
+        yield f"engineMemoryMb: {settings.engine_memory_mb} is not above 0"
+
+
+def _url(name: str, value: str, *, shown: str = "") -> Iterator[str]:
+    if value and not _is_http_url(value):
+        yield f"{name}: {shown or repr(value)} is not a URL such as http://host:8080"
+
+
+def _is_http_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        # Reading the port checks it.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

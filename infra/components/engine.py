@@ -1,0 +1,149 @@
+"""The engine: the official Mistral.rs image, or our own small one; an external one needs nothing.
+
+Both serve on the same alias, port and paths, so that nothing else in the stack knows which it is.
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pulumi
+
+from infra import images
+from infra.choices import EngineMode, Secret
+from infra.container import ContainerSpec, HealthCheck, Mount, Placement, run
+from infra.storage import data_volume
+from infra.topology import ENGINE, MODEL_CACHE_VOLUME
+
+DEFAULT_MODEL = "Qwen/Qwen3-0.6B"
+"""About 1.5 GB to fetch, needs no token, and answers on a laptop's CPU."""
+
+MISTRALRS_CACHE = "/data"
+"""The official image keeps Hugging Face's cache here (its ``HF_HOME``)."""
+
+EMBEDDED_CACHE = "/models"
+"""Our image's ``MODEL_CACHE``."""
+
+LOCAL_MODELS = "/local-models"
+"""Where a model folder of the host appears inside the container."""
+
+
+@dataclass(frozen=True)
+class EngineArgs:
+    """What the engine depends on.
+
+    Attributes:
+        placement: Stack and network.
+        mode: ``mistralrs`` or ``embedded``.
+        image: Reference of the official image.
+        build: How our own image is built.
+        model: Hugging Face id, absolute folder on the Docker host, or empty for the default.
+        quantization: Level for Mistral.rs; empty for none.
+        hf_token: Hugging Face token, possibly empty.
+        gpus: ``none``, ``all`` or ``device=…``.
+        memory_mb: Memory limit.
+        wait_seconds: How long ``up`` waits until the model answers.
+        protect_data: Whether the model cache may never be deleted.
+    """
+
+    placement: Placement
+    mode: EngineMode
+    image: str
+    build: images.Build
+    model: str
+    quantization: str
+    hf_token: Secret
+    gpus: str
+    memory_mb: int
+    wait_seconds: int
+    protect_data: bool
+
+
+def mistralrs_spec(
+    args: EngineArgs, image: pulumi.Input[str], cache: pulumi.Input[str]
+) -> ContainerSpec:
+    """Describe the official image's container; flags are those of ``mistralrs serve``."""
+    model, mounts = _model(args.model)
+    quantization = ("--quant", args.quantization) if args.quantization else ()
+    return ContainerSpec(
+        member=ENGINE,
+        image=image,
+        command=("serve", "-p", str(ENGINE.port), "-m", model or DEFAULT_MODEL, *quantization),
+        # Whatever it wants to keep beside models goes to the volume, the rest being read-only.
+        environment={"HOME": MISTRALRS_CACHE, **_token(args.hf_token)},
+        health_check=HealthCheck(command=("curl", "-fsS", _health_url())),
+        mounts=(Mount(MISTRALRS_CACHE, volume=cache), *mounts),
+        wait_seconds=args.wait_seconds,
+        memory_mb=args.memory_mb,
+        gpus=None if args.gpus == "none" else args.gpus,
+    )
+
+
+def embedded_spec(
+    args: EngineArgs, image: pulumi.Input[str], cache: pulumi.Input[str]
+) -> ContainerSpec:
+    """Describe our own image's container."""
+    model, mounts = _model(args.model)
+    return ContainerSpec(
+        member=ENGINE,
+        image=image,
+        environment={
+            "MODEL_CACHE": EMBEDDED_CACHE,
+            **({"MODEL": model} if model else {}),
+            **_token(args.hf_token),
+        },
+        health_check=HealthCheck(command=("python", "-m", "embedded_engine.healthcheck")),
+        mounts=(Mount(EMBEDDED_CACHE, volume=cache), *mounts),
+        wait_seconds=args.wait_seconds,
+        memory_mb=args.memory_mb,
+    )
+
+
+def _model(model: str) -> tuple[str, tuple[Mount, ...]]:
+    """Tell what to ask the engine for, and what to mount so that it is there."""
+    folder = PurePosixPath(model)
+    if not folder.is_absolute():
+        return model, ()
+    inside = f"{LOCAL_MODELS}/{folder.name}"
+    return inside, (Mount(inside, host_path=str(folder), read_only=True),)
+
+
+def _token(token: Secret) -> dict[str, pulumi.Input[str]]:
+    return {"HF_TOKEN": token.output} if token else {}
+
+
+def _health_url() -> str:
+    return f"http://127.0.0.1:{ENGINE.port}{ENGINE.health_path}"
+
+
+class Engine(pulumi.ComponentResource):
+    """Image, model cache and container of the engine."""
+
+    def __init__(
+        self, name: str, args: EngineArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("frontier:infra:Engine", name, {}, opts)
+        cache = data_volume(
+            f"{name}-model-cache",
+            MODEL_CACHE_VOLUME,
+            args.placement.stack,
+            parent=self,
+            protect=args.protect_data,
+            keep=True,
+        )
+        spec = self._spec(name, args, cache.name)
+        self.container = run(f"{name}-container", spec, args.placement, parent=self)
+        self.register_outputs({})
+
+    def _spec(self, name: str, args: EngineArgs, cache: pulumi.Input[str]) -> ContainerSpec:
+        if args.mode is EngineMode.EMBEDDED:
+            image = images.built(
+                f"{name}-image",
+                "embedded_engine",
+                ENGINE.container,
+                build=args.build,
+                stack=args.placement.stack,
+                parent=self,
+            )
+            return embedded_spec(args, image.repo_digest, cache)
+        remote = images.pulled(f"{name}-image", args.image, parent=self)
+        return mistralrs_spec(args, remote.image_id, cache)

@@ -1,0 +1,152 @@
+"""Grafana itself: its container, its database on a volume, its admin's password as a file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+from infra import images
+from infra.choices import NO_SECRET, Secret
+from infra.container import (
+    ContainerSpec,
+    HealthCheck,
+    Mount,
+    Placement,
+    Publication,
+    Upload,
+    run,
+)
+from infra.storage import data_volume
+from infra.topology import GRAFANA, GRAFANA_VOLUME
+
+ADMIN_USER = "admin"
+MEMORY_MB = 1024
+DATA_FOLDER = "/var/lib/grafana"
+SECRETS_FOLDER = "/run/secrets"
+ADMIN_PASSWORD_FILE = f"{SECRETS_FOLDER}/grafana-admin-password"
+SMTP_PASSWORD_FILE = f"{SECRETS_FOLDER}/smtp-password"
+
+
+@dataclass(frozen=True)
+class Smtp:
+    """The mail server for alerts; an empty host means none."""
+
+    host: str = ""
+    sender: str = ""
+    user: str = ""
+    password: Secret = NO_SECRET
+
+
+@dataclass(frozen=True)
+class GrafanaArgs:
+    """What Grafana depends on.
+
+    Attributes:
+        placement: Stack and network.
+        image: Reference of its image.
+        admin_password: Password of its admin; taken when the database is created.
+        url: Its address for browsers, which its own links use.
+        publication: Address and port on the host.
+        wait_seconds: How long ``up`` waits until it is healthy.
+        protect_data: Whether its volume may never be deleted.
+        smtp: Mail server for alerts.
+    """
+
+    placement: Placement
+    image: str
+    admin_password: Secret
+    url: str
+    publication: Publication
+    wait_seconds: int
+    protect_data: bool
+    smtp: Smtp = field(default_factory=Smtp)
+
+
+def grafana_spec(
+    args: GrafanaArgs, image: pulumi.Input[str], data: pulumi.Input[str]
+) -> ContainerSpec:
+    """Describe Grafana's container.
+
+    Secrets come as files, since anyone who may call ``docker inspect`` reads the environment.
+    """
+    return ContainerSpec(
+        member=GRAFANA,
+        image=image,
+        environment={**_environment(args), **_smtp_environment(args.smtp)},
+        health_check=HealthCheck(
+            command=("wget", "-q", "-O", "/dev/null", _health_url()), interval_seconds=5
+        ),
+        mounts=(Mount(DATA_FOLDER, volume=data), Mount(SECRETS_FOLDER)),
+        uploads=_secret_files(args),
+        publication=args.publication,
+        wait_seconds=args.wait_seconds,
+        memory_mb=MEMORY_MB,
+        # Enough to close its database.
+        stop_seconds=30,
+    )
+
+
+def _health_url() -> str:
+    return f"http://127.0.0.1:{GRAFANA.port}{GRAFANA.health_path}"
+
+
+def _environment(args: GrafanaArgs) -> Mapping[str, str]:
+    return {
+        "GF_SERVER_HTTP_PORT": str(GRAFANA.port),
+        "GF_SERVER_ROOT_URL": args.url,
+        "GF_SECURITY_ADMIN_USER": ADMIN_USER,
+        "GF_SECURITY_ADMIN_PASSWORD__FILE": ADMIN_PASSWORD_FILE,
+        "GF_SECURITY_DISABLE_GRAVATAR": "true",
+        "GF_USERS_ALLOW_SIGN_UP": "false",
+        "GF_AUTH_ANONYMOUS_ENABLED": "false",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+        # Apps that Grafana would otherwise fetch from the internet in the background.
+        "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+    }
+
+
+def _smtp_environment(smtp: Smtp) -> Mapping[str, str]:
+    if not smtp.host:
+        return {}
+    variables = {"GF_SMTP_ENABLED": "true", "GF_SMTP_HOST": smtp.host}
+    if smtp.sender:
+        variables["GF_SMTP_FROM_ADDRESS"] = smtp.sender
+    if smtp.user:
+        variables["GF_SMTP_USER"] = smtp.user
+    if smtp.password:
+        variables["GF_SMTP_PASSWORD__FILE"] = SMTP_PASSWORD_FILE
+    return variables
+
+
+def _secret_files(args: GrafanaArgs) -> tuple[Upload, ...]:
+    admin = Upload(ADMIN_PASSWORD_FILE, args.admin_password.output)
+    if not (args.smtp.host and args.smtp.password):
+        return (admin,)
+    return (admin, Upload(SMTP_PASSWORD_FILE, args.smtp.password.output))
+
+
+class Grafana(pulumi.ComponentResource):
+    """Image, data volume and container of Grafana."""
+
+    def __init__(
+        self, name: str, args: GrafanaArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("frontier:infra:Grafana", name, {}, opts)
+        image = images.pulled(f"{name}-image", args.image, parent=self)
+        # Not kept when the stack goes: all of its content comes from code, and a new stack could
+        # not create what it finds there already.
+        self.volume = data_volume(
+            f"{name}-data",
+            GRAFANA_VOLUME,
+            args.placement.stack,
+            parent=self,
+            protect=args.protect_data,
+            keep=False,
+        )
+        spec = grafana_spec(args, image.image_id, self.volume.name)
+        self.container = run(f"{name}-container", spec, args.placement, parent=self)
+        self.register_outputs({})

@@ -1,0 +1,245 @@
+"""Grafana's content, written through its API: folder, data source, dashboard, rules, notification.
+
+The content itself comes as values from ``dashboards/`` and ``alerts/``; here it only becomes
+resources. Uids are fixed, so that links and rules stay valid when something is created anew.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumiverse_grafana as grafana
+from pulumiverse_grafana import alerting, oss
+
+from alerts.grafana import Query, Rule, RuleGroup
+from dashboards.signals import DATASOURCE_UID
+from infra.choices import NO_SECRET, Secret
+
+FOLDER_UID = "frontier-llm"
+FOLDER_TITLE = "Frontier LLM"
+CONTACT_POINT = "Frontier LLM"
+RULES_ARE_ABOUT = ["grafana_folder", "alertname"]
+"""Alerts that agree in these labels make one notification."""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """Where alerts are sent; nothing at all means that Grafana only shows them."""
+
+    webhook_url: Secret = NO_SECRET
+    slack_url: Secret = NO_SECRET
+    email_addresses: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether alerts are sent anywhere."""
+        return bool(self.webhook_url or self.slack_url or self.email_addresses)
+
+
+@dataclass(frozen=True)
+class GrafanaContentArgs:
+    """What is written to Grafana.
+
+    Attributes:
+        datasource_url: URL under which Grafana queries Prometheus.
+        dashboard: JSON text of the dashboard; has its own uid.
+        rule_groups: Alert rules.
+        notification: Where alerts are sent.
+        owns_policies: Whether Grafana's one tree of notification policies is ours. Where it is
+            not, each rule names its contact point instead.
+        ready: Waits until Grafana may be written to, or raises.
+        confirm: Raises where content that was not written just now is missing.
+        volume: Grafana's database. When it goes, its content goes with it and needs no deletion.
+    """
+
+    datasource_url: str
+    dashboard: str
+    rule_groups: Sequence[RuleGroup]
+    owns_policies: bool
+    ready: Callable[[], None]
+    confirm: Callable[[str], None]
+    notification: Notification = field(default_factory=Notification)
+    volume: pulumi.Resource | None = None
+
+
+class GrafanaContent(pulumi.ComponentResource):
+    """Everything that the stack keeps inside a Grafana."""
+
+    def __init__(
+        self, name: str, args: GrafanaContentArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("frontier:infra:GrafanaContent", name, {}, opts)
+        self._name = name
+        self._options = self._api_options(args)
+        folder = oss.Folder(
+            f"{name}-folder", uid=FOLDER_UID, title=FOLDER_TITLE, opts=self._options
+        )
+        source = oss.DataSource(
+            f"{name}-prometheus",
+            uid=DATASOURCE_UID,
+            name="Prometheus (Frontier LLM)",
+            type="prometheus",
+            url=args.datasource_url,
+            json_data_encoded=json.dumps({"httpMethod": "POST"}),
+            opts=self._options,
+        )
+        oss.Dashboard(
+            f"{name}-overview",
+            folder=folder.uid,
+            config_json=args.dashboard,
+            overwrite=True,
+            opts=self._after(source),
+        )
+        contact_point = self._contact_point(args.notification)
+        for group in args.rule_groups:
+            self._rule_group(group, folder, source, None if args.owns_policies else contact_point)
+        if contact_point is not None and args.owns_policies:
+            self._policy(contact_point)
+        folder.uid.apply(lambda uid: _unless_preview(args.confirm, uid))
+        self.register_outputs({})
+
+    def _api_options(self, args: GrafanaContentArgs) -> pulumi.ResourceOptions:
+        gate = pulumi.ResourceHook(f"{self._name}-ready", lambda _: args.ready())
+        return pulumi.ResourceOptions(
+            parent=self,
+            deleted_with=args.volume,
+            hooks=pulumi.ResourceHookBinding(before_create=[gate], before_update=[gate]),
+        )
+
+    def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions.merge(
+            self._options, pulumi.ResourceOptions(depends_on=list(resources))
+        )
+
+    def _rule_group(
+        self,
+        group: RuleGroup,
+        folder: oss.Folder,
+        source: oss.DataSource,
+        contact_point: alerting.ContactPoint | None,
+    ) -> None:
+        settings = None
+        if contact_point is not None:
+            settings = alerting.RuleGroupRuleNotificationSettingsArgs(
+                contact_point=contact_point.name, group_bies=RULES_ARE_ABOUT
+            )
+        alerting.RuleGroup(
+            f"{self._name}-rules-{group.name}",
+            name=group.name,
+            folder_uid=folder.uid,
+            interval_seconds=group.interval_seconds,
+            rules=[rule_args(rule, settings) for rule in group.rules],
+            opts=self._after(source),
+        )
+
+    def _contact_point(self, notification: Notification) -> alerting.ContactPoint | None:
+        if not notification:
+            return None
+        return alerting.ContactPoint(
+            f"{self._name}-contact-point",
+            name=CONTACT_POINT,
+            webhooks=_webhooks(notification),
+            slacks=_slacks(notification),
+            emails=_emails(notification),
+            opts=self._options,
+        )
+
+    def _policy(self, contact_point: alerting.ContactPoint) -> None:
+        alerting.NotificationPolicy(
+            f"{self._name}-policy",
+            contact_point=contact_point.name,
+            group_bies=RULES_ARE_ABOUT,
+            group_wait="30s",
+            group_interval="5m",
+            repeat_interval="12h",
+            policies=[_critical_first(contact_point)],
+            opts=self._options,
+        )
+
+
+def rule_args(
+    rule: Rule, settings: alerting.RuleGroupRuleNotificationSettingsArgs | None = None
+) -> alerting.RuleGroupRuleArgs:
+    """Spell one rule out for the provider."""
+    return alerting.RuleGroupRuleArgs(
+        uid=rule.uid,
+        name=rule.title,
+        condition=rule.condition,
+        for_=rule.for_,
+        keep_firing_for=rule.keep_firing_for,
+        no_data_state=rule.no_data_state,
+        exec_err_state=rule.exec_err_state,
+        missing_series_evals_to_resolve=rule.missing_series_evals_to_resolve,
+        labels=rule.labels,
+        annotations=rule.annotations,
+        datas=[_data(query) for query in rule.queries],
+        notification_settings=settings,
+    )
+
+
+def _data(query: Query) -> alerting.RuleGroupRuleDataArgs:
+    return alerting.RuleGroupRuleDataArgs(
+        ref_id=query.ref_id,
+        datasource_uid=query.datasource_uid,
+        model=json.dumps(query.model, sort_keys=True),
+        relative_time_range=alerting.RuleGroupRuleDataRelativeTimeRangeArgs(
+            from_=query.from_seconds, to=0
+        ),
+    )
+
+
+def _webhooks(notification: Notification) -> list[alerting.ContactPointWebhookArgs] | None:
+    url = notification.webhook_url
+    return [alerting.ContactPointWebhookArgs(url=url.output)] if url else None
+
+
+def _slacks(notification: Notification) -> list[alerting.ContactPointSlackArgs] | None:
+    url = notification.slack_url
+    return [alerting.ContactPointSlackArgs(url=url.output)] if url else None
+
+
+def _emails(notification: Notification) -> list[alerting.ContactPointEmailArgs] | None:
+    addresses = list(notification.email_addresses)
+    return [alerting.ContactPointEmailArgs(addresses=addresses)] if addresses else None
+
+
+def _critical_first(
+    contact_point: alerting.ContactPoint,
+) -> alerting.NotificationPolicyPolicyArgs:
+    """Send critical alerts at once and repeat them sooner."""
+    return alerting.NotificationPolicyPolicyArgs(
+        contact_point=contact_point.name,
+        matchers=[
+            alerting.NotificationPolicyPolicyMatcherArgs(
+                label="severity", match="=", value="critical"
+            )
+        ],
+        group_bies=RULES_ARE_ABOUT,
+        group_wait="10s",
+        group_interval="1m",
+        repeat_interval="4h",
+    )
+
+
+def _unless_preview(confirm: Callable[[str], None], uid: str) -> None:
+    if not pulumi.runtime.is_dry_run():
+        confirm(uid)
+
+
+def api_provider(
+    name: str, url: str, auth: pulumi.Input[str], *, depends_on: Sequence[pulumi.Resource]
+) -> grafana.Provider:
+    """Have a provider for one Grafana.
+
+    The URL is plain text and the order comes from ``depends_on``: a URL that is unknown while
+    Grafana is replaced would hide every difference of its content. A refused login is not retried.
+    """
+    return grafana.Provider(
+        name,
+        url=url,
+        auth=auth,
+        retries=20,
+        retry_wait=3,
+        retry_status_codes=["429", "5xx", "412"],
+        opts=pulumi.ResourceOptions(depends_on=list(depends_on)),
+    )

@@ -1,0 +1,105 @@
+"""Prometheus: the stack's scrape configuration, the alert rules, and the samples on a volume."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from infra import images
+from infra.container import (
+    ContainerSpec,
+    HealthCheck,
+    Mount,
+    Placement,
+    Publication,
+    Upload,
+    run,
+)
+from infra.storage import data_volume
+from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FILE, RULES_FOLDER
+
+MEMORY_MB = 1024
+CONFIG_FOLDER = "/etc/prometheus"
+DATA_FOLDER = "/prometheus"
+
+
+@dataclass(frozen=True)
+class PrometheusArgs:
+    """What Prometheus depends on.
+
+    Attributes:
+        placement: Stack and network.
+        image: Reference of its image.
+        config: Text of ``prometheus.yml``.
+        rules: Text of the rule file.
+        retention: How long samples are kept, such as ``15d``.
+        publication: Address and port on the host.
+        wait_seconds: How long ``up`` waits until it is healthy.
+        protect_data: Whether its volume may never be deleted.
+        host_gateway: Whether it scrapes something on the Docker host.
+    """
+
+    placement: Placement
+    image: str
+    config: str
+    rules: str
+    retention: str
+    publication: Publication
+    wait_seconds: int
+    protect_data: bool
+    host_gateway: bool
+
+
+def prometheus_spec(
+    args: PrometheusArgs, image: pulumi.Input[str], data: pulumi.Input[str]
+) -> ContainerSpec:
+    """Describe Prometheus' container.
+
+    Files can be put into a read-only container only under a volume, so the configuration lies on
+    one that lives as long as the container.
+    """
+    health_url = f"http://127.0.0.1:{PROMETHEUS.port}{PROMETHEUS.health_path}"
+    return ContainerSpec(
+        member=PROMETHEUS,
+        image=image,
+        command=(
+            f"--config.file={CONFIG_FOLDER}/prometheus.yml",
+            f"--storage.tsdb.path={DATA_FOLDER}",
+            f"--storage.tsdb.retention.time={args.retention}",
+            f"--web.listen-address=0.0.0.0:{PROMETHEUS.port}",
+        ),
+        health_check=HealthCheck(
+            command=("wget", "-q", "-O", "/dev/null", health_url), interval_seconds=5
+        ),
+        mounts=(Mount(DATA_FOLDER, volume=data), Mount(CONFIG_FOLDER)),
+        uploads=(
+            Upload(f"{CONFIG_FOLDER}/prometheus.yml", args.config),
+            Upload(f"{RULES_FOLDER}/{RULES_FILE}", args.rules),
+        ),
+        publication=args.publication,
+        wait_seconds=args.wait_seconds,
+        memory_mb=MEMORY_MB,
+        # Enough to flush what is in memory.
+        stop_seconds=30,
+        host_gateway=args.host_gateway,
+    )
+
+
+class Prometheus(pulumi.ComponentResource):
+    """Image, data volume and container of Prometheus."""
+
+    def __init__(
+        self, name: str, args: PrometheusArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("frontier:infra:Prometheus", name, {}, opts)
+        image = images.pulled(f"{name}-image", args.image, parent=self)
+        data = data_volume(
+            f"{name}-data",
+            PROMETHEUS_VOLUME,
+            args.placement.stack,
+            parent=self,
+            protect=args.protect_data,
+            keep=True,
+        )
+        spec = prometheus_spec(args, image.image_id, data.name)
+        self.container = run(f"{name}-container", spec, args.placement, parent=self)
+        self.register_outputs({})

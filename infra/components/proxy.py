@@ -1,0 +1,72 @@
+"""The Ollama-compatible proxy: built here, stateless, the only way to the engine from outside."""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from infra import images
+from infra.container import ContainerSpec, HealthCheck, Placement, Publication, run
+from infra.topology import PROXY
+
+MEMORY_MB = 512
+
+
+@dataclass(frozen=True)
+class ProxyArgs:
+    """What the proxy depends on.
+
+    Attributes:
+        placement: Stack and network.
+        build: How its image is built.
+        engine_url: Base URL of the engine, as this container reaches it.
+        publication: Address and port on the host.
+        wait_seconds: How long ``up`` waits until it is healthy.
+    """
+
+    placement: Placement
+    build: images.Build
+    engine_url: str
+    publication: Publication
+    wait_seconds: int
+
+
+def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
+    """Describe the proxy's container."""
+    return ContainerSpec(
+        member=PROXY,
+        image=image,
+        health_check=HealthCheck(command=("python", "-m", "proxy_service.healthcheck")),
+        wait_seconds=args.wait_seconds,
+        memory_mb=MEMORY_MB,
+        environment={
+            "MISTRAL_URL": args.engine_url,
+            "BIND_ADDRESS": f"0.0.0.0:{PROXY.port}",
+        },
+        publication=args.publication,
+        host_gateway=is_on_host(args.engine_url),
+    )
+
+
+def is_on_host(url: str) -> bool:
+    """Tell whether a URL leads to the Docker host, by the name that Docker Desktop gives it."""
+    return "//host.docker.internal" in url
+
+
+class Proxy(pulumi.ComponentResource):
+    """Image and container of the proxy."""
+
+    def __init__(
+        self, name: str, args: ProxyArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("frontier:infra:Proxy", name, {}, opts)
+        image = images.built(
+            f"{name}-image",
+            "proxy_service",
+            PROXY.container,
+            build=args.build,
+            stack=args.placement.stack,
+            parent=self,
+        )
+        spec = proxy_spec(args, image.repo_digest)
+        self.container = run(f"{name}-container", spec, args.placement, parent=self)
+        self.register_outputs({})

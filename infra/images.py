@@ -1,0 +1,64 @@
+"""How images get onto the Docker host: pulled where absent, or built from a project folder."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from infra.choices import Builder
+from infra.topology import physical_name
+
+_BUILDERS = {
+    Builder.BUILDKIT: docker.BuilderVersion.BUILDER_BUILD_KIT,
+    Builder.CLASSIC: docker.BuilderVersion.BUILDER_V1,
+}
+
+
+@dataclass(frozen=True)
+class Build:
+    """How images are built on this Docker host.
+
+    Attributes:
+        base_image: Reference for the Dockerfiles' ``BASE_IMAGE``.
+        builder: Builder of the Docker Engine.
+        platform: ``os/architecture``; empty for that of this machine.
+    """
+
+    base_image: str
+    builder: Builder
+    platform: str
+
+
+def pulled(name: str, reference: str, *, parent: pulumi.Resource) -> docker.RemoteImage:
+    """Have an image on the Docker host: the one that is there already, else from its registry.
+
+    It stays when the stack goes, since other stacks may use it.
+    """
+    return docker.RemoteImage(
+        name,
+        docker.RemoteImageArgs(name=reference, keep_locally=True),
+        pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def built(  # noqa: PLR0913 - each is a fact of its own
+    name: str, folder: str, tag: str, *, build: Build, stack: str, parent: pulumi.Resource
+) -> docker.Image:
+    """Build an image from a folder beside ``Pulumi.yaml``.
+
+    Its ``repo_digest`` is the image's id, which changes exactly when its content does. Paths are
+    relative: absolute ones would differ, and so rebuild, on each machine.
+    """
+    return docker.Image(
+        name,
+        build=docker.DockerBuildArgs(
+            context=f"./{folder}",
+            dockerfile=f"{folder}/Dockerfile",
+            args={"BASE_IMAGE": build.base_image},
+            builder_version=_BUILDERS[build.builder],
+            platform=build.platform or None,
+        ),
+        image_name=f"{physical_name(tag, stack)}:local",
+        skip_push=True,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )

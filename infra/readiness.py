@@ -1,0 +1,117 @@
+"""What Grafana must be before anything is written to it, and after: plain HTTP, no Pulumi.
+
+The provider's own retries hide what is wrong (a wrong password looks like a hang, a refused
+connection can crash it), so these checks come first and say what to do.
+"""
+
+import base64
+import http
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import NamedTuple
+
+_TIMEOUT_SECONDS = 5.0
+_PAUSE_SECONDS = 1.0
+
+
+class NotReadyError(Exception):
+    """Grafana cannot be provisioned; the message says why and what to do."""
+
+
+class Login(NamedTuple):
+    """How Grafana knows us: a user and password, or a token with an empty user."""
+
+    user: str
+    secret: str
+
+    @property
+    def header(self) -> str:
+        """Value of the ``Authorization`` header."""
+        if not self.user:
+            return f"Bearer {self.secret}"
+        pair = f"{self.user}:{self.secret}".encode()
+        return f"Basic {base64.b64encode(pair).decode()}"
+
+
+def await_grafana(
+    url: str,
+    login: Login,
+    deadline_seconds: float,
+    *,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Wait until Grafana answers, then make sure that it lets us in.
+
+    Args:
+        url: Its base URL.
+        login: Who we are.
+        deadline_seconds: When to give up.
+        pause: Waits between two attempts.
+        clock: Tells the time in seconds.
+
+    Raises:
+        NotReadyError: It did not answer in time, or refuses the login.
+    """
+    end = clock() + deadline_seconds
+    while (problem := _unhealthy(url)) is not None:
+        if clock() >= end:
+            raise NotReadyError(
+                f"Grafana at {url} is not healthy after {deadline_seconds:g} s ({problem}); "
+                "look at its log"
+            )
+        pause(_PAUSE_SECONDS)
+    if _status(f"{url}/api/org", login) == http.HTTPStatus.UNAUTHORIZED:
+        raise NotReadyError(_refused(url, login))
+
+
+def confirm_folder(url: str, login: Login, folder_uid: str) -> None:
+    """Make sure that Grafana still has what was written to it earlier.
+
+    A Grafana that does not answer is not judged: nothing had to be written to it.
+
+    Raises:
+        NotReadyError: The folder is gone, and so is all the rest: the database is a new one.
+    """
+    try:
+        status = _status(f"{url}/api/folders/{folder_uid}", login)
+    except OSError:
+        return
+    if status == http.HTTPStatus.NOT_FOUND:
+        raise NotReadyError(
+            f"Grafana at {url} has lost its content: folder {folder_uid} is missing, as after its "
+            "volume was removed. Run `pulumi refresh`, which sees what is missing, and then "
+            "`pulumi up` again."
+        )
+
+
+def _unhealthy(url: str) -> str | None:
+    try:
+        status = _status(f"{url}/api/health", None)
+    except OSError as error:
+        return str(error)
+    return None if status == http.HTTPStatus.OK else f"status {status}"
+
+
+def _status(url: str, login: Login | None) -> int:
+    request = urllib.request.Request(url)  # noqa: S310 - the settings accept http and https only
+    if login is not None:
+        request.add_header("Authorization", login.header)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310 - same
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def _refused(url: str, login: Login) -> str:
+    if not login.user:
+        return f"Grafana at {url} refuses grafanaToken; give it a valid service account token"
+    return (
+        f"Grafana at {url} refuses grafanaAdminPassword: it keeps the password of its first start. "
+        "Set it inside the container with `grafana cli admin reset-admin-password`, then run "
+        "`pulumi up` again."
+    )
