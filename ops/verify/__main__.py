@@ -1,0 +1,118 @@
+"""``python -m ops.verify``: check a running demo or stack end to end, with real traffic.
+
+Exit code 0 when every check passed or was skipped, 1 when one failed, 2 when the proxy can't be
+reached, so that nothing could be checked.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from ops import web
+from ops.console import run_command, say
+from ops.demo_urls import running_demo
+from ops.pulumi_stack import read_outputs
+from ops.verify.endpoints import endpoint_checks
+from ops.verify.exposition import exposition_checks
+from ops.verify.grafana import DASHBOARD_UID, grafana_checks
+from ops.verify.prometheus_api import Prometheus
+from ops.verify.report import Outcome, Report, skipped
+from ops.verify.scraping import scraping_checks
+from ops.verify.targets import Targets, default_targets, demo_targets, links, stack_targets
+from ops.verify.traffic import traffic_checks
+
+GENERATION_SECONDS = 120.0
+OVERRIDES = ("proxy", "engine", "prometheus", "grafana", "grafana_user", "grafana_password")
+
+
+def verify(arguments: Sequence[str]) -> int:
+    """Run every check and return the exit code."""
+    options = _parser().parse_args(arguments)
+    tell = (lambda _line: None) if options.json else say
+    targets = _find_targets(options)
+    tell(f"Checking {targets.origin}: {targets.proxy}")
+    if not _reachable(targets.proxy):
+        sys.stderr.write(
+            f"error: nothing answers at {targets.proxy}; start it with `make demo` or `make up`, "
+            "or say where it is with --proxy\n"
+        )
+        return 2
+    report = Report(tell)
+    _run_sections(report, targets, options)
+    if options.json:
+        say(report.as_json())
+    tell("\n(5) Links")
+    for title, url in links(targets, DASHBOARD_UID).items():
+        tell(f"  {title:<19}{url}")
+    tell(f"\n{report.summary}")
+    return 1 if report.count(Outcome.FAIL) else 0
+
+
+def _run_sections(report: Report, targets: Targets, options: argparse.Namespace) -> None:
+    prometheus = Prometheus(targets.prometheus) if targets.prometheus else None
+    report.section("(1) Endpoints", endpoint_checks(targets))
+    report.section("(2) Metrics", exposition_checks(targets.proxy))
+    no_prometheus = [skipped("Prometheus", "there is none here", "`make demo` says how to get it")]
+    report.section("(3) Scraping", scraping_checks(prometheus) if prometheus else no_prometheus)
+    report.section("(3) Grafana", grafana_checks(targets))
+    if options.no_traffic:
+        report.section("(4) Traffic", [skipped("test traffic", "--no-traffic")])
+        return
+    traffic = traffic_checks(
+        targets.proxy, prometheus, model=options.model, timeout=options.timeout
+    )
+    report.section("(4) Traffic", traffic)
+
+
+def _reachable(proxy: str) -> bool:
+    try:
+        web.get(f"{proxy}/")
+    except web.UnreachableError:
+        return False
+    return True
+
+
+def _find_targets(options: argparse.Namespace) -> Targets:
+    given = {
+        name: getattr(options, name, None) or os.environ.get(_variable(name)) for name in OVERRIDES
+    }
+    return _announced(options.stack).overridden(given)
+
+
+def _variable(name: str) -> str:
+    return name.upper() if name.startswith("grafana_") else f"{name.upper()}_URL"
+
+
+def _announced(stack: str | None) -> Targets:
+    demo = running_demo()
+    if demo and stack is None:
+        return demo_targets(demo)
+    outputs = read_outputs(stack)
+    if outputs:
+        return stack_targets(stack or "dev", outputs)
+    return default_targets()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make verify",
+        description="Without options: the running demo, else the stack, else the default ports.",
+    )
+    parser.add_argument("--stack", help="check this stack, also while a demo runs")
+    for service in ("proxy", "engine", "prometheus", "grafana"):
+        parser.add_argument(f"--{service}", metavar="URL", help=f"or {_variable(service)}")
+    parser.add_argument("--model", help="model to talk to (the first that the proxy lists)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=GENERATION_SECONDS,
+        help="seconds that one generation may take (%(default)g)",
+    )
+    parser.add_argument("--no-traffic", action="store_true", help="look, but send nothing")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(lambda: verify(sys.argv[1:])))

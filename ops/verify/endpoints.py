@@ -1,0 +1,60 @@
+"""(1) Does every service answer where it should."""
+
+import json
+from collections.abc import Callable, Iterator
+
+from infra.topology import ENGINE, GRAFANA
+from ops import web
+from ops.verify.report import Check, failed, judged, skipped
+from ops.verify.targets import Targets
+
+
+def endpoint_checks(targets: Targets) -> Iterator[Check]:
+    """Check the monitoring endpoints of every service that there is."""
+    yield _answers("proxy answers", f"{targets.proxy}/", _is_ollama, "is the proxy running?")
+    yield _answers("proxy lives", f"{targets.proxy}/livez", _is_ok, "read the proxy's log")
+    yield _answers(
+        "proxy reaches the engine",
+        f"{targets.proxy}/readyz",
+        _is_ok,
+        "the engine is still loading, or down: read its log",
+    )
+    if targets.engine:
+        url = f"{targets.engine}{ENGINE.health_path}"
+        yield _answers("engine is healthy", url, _is_ok, "read the engine's log")
+    else:
+        yield skipped("engine is healthy", "not published; the proxy asks it")
+    if targets.prometheus:
+        url = f"{targets.prometheus}/-/ready"
+        yield _answers("Prometheus is ready", url, _is_ok, "read Prometheus' log")
+    else:
+        yield skipped("Prometheus is ready", "there is none here")
+    if targets.grafana:
+        url = f"{targets.grafana}{GRAFANA.health_path}"
+        yield _answers("Grafana is healthy", url, _database_is_ok, "read Grafana's log")
+    else:
+        yield skipped("Grafana is healthy", "there is none here")
+
+
+def _answers(name: str, url: str, good: Callable[[web.Reply], bool], hint: str) -> Check:
+    try:
+        reply = web.get(url)
+    except web.UnreachableError as error:
+        return failed(name, str(error), hint)
+    shown = " ".join(reply.text.split())[:60]
+    return judged(name, f"{url}: {reply.status} {shown}".strip(), ok=good(reply), hint=hint)
+
+
+def _is_ok(reply: web.Reply) -> bool:
+    return reply.ok
+
+
+def _is_ollama(reply: web.Reply) -> bool:
+    return reply.ok and reply.text == "Ollama is running"
+
+
+def _database_is_ok(reply: web.Reply) -> bool:
+    try:
+        return reply.ok and reply.json()["database"] == "ok"
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return False

@@ -1,0 +1,97 @@
+"""(3) Does Prometheus scrape the proxy, answer queries and hold the alert rules."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from alerts.rules import alerts
+from alerts.thresholds import Thresholds
+from dashboards.signals import JOB
+from ops.verify.polling import until
+from ops.verify.prometheus_api import Prometheus, PrometheusError, seconds
+from ops.verify.report import Check, failed, judged, passed
+
+FIRST_SCRAPE_SECONDS = 35.0
+"""Two of the longest intervals that we configure, and the time a scrape may take."""
+
+
+def scraping_checks(prometheus: Prometheus) -> Iterator[Check]:
+    """Check target, query and rules."""
+    try:
+        yield _version_check(prometheus)
+        yield _target_check(prometheus)
+        yield _query_check(prometheus)
+        yield _rules_check(prometheus)
+        yield _firing_check(prometheus)
+    except PrometheusError as error:
+        yield failed("Prometheus answers", str(error), "read Prometheus' log")
+
+
+def scrape_interval(prometheus: Prometheus) -> float:
+    """Seconds between two scrapes of the proxy. Raises PrometheusError when it isn't scraped."""
+    targets = prometheus.targets(JOB)
+    if not targets:
+        raise PrometheusError(f"no target of job {JOB}")
+    return max(seconds(target["scrapeInterval"]) for target in targets)
+
+
+def _version_check(prometheus: Prometheus) -> Check:
+    return passed("Prometheus answers", f"version {prometheus.version()}")
+
+
+def _target_check(prometheus: Prometheus) -> Check:
+    name = f"job {JOB} is scraped"
+    targets = until(lambda: prometheus.targets(JOB), _all_up, seconds=FIRST_SCRAPE_SECONDS)
+    if not targets:
+        return failed(name, "no such target", "is the job in prometheus.yml?")
+    shown = ", ".join(f"{t['scrapeUrl']} {t['health']} {t['lastError']}".strip() for t in targets)
+    fresh = all(_age_seconds(t) <= 2 * seconds(t["scrapeInterval"]) + 1 for t in targets)
+    return judged(
+        name,
+        shown if fresh else f"{shown}, but the last scrape is old",
+        ok=_all_up(targets) and fresh,
+        hint="can Prometheus reach the proxy at that address?",
+    )
+
+
+def _all_up(targets: list[dict[str, Any]]) -> bool:
+    return bool(targets) and all(target["health"] == "up" for target in targets)
+
+
+def _age_seconds(target: dict[str, Any]) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(target["lastScrape"])).total_seconds()
+
+
+def _query_check(prometheus: Prometheus) -> Check:
+    expression = f'min(up{{job="{JOB}"}})'
+    value = prometheus.scalar(expression)
+    return judged(
+        "a query answers", f"{expression} = {value}", ok=value == 1, hint="see the target above"
+    )
+
+
+def _rules_check(prometheus: Prometheus) -> Check:
+    expected = {alert.name for alert in alerts(Thresholds())}
+
+    def problems() -> list[str]:
+        rules = prometheus.alert_rules()
+        missing = [f"{name} is not loaded" for name in sorted(expected - rules.keys())]
+        sick = [
+            f"{name}: {rule.get('lastError') or rule['health']}"
+            for name, rule in rules.items()
+            if rule["health"] != "ok"
+        ]
+        return missing + sick
+
+    found = until(problems, lambda faults: not faults, seconds=FIRST_SCRAPE_SECONDS)
+    return judged(
+        "alert rules are loaded and healthy",
+        "; ".join(found) or f"{len(expected)} rules",
+        ok=not found,
+        hint="run `promtool check rules alerts/mistral-alerts.yml`, then restart Prometheus",
+    )
+
+
+def _firing_check(prometheus: Prometheus) -> Check:
+    firing = prometheus.firing()
+    return passed("alerts", f"firing now: {', '.join(firing)}" if firing else "none firing")
