@@ -36,7 +36,9 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
             event that is set when the processes are to stop.
     """
 
-    def __init__(self, on_started: Callable[[threading.Event], None]) -> None:
+    def __init__(
+        self, on_started: Callable[[threading.Event], None] = lambda _stopping: None
+    ) -> None:
         super().__init__()
         self._process_ctor = _Process
         self._stopping = threading.Event()

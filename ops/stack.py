@@ -1,0 +1,213 @@
+"""The full stack with Pulumi: ``python -m ops.stack up|down|preview|logs|status|check``.
+
+Everything that can be missing is looked at first, so that nothing is touched where it would fail.
+Exit code 0 when all is well; 1 with a message, or Pulumi's own.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA, PROMETHEUS, PROXY, physical_name
+from ops.backend import choose_backend, create_local_backend, ensure_passphrase
+from ops.console import ROOT, OperatorError, run_command, say
+from ops.docker_engine import DockerEngine
+from ops.follow import follow
+from ops.pulumi_cli import ensure_cli, ensure_plugins, install_officially
+from ops.pulumi_stack import TOOLS_FOLDER, PulumiStack, find_stack
+from ops.runner import Runner, SystemRunner
+from ops.stack_config import StackConfig, read_stack_config
+from ops.verify.prometheus_api import Prometheus, PrometheusError
+
+SERVICES = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
+DOCKER_RESOURCES = "**docker:index/**"
+"""Grafana's are left out: reading them fails while Grafana is down, and its return needs ``up``."""
+VOLUME = "docker:index/volume:Volume"
+URLS = {
+    "Ollama API": "proxyUrl",
+    "Metrics": "metricsUrl",
+    "Prometheus": "prometheusUrl",
+    "Grafana": "grafanaUrl",
+    "Dashboard": "dashboardUrl",
+}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The commands on one stack.
+
+    Attributes:
+        config: The stack's settings.
+        runner: Starts other programs.
+        root: The project's folder.
+        environ: The operator's environment.
+    """
+
+    config: StackConfig
+    runner: Runner
+    root: Path
+    environ: Mapping[str, str]
+
+    @property
+    def docker(self) -> DockerEngine:
+        """The Docker Engine that the stack is set to."""
+        return DockerEngine(self.runner, str(self.config.values["dockerHost"]))
+
+    def check(self) -> str:
+        """Make sure of Docker, CLI and plugins; return the CLI. Raises OperatorError."""
+        self.docker.require()
+        tools = self.root / TOOLS_FOLDER
+        cli = ensure_cli(self.runner, tools, self.config.required_cli, install_officially)
+        ensure_plugins(self.runner, cli)
+        return cli
+
+    def up(self) -> int:
+        """Bring the stack up, or up to date."""
+        cli = self.check()
+        self.docker.fetch_images(self.config.images())
+        stack = self._open(cli)
+        stack.select(create=True)
+        self._choose_builder(stack)
+        refreshed = stack.capture(
+            "refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"
+        )
+        if not refreshed.ok:
+            raise OperatorError(f"the refresh failed:\n{refreshed.stdout}{refreshed.stderr}")
+        code = stack.show("up", "--yes")
+        if code == 0:
+            say(self._how_to_reach(stack.outputs() or {}))
+        return code
+
+    def preview(self) -> int:
+        """Show what ``up`` would change."""
+        stack = self._open(self.check())
+        stack.select(create=True)
+        self._choose_builder(stack)
+        return stack.show("preview")
+
+    def down(self) -> int:
+        """Take the stack down; the data volumes stay."""
+        stack = self._open(self.check())
+        if not stack.select(create=False):
+            say(f"There is no stack {stack.name}: nothing to take down.")
+            return 0
+        volumes = [str(volume["name"]) for volume in stack.resources(VOLUME)]
+        # Without a refresh: it would ask a Grafana that may be gone already.
+        code = stack.show("destroy", "--yes", "--exclude-protected")
+        kept = self.docker.existing_volumes(volumes)
+        if code == 0 and kept:
+            say(f"Kept: {', '.join(kept)} (models, metrics, Grafana's database).")
+            say(f"Delete them with: docker volume rm {' '.join(kept)}")
+        return code
+
+    def logs(self, service: str | None) -> int:
+        """Follow the log of one service, or of all that run."""
+        self.docker.require()
+        there = self._containers()
+        if service is not None and service not in there:
+            raise OperatorError(f"no container of {service}; there are: {', '.join(there) or '-'}")
+        if not there:
+            raise OperatorError(f"no container of stack {self.config.stack}; run `make up`")
+        chosen = {service: there[service]} if service else there
+        return follow(chosen, self.docker.environ)
+
+    def status(self) -> int:
+        """Show containers, URLs and firing alerts; 1 unless every container is healthy."""
+        self.docker.require()
+        states = self.docker.container_states()
+        containers = self._containers()
+        for service, container in containers.items():
+            say(f"  {service:<11} {container:<32} {states[container]}")
+        if not containers:
+            say(f"No container of stack {self.config.stack} is there; run `make up`.")
+            return 1
+        stack = find_stack(self.config.stack, root=self.root, runner=self.runner)
+        outputs = (stack.outputs() if stack else None) or {}
+        for line in _url_lines(outputs):
+            say(line)
+        say(_alert_line(outputs.get("prometheusUrl", "")))
+        return 0 if all("(healthy)" in states[name] for name in containers.values()) else 1
+
+    def _open(self, cli: str) -> PulumiStack:
+        backend = choose_backend(self.runner, cli, self.root, self.environ)
+        if backend is None:
+            backend = create_local_backend(self.root, self.environ)
+            say("Pulumi is not logged in: the state is kept in .pulumi-state/ of this checkout.")
+        ensure_passphrase(backend)
+        return PulumiStack(self.runner, cli, self.config.stack, backend)
+
+    def _choose_builder(self, stack: PulumiStack) -> None:
+        if "builder" in self.config.own or not self.docker.lacks_buildkit():
+            return
+        say("This Docker Engine has no BuildKit: setting `builder` to classic for this stack.")
+        done = stack.capture("config", "set", "builder", "classic")
+        if not done.ok:
+            raise OperatorError(f"the setting `builder` can't be changed: {done.reason}")
+
+    def _how_to_reach(self, outputs: Mapping[str, str]) -> str:
+        lines = ["", "The stack is up:", *_url_lines(outputs)]
+        if outputs.get("grafanaAdminPassword"):
+            lines += ["", f"  {self._login(outputs)}"]
+        return "\n".join([*lines, "", "  Check everything with `make verify`.", ""])
+
+    def _login(self, outputs: Mapping[str, str]) -> str:
+        """Say how to log in to Grafana; only the default password, which all know, is shown."""
+        user, password = outputs.get("grafanaUser", "admin"), outputs["grafanaAdminPassword"]
+        if password == self.config.values["grafanaAdminPassword"]:
+            return f"Log in to Grafana as {user} with the password {password}."
+        return (
+            f"Log in to Grafana as {user} with the password that you set "
+            "(`pulumi stack output grafanaAdminPassword --show-secrets`)."
+        )
+
+    def _containers(self) -> dict[str, str]:
+        """Names of the stack's containers that exist, by service."""
+        names = {
+            service: physical_name(member.container, self.config.short_name)
+            for service, member in SERVICES.items()
+        }
+        states = self.docker.container_states()
+        return {service: name for service, name in names.items() if name in states}
+
+
+def _url_lines(outputs: Mapping[str, str]) -> list[str]:
+    return [f"  {title:<11} {outputs[key]}" for title, key in URLS.items() if outputs.get(key)]
+
+
+def _alert_line(prometheus_url: str) -> str:
+    if not prometheus_url:
+        return "Alerts: unknown, since the stack names no Prometheus."
+    try:
+        firing = Prometheus(prometheus_url).firing()
+    except PrometheusError as error:
+        return f"Alerts: unknown, {error}"
+    return f"Alerts firing: {', '.join(firing) or 'none'}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command on the stack that STACK names."""
+    parser = argparse.ArgumentParser(prog="python -m ops.stack")
+    parser.add_argument("command", choices=["up", "down", "preview", "logs", "status", "check"])
+    parser.add_argument("service", nargs="?", choices=list(SERVICES), help="for logs")
+    options = parser.parse_args(arguments)
+    name = os.environ.get("STACK") or DEFAULT_STACK
+    operator = Operator(read_stack_config(ROOT, name), SystemRunner(), ROOT, os.environ)
+    if options.command == "logs":
+        return operator.logs(options.service)
+    if options.command == "check":
+        operator.check()
+        return 0
+    commands = {
+        "up": operator.up,
+        "down": operator.down,
+        "preview": operator.preview,
+        "status": operator.status,
+    }
+    return commands[options.command]()
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(lambda: main(sys.argv[1:])))

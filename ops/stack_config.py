@@ -1,0 +1,67 @@
+"""What a stack is set to, read from the files: the defaults of Pulumi.yaml, then the stack's own.
+
+Read without the CLI, because the checks before ``up`` come before there is one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.references import pinned, recorded_digests
+from infra.topology import DEFAULT_STACK
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """A stack's settings by name, secrets left out.
+
+    Attributes:
+        stack: Name as given, with its organisation where the backend has them.
+        required_cli: Lowest version of the Pulumi CLI that the project takes.
+        values: Settings with their effective values.
+        own: Names that the stack's file sets itself.
+    """
+
+    stack: str
+    required_cli: str
+    values: Mapping[str, Any]
+    own: frozenset[str]
+
+    @property
+    def short_name(self) -> str:
+        """Name without organisation and project, as it stands in container names."""
+        return self.stack.rpartition("/")[2]
+
+    def images(self) -> dict[str, str]:
+        """Image references that must be on the Docker host or be pulled, by setting."""
+        wanted = {
+            "pythonImage": True,
+            "mistralrsImage": self.values["engine"] == "mistralrs",
+            "prometheusImage": self.values["prometheus"] == "managed",
+            "grafanaImage": self.values["grafana"] == "managed",
+        }
+        digests = recorded_digests() if self.values["useDigests"] else {}
+        return {
+            setting: pinned(str(self.values[setting]), digests)
+            for setting, needed in wanted.items()
+            if needed
+        }
+
+
+def read_stack_config(root: Path, stack: str = DEFAULT_STACK) -> StackConfig:
+    """Read the settings of ``stack`` of the project in ``root``; the stack need not exist yet."""
+    project = yaml.safe_load((root / "Pulumi.yaml").read_text(encoding="utf-8"))
+    file = root / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
+    config = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
+    prefix = f"{project['name']}:"
+    own = {
+        name.removeprefix(prefix): value
+        for name, value in (config.get("config") or {}).items()
+        if name.startswith(prefix)
+    }
+    defaults = {name: schema.get("default") for name, schema in project["config"].items()}
+    required = str(project["requiredPulumiVersion"]).removeprefix(">=")
+    return StackConfig(stack, required, {**defaults, **own}, frozenset(own))
