@@ -55,7 +55,7 @@ status: $(RUNTIME) ## Show the stack's containers, URLs and firing alerts
 	@$(RUN) ops.stack status
 
 verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
-	@$(RUN) ops.verify $(ARGS)
+	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
 test: $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
 	@$(RUN) pytest -q -m 'not e2e'
@@ -75,9 +75,10 @@ format: $(TESTING) ## Rewrite the sources in the project's style
 	@$(RUN) ruff check --fix --quiet .
 	@$(RUN) ruff format --quiet .
 
-render: $(RUNTIME) ## Write the generated alert rules and dashboard
+render: $(RUNTIME) ## Write what is generated: alert rules, dashboard, the README's settings table
 	@$(RUN) alerts
 	@$(RUN) dashboards
+	@$(RUN) ops.readme
 
 pin-images: $(RUNTIME) ## Resolve the images' tags to digests at their registries and record them
 	@$(RUN) ops.pin_images
