@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from infra.topology import ENGINE, GRAFANA, PROMETHEUS, PROXY
+from infra.topology import ENGINE, PROMETHEUS, PROXY
 from ops.demo_urls import DemoUrls
 from ops.ports import LOOPBACK
 
@@ -72,6 +72,3 @@ def links(targets: Targets, dashboard_uid: str) -> dict[str, str]:
     if targets.grafana:
         shown["Grafana dashboard"] = f"{targets.grafana}/d/{dashboard_uid}"
     return shown
-
-
-__all__ = ["GRAFANA", "Targets", "default_targets", "demo_targets", "links", "stack_targets"]
