@@ -72,14 +72,15 @@ class PulumiStack:
         return [entry.get("outputs", {}) for entry in resources if entry["type"] == kind]
 
 
-def find_stack(name: str, *, root: Path = ROOT, runner: Runner | None = None) -> PulumiStack | None:
+def find_stack(
+    name: str, root: Path, runner: Runner, environ: Mapping[str, str]
+) -> PulumiStack | None:
     """Return a stack to ask, installing and creating nothing; None without a CLI or a backend."""
-    runner = runner or SystemRunner()
     required = read_stack_config(root, name).required_cli
     cli = find_cli(runner, root / TOOLS_FOLDER, required)
     if cli is None:
         return None
-    backend = choose_backend(runner, cli, root, os.environ)
+    backend = choose_backend(runner, cli, root, environ)
     return None if backend is None else PulumiStack(runner, cli, name, backend)
 
 
@@ -92,7 +93,7 @@ def read_outputs(name: str | None) -> dict[str, str] | None:
     Raises:
         OperatorError: The named stack has no outputs.
     """
-    stack = find_stack(name or DEFAULT_STACK)
+    stack = find_stack(name or DEFAULT_STACK, ROOT, SystemRunner(), os.environ)
     outputs = stack.outputs() if stack else None
     if name is not None and outputs is None:
         raise OperatorError(f"the stack {name} is not up; `make up STACK={name}` brings it up")

@@ -7,7 +7,7 @@ Exit code 0 when all is well; 1 with a message, or Pulumi's own.
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,14 @@ class Operator:
         runner: Starts other programs.
         root: The project's folder.
         environ: The operator's environment.
+        install_cli: Puts the Pulumi CLI under a folder.
     """
 
     config: StackConfig
     runner: Runner
     root: Path
     environ: Mapping[str, str]
+    install_cli: Callable[[Path], None] = install_officially
 
     @property
     def docker(self) -> DockerEngine:
@@ -60,14 +62,14 @@ class Operator:
         """Make sure of Docker, CLI and plugins; return the CLI. Raises OperatorError."""
         self.docker.require()
         tools = self.root / TOOLS_FOLDER
-        cli = ensure_cli(self.runner, tools, self.config.required_cli, install_officially)
+        cli = ensure_cli(self.runner, tools, self.config.required_cli, self.install_cli)
         ensure_plugins(self.runner, cli)
         return cli
 
     def up(self) -> int:
         """Bring the stack up, or up to date."""
         cli = self.check()
-        self.docker.fetch_images(self.config.images())
+        self.docker.fetch_images(self.config.needed_images())
         stack = self._open(cli)
         stack.select(create=True)
         self._choose_builder(stack)
@@ -124,7 +126,7 @@ class Operator:
         if not containers:
             say(f"No container of stack {self.config.stack} is there; run `make up`.")
             return 1
-        stack = find_stack(self.config.stack, root=self.root, runner=self.runner)
+        stack = find_stack(self.config.stack, self.root, self.runner, self.environ)
         outputs = (stack.outputs() if stack else None) or {}
         for line in _url_lines(outputs):
             say(line)

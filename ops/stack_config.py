@@ -13,6 +13,8 @@ import yaml
 from infra.references import pinned, recorded_digests
 from infra.topology import DEFAULT_STACK
 
+IMAGE_SETTINGS = ("pythonImage", "mistralrsImage", "prometheusImage", "grafanaImage")
+
 
 @dataclass(frozen=True)
 class StackConfig:
@@ -35,7 +37,12 @@ class StackConfig:
         """Name without organisation and project, as it stands in container names."""
         return self.stack.rpartition("/")[2]
 
-    def images(self) -> dict[str, str]:
+    @property
+    def image_references(self) -> dict[str, str]:
+        """Every image reference as it is set, by setting."""
+        return {name: str(self.values[name]) for name in IMAGE_SETTINGS}
+
+    def needed_images(self) -> dict[str, str]:
         """Image references that must be on the Docker host or be pulled, by setting."""
         wanted = {
             "pythonImage": True,
@@ -45,9 +52,9 @@ class StackConfig:
         }
         digests = recorded_digests() if self.values["useDigests"] else {}
         return {
-            setting: pinned(str(self.values[setting]), digests)
-            for setting, needed in wanted.items()
-            if needed
+            setting: pinned(reference, digests)
+            for setting, reference in self.image_references.items()
+            if wanted[setting]
         }
 
 
