@@ -21,6 +21,13 @@ class ServiceMode(StrEnum):
     EXTERNAL = "external"
 
 
+class GrafanaRules(StrEnum):
+    """Which fields of alert rules the Grafana at hand knows."""
+
+    CURRENT = "current"
+    BEFORE_12 = "before-12"
+
+
 class Builder(StrEnum):
     """Image builder of the Docker Engine."""
 

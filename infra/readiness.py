@@ -10,7 +10,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
+
+DEADLINE_SECONDS = 90.0
+"""How long Grafana may take to answer when something is to be written to it."""
 
 _TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
@@ -27,64 +31,69 @@ class Login(NamedTuple):
     secret: str
 
     @property
+    def credentials(self) -> str:
+        """As the Grafana provider takes them: ``user:password``, or the token."""
+        return f"{self.user}:{self.secret}" if self.user else self.secret
+
+    @property
     def header(self) -> str:
         """Value of the ``Authorization`` header."""
         if not self.user:
             return f"Bearer {self.secret}"
-        pair = f"{self.user}:{self.secret}".encode()
-        return f"Basic {base64.b64encode(pair).decode()}"
+        return f"Basic {base64.b64encode(self.credentials.encode()).decode()}"
 
 
-def await_grafana(
-    url: str,
-    login: Login,
-    deadline_seconds: float,
-    *,
-    pause: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> None:
-    """Wait until Grafana answers, then make sure that it lets us in.
+@dataclass(frozen=True)
+class GrafanaApi:
+    """One Grafana, as far as it must be checked.
 
-    Args:
+    Attributes:
         url: Its base URL.
         login: Who we are.
-        deadline_seconds: When to give up.
-        pause: Waits between two attempts.
+        pause: Waits that many seconds between two attempts.
         clock: Tells the time in seconds.
-
-    Raises:
-        NotReadyError: It did not answer in time, or refuses the login.
     """
-    end = clock() + deadline_seconds
-    while (problem := _unhealthy(url)) is not None:
-        if clock() >= end:
+
+    url: str
+    login: Login
+    pause: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def await_ready(self, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+        """Wait until Grafana answers, then make sure that it lets us in.
+
+        Raises:
+            NotReadyError: It did not answer in time, or refuses the login.
+        """
+        end = self.clock() + deadline_seconds
+        while (problem := _unhealthy(self.url)) is not None:
+            if self.clock() >= end:
+                raise NotReadyError(
+                    f"Grafana at {self.url} is not healthy after {deadline_seconds:g} s "
+                    f"({problem}); look at its log"
+                )
+            self.pause(_PAUSE_SECONDS)
+        if _status(f"{self.url}/api/org", self.login) == http.HTTPStatus.UNAUTHORIZED:
+            raise NotReadyError(_refused(self.url, self.login))
+
+    def confirm_folder(self, uid: str) -> None:
+        """Make sure that Grafana still has what was written to it earlier.
+
+        A Grafana that does not answer is not judged: nothing had to be written to it.
+
+        Raises:
+            NotReadyError: The folder is gone, and so is all the rest: the database is a new one.
+        """
+        try:
+            status = _status(f"{self.url}/api/folders/{uid}", self.login)
+        except OSError:
+            return
+        if status == http.HTTPStatus.NOT_FOUND:
             raise NotReadyError(
-                f"Grafana at {url} is not healthy after {deadline_seconds:g} s ({problem}); "
-                "look at its log"
+                f"Grafana at {self.url} has lost its content: folder {uid} is missing, as after "
+                "its volume was removed. Run `pulumi refresh`, which sees what is missing, and "
+                "then `pulumi up` again."
             )
-        pause(_PAUSE_SECONDS)
-    if _status(f"{url}/api/org", login) == http.HTTPStatus.UNAUTHORIZED:
-        raise NotReadyError(_refused(url, login))
-
-
-def confirm_folder(url: str, login: Login, folder_uid: str) -> None:
-    """Make sure that Grafana still has what was written to it earlier.
-
-    A Grafana that does not answer is not judged: nothing had to be written to it.
-
-    Raises:
-        NotReadyError: The folder is gone, and so is all the rest: the database is a new one.
-    """
-    try:
-        status = _status(f"{url}/api/folders/{folder_uid}", login)
-    except OSError:
-        return
-    if status == http.HTTPStatus.NOT_FOUND:
-        raise NotReadyError(
-            f"Grafana at {url} has lost its content: folder {folder_uid} is missing, as after its "
-            "volume was removed. Run `pulumi refresh`, which sees what is missing, and then "
-            "`pulumi up` again."
-        )
 
 
 def _unhealthy(url: str) -> str | None:

@@ -22,6 +22,7 @@ from infra.choices import (
     NO_SECRET,
     Builder,
     EngineMode,
+    GrafanaRules,
     Secret,
     ServiceMode,
 )
@@ -55,6 +56,7 @@ class Settings:
     grafana_url: str = ""
     grafana_token: Secret = NO_SECRET
     grafana_admin_password: Secret = DEFAULT_PASSWORD
+    grafana_rules: GrafanaRules = GrafanaRules.CURRENT
     datasource_url: str = ""
     alert_thresholds: Thresholds = field(default_factory=Thresholds)
     alert_webhook_url: Secret = NO_SECRET
@@ -216,5 +218,6 @@ _PARSERS: dict[Any, Callable[[str], Any]] = {
     Thresholds: _thresholds,
     EngineMode: _choice(EngineMode),
     ServiceMode: _choice(ServiceMode),
+    GrafanaRules: _choice(GrafanaRules),
     Builder: _choice(Builder),
 }

@@ -5,7 +5,7 @@ resources. Uids are fixed, so that links and rules stay valid when something is 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -15,6 +15,7 @@ from pulumiverse_grafana import alerting, oss
 from alerts.grafana import Query, Rule, RuleGroup
 from dashboards.signals import DATASOURCE_UID
 from infra.choices import NO_SECRET, Secret
+from infra.readiness import GrafanaApi
 
 FOLDER_UID = "frontier-llm"
 FOLDER_TITLE = "Frontier LLM"
@@ -47,8 +48,7 @@ class GrafanaContentArgs:
         notification: Where alerts are sent.
         owns_policies: Whether Grafana's one tree of notification policies is ours. Where it is
             not, each rule names its contact point instead.
-        ready: Waits until Grafana may be written to, or raises.
-        confirm: Raises where content that was not written just now is missing.
+        api: Tells whether Grafana may be written to, and whether its content is still there.
         volume: Grafana's database. When it goes, its content goes with it and needs no deletion.
     """
 
@@ -56,8 +56,7 @@ class GrafanaContentArgs:
     dashboard: str
     rule_groups: Sequence[RuleGroup]
     owns_policies: bool
-    ready: Callable[[], None]
-    confirm: Callable[[str], None]
+    api: GrafanaApi
     notification: Notification = field(default_factory=Notification)
     volume: pulumi.Resource | None = None
 
@@ -95,11 +94,11 @@ class GrafanaContent(pulumi.ComponentResource):
             self._rule_group(group, folder, source, None if args.owns_policies else contact_point)
         if contact_point is not None and args.owns_policies:
             self._policy(contact_point)
-        folder.uid.apply(lambda uid: _unless_preview(args.confirm, uid))
+        folder.uid.apply(lambda uid: _confirm(args.api, uid))
         self.register_outputs({})
 
     def _api_options(self, args: GrafanaContentArgs) -> pulumi.ResourceOptions:
-        gate = pulumi.ResourceHook(f"{self._name}-ready", lambda _: args.ready())
+        gate = pulumi.ResourceHook(f"{self._name}-ready", lambda _: args.api.await_ready())
         return pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.volume,
@@ -221,9 +220,10 @@ def _critical_first(
     )
 
 
-def _unless_preview(confirm: Callable[[str], None], uid: str) -> None:
+def _confirm(api: GrafanaApi, folder_uid: str) -> None:
+    """Look for lost content, which nothing else would notice; not where nothing may be done."""
     if not pulumi.runtime.is_dry_run():
-        confirm(uid)
+        api.confirm_folder(folder_uid)
 
 
 def api_provider(

@@ -19,6 +19,7 @@ class ProxyArgs:
         placement: Stack and network.
         build: How its image is built.
         engine_url: Base URL of the engine, as this container reaches it.
+        host_gateway: Whether that URL leads to the Docker host.
         publication: Address and port on the host.
         wait_seconds: How long ``up`` waits until it is healthy.
     """
@@ -26,6 +27,7 @@ class ProxyArgs:
     placement: Placement
     build: images.Build
     engine_url: str
+    host_gateway: bool
     publication: Publication
     wait_seconds: int
 
@@ -43,13 +45,8 @@ def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
             "BIND_ADDRESS": f"0.0.0.0:{PROXY.port}",
         },
         publication=args.publication,
-        host_gateway=is_on_host(args.engine_url),
+        host_gateway=args.host_gateway,
     )
-
-
-def is_on_host(url: str) -> bool:
-    """Tell whether a URL leads to the Docker host, by the name that Docker Desktop gives it."""
-    return "//host.docker.internal" in url
 
 
 class Proxy(pulumi.ComponentResource):

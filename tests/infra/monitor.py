@@ -1,0 +1,144 @@
+"""Runs the Pulumi program without an engine and keeps every raw registration.
+
+Mocks alone see inputs; the raw requests also hold parents, dependencies, options and secrets.
+"""
+
+# ruff: noqa: ANN401 - raw protocol messages have no types
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from google.protobuf.json_format import MessageToDict
+
+from infra import stack
+from infra.readiness import GrafanaApi, Login
+from infra.settings import Settings
+
+CONTAINER = "docker:index/container:Container"
+VOLUME = "docker:index/volume:Volume"
+NETWORK = "docker:index/network:Network"
+IMAGE = "docker:index/image:Image"
+REMOTE_IMAGE = "docker:index/remoteImage:RemoteImage"
+DOCKER = "pulumi:providers:docker"
+GRAFANA = "pulumi:providers:grafana"
+FOLDER = "grafana:oss/folder:Folder"
+DATA_SOURCE = "grafana:oss/dataSource:DataSource"
+DASHBOARD = "grafana:oss/dashboard:Dashboard"
+RULE_GROUP = "grafana:alerting/ruleGroup:RuleGroup"
+CONTACT_POINT = "grafana:alerting/contactPoint:ContactPoint"
+POLICY = "grafana:alerting/notificationPolicy:NotificationPolicy"
+
+SECRET_MARK = "4dabf18193072939515e22adb298388d"
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+
+# What Docker would compute; without it the edges to whoever uses it would vanish.
+COMPUTED = {
+    IMAGE: {"repoDigest": "sha256:built"},
+    REMOTE_IMAGE: {"imageId": "sha256:pulled"},
+}
+
+
+class Mocks(pulumi.runtime.Mocks):
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        return f"{args.name}-id", {**args.inputs, **COMPUTED.get(args.typ, {})}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        raise AssertionError(f"the program asked a provider for {args.token}")
+
+
+class Monitor(pulumi.runtime.mocks.MockMonitor):
+    def __init__(self) -> None:
+        super().__init__(Mocks())
+        self.requests: dict[tuple[str, str], Any] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - named by the protocol
+        key = (request.type, request.name)
+        assert key not in self.requests, f"two resources are called {key}"
+        self.requests[key] = request
+        return super().RegisterResource(request)
+
+
+class SilentGrafana(GrafanaApi):
+    """A Grafana that is never asked: there is none."""
+
+    def await_ready(self, _deadline_seconds: float = 0) -> None:
+        raise AssertionError("mocks run no hooks")
+
+    def confirm_folder(self, uid: str) -> None:
+        CONFIRMED.append(uid)
+
+
+CONFIRMED: list[str] = []
+"""Folders that the program asked about since the last deployment began."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Everything that one run of the program registered."""
+
+    requests: dict[tuple[str, str], Any]
+    outputs: dict[str, Any]
+    confirmed: list[str] = field(default_factory=list)
+
+    def of(self, kind: str) -> dict[str, Any]:
+        """Requests of one type, by logical name."""
+        return {name: request for (typ, name), request in self.requests.items() if typ == kind}
+
+    def inputs(self, kind: str, name: str) -> dict[str, Any]:
+        """Inputs of one resource, secrets unwrapped."""
+        return dict(plain(MessageToDict(self.requests[kind, name].object)))
+
+    def all_inputs(self, kind: str) -> dict[str, dict[str, Any]]:
+        return {name: self.inputs(kind, name) for name in self.of(kind)}
+
+    def raw_inputs(self) -> Iterator[tuple[tuple[str, str], Any]]:
+        """Inputs of every resource, secrets still marked."""
+        for key, request in self.requests.items():
+            yield key, MessageToDict(request.object)
+
+
+def deploy(
+    settings: Settings | None = None, *, stack_name: str = "dev", preview: bool = False
+) -> Deployed:
+    """Run the program with these settings."""
+    monitor = start(stack_name=stack_name, preview=preview)
+    CONFIRMED.clear()
+    outputs = stack.build(settings or Settings(), stack_name, connect_silently)
+    finish()
+    return Deployed(monitor.requests, outputs, list(CONFIRMED))
+
+
+def connect_silently(url: str, login: Login) -> GrafanaApi:
+    return SilentGrafana(url, login)
+
+
+def start(*, stack_name: str = "dev", preview: bool = False) -> Monitor:
+    monitor = Monitor()
+    pulumi.runtime.set_mocks(
+        monitor.mocks, project="frontier", stack=stack_name, preview=preview, monitor=monitor
+    )
+    return monitor
+
+
+def finish() -> None:
+    """Wait until everything is registered."""
+    pulumi.runtime.sync_await._sync_await(pulumi.runtime.stack.wait_for_rpcs())
+
+
+def plain(value: Any) -> Any:
+    """Take secrets out of their wrappers."""
+    if isinstance(value, dict):
+        if SECRET_MARK in value:
+            return plain(value["value"])
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def tail(urn: str) -> tuple[str, str]:
+    """Type and name at the end of a URN."""
+    kind, name = urn.split("::")[-2:]
+    return kind.rpartition("$")[2], name

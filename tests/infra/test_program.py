@@ -1,0 +1,348 @@
+"""What the program registers, seen as the Pulumi engine would see it."""
+
+import runpy
+from pathlib import Path
+
+import pulumi
+import pytest
+import yaml
+
+from infra.choices import Builder, EngineMode, Secret, ServiceMode
+from infra.settings import Settings
+from tests.infra import monitor
+from tests.infra.monitor import (
+    CONTAINER,
+    DOCKER,
+    GRAFANA,
+    IMAGE,
+    NETWORK,
+    REMOTE_IMAGE,
+    VOLUME,
+    Deployed,
+    deploy,
+    tail,
+)
+
+ROOT = Path(__file__).parents[2]
+EMBEDDED = Settings(engine=EngineMode.EMBEDDED)
+EXTERNAL = Settings(engine=EngineMode.EXTERNAL, mistral_url="http://host.docker.internal:8080")
+EVERY_ENGINE = [Settings(), EMBEDDED, EXTERNAL]
+
+
+@pytest.fixture(scope="module")
+def default() -> Deployed:
+    return deploy()
+
+
+def test_the_default_stack_is_exactly_this(default: Deployed) -> None:
+    """Each resource has its place below the component that owns it."""
+    owners = {key: tail(request.parent) for key, request in default.requests.items()}
+    content = ("frontier:infra:GrafanaContent", "grafana-content")
+    engine = ("frontier:infra:Engine", "engine")
+    proxy = ("frontier:infra:Proxy", "proxy")
+    prometheus = ("frontier:infra:Prometheus", "prometheus")
+    grafana = ("frontier:infra:Grafana", "grafana")
+    root = ("pulumi:pulumi:Stack", "frontier-dev")
+    expected = {
+        (DOCKER, "docker"): root,
+        (GRAFANA, "grafana-api"): root,
+        (NETWORK, "network"): root,
+        engine: root,
+        proxy: root,
+        prometheus: root,
+        grafana: root,
+        content: root,
+        (REMOTE_IMAGE, "engine-image"): engine,
+        (VOLUME, "engine-model-cache"): engine,
+        (CONTAINER, "engine-container"): engine,
+        (IMAGE, "proxy-image"): proxy,
+        (CONTAINER, "proxy-container"): proxy,
+        (REMOTE_IMAGE, "prometheus-image"): prometheus,
+        (VOLUME, "prometheus-data"): prometheus,
+        (CONTAINER, "prometheus-container"): prometheus,
+        (REMOTE_IMAGE, "grafana-image"): grafana,
+        (VOLUME, "grafana-data"): grafana,
+        (CONTAINER, "grafana-container"): grafana,
+        (monitor.FOLDER, "grafana-content-folder"): content,
+        (monitor.DATA_SOURCE, "grafana-content-prometheus"): content,
+        (monitor.DASHBOARD, "grafana-content-overview"): content,
+        (monitor.RULE_GROUP, "grafana-content-rules-mistral"): content,
+    }
+    assert expected.keys() == owners.keys()
+    below_a_component = {key: owner for key, owner in expected.items() if owner != root}
+    assert below_a_component == {key: owners[key] for key in below_a_component}
+
+
+def test_container_names_are_the_documented_ones(default: Deployed) -> None:
+    names = {inputs["name"] for inputs in default.all_inputs(CONTAINER).values()}
+    assert names == {
+        "frontier-mistral",
+        "frontier-mistral-ollama-proxy",
+        "frontier-prometheus",
+        "frontier-grafana",
+    }
+
+
+def test_all_containers_join_one_network_by_its_id_under_their_alias(default: Deployed) -> None:
+    aliases = {}
+    for name, inputs in default.all_inputs(CONTAINER).items():
+        (network,) = inputs["networksAdvanced"]
+        assert network["name"] == "network-id"
+        aliases[name] = network["aliases"]
+    assert aliases == {
+        "engine-container": ["mistral"],
+        "proxy-container": ["frontier-mistral-ollama-proxy"],
+        "prometheus-container": ["prometheus"],
+        "grafana-container": ["grafana"],
+    }
+
+
+def test_only_what_users_need_is_published_on_the_address_and_ports_of_the_settings() -> None:
+    deployed = deploy(
+        Settings(
+            bind_address="192.0.2.7",
+            grafana_admin_password=Secret("own"),
+            proxy_port=1,
+            prometheus_port=2,
+            grafana_port=3,
+        )
+    )
+    published = {
+        name: [(port["ip"], port["external"], port["internal"]) for port in inputs.get("ports", [])]
+        for name, inputs in deployed.all_inputs(CONTAINER).items()
+    }
+    assert published == {
+        "engine-container": [],
+        "proxy-container": [("192.0.2.7", 1, 11434)],
+        "prometheus-container": [("192.0.2.7", 2, 9090)],
+        "grafana-container": [("192.0.2.7", 3, 3000)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "folders"),
+    [
+        pytest.param(Settings(), {"proxy-image": "proxy_service"}, id="mistralrs"),
+        pytest.param(
+            EMBEDDED,
+            {"proxy-image": "proxy_service", "engine-image": "embedded_engine"},
+            id="embedded",
+        ),
+    ],
+)
+def test_images_are_built_from_relative_folders_and_never_pushed(
+    settings: Settings, folders: dict[str, str]
+) -> None:
+    deployed = deploy(settings)
+    for name, inputs in deployed.all_inputs(IMAGE).items():
+        build = inputs["build"]
+        assert build["context"] == f"./{folders[name]}"
+        assert build["dockerfile"] == f"{folders[name]}/Dockerfile"
+        assert (ROOT / build["dockerfile"]).is_file()
+        assert build["args"] == {"BASE_IMAGE": settings.python_image}
+        assert inputs["skipPush"] is True
+    assert folders.keys() == deployed.of(IMAGE).keys()
+
+
+def test_the_builder_and_the_platform_are_settings() -> None:
+    deployed = deploy(Settings(builder=Builder.CLASSIC, platform="linux/arm64"))
+    build = deployed.inputs(IMAGE, "proxy-image")["build"]
+    assert (build["builderVersion"], build["platform"]) == ("BuilderV1", "linux/arm64")
+
+
+def test_a_container_runs_the_image_that_was_built_or_pulled(default: Deployed) -> None:
+    """By id: an image that changes replaces its container, one that does not leaves it."""
+    images = {name: c["image"] for name, c in default.all_inputs(CONTAINER).items()}
+    assert images == {
+        "engine-container": "sha256:pulled",
+        "proxy-container": "sha256:built",
+        "prometheus-container": "sha256:pulled",
+        "grafana-container": "sha256:pulled",
+    }
+
+
+def test_pulled_images_are_exact_versions_and_stay_on_the_machine(default: Deployed) -> None:
+    for name, inputs in default.all_inputs(REMOTE_IMAGE).items():
+        assert ":" in inputs["name"], name
+        assert not inputs["name"].endswith("latest")
+        assert inputs["keepLocally"] is True
+
+
+def test_a_recorded_digest_is_used_unless_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = "sha256:" + 64 * "0"
+    reference = Settings().grafana_image
+    monkeypatch.setattr("infra.references.recorded_digests", lambda: {reference: digest})
+    with_digest = deploy().inputs(REMOTE_IMAGE, "grafana-image")["name"]
+    without = deploy(Settings(use_digests=False)).inputs(REMOTE_IMAGE, "grafana-image")["name"]
+    assert (with_digest, without) == (f"{reference}@{digest}", reference)
+
+
+def test_data_volumes_cannot_be_lost_by_an_edit(default: Deployed) -> None:
+    for name, request in default.of(VOLUME).items():
+        assert set(request.ignoreChanges) == {"labels", "driverOpts"}, name
+        assert "labels" not in default.inputs(VOLUME, name)
+        assert not request.protect
+
+
+def test_protect_data_protects_every_volume() -> None:
+    volumes = deploy(Settings(protect_data=True)).of(VOLUME)
+    assert {name: request.protect for name, request in volumes.items()} == dict.fromkeys(
+        volumes, True
+    )
+
+
+def test_models_and_samples_outlive_the_stack_but_grafanas_database_does_not(
+    default: Deployed,
+) -> None:
+    kept = {name: request.retainOnDelete for name, request in default.of(VOLUME).items()}
+    assert kept == {"engine-model-cache": True, "prometheus-data": True, "grafana-data": False}
+
+
+def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volume() -> None:
+    deployed = deploy(Settings(model="org/model", quantization="4", hf_token=Secret("hf_x")))
+    inputs = deployed.inputs(CONTAINER, "engine-container")
+    assert inputs["command"] == ["serve", "-p", "8080", "-m", "org/model", "--quant", "4"]
+    assert {
+        "containerPath": "/data",
+        "volumeName": "frontier-model-cache",
+        "readOnly": False,
+    } in inputs["volumes"]
+    assert "HF_TOKEN=hf_x" in inputs["envs"]
+
+
+def test_no_token_is_passed_where_none_is_set(default: Deployed) -> None:
+    envs = default.inputs(CONTAINER, "engine-container")["envs"]
+    assert not [variable for variable in envs if variable.startswith("HF_TOKEN")]
+
+
+@pytest.mark.parametrize("mode", [EngineMode.MISTRALRS, EngineMode.EMBEDDED])
+def test_a_model_folder_of_the_host_is_mounted_read_only(mode: EngineMode) -> None:
+    deployed = deploy(Settings(engine=mode, model="/srv/models/tiny"))
+    inputs = deployed.inputs(CONTAINER, "engine-container")
+    assert {
+        "containerPath": "/local-models/tiny",
+        "hostPath": "/srv/models/tiny",
+        "readOnly": True,
+    } in inputs["volumes"]
+    told = [*inputs.get("command", []), *inputs["envs"]]
+    assert [word for word in told if word.endswith("/local-models/tiny")]
+
+
+@pytest.mark.parametrize("gpus", ["all", "device=0,1"])
+def test_gpus_reach_the_engine(gpus: str) -> None:
+    chosen = Settings(gpus=gpus, mistralrs_image="ghcr.io/ericlbuehler/mistral.rs:cuda-sm89-0.9.4")
+    assert deploy(chosen).inputs(CONTAINER, "engine-container")["gpus"] == gpus
+
+
+def test_gpus_are_left_out_where_none_are_wanted(default: Deployed) -> None:
+    assert "gpus" not in default.inputs(CONTAINER, "engine-container")
+
+
+def test_an_external_engine_needs_no_container_and_is_reached_on_the_docker_host() -> None:
+    deployed = deploy(EXTERNAL)
+    assert "engine-container" not in deployed.of(CONTAINER)
+    proxy = deployed.inputs(CONTAINER, "proxy-container")
+    assert "MISTRAL_URL=http://host.docker.internal:8080" in proxy["envs"]
+    assert proxy["hosts"] == [{"host": "host.docker.internal", "ip": "host-gateway"}]
+
+
+def test_the_proxy_finds_the_engine_by_its_alias(default: Deployed) -> None:
+    envs = default.inputs(CONTAINER, "proxy-container")["envs"]
+    assert "MISTRAL_URL=http://mistral:8080" in envs
+    assert "BIND_ADDRESS=0.0.0.0:11434" in envs
+
+
+@pytest.mark.parametrize("settings", EVERY_ENGINE, ids=lambda chosen: chosen.engine.value)
+def test_prometheus_scrapes_what_runs(settings: Settings) -> None:
+    config = _uploads(deploy(settings), "prometheus-container")["/etc/prometheus/prometheus.yml"]
+    jobs = {
+        job["job_name"]: job["static_configs"][0]["targets"]
+        for job in yaml.safe_load(config)["scrape_configs"]
+    }
+    expected = {
+        "mistral": ["frontier-mistral-ollama-proxy:11434"],
+        "prometheus": ["localhost:9090"],
+        "grafana": ["grafana:3000"],
+    }
+    own_metrics = {
+        EngineMode.MISTRALRS: {"mistralrs": ["mistral:8080"]},
+        EngineMode.EXTERNAL: {"mistralrs": ["host.docker.internal:8080"]},
+    }
+    assert {**expected, **own_metrics.get(settings.engine, {})} == jobs
+
+
+def test_an_edited_alert_changes_only_prometheus_and_the_rule_group(default: Deployed) -> None:
+    thresholds = Settings().alert_thresholds.__class__(slow_generation_seconds=31)
+    edited = deploy(Settings(alert_thresholds=thresholds))
+    changed = {
+        key
+        for key, request in edited.requests.items()
+        if request.object != default.requests[key].object
+    }
+    # The dashboard draws the threshold as a line.
+    assert changed - {(monitor.DASHBOARD, "grafana-content-overview")} == {
+        (CONTAINER, "prometheus-container"),
+        (monitor.RULE_GROUP, "grafana-content-rules-mistral"),
+    }
+
+
+def test_an_external_prometheus_needs_no_container() -> None:
+    deployed = deploy(
+        Settings(prometheus=ServiceMode.EXTERNAL, prometheus_url="http://prom.example:9090/")
+    )
+    assert "prometheus-container" not in deployed.of(CONTAINER)
+    assert deployed.outputs["prometheusUrl"] == "http://prom.example:9090"
+
+
+def test_two_stacks_share_no_physical_name(default: Deployed) -> None:
+    """Aliases stay: they are names inside each stack's own network."""
+    second = deploy(stack_name="two")
+    for kind in (CONTAINER, NETWORK, VOLUME):
+        one, two = (
+            {inputs["name"] for inputs in stack.all_inputs(kind).values()}
+            for stack in (default, second)
+        )
+        assert not one & two
+        assert {f"{name}-two" for name in one} == two
+    tags = [stack.inputs(IMAGE, "proxy-image")["imageName"] for stack in (default, second)]
+    assert tags[0] != tags[1]
+
+
+def test_docker_is_the_one_of_the_settings(default: Deployed) -> None:
+    assert "host" not in default.inputs(DOCKER, "docker")
+    assert deploy(Settings(docker_host="ssh://box")).inputs(DOCKER, "docker")["host"] == "ssh://box"
+
+
+def test_every_docker_resource_uses_that_provider(default: Deployed) -> None:
+    for (kind, name), request in default.requests.items():
+        if kind.startswith("docker:"):
+            assert tail(request.provider.rpartition("::")[0]) == (DOCKER, "docker"), name
+
+
+def test_the_outputs_tell_every_url(default: Deployed) -> None:
+    shown = {name: value for name, value in default.outputs.items() if isinstance(value, str)}
+    assert shown == {
+        "proxyUrl": "http://127.0.0.1:11434",
+        "metricsUrl": "http://127.0.0.1:11434/metrics",
+        "prometheusUrl": "http://127.0.0.1:9090",
+        "grafanaUrl": "http://127.0.0.1:3000",
+        "dashboardUrl": "http://127.0.0.1:3000/d/mistral-metrics",
+        "engineUrl": "http://mistral:8080",
+        "engine": "mistralrs",
+        "grafanaUser": "admin",
+    }
+
+
+def test_the_root_program_builds_the_stack() -> None:
+    """``pulumi up`` runs ``__main__.py`` and nothing else."""
+    pulumi.runtime.set_all_config({"frontier:engine": "embedded"}, [])
+    recorded = monitor.start(preview=True)
+    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+    monitor.finish()
+    pulumi.runtime.set_all_config({}, [])
+    assert (IMAGE, "engine-image") in recorded.requests
+
+
+def _uploads(deployed: Deployed, container: str) -> dict[str, str]:
+    uploads = deployed.inputs(CONTAINER, container)["uploads"]
+    return {upload["file"]: upload["content"] for upload in uploads}

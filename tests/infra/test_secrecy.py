@@ -1,0 +1,94 @@
+"""No secret leaves the program unwrapped, or lies where ``docker inspect`` shows it."""
+
+from collections.abc import Iterator
+
+import pulumi
+import pytest
+
+from infra.choices import Secret, ServiceMode
+from infra.settings import Settings
+from tests.infra import monitor
+from tests.infra.monitor import CONTAINER, SECRET_MARK, Deployed, deploy
+
+SECRETS = {
+    "hf_token": "hf-secret-1",
+    "grafana_admin_password": "grafana-secret-2",
+    "alert_webhook_url": "https://hooks.example.org/secret-3",
+    "alert_slack_url": "https://hooks.example.org/secret-4",
+    "smtp_password": "smtp-secret-5",
+}
+CHOSEN = Settings(
+    **{name: Secret(text) for name, text in SECRETS.items()},  # type: ignore[arg-type]
+    alert_emails="a@example.org",
+    smtp_host="mail.example.org:25",
+)
+EXTERNAL = Settings(
+    grafana=ServiceMode.EXTERNAL,
+    grafana_url="https://grafana.example.org",
+    grafana_token=Secret("token-secret-6"),
+)
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Deployed:
+    return deploy(CHOSEN)
+
+
+@pytest.mark.parametrize("text", SECRETS.values())
+def test_a_secret_is_used_and_only_as_a_secret(deployed: Deployed, text: str) -> None:
+    everything = [inputs for _, inputs in deployed.raw_inputs()]
+    assert text in str(everything)
+    assert not [shown for shown in _shown(everything) if text in shown]
+
+
+def test_the_token_of_an_external_grafana_is_a_secret() -> None:
+    everything = [inputs for _, inputs in deploy(EXTERNAL).raw_inputs()]
+    assert "token-secret-6" in str(everything)
+    assert not [shown for shown in _shown(everything) if "token-secret-6" in shown]
+
+
+def test_passwords_are_files_not_environment(deployed: Deployed) -> None:
+    inputs = deployed.inputs(CONTAINER, "grafana-container")
+    for text in (SECRETS["grafana_admin_password"], SECRETS["smtp_password"]):
+        assert text not in str(inputs["envs"])
+        assert text in [upload["content"] for upload in inputs["uploads"]]
+
+
+def test_no_secret_is_an_argument_of_a_program(deployed: Deployed) -> None:
+    for inputs in deployed.all_inputs(CONTAINER).values():
+        words = str([inputs.get("command"), inputs["healthcheck"]])
+        assert not [text for text in SECRETS.values() if text in words]
+
+
+def test_the_exported_password_stays_a_secret() -> None:
+    monitor.start()
+    output = Settings().grafana_admin_password.output
+    assert isinstance(deploy().outputs["grafanaAdminPassword"], pulumi.Output)
+    assert pulumi.runtime.sync_await._sync_await(output.is_secret())
+
+
+def test_settings_do_not_print_their_secrets() -> None:
+    assert not [text for text in SECRETS.values() if text in repr(CHOSEN)]
+
+
+def test_grafana_lets_no_one_else_in_and_calls_nobody(deployed: Deployed) -> None:
+    envs = deployed.inputs(CONTAINER, "grafana-container")["envs"]
+    assert {
+        "GF_USERS_ALLOW_SIGN_UP=false",
+        "GF_AUTH_ANONYMOUS_ENABLED=false",
+        "GF_ANALYTICS_REPORTING_ENABLED=false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES=false",
+    } <= set(envs)
+
+
+def _shown(value: object) -> Iterator[str]:
+    """Every text that is not inside a secret."""
+    if isinstance(value, dict):
+        if SECRET_MARK not in value:
+            for item in value.values():
+                yield from _shown(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _shown(item)
+    elif isinstance(value, str):
+        yield value

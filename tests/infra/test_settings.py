@@ -1,0 +1,185 @@
+"""Settings are declared once, read once, and refused all at once."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from infra.choices import Secret, ServiceMode
+from infra.settings import SETTING_NAMES, THRESHOLD_NAMES, Settings, SettingsError, load
+from tests.infra import monitor
+
+ROOT = Path(__file__).parents[2]
+PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
+DECLARED: dict[str, dict[str, Any]] = PROJECT["config"]
+TYPES = {int: "integer", bool: "boolean"}
+
+Load = Callable[[dict[str, Any]], Settings]
+
+
+@pytest.fixture(name="loaded")
+def _loaded(monkeypatch: pytest.MonkeyPatch) -> Load:
+    def load_these(values: dict[str, Any]) -> Settings:
+        config = {f"frontier:{name}": str(value) for name, value in values.items()}
+        monitor.start()
+        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
+        return load(pulumi.Config("frontier"))
+
+    return load_these
+
+
+def test_pulumi_yaml_declares_every_setting_and_no_other() -> None:
+    assert DECLARED.keys() == SETTING_NAMES.keys()
+
+
+def test_every_setting_has_a_type_a_default_and_a_description() -> None:
+    for name, declaration in DECLARED.items():
+        assert {"type", "default", "description"} <= declaration.keys(), name
+
+
+def test_declared_defaults_and_types_are_those_of_the_program() -> None:
+    for item in dataclasses.fields(Settings):
+        declaration = DECLARED[_name_of(item.name)]
+        default = getattr(Settings(), item.name)
+        if item.name == "alert_thresholds":
+            assert declaration["default"] == {}
+            continue
+        assert TYPES.get(type(default), "string") == declaration["type"]
+        assert declaration["default"] == (default.value if isinstance(default, Secret) else default)
+        assert declaration.get("secret", False) is isinstance(default, Secret)
+
+
+def test_nothing_but_the_settings_reads_pulumis_configuration() -> None:
+    readers = [
+        path.name
+        for path in [*ROOT.glob("infra/**/*.py")]
+        if "get_config" in path.read_text(encoding="utf-8")
+    ]
+    assert readers == ["settings.py"]
+
+
+def test_an_empty_configuration_gives_the_defaults(loaded: Load) -> None:
+    assert loaded({}) == Settings()
+
+
+def test_declared_defaults_are_accepted(loaded: Load) -> None:
+    written = {
+        name: json.dumps(item["default"])
+        if item["type"] in ("object", "boolean")
+        else item["default"]
+        for name, item in DECLARED.items()
+    }
+    assert loaded(written) == Settings()
+
+
+def test_values_are_read_with_their_types(loaded: Load) -> None:
+    chosen = loaded({"proxyPort": 1234, "protectData": "true", "grafanaAdminPassword": "x"})
+    assert (chosen.proxy_port, chosen.protect_data) == (1234, True)
+    assert chosen.grafana_admin_password == Secret("x")
+
+
+def test_thresholds_are_taken_by_name(loaded: Load) -> None:
+    chosen = loaded({"alertThresholds": '{"highLatencySeconds": 7.5}'})
+    assert chosen.alert_thresholds.high_latency_seconds == 7.5
+    assert chosen.alert_thresholds.very_high_latency_seconds == 10
+
+
+def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
+    bad = {
+        "engine": "llama",
+        "mistralUrl": "host:8080",
+        "gpus": "some",
+        "bindAddress": "0.0.0.0",
+        "proxyPort": "http",
+        "prometheusPort": 9090,
+        "grafanaPort": 9090,
+        "prometheusRetention": "two weeks",
+        "protectData": "maybe",
+        "grafanaImage": "grafana/grafana:latest",
+        "alertEmails": "nobody",
+        "alertThresholds": '{"highErrorRatio": 2}',
+        "waitSeconds": 1,
+        "grafanPort": 3001,
+    }
+    with pytest.raises(SettingsError) as caught:
+        loaded(bad)
+    message = str(caught.value)
+    for name in (*bad.keys() - {"bindAddress"}, "grafanaAdminPassword", "smtpHost"):
+        assert f"  - {name}" in message or f" {name}" in message, name
+    assert "did you mean grafanaPort?" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"engine": "external"}, "mistralUrl: engine external needs it"),
+        ({"engine": "llama"}, "'llama' is none of mistralrs, external, embedded"),
+        ({"mistralUrl": "ftp://x"}, "mistralUrl: 'ftp://x' is not a URL"),
+        ({"mistralUrl": "http://x:99999"}, "mistralUrl: 'http://x:99999' is not a URL"),
+        ({"proxyPort": 3000}, "proxyPort and grafanaPort: all are 3000"),
+        ({"proxyPort": 0}, "proxyPort: 0 is not a port"),
+        ({"proxyPort": "eleven"}, "proxyPort: 'eleven' is not a whole number"),
+        ({"protectData": "yes"}, "protectData: 'yes' is neither true nor false"),
+        ({"gpus": "all"}, "gpus: mistralrsImage is a CPU image"),
+        ({"gpus": "device="}, "gpus: 'device=' is neither none nor all"),
+        ({"bindAddress": "localhost"}, "bindAddress: 'localhost' is not an IPv4 address"),
+        ({"bindAddress": "192.0.2.7"}, "grafanaAdminPassword: the default is not accepted"),
+        ({"grafanaAdminPassword": ""}, "grafanaAdminPassword: is empty"),
+        ({"grafana": "external"}, "grafanaUrl: grafana external needs it"),
+        ({"grafana": "external"}, "grafanaToken: grafana external needs"),
+        ({"prometheus": "external"}, "prometheusUrl: prometheus external needs it"),
+        ({"alertWebhookUrl": "hook"}, "alertWebhookUrl: the value is not a URL"),
+        ({"alertEmails": "a@example.org"}, "smtpHost: alertEmails needs a mail server"),
+        ({"smtpHost": "mail"}, "smtpHost: 'mail' is not host:port"),
+        ({"pythonImage": "python"}, "pythonImage: 'python' names no exact version"),
+        ({"platform": "arm"}, "platform: 'arm' is not a platform"),
+        ({"model": "./tiny"}, "model: give the folder './tiny' by its absolute path"),
+        ({"quantization": "4 bits"}, "quantization: '4 bits' is not a level"),
+        ({"engineMemoryMb": 0}, "engineMemoryMb: 0 is not above 0"),
+        ({"alertThresholds": "[]"}, "alertThresholds: '[]' is not an object"),
+        ({"alertThresholds": '{"highLatency": 1}'}, "did you mean highLatencySeconds?"),
+        (
+            {"alertThresholds": '{"highLatencySeconds": "8"}'},
+            "highLatencySeconds: '8' is not a number",
+        ),
+        ({"alertThresholds": '{"highErrorRatio": 5}'}, "highErrorRatio is 5"),
+        ({"colour": "red"}, "colour: no such setting"),
+    ],
+)
+def test_a_bad_setting_is_refused_with_what_to_do(
+    loaded: Load, values: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        loaded(values)
+    assert complaint in str(caught.value)
+
+
+def test_a_secret_value_is_never_part_of_an_error(loaded: Load) -> None:
+    with pytest.raises(SettingsError) as caught:
+        loaded({"alertWebhookUrl": "not-a-url-secret"})
+    assert "not-a-url-secret" not in str(caught.value)
+
+
+def test_a_public_address_is_fine_with_a_password_of_ones_own(loaded: Load) -> None:
+    chosen = loaded({"bindAddress": "0.0.0.0", "grafanaAdminPassword": "own"})
+    assert chosen.host == "127.0.0.1"
+
+
+def test_ports_of_services_that_exist_elsewhere_do_not_clash(loaded: Load) -> None:
+    chosen = loaded({"prometheus": "external", "prometheusUrl": "http://p:9090", "proxyPort": 9090})
+    assert chosen.prometheus is ServiceMode.EXTERNAL
+
+
+def test_every_plain_threshold_is_a_setting() -> None:
+    assert "highErrorRatio" in THRESHOLD_NAMES
+    assert "timing" not in THRESHOLD_NAMES
+
+
+def _name_of(field_name: str) -> str:
+    (name,) = (name for name, own in SETTING_NAMES.items() if own == field_name)
+    return name

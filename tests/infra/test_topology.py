@@ -1,0 +1,38 @@
+"""Names and ports that the rest of the project takes from one place."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import topology
+from infra.references import pinned
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_default_stack_has_plain_names_and_others_a_suffix() -> None:
+    assert topology.physical_name("frontier-grafana", "dev") == "frontier-grafana"
+    assert topology.physical_name("frontier-grafana", "two") == "frontier-grafana-two"
+
+
+def test_members_are_where_the_documentation_says() -> None:
+    assert [member.target for member in topology.MEMBERS] == [
+        "mistral:8080",
+        "frontier-mistral-ollama-proxy:11434",
+        "prometheus:9090",
+        "grafana:3000",
+    ]
+
+
+@pytest.mark.parametrize("module", ["infra", "infra.topology", "infra.render", "infra.references"])
+def test_operator_commands_can_import_names_without_pulumi(module: str) -> None:
+    program = f"import sys, {module}; sys.exit('pulumi' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+def test_a_digest_is_appended_to_exactly_the_reference_it_was_read_for() -> None:
+    digests = {"image:1": "sha256:abc"}
+    assert pinned("image:1", digests) == "image:1@sha256:abc"
+    assert pinned("image:2", digests) == "image:2"
