@@ -1,0 +1,71 @@
+"""``python -m proxy_service``: read the environment, build the parts, serve."""
+
+import errno
+import os
+import socket
+import sys
+
+from prometheus_client import CollectorRegistry
+
+from proxy_service.app import create_app
+from proxy_service.clock import SystemClock
+from proxy_service.engine import AiohttpEngine
+from proxy_service.logs import set_up_logging
+from proxy_service.metrics import ProxyMetrics
+from proxy_service.settings import BindAddress, ProxySettings, SettingsError
+
+BAD_SETTINGS = 2
+CANNOT_LISTEN = 1
+_BACKLOG = 1024
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; gives the exit code."""
+    try:
+        settings = ProxySettings.from_environ(os.environ)
+    except SettingsError as error:
+        sys.stderr.write(f"proxy_service: {error}\n")
+        return BAD_SETTINGS
+    try:
+        listener = listen(settings.bind)
+    except OSError as error:
+        sys.stderr.write(f"proxy_service: {explain(error, settings.bind)}\n")
+        return CANNOT_LISTEN
+    set_up_logging(settings.log_level)
+    app = create_app(
+        settings,
+        engine=AiohttpEngine(settings),
+        metrics=ProxyMetrics(CollectorRegistry()),
+        clock=SystemClock(),
+    )
+    app.run(sock=listener, single_process=True, motd=False, access_log=False, backlog=_BACKLOG)
+    return 0
+
+
+def listen(bind: BindAddress) -> socket.socket:
+    """Open the listening socket before anything else, so that a taken port is told at once."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def explain(error: OSError, bind: BindAddress) -> str:
+    """Say in one line why ``bind`` can't be used, and what to set."""
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {bind.port} on {bind.host} is taken (by Ollama, perhaps); "
+            f"free it or set BIND_ADDRESS, for example BIND_ADDRESS={bind.host}:{bind.port + 1}"
+        )
+    return f"can't listen on {bind}: {error.strerror or error}; set BIND_ADDRESS"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

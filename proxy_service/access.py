@@ -1,0 +1,96 @@
+"""Who may call: the Host check against DNS rebinding and the allow list of web origins.
+
+Source: Ollama's ``allowedHostsMiddleware`` and ``AllowedOrigins``.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  names in an origin, not a bind
+_LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
+_APP_ORIGINS = (
+    "app://*",
+    "file://*",
+    "tauri://*",
+    "vscode-webview://*",
+    "vscode-file://*",
+    "chrome-extension://*",
+    "moz-extension://*",
+    "safari-web-extension://*",
+)
+_ALLOWED_HEADERS = (
+    "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, OpenAI-Beta, "
+    "x-stainless-arch, x-stainless-async, x-stainless-custom-poll-interval, "
+    "x-stainless-helper-method, x-stainless-lang, x-stainless-os, x-stainless-package-version, "
+    "x-stainless-poll-helper, x-stainless-retry-count, x-stainless-runtime, "
+    "x-stainless-runtime-version, x-stainless-timeout"
+)
+_ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
+# Seconds for which a browser may remember a preflight; Ollama's own value, 12 hours.
+_MAX_AGE_SECONDS = "43200"
+
+
+class AllowedOrigins:
+    """Decides about the ``Origin`` header of web pages."""
+
+    def __init__(self, extra: Iterable[str]) -> None:
+        patterns = [*_local_origins(), *_APP_ORIGINS, *extra]
+        self._everyone = "*" in patterns
+        self._pattern = re.compile("|".join(_wildcard(p) for p in patterns), re.IGNORECASE)
+
+    def allows(self, origin: str) -> bool:
+        """Tell whether a page of this origin may call."""
+        return self._everyone or self._pattern.fullmatch(origin) is not None
+
+    def headers(self, origin: str) -> dict[str, str]:
+        """Give the headers by which a browser lets an allowed page read the answer."""
+        return {"Access-Control-Allow-Origin": "*" if self._everyone else origin, "Vary": "Origin"}
+
+    def preflight_headers(self, origin: str) -> dict[str, str]:
+        """Give the headers that answer a preflight."""
+        return self.headers(origin) | {
+            "Access-Control-Allow-Methods": _ALLOWED_METHODS,
+            "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
+            "Access-Control-Max-Age": _MAX_AGE_SECONDS,
+        }
+
+
+def _local_origins() -> list[str]:
+    return [
+        f"{scheme}://{host}{port}"
+        for scheme in ("http", "https")
+        for host in _LOCAL_HOSTS
+        for port in ("", ":*")
+    ]
+
+
+def _wildcard(pattern: str) -> str:
+    return ".*".join(re.escape(part) for part in pattern.split("*"))
+
+
+def needs_host_check(bind_host: str) -> bool:
+    """Tell whether the proxy is bound to loopback, where a foreign Host means rebinding."""
+    return bind_host == "localhost" or _is_address(bind_host, loopback=True)
+
+
+def host_is_local(header: str) -> bool:
+    """Tell whether a ``Host`` header names this machine or a private network."""
+    host = header.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    host = host.lower().rstrip(".")
+    if host in ("", "localhost", socket.gethostname().lower()) or host.endswith(_LOCAL_SUFFIXES):
+        return True
+    return _is_address(host, loopback=False)
+
+
+def _is_address(host: str, *, loopback: bool) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback if loopback else address.is_private

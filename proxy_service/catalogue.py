@@ -1,0 +1,195 @@
+"""What the engine serves, kept fresh: model names, whether it answers, loading and unloading.
+
+A background task asks the engine for its models; requests read the last answer and ask again
+only when a name is not in it. While the engine is away the last list stays, so that a request
+fails with the engine's error and not with "not found".
+"""
+
+import asyncio
+import json
+import logging
+from contextlib import suppress
+from http import HTTPStatus
+
+from proxy_service.clock import Clock
+from proxy_service.engine import Engine
+from proxy_service.errors import (
+    EngineError,
+    EngineProtocolError,
+    EngineTimeout,
+    EngineUnavailable,
+    ModelNotFound,
+)
+from proxy_service.metrics import ProxyMetrics
+from proxy_service.settings import ModelDetails, ProxySettings
+from proxy_service.translate.engine_errors import from_reply
+from proxy_service.translate.models import (
+    LOADED,
+    UNLOADED,
+    EngineModel,
+    NameTable,
+    fold_name,
+    from_model_list,
+)
+
+# Seconds; a list younger than this answers for a name it does not hold, so that invented
+# names can't make the proxy question the engine at their rate.
+_FRESH_SECONDS = 1.0
+# Seconds; between two looks at a model that the engine is loading.
+_LOADING_PAUSE_SECONDS = 0.25
+# Seconds; a probe is no generation: an engine that needs longer than this is as good as away.
+_PROBE_SECONDS = 5.0
+
+logger = logging.getLogger("proxy_service.catalogue")
+
+
+class Catalogue:
+    """The engine's models by the names that clients use."""
+
+    def __init__(
+        self, settings: ProxySettings, *, engine: Engine, metrics: ProxyMetrics, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._metrics = metrics
+        self._clock = clock
+        self._table = NameTable((), settings.model_aliases)
+        self._details = {
+            fold_name(name): details for name, details in settings.model_details.items()
+        }
+        self._asked_at = float("-inf")
+        self._asking = asyncio.Lock()
+        self._loading = asyncio.Lock()
+        self._failure: EngineError | None = EngineUnavailable("the engine was not asked yet")
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine answered the last time it was asked."""
+        return self._failure is None
+
+    @property
+    def failure(self) -> str:
+        """Why the engine is not ready; empty when it is."""
+        return self._failure.message if self._failure else ""
+
+    def details(self, model: EngineModel) -> ModelDetails:
+        """Give what the settings tell about a model."""
+        return self._details.get(fold_name(model.id), ModelDetails())
+
+    async def watch(self) -> None:
+        """Ask the engine again and again until cancelled."""
+        while True:
+            with suppress(EngineError):
+                await self._ask()
+            await asyncio.sleep(self._settings.engine_probe_interval_seconds)
+
+    async def models(self) -> tuple[EngineModel, ...]:
+        """Give the models that the engine lists now.
+
+        Raises:
+            EngineError: The engine can't be asked.
+        """
+        await self._ask()
+        return self._table.models
+
+    async def find(self, name: str) -> EngineModel:
+        """Give the model that ``name`` means.
+
+        Raises:
+            ModelNotFound: The engine lists none such.
+            EngineError: The engine can't be asked, and its last list has none such.
+        """
+        model = self._table.find(name)
+        if model is None and self._clock.monotonic() - self._asked_at > _FRESH_SECONDS:
+            await self._ask()
+            model = self._table.find(name)
+        if model is None and self._failure is not None:
+            raise self._failure
+        if model is None:
+            raise ModelNotFound(f"model '{name}' not found")
+        return model
+
+    async def load(self, model: EngineModel) -> int:
+        """Have the engine load ``model`` unless it has; gives the ns that this took."""
+        if model.status == LOADED:
+            return 0
+        async with self._loading:
+            started = self._clock.monotonic()
+            await self._ask()
+            current = self._table.find(model.id) or model
+            if current.status == LOADED:
+                return 0
+            if current.status == UNLOADED:
+                # Never on a loaded model: the engine would call it "reloading" for good.
+                await self._post("/v1/models/reload", model)
+            await self._wait_until_loaded(model, started)
+            seconds = self._clock.monotonic() - started
+            self._metrics.model(model.id).load_duration.observe(seconds)
+            return max(round(seconds * 1e9), 1)
+
+    async def unload(self, model: EngineModel) -> None:
+        """Have the engine unload ``model``, where the settings allow it."""
+        if self._settings.model_unload and model.status == LOADED:
+            await self._post("/v1/models/unload", model)
+            await self._ask()
+
+    async def _wait_until_loaded(self, model: EngineModel, started: float) -> None:
+        while True:
+            await self._ask()
+            current = self._table.find(model.id)
+            if current is None or current.status == LOADED:
+                return
+            if self._clock.monotonic() - started > self._settings.engine_silence_timeout_seconds:
+                raise EngineTimeout(f"the engine did not finish loading model '{model.id}'")
+            await asyncio.sleep(_LOADING_PAUSE_SECONDS)
+
+    async def _post(self, path: str, model: EngineModel) -> None:
+        body = json.dumps({"model_id": model.id}).encode("ascii")
+        async with self._engine.request("POST", path, body=body) as reply:
+            answer = await reply.body()
+        if reply.status != HTTPStatus.OK:
+            raise from_reply(reply.status, answer, model=model.id)
+
+    async def _ask(self) -> None:
+        asked_for = self._clock.monotonic()
+        async with self._asking:
+            if self._asked_at >= asked_for:
+                return  # someone else asked while this one waited
+            started = self._clock.monotonic()
+            try:
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    models = await self._fetch()
+            except TimeoutError as error:
+                self._note(EngineTimeout("the engine does not answer when asked for its models"))
+                raise EngineTimeout(self.failure) from error
+            except EngineError as error:
+                self._note(error)
+                raise
+            self._table = NameTable(models, self._settings.model_aliases)
+            self._asked_at = started
+            self._note(None)
+
+    async def _fetch(self) -> tuple[EngineModel, ...]:
+        async with self._engine.request("GET", "/v1/models") as reply:
+            body = await reply.body()
+        if reply.status != HTTPStatus.OK:
+            error = from_reply(reply.status, body, model="")
+            raise error if isinstance(error, EngineError) else EngineProtocolError(error.message)
+        try:
+            return from_model_list(json.loads(body))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EngineProtocolError(
+                "the engine's list of models is not as OpenAI's API promises; "
+                "check that MISTRAL_URL is Mistral.rs"
+            ) from error
+
+    def _note(self, failure: EngineError | None) -> None:
+        if (failure is None) != (self._failure is None):
+            event = "engine_ready" if failure is None else "engine_lost"
+            fields = {"reason": failure.message if failure else None}
+            logger.warning(event, extra={"fields": fields})
+        self._failure = failure
+        self._metrics.upstream_up.set(failure is None)
+        for model in self._table.models:
+            loaded = failure is None and model.status == LOADED
+            self._metrics.model(model.id).loaded.set(loaded)

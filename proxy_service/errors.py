@@ -1,0 +1,174 @@
+"""Everything that can go wrong with a request, and the one place that writes it down.
+
+::
+
+    ProxyError (status, error_type)
+      RequestError: the client's fault
+        InvalidRequest 400 · BodyTooLarge 413 · ModelNotFound 404 · Refused 403
+        UnsupportedFeature 400 · NotImplementedHere 501
+      EngineError: the engine's fault
+        EngineUnavailable 503    it can't be reached, or has the model not loaded
+        EngineTimeout 504        it was silent for too long
+        EngineRejected           it answered with a status of its own
+        EngineProtocolError 502  its answer is not what its API promises
+        StreamInterrupted 502    it failed after the first byte had left
+      InternalError 500: ours
+
+``error_type`` is the label of ``mistral_request_errors_total`` and the field in the log.
+"""
+
+# ruff: noqa: N818  the tree's leaves are named after what happened, its branches end in Error
+
+import json
+from enum import StrEnum
+from http import HTTPStatus
+
+
+class Dialect(StrEnum):
+    """Whose shape an error takes."""
+
+    OLLAMA = "ollama"
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+class ProxyError(Exception):
+    """A request that can't be answered; the text is written for the person who sent it."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    error_type: str = "internal"
+
+    @property
+    def message(self) -> str:
+        """The text that goes to the client."""
+        return str(self.args[0]) if self.args else self.error_type
+
+
+class RequestError(ProxyError):
+    """The client's fault."""
+
+    status = HTTPStatus.BAD_REQUEST
+    error_type = "invalid_request"
+
+
+class InvalidRequest(RequestError):
+    """The body or a field in it can't be used; Ollama answers some of these with a 500."""
+
+    def __init__(self, message: str, *, status: int = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(message)
+        self.status = HTTPStatus(status)
+
+
+class BodyTooLarge(RequestError):
+    """The body is longer than the proxy accepts."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class Refused(RequestError):
+    """The request's Host or Origin is not one that may call."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class ModelNotFound(RequestError):
+    """The engine serves no model of this name."""
+
+    status = HTTPStatus.NOT_FOUND
+    error_type = "model_not_found"
+
+
+class UnsupportedFeature(RequestError):
+    """Ollama could have a model that does this; the engine behind this proxy can't."""
+
+    error_type = "not_supported"
+
+
+class NotImplementedHere(RequestError):
+    """An endpoint of Ollama's that has no counterpart here."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    error_type = "not_supported"
+
+
+class EngineError(ProxyError):
+    """The engine's fault."""
+
+    status = HTTPStatus.BAD_GATEWAY
+    error_type = "upstream_protocol"
+
+
+class EngineUnavailable(EngineError):
+    """The engine can't be reached, or is not ready."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    error_type = "upstream_connect"
+
+
+class EngineTimeout(EngineError):
+    """The engine said nothing for longer than the settings allow."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    error_type = "upstream_timeout"
+
+
+class EngineRejected(EngineError):
+    """The engine answered with an error of its own."""
+
+    error_type = "upstream_status"
+
+    def __init__(self, message: str, *, status: HTTPStatus) -> None:
+        super().__init__(message)
+        self.status = status
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            self.error_type = "overloaded"
+        elif status == HTTPStatus.NOT_FOUND:
+            self.error_type = "model_not_found"
+        elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.error_type = "invalid_request"
+
+
+class EngineProtocolError(EngineError):
+    """The engine's answer is not what its API promises."""
+
+
+class StreamInterrupted(EngineError):
+    """The engine failed or fell silent after part of the answer had left."""
+
+    error_type = "stream_interrupted"
+
+
+class InternalError(ProxyError):
+    """A fault of the proxy; details are in its log only."""
+
+
+ERROR_TYPES = (
+    "invalid_request",
+    "model_not_found",
+    "not_supported",
+    "overloaded",
+    "upstream_connect",
+    "upstream_timeout",
+    "upstream_status",
+    "upstream_protocol",
+    "stream_interrupted",
+    "internal",
+)
+
+_OPENAI_TYPES = {
+    HTTPStatus.BAD_REQUEST: "invalid_request_error",
+    HTTPStatus.NOT_FOUND: "not_found_error",
+}
+
+
+def error_body(error: ProxyError, dialect: Dialect) -> bytes:
+    """Write ``error`` as the JSON object that clients of ``dialect`` expect, without a newline."""
+    kind = _OPENAI_TYPES.get(error.status, "api_error")
+    shapes: dict[Dialect, object] = {
+        Dialect.OLLAMA: {"error": error.message},
+        Dialect.OPENAI: {
+            "error": {"message": error.message, "type": kind, "param": None, "code": None}
+        },
+        Dialect.ANTHROPIC: {"type": "error", "error": {"type": kind, "message": error.message}},
+    }
+    return json.dumps(shapes[dialect], separators=(",", ":")).encode("ascii")

@@ -1,0 +1,158 @@
+"""One request and its answer: what every endpoint needs, and the one way out.
+
+`Exchange` connects the web framework's request to the record that counts it. Every answer,
+success or error, whole or streamed, leaves through it.
+"""
+
+import json
+import logging
+import re
+import secrets
+from dataclasses import dataclass
+from typing import cast
+
+from sanic import HTTPResponse, Request
+from sanic.response import BaseHTTPResponse
+
+from proxy_service.access import AllowedOrigins
+from proxy_service.catalogue import Catalogue
+from proxy_service.clock import Clock, moment
+from proxy_service.engine import Engine
+from proxy_service.errors import Dialect, InternalError, ProxyError, error_body
+from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
+from proxy_service.record import RequestRecord
+from proxy_service.settings import ProxySettings
+from proxy_service.streaming.ollama import Batch
+from proxy_service.translate.models import EngineModel
+from proxy_service.translate.replies import Moment
+
+JSON = "application/json; charset=utf-8"
+NDJSON = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
+TEXT = "text/plain; charset=utf-8"
+
+_REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
+
+logger = logging.getLogger("proxy_service.exchange")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The long-lived parts of one proxy."""
+
+    settings: ProxySettings
+    engine: Engine
+    metrics: ProxyMetrics
+    clock: Clock
+    catalogue: Catalogue
+    origins: AllowedOrigins
+    check_host: bool
+
+
+class Exchange:
+    """One request on its way through the proxy."""
+
+    __slots__ = ("_response", "dialect", "record", "request", "services")
+
+    def __init__(self, request: Request, services: Services) -> None:
+        self.request = request
+        self.services = services
+        self.dialect = Dialect.OLLAMA
+        self.record = RequestRecord(
+            metrics=services.metrics,
+            request_id=_request_id(request.headers.get("x-request-id", "")),
+            started=services.clock.monotonic(),
+        )
+        self._response: BaseHTTPResponse | None = None
+
+    @property
+    def body(self) -> bytes:
+        """The request's body."""
+        return self.request.body
+
+    @property
+    def streaming(self) -> bool:
+        """Whether a part of the answer has left."""
+        return self._response is not None
+
+    def moment(self) -> Moment:
+        """Give the present as answers need it."""
+        return moment(self.services.clock, self.record.started)
+
+    async def find(self, name: str) -> EngineModel:
+        """Find the engine's model and count the request as one with it."""
+        try:
+            model = await self.services.catalogue.find(name)
+        except ProxyError:
+            self.record.model = UNKNOWN_MODEL
+            raise
+        self.record.generates_with(model.id)
+        return model
+
+    def reply(
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        content_type: str = JSON,
+        headers: dict[str, str] | None = None,
+    ) -> HTTPResponse:
+        """Answer with a whole body."""
+        self.record.http_status = status
+        return HTTPResponse(
+            body, status=status, headers=self._headers(headers), content_type=content_type
+        )
+
+    def json(self, value: object, *, status: int = 200) -> HTTPResponse:
+        """Answer with JSON."""
+        return self.reply(json.dumps(value, separators=(",", ":")).encode("ascii"), status=status)
+
+    def refuse(self, error: ProxyError) -> HTTPResponse:
+        """Answer with an error in the shape that the endpoint's clients expect."""
+        self.record.error = error
+        return self.reply(error_body(error, self.dialect), status=error.status)
+
+    async def write(self, batch: Batch, *, content_type: str, end: bool = False) -> None:
+        """Send a part of a streamed answer; the first part opens it.
+
+        Waits while the client's buffers are full, which in turn stops the engine's sending.
+        """
+        if not batch.data and not end:
+            return
+        if self._response is None:
+            self._response = await self._open(content_type)
+        await self._response.send(batch.data, end_stream=end)
+        self.record.wrote(batch.chunks, batch.deltas, self.services.clock.monotonic())
+
+    async def fail(self, error: ProxyError, last_words: bytes, *, content_type: str) -> None:
+        """End an open stream with an error, which can only be told within the body."""
+        self.record.error = error
+        await self.write(Batch(last_words), content_type=content_type, end=True)
+
+    async def crashed(self, error: Exception) -> HTTPResponse | None:
+        """Answer after a fault of the proxy's own."""
+        logger.error("internal_error", exc_info=error)
+        ours = InternalError("internal error; the proxy's log has the details")
+        if not self.streaming:
+            return self.refuse(ours)
+        await self.fail(ours, error_body(ours, self.dialect) + b"\n", content_type=NDJSON)
+        return None
+
+    async def _open(self, content_type: str) -> BaseHTTPResponse:
+        self.record.http_status = 200
+        self.record.streaming = True
+        response = await self.request.respond(
+            headers=self._headers(None), content_type=content_type
+        )
+        return cast("BaseHTTPResponse", response)
+
+    def _headers(self, more: dict[str, str] | None) -> dict[str, str]:
+        headers = {"X-Request-ID": self.record.request_id}
+        origin = self.request.headers.get("origin")
+        if origin is not None:
+            headers |= self.services.origins.headers(origin)
+        return headers | more if more else headers
+
+
+def _request_id(sent: str) -> str:
+    return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)

@@ -1,0 +1,257 @@
+"""The metric catalogue: names, labels, buckets and help texts, once.
+
+Nothing else creates a metric or looks up a child. Children that traffic needs are resolved
+once per endpoint and per model and kept, because ``labels()`` locks and builds a tuple each
+time. All label values come from fixed lists, except ``model``, which is an id that the engine
+lists or ``unknown``, and ``other`` beyond `MODEL_LIMIT` of them.
+"""
+
+from dataclasses import dataclass
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from proxy_service import VERSION
+from proxy_service.errors import ERROR_TYPES
+
+# Seconds. Every threshold of the alerts (5, 10, 30) is an edge with larger ones above it.
+HTTP_BUCKETS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5),
+    *(10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600),
+)
+GENERATE_BUCKETS = (
+    *(0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20),
+    *(30, 45, 60, 90, 120, 180, 300, 600),
+)
+# Seconds; the same edges as the engine's own histograms, so that both can be compared.
+FIRST_TOKEN_BUCKETS = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),
+    *(1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
+)
+OUTPUT_TOKEN_BUCKETS = (
+    *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75),
+    *(1, 2.5, 5, 7.5, 10, 20, 40, 80),
+)
+LOAD_BUCKETS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
+TOKEN_BUCKETS = tuple(4**n for n in range(10))  # tokens
+
+UNMATCHED = "unmatched"
+STREAMING_ENDPOINTS = (
+    "generate",
+    "chat",
+    "pull",
+    "v1_chat_completions",
+    "v1_completions",
+    "v1_responses",
+    "v1_messages",
+)
+ENDPOINTS = (
+    *STREAMING_ENDPOINTS,
+    *("embed", "embeddings", "tags", "ps", "show", "version"),
+    *("push", "create", "copy", "delete", "blobs"),
+    *("v1_embeddings", "v1_models", UNMATCHED),
+)
+STATUSES = ("success", "client_error", "error", "cancelled")
+OUTCOMES = ("completed", "upstream_error", "client_disconnected", "timeout")
+FINISH_REASONS = (
+    *("stop", "length", "tool_calls", "load", "unload", "error", "cancelled", "other"),
+)
+
+UNKNOWN_MODEL = "unknown"
+OTHER_MODEL = "other"
+MODEL_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointMetrics:
+    """The children of one endpoint."""
+
+    duration: Histogram
+    requests: dict[str, Counter]
+    errors: dict[str, Counter]
+    chunks: Counter | None  # None where nothing streams
+    streams: dict[str, Counter]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetrics:
+    """The children of one model."""
+
+    generate_duration: Histogram
+    output_tokens: Counter
+    prompt_tokens: Counter
+    first_token: Histogram
+    per_output_token: Histogram
+    request_output_tokens: Histogram
+    request_prompt_tokens: Histogram
+    generations: dict[str, Counter]
+    load_duration: Histogram
+    loaded: Gauge
+
+
+class ProxyMetrics:
+    """All metrics of one proxy, on a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        # A `_created` gauge beside every child would double what is scraped.
+        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
+        self._registry = registry
+        self._families = _Families(registry)
+        self._endpoints = {name: self._families.endpoint(name) for name in ENDPOINTS}
+        self._models: dict[str, ModelMetrics] = {}
+        self.active_requests = self._families.active_requests
+        self.upstream_up = self._families.upstream_up
+        self._families.info.labels(version=VERSION).set(1)
+        prometheus_client.ProcessCollector(registry=registry)
+        prometheus_client.PlatformCollector(registry=registry)
+        prometheus_client.GCCollector(registry=registry)
+
+    def started(self, unix_seconds: float) -> None:
+        """Record when the process began to serve."""
+        self._families.start_time.set(unix_seconds)
+
+    def endpoint(self, name: str) -> EndpointMetrics:
+        """Give the children of an endpoint, by a name of `ENDPOINTS`."""
+        return self._endpoints[name]
+
+    def model(self, engine_id: str) -> ModelMetrics:
+        """Give the children of a model that the engine lists, or of ``unknown``."""
+        known = self._models.get(engine_id)
+        if known is None:
+            if len(self._models) >= MODEL_LIMIT and engine_id != OTHER_MODEL:
+                return self.model(OTHER_MODEL)
+            known = self._models[engine_id] = self._families.model(engine_id)
+        return known
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """Write everything in the format that ``accept`` asks for; gives body and type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _Families:
+    """The families themselves; labels as the seed and the monitoring reference name them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, text, labels, buckets=buckets, registry=registry)
+
+        self.requests = counter(
+            "mistral_http_requests_total",
+            "Finished requests by endpoint and outcome.",
+            *("endpoint", "status"),
+        )
+        self.duration = histogram(
+            "mistral_http_request_duration_seconds",
+            "Seconds from a request's head to the last byte of its answer, all outcomes.",
+            HTTP_BUCKETS,
+            "endpoint",
+        )
+        self.active_requests = gauge(
+            "mistral_active_requests", "Requests accepted and not yet finished."
+        )
+        self.generate_duration = histogram(
+            "mistral_generate_duration_seconds",
+            "Seconds for generations that were completed.",
+            GENERATE_BUCKETS,
+            "model",
+        )
+        self.output_tokens = counter("mistral_generate_tokens_total", "Tokens generated.", "model")
+        self.chunks = counter(
+            "mistral_streaming_chunks_total",
+            "Stream elements with content that were written to clients.",
+            "endpoint",
+        )
+        self.load_duration = histogram(
+            "mistral_model_load_duration_seconds",
+            "Seconds that the engine took to load a model.",
+            LOAD_BUCKETS,
+            "model",
+        )
+        self.prompt_tokens = counter(
+            "mistral_prompt_tokens_total", "Prompt tokens of completed generations.", "model"
+        )
+        self.first_token = histogram(
+            "mistral_time_to_first_token_seconds",
+            "Seconds from a request's head to its first content, streams only.",
+            FIRST_TOKEN_BUCKETS,
+            "model",
+        )
+        self.per_output_token = histogram(
+            "mistral_time_per_output_token_seconds",
+            "Mean seconds per output token after the first, streams only.",
+            OUTPUT_TOKEN_BUCKETS,
+            "model",
+        )
+        self.request_prompt_tokens = histogram(
+            "mistral_request_prompt_tokens",
+            "Prompt tokens per completed generation.",
+            TOKEN_BUCKETS,
+            "model",
+        )
+        self.request_output_tokens = histogram(
+            "mistral_request_output_tokens",
+            "Output tokens per completed generation.",
+            TOKEN_BUCKETS,
+            "model",
+        )
+        self.generations = counter(
+            "mistral_generations_total",
+            "Generations by how they ended.",
+            *("model", "finish_reason"),
+        )
+        self.streams = counter(
+            "mistral_streams_total",
+            "Streams by how they ended.",
+            *("endpoint", "outcome"),
+        )
+        self.errors = counter(
+            "mistral_request_errors_total",
+            "Requests that ended in an error, by its type.",
+            *("endpoint", "error_type"),
+        )
+        self.upstream_up = gauge(
+            "mistral_upstream_up", "1 when the engine answered the last probe, else 0."
+        )
+        self.loaded = gauge(
+            "mistral_model_loaded", "1 when the engine has the model loaded, else 0.", "model"
+        )
+        self.info = gauge("mistral_proxy_info", "Always 1; the version is a label.", "version")
+        self.start_time = gauge(
+            "mistral_start_time_seconds", "Unix time in seconds at which the proxy started."
+        )
+
+    def endpoint(self, name: str) -> EndpointMetrics:
+        """Create every child of one endpoint at 0, so that its first event shows in a rate."""
+        streams = name in STREAMING_ENDPOINTS
+        return EndpointMetrics(
+            duration=self.duration.labels(name),
+            requests={status: self.requests.labels(name, status) for status in STATUSES},
+            errors={kind: self.errors.labels(name, kind) for kind in ERROR_TYPES},
+            chunks=self.chunks.labels(name) if streams else None,
+            streams={o: self.streams.labels(name, o) for o in OUTCOMES} if streams else {},
+        )
+
+    def model(self, name: str) -> ModelMetrics:
+        """Create every child of one model."""
+        return ModelMetrics(
+            generate_duration=self.generate_duration.labels(name),
+            output_tokens=self.output_tokens.labels(name),
+            prompt_tokens=self.prompt_tokens.labels(name),
+            first_token=self.first_token.labels(name),
+            per_output_token=self.per_output_token.labels(name),
+            request_output_tokens=self.request_output_tokens.labels(name),
+            request_prompt_tokens=self.request_prompt_tokens.labels(name),
+            generations={
+                reason: self.generations.labels(name, reason) for reason in FINISH_REASONS
+            },
+            load_duration=self.load_duration.labels(name),
+            loaded=self.loaded.labels(name),
+        )

@@ -1,0 +1,1 @@
+"""The endpoints: each parses, translates, calls the engine, translates back and answers."""

@@ -1,0 +1,105 @@
+"""``/api/embed`` and the older ``/api/embeddings``."""
+
+import json
+from http import HTTPStatus
+
+from sanic import HTTPResponse
+
+from proxy_service.errors import (
+    EngineProtocolError,
+    EngineRejected,
+    InvalidRequest,
+    ModelNotFound,
+    ProxyError,
+)
+from proxy_service.exchange import Exchange
+from proxy_service.translate.embeddings import (
+    read_inputs,
+    shorten,
+    to_engine_embeddings,
+    vectors_of,
+)
+from proxy_service.translate.engine_errors import from_reply
+from proxy_service.translate.models import EngineModel
+from proxy_service.wire.ollama import parse_keep_alive
+from proxy_service.wire.openai import Usage
+from proxy_service.wire.reading import Fields
+
+PATH = "/v1/embeddings"
+
+
+async def embed(exchange: Exchange) -> HTTPResponse:
+    """Answer ``POST /api/embed``: vectors of length 1, in the order of the inputs."""
+    fields = Fields.parse(exchange.body, "EmbedRequest")
+    name = fields.text("model")
+    parse_keep_alive(fields.raw("keep_alive"))
+    inputs = read_inputs(fields.raw("input"))
+    dimensions = fields.integer("dimensions")
+    truncate = fields.flag("truncate", default=True)
+    model = await _find(exchange, name, "model '' not found", HTTPStatus.NOT_FOUND)
+    if not inputs:
+        return exchange.json({"model": name, "embeddings": []})
+    load_ns = await exchange.services.catalogue.load(model)
+    vectors, usage = await _vectors(exchange, model, inputs, truncate=truncate)
+    return exchange.json(
+        {
+            "model": name,
+            "embeddings": [shorten(vector, dimensions) for vector in vectors],
+            "total_duration": exchange.moment().elapsed_ns,
+            "load_duration": load_ns,
+            "prompt_eval_count": usage.get("prompt_tokens", 0),
+        }
+    )
+
+
+async def embeddings(exchange: Exchange) -> HTTPResponse:
+    """Answer ``POST /api/embeddings``: one prompt, its vector as the engine gives it."""
+    fields = Fields.parse(exchange.body, "EmbeddingRequest")
+    parse_keep_alive(fields.raw("keep_alive"))
+    prompt = fields.text("prompt")
+    name = fields.text("model")
+    model = await _find(exchange, name, "model is required", HTTPStatus.BAD_REQUEST)
+    if not prompt:
+        return exchange.json({"embedding": []})
+    await exchange.services.catalogue.load(model)
+    vectors, _ = await _vectors(exchange, model, [prompt], truncate=True)
+    return exchange.json({"embedding": vectors[0]})
+
+
+async def _find(
+    exchange: Exchange, name: str, missing: str, missing_status: HTTPStatus
+) -> EngineModel:
+    if not name:
+        if missing_status is HTTPStatus.NOT_FOUND:
+            raise ModelNotFound(missing)
+        raise InvalidRequest(missing)
+    try:
+        return await exchange.find(name)
+    except ModelNotFound:
+        raise ModelNotFound(f'model "{name}" not found, try pulling it first') from None
+
+
+async def _vectors(
+    exchange: Exchange, model: EngineModel, inputs: list[str], *, truncate: bool
+) -> tuple[list[list[float]], Usage]:
+    request = to_engine_embeddings(inputs, engine_id=model.id, truncate=truncate)
+    body = json.dumps(request, separators=(",", ":")).encode("ascii")
+    request_id = exchange.record.request_id
+    engine = exchange.services.engine
+    async with engine.request("POST", PATH, body=body, request_id=request_id) as reply:
+        answer = await reply.body()
+    if reply.status != HTTPStatus.OK:
+        raise _embedding_error(from_reply(reply.status, answer, model=model.id))
+    try:
+        parsed = json.loads(answer)
+        return vectors_of(parsed, expected=len(inputs)), parsed.get("usage") or Usage()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EngineProtocolError("the engine's embeddings are of an unknown shape") from error
+
+
+def _embedding_error(error: ProxyError) -> ProxyError:
+    if "Prompt sequence length is greater" in error.message:
+        return EngineRejected(
+            "the input length exceeds the context length", status=HTTPStatus.BAD_REQUEST
+        )
+    return error

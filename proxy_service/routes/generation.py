@@ -1,0 +1,207 @@
+"""``/api/chat`` and ``/api/generate``: the main job."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import cast
+
+from sanic import HTTPResponse
+
+from proxy_service.engine import EngineReply
+from proxy_service.errors import (
+    EngineError,
+    EngineProtocolError,
+    EngineTimeout,
+    InvalidRequest,
+    ModelNotFound,
+    ProxyError,
+    StreamInterrupted,
+)
+from proxy_service.exchange import NDJSON, Exchange
+from proxy_service.streaming.lines import to_line
+from proxy_service.streaming.ollama import Batch, OllamaStream, StreamOptions
+from proxy_service.translate.context import decode_turns, encode_turns
+from proxy_service.translate.engine_errors import from_reply
+from proxy_service.translate.models import EngineModel
+from proxy_service.translate.options import stop_strings
+from proxy_service.translate.replies import only_choice, to_ollama_chat, to_ollama_generate
+from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
+from proxy_service.wire import JsonObject
+from proxy_service.wire.ollama import Common, GenerateRequest, parse_chat, parse_generate
+from proxy_service.wire.openai import Completion
+
+CHAT_PATH = "/v1/chat/completions"
+COMPLETIONS_PATH = "/v1/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One generation, translated and ready to be sent."""
+
+    path: str
+    body: JsonObject
+    options: StreamOptions
+
+    def encoded(self) -> bytes:
+        return json.dumps(self.body, separators=(",", ":")).encode("ascii")
+
+
+async def chat(exchange: Exchange) -> HTTPResponse | None:
+    """Answer ``POST /api/chat``."""
+    request = parse_chat(exchange.body)
+    if not request.common.model:
+        raise InvalidRequest("model is required")
+    model = await exchange.find(request.common.model)
+    if not request.messages:
+        return await _load_or_unload(exchange, model, request.common, chat=True)
+    body = to_engine_chat(request, engine_id=model.id)
+    options = _stream_options(request.common, chat=True)
+    return await _generate(exchange, model, request.common, _Job(CHAT_PATH, body, options))
+
+
+async def generate(exchange: Exchange) -> HTTPResponse | None:
+    """Answer ``POST /api/generate``."""
+    request = parse_generate(exchange.body)
+    common = request.common
+    if not common.model:
+        raise ModelNotFound("model '' not found")
+    model = await exchange.find(common.model)
+    if not request.prompt:
+        return await _load_or_unload(exchange, model, common, chat=False)
+    if request.raw:
+        body = to_engine_raw(request, engine_id=model.id)
+        job = _Job(COMPLETIONS_PATH, body, _stream_options(common, chat=False))
+        return await _generate(exchange, model, replace(common, stream=False), job, common.stream)
+    body = to_engine_generate(request, engine_id=model.id)
+    options = replace(_stream_options(common, chat=False), context_of=_context_of(request))
+    return await _generate(exchange, model, common, _Job(CHAT_PATH, body, options))
+
+
+def _stream_options(common: Common, *, chat: bool) -> StreamOptions:
+    return StreamOptions(
+        model=common.model,
+        chat=chat,
+        stops=stop_strings(common.options),
+        top_logprobs=common.top_logprobs,
+    )
+
+
+def _context_of(request: GenerateRequest) -> Callable[[str], list[int]]:
+    turns = [*decode_turns(request.context), ("user", request.prompt)]
+    return lambda reply: encode_turns([*turns, ("assistant", reply)])
+
+
+async def _load_or_unload(
+    exchange: Exchange, model: EngineModel, common: Common, *, chat: bool
+) -> HTTPResponse:
+    """Answer a request without a prompt, by which clients load and unload models."""
+    unload = common.keep_alive_seconds == 0
+    if unload:
+        await exchange.services.catalogue.unload(model)
+    else:
+        await exchange.services.catalogue.load(model)
+    reason = "unload" if unload else "load"
+    exchange.record.completed(None, reason)
+    reply: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
+    reply |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
+    return exchange.json(reply | {"done": True, "done_reason": reason})
+
+
+async def _generate(
+    exchange: Exchange,
+    model: EngineModel,
+    common: Common,
+    job: _Job,
+    as_lines: bool = False,  # noqa: FBT001, FBT002  a private detail of raw mode
+) -> HTTPResponse | None:
+    load_ns = await exchange.services.catalogue.load(model)
+    job = replace(job, options=replace(job.options, load_ns=load_ns))
+    engine = exchange.services.engine
+    request_id = exchange.record.request_id
+    try:
+        async with engine.request(
+            "POST", job.path, body=job.encoded(), request_id=request_id
+        ) as reply:
+            if reply.status != HTTPStatus.OK:
+                raise from_reply(reply.status, await reply.body(), model=common.model)
+            if common.stream:
+                await _stream(exchange, reply, OllamaStream(job.options))
+                return None
+            return await _whole(exchange, reply, job, as_lines=as_lines)
+    finally:
+        if common.keep_alive_seconds == 0:
+            await exchange.services.catalogue.unload(model)
+
+
+async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) -> None:
+    """Translate the engine's stream as it arrives; one read becomes one write."""
+    try:
+        async for data in reply.chunks():
+            await _pass_on(exchange, stream, stream.feed(data, exchange.moment()))
+            if stream.done:
+                await reply.drain()
+                return
+        await _pass_on(exchange, stream, stream.close(exchange.moment()))
+    except ProxyError as error:
+        if not exchange.streaming:
+            raise
+        await _fail(exchange, error)
+
+
+async def _pass_on(exchange: Exchange, stream: OllamaStream, batch: Batch) -> None:
+    await exchange.write(batch, content_type=NDJSON, end=stream.done)
+    if stream.done:
+        exchange.record.completed(stream.usage, stream.finish_reason)
+    if batch.error is not None:
+        raise batch.error
+
+
+async def _fail(exchange: Exchange, error: ProxyError) -> None:
+    if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
+        error = StreamInterrupted(error.message)
+    await exchange.fail(error, to_line({"error": error.message}), content_type=NDJSON)
+
+
+async def _whole(
+    exchange: Exchange, reply: EngineReply, job: _Job, *, as_lines: bool
+) -> HTTPResponse | None:
+    completion = _completion(await reply.body())
+    options, at = job.options, exchange.moment()
+    translate = to_ollama_chat if options.chat else to_ollama_generate
+    answer = translate(
+        completion,
+        model=options.model,
+        at=at,
+        load_ns=options.load_ns,
+        top_logprobs=options.top_logprobs,
+    )
+    if options.context_of is not None:
+        answer["context"] = options.context_of(cast("str", answer["response"]))
+    usage, choice = completion.get("usage"), only_choice(completion)
+    exchange.record.completed(usage, choice.get("finish_reason"))
+    if not as_lines:
+        return exchange.json(answer)
+    await exchange.write(_two_lines(answer), content_type=NDJSON, end=True)
+    return None
+
+
+def _two_lines(answer: JsonObject) -> Batch:
+    """Write a whole raw reply as the stream that the client asked for."""
+    text = {key: answer[key] for key in ("model", "created_at", "response")}
+    final = answer | {"response": ""}
+    if not answer["response"]:
+        return Batch(to_line(final))
+    return Batch(to_line(text | {"done": False}) + to_line(final), chunks=1)
+
+
+def _completion(body: bytes) -> Completion:
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        raise EngineProtocolError(
+            "the engine's reply is not JSON; check that MISTRAL_URL is Mistral.rs"
+        ) from error
+    if not isinstance(value, dict):
+        raise EngineProtocolError("the engine's reply is not a JSON object")
+    return cast("Completion", value)

@@ -1,0 +1,156 @@
+"""What is served: tags, show, ps, version; and the ways to change it, which a proxy has not."""
+
+from http import HTTPStatus
+
+from sanic import HTTPResponse
+
+from proxy_service.errors import InvalidRequest, ModelNotFound, NotImplementedHere
+from proxy_service.exchange import NDJSON, Exchange
+from proxy_service.streaming.lines import to_line
+from proxy_service.streaming.ollama import Batch
+from proxy_service.translate.models import (
+    FOREVER,
+    LOADED,
+    EngineModel,
+    digest,
+    to_process,
+    to_show,
+    to_tag,
+    with_tag,
+)
+from proxy_service.wire.reading import Fields
+
+
+async def tags(exchange: Exchange) -> HTTPResponse:
+    """Answer ``GET /api/tags``."""
+    catalogue = exchange.services.catalogue
+    models = await catalogue.models()
+    return exchange.json({"models": [to_tag(m, catalogue.details(m)) for m in models]})
+
+
+async def ps(exchange: Exchange) -> HTTPResponse:
+    """Answer ``GET /api/ps``: nothing unloads a model by time, so all of them stay for ever."""
+    catalogue = exchange.services.catalogue
+    loaded = [model for model in await catalogue.models() if model.status == LOADED]
+    processes = [to_process(m, catalogue.details(m), expires=FOREVER) for m in loaded]
+    return exchange.json({"models": processes})
+
+
+async def show(exchange: Exchange) -> HTTPResponse:
+    """Answer ``POST /api/show``."""
+    catalogue = exchange.services.catalogue
+    name = _name(Fields.parse(exchange.body, "ShowRequest"), "model is required")
+    try:
+        model = await catalogue.find(name)
+    except ModelNotFound:
+        raise ModelNotFound(f"model '{with_tag(name)}' not found") from None
+    return exchange.json(to_show(model, catalogue.details(model)))
+
+
+async def version(exchange: Exchange) -> HTTPResponse:
+    """Answer ``GET /api/version``."""
+    return exchange.json({"version": exchange.services.settings.ollama_version})
+
+
+async def pull(exchange: Exchange) -> HTTPResponse | None:
+    """Answer ``POST /api/pull``: a model that the engine serves is there already."""
+    fields = Fields.parse(exchange.body, "PullRequest")
+    name = _name(fields, "invalid model name")
+    stream = fields.flag("stream", default=True)
+    catalogue = exchange.services.catalogue
+    try:
+        model = await catalogue.find(name)
+    except ModelNotFound:
+        error = ModelNotFound(
+            f"pull model manifest: '{name}' is not among the models that the engine serves; "
+            "start the engine with it"
+        )
+        if not stream:
+            error.status = HTTPStatus.INTERNAL_SERVER_ERROR
+            raise error from None
+        await exchange.fail(error, to_line({"error": error.message}), content_type=NDJSON)
+        return None
+    await catalogue.load(model)
+    if not stream:
+        return exchange.json({"status": "success"})
+    await exchange.write(
+        Batch(_progress(model, catalogue.details(model).size)), content_type=NDJSON, end=True
+    )
+    return None
+
+
+def _progress(model: EngineModel, size: int) -> bytes:
+    """Write the lines of a pull that finds everything in place; ``size`` is bytes."""
+    whole = digest(model.id)
+    return b"".join(
+        (
+            to_line({"status": "pulling manifest"}),
+            to_line(
+                {
+                    "status": f"pulling {whole[:12]}",
+                    "digest": f"sha256:{whole}",
+                    "total": size,
+                    "completed": size,
+                }
+            ),
+            to_line({"status": "verifying sha256 digest"}),
+            to_line({"status": "writing manifest"}),
+            to_line({"status": "success"}),
+        )
+    )
+
+
+async def push(exchange: Exchange) -> HTTPResponse:
+    """Refuse ``POST /api/push``."""
+    _name(Fields.parse(exchange.body, "PushRequest"), "model is required")
+    raise _impossible("push models")
+
+
+async def create(exchange: Exchange) -> HTTPResponse:
+    """Refuse ``POST /api/create``."""
+    _name(Fields.parse(exchange.body, "CreateRequest"), "invalid model name")
+    raise _impossible("create models")
+
+
+async def copy(exchange: Exchange) -> HTTPResponse:
+    """Refuse ``POST /api/copy``; an alias in the settings does what a copy is used for."""
+    source = Fields.parse(exchange.body, "CopyRequest").text("source")
+    try:
+        await exchange.services.catalogue.find(source)
+    except ModelNotFound:
+        raise ModelNotFound(f'model "{source}" not found') from None
+    raise NotImplementedHere(
+        "this server can't copy models; MODEL_ALIASES gives a model another name"
+    )
+
+
+async def delete(exchange: Exchange) -> HTTPResponse:
+    """Refuse ``DELETE /api/delete``."""
+    name = _name(Fields.parse(exchange.body, "DeleteRequest"), "model is required")
+    await exchange.services.catalogue.find(name)
+    raise _impossible("delete models")
+
+
+async def has_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's
+    """Answer ``HEAD /api/blobs/:digest``: there are none."""
+    return exchange.reply(b"", status=HTTPStatus.NOT_FOUND)
+
+
+async def create_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's
+    """Refuse ``POST /api/blobs/:digest``."""
+    del exchange
+    raise _impossible("take blobs")
+
+
+def _name(fields: Fields, complaint: str) -> str:
+    """Read ``model``, or ``name`` as older clients call it."""
+    name = fields.text("model") or fields.text("name")
+    if not name:
+        raise InvalidRequest(complaint)
+    return name
+
+
+def _impossible(what: str) -> NotImplementedHere:
+    return NotImplementedHere(
+        f"this server can't {what}: it serves what the Mistral.rs engine was started with"
+    )

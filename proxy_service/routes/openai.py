@@ -1,0 +1,133 @@
+"""``/v1/*``: OpenAI's API, which the engine speaks itself; bytes pass as they are.
+
+The proxy reads a request's model, so that Ollama's names work here too, and what metrics need
+of the answer. Errors take the shape of the API that was called.
+"""
+
+import json
+from http import HTTPStatus
+from typing import cast
+from urllib.parse import unquote
+
+from sanic import HTTPResponse
+
+from proxy_service.engine import EngineReply
+from proxy_service.errors import (
+    Dialect,
+    EngineError,
+    EngineTimeout,
+    InvalidRequest,
+    ModelNotFound,
+    NotImplementedHere,
+    ProxyError,
+    StreamInterrupted,
+)
+from proxy_service.exchange import EVENT_STREAM, Exchange
+from proxy_service.streaming.passthrough import PassthroughStream, to_usage
+from proxy_service.translate.engine_errors import from_reply
+from proxy_service.translate.models import EngineModel
+from proxy_service.wire import JsonObject
+from proxy_service.wire.reading import parse_object
+
+_ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+
+
+async def models(exchange: Exchange) -> HTTPResponse:
+    """Answer ``GET /v1/models``."""
+    exchange.dialect = Dialect.OPENAI
+    async with exchange.services.engine.request("GET", "/v1/models") as reply:
+        body = await reply.body()
+    if reply.status != HTTPStatus.OK:
+        raise from_reply(reply.status, body, model="")
+    return exchange.reply(body, content_type=reply.content_type)
+
+
+async def model(exchange: Exchange, name: str) -> HTTPResponse:
+    """Answer ``GET /v1/models/:model``, which the engine has not."""
+    exchange.dialect = Dialect.OPENAI
+    found = await exchange.services.catalogue.find(unquote(name))
+    return exchange.json(
+        {"id": found.id, "object": "model", "created": found.created, "owned_by": "library"}
+    )
+
+
+async def generate(exchange: Exchange) -> HTTPResponse | None:
+    """Answer a POST by passing it to the same path of the engine."""
+    path = exchange.request.path.rstrip("/")
+    exchange.dialect = Dialect.ANTHROPIC if path == "/v1/messages" else Dialect.OPENAI
+    body = exchange.body
+    fields = parse_object(exchange.body, "ChatCompletionRequest")
+    name = fields.get("model")
+    if not isinstance(name, str) or not name:
+        raise InvalidRequest("model is required")
+    found = await exchange.find(name)
+    await exchange.services.catalogue.load(found)
+    if name != found.id:
+        body = _with_model(fields, found)
+    async with exchange.services.engine.request(
+        "POST", path, body=body, request_id=exchange.record.request_id
+    ) as reply:
+        await _check(reply, path, name)
+        if reply.content_type.startswith(EVENT_STREAM):
+            stream = PassthroughStream(model=name, dialect=exchange.dialect)
+            await _stream(exchange, reply, stream)
+            return None
+        return await _whole(exchange, reply)
+
+
+async def transcriptions(exchange: Exchange) -> HTTPResponse:
+    """Refuse ``POST /v1/audio/transcriptions``."""
+    exchange.dialect = Dialect.OPENAI
+    raise NotImplementedHere("this server can't transcribe audio: Mistral.rs has no such endpoint")
+
+
+def _with_model(fields: JsonObject, found: EngineModel) -> bytes:
+    return json.dumps(fields | {"model": found.id}, separators=(",", ":")).encode("ascii")
+
+
+async def _check(reply: EngineReply, path: str, name: str) -> None:
+    if reply.status == HTTPStatus.OK:
+        return
+    error = from_reply(reply.status, await reply.body(), model=name)
+    if reply.status in _ABSENT and not isinstance(error, ModelNotFound):
+        raise NotImplementedHere(f"the engine behind this server has no {path}")
+    raise error
+
+
+async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
+    body = await reply.body()
+    _read_usage(exchange, body)
+    return exchange.reply(body, content_type=reply.content_type)
+
+
+def _read_usage(exchange: Exchange, body: bytes) -> None:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return
+    if not isinstance(value, dict) or exchange.record.endpoint == "v1_embeddings":
+        return
+    usage = cast("JsonObject", value.get("usage") or {})
+    choices = value.get("choices") or [{}]
+    exchange.record.completed(to_usage(usage), choices[0].get("finish_reason") or "stop")
+
+
+async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStream) -> None:
+    try:
+        async for data in reply.chunks():
+            batch = stream.feed(data)
+            if batch.error is not None and not exchange.streaming and not batch.chunks:
+                raise batch.error
+            exchange.record.error = batch.error or exchange.record.error
+            await exchange.write(batch, content_type=reply.content_type)
+        batch = stream.close()
+        if batch.error is not None and exchange.record.error is None:
+            raise batch.error
+        exchange.record.completed(stream.usage, stream.finish_reason or "stop")
+        await exchange.write(batch, content_type=reply.content_type, end=True)
+    except ProxyError as error:
+        if not exchange.streaming:
+            raise
+        if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
+            error = StreamInterrupted(error.message)
+        await exchange.fail(error, stream.error_event(error), content_type=reply.content_type)

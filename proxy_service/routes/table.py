@@ -1,0 +1,56 @@
+"""The route table: every path, its methods, its handler, and the name that metrics give it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sanic import HTTPResponse
+
+from proxy_service.metrics import UNMATCHED
+from proxy_service.routes import embeddings, generation, housekeeping, models, openai
+
+Handler = Callable[..., Awaitable[HTTPResponse | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint; ``endpoint`` is its label, `UNMATCHED` where requests are not counted."""
+
+    path: str
+    methods: tuple[str, ...]
+    handler: Handler
+    endpoint: str = UNMATCHED
+
+
+_GET = ("GET", "HEAD")
+_POST = ("POST",)
+
+ROUTES = (
+    Route("/", _GET, housekeeping.root),
+    Route("/livez", _GET, housekeeping.livez),
+    Route("/readyz", _GET, housekeeping.readyz),
+    Route("/metrics", _GET, housekeeping.metrics),
+    Route("/api/metrics", _GET, housekeeping.metrics),
+    Route("/api/chat", _POST, generation.chat, "chat"),
+    Route("/api/generate", _POST, generation.generate, "generate"),
+    Route("/api/embed", _POST, embeddings.embed, "embed"),
+    Route("/api/embeddings", _POST, embeddings.embeddings, "embeddings"),
+    Route("/api/tags", _GET, models.tags, "tags"),
+    Route("/api/ps", _GET, models.ps, "ps"),
+    Route("/api/show", _POST, models.show, "show"),
+    Route("/api/version", _GET, models.version, "version"),
+    Route("/api/pull", _POST, models.pull, "pull"),
+    Route("/api/push", _POST, models.push, "push"),
+    Route("/api/create", _POST, models.create, "create"),
+    Route("/api/copy", _POST, models.copy, "copy"),
+    Route("/api/delete", ("DELETE",), models.delete, "delete"),
+    Route("/api/blobs/<digest:str>", ("HEAD",), models.has_blob, "blobs"),
+    Route("/api/blobs/<digest:str>", _POST, models.create_blob, "blobs"),
+    Route("/v1/models", _GET, openai.models, "v1_models"),
+    Route("/v1/models/<name:path>", _GET, openai.model, "v1_models"),
+    Route("/v1/chat/completions", _POST, openai.generate, "v1_chat_completions"),
+    Route("/v1/completions", _POST, openai.generate, "v1_completions"),
+    Route("/v1/embeddings", _POST, openai.generate, "v1_embeddings"),
+    Route("/v1/responses", _POST, openai.generate, "v1_responses"),
+    Route("/v1/messages", _POST, openai.generate, "v1_messages"),
+    Route("/v1/audio/transcriptions", _POST, openai.transcriptions),
+)

@@ -1,0 +1,277 @@
+"""The proxy's settings: every environment variable it reads, in one table.
+
+This is the only module that knows the environment. It needs nothing but the standard
+library, so that the stack definition can take names and default ports from it.
+"""
+
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+from urllib.parse import urlsplit
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 11434  # Ollama's own
+DEFAULT_ENGINE_URL = "http://127.0.0.1:8080"
+
+MAX_PORT = 65535
+MIB = 1024 * 1024
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_DIGITS_AND_DOTS = re.compile(r"\d+(\.\d+){2}")
+
+
+class SettingsError(Exception):
+    """One or more variables hold a value that the proxy can't use; the text names all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindAddress:
+    """Where to listen; ``host`` is an address or a name without brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        """Write the address as it is written in a URL."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDetails:
+    """What the engine does not tell about a model, for tags, show and ps.
+
+    Sizes are bytes, lengths are tokens. An empty string or 0 means "not known".
+    """
+
+    family: str = ""
+    format: str = "gguf"
+    parameter_size: str = ""
+    quantization_level: str = ""
+    context_length: int = 0
+    embedding_length: int = 0
+    size: int = 0
+    template: str = ""
+    license: str = ""
+    capabilities: tuple[str, ...] = ("completion", "tools")
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """All settings of one proxy process; the defaults are those of `VARIABLES`."""
+
+    engine_url: str = DEFAULT_ENGINE_URL
+    bind: BindAddress = BindAddress(DEFAULT_HOST, DEFAULT_PORT)
+    log_level: str = "info"
+    engine_connect_timeout_seconds: float = 5.0
+    engine_silence_timeout_seconds: float = 300.0
+    engine_probe_interval_seconds: float = 5.0
+    model_aliases: Mapping[str, str] = field(default_factory=dict)
+    model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
+    model_unload: bool = False
+    max_body_bytes: int = 100 * MIB
+    origins: tuple[str, ...] = ()
+    ollama_version: str = "0.33.0"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "ProxySettings":
+        """Read and check every variable.
+
+        Raises:
+            SettingsError: Some values are unusable; all of them are named, each with what
+                would be accepted.
+        """
+        values: dict[str, object] = {}
+        faults: list[str] = []
+        for variable in VARIABLES:
+            text = environ.get(variable.name, "").strip()
+            if not text:
+                continue
+            try:
+                values[variable.attribute] = variable.parse(text)
+            except ValueError:
+                faults.append(f"{variable.name}={text!r}: expected {variable.accepts}")
+        if faults:
+            raise SettingsError("unusable settings:\n  " + "\n  ".join(faults))
+        return cls(**values)  # type: ignore[arg-type]  # each parser returns its field's type
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: the field it fills, how it is read, and what it accepts."""
+
+    name: str
+    attribute: str
+    parse: Callable[[str], object]
+    accepts: str
+    description: str
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "http" or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(text)
+    _ = parts.port  # raises ValueError for a port out of range
+    return text.rstrip("/")
+
+
+def _bind(text: str) -> BindAddress:
+    host, separator, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not separator or not port.isascii() or not port.isdigit() or (":" in host and not bracketed):
+        raise ValueError(text)
+    if not 0 <= int(port) <= MAX_PORT:
+        raise ValueError(text)
+    return BindAddress(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104  ":11434" as in Go
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(text)
+    return text.lower()
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+def _mebibytes(text: str) -> int:
+    if not 1 <= int(text) <= 4096:  # noqa: PLR2004  the bounds are named in the table below
+        raise ValueError(text)
+    return int(text) * MIB
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ValueError(text)
+    return text.lower() in ("true", "1")
+
+
+def _aliases(text: str) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    if not all(name.strip() and engine_id.strip() for name, _, engine_id in pairs):
+        raise ValueError(text)
+    return {name.strip(): engine_id.strip() for name, _, engine_id in pairs}
+
+
+def _details(text: str) -> dict[str, ModelDetails]:
+    try:
+        table = json.loads(text)
+        return {str(name): _one_model(fields) for name, fields in table.items()}
+    except (TypeError, AttributeError) as error:
+        raise ValueError(text) from error
+
+
+def _one_model(fields: Mapping[str, object]) -> ModelDetails:
+    known = {**fields}
+    if "capabilities" in known:
+        known["capabilities"] = tuple(cast("list[str]", known["capabilities"]))
+    details = ModelDetails(**known)  # type: ignore[arg-type]  # checked on the next line
+    for name, default in ((f, getattr(ModelDetails(), f)) for f in known):
+        if type(getattr(details, name)) is not type(default):
+            raise ValueError(name)
+    return details
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _version(text: str) -> str:
+    if not _DIGITS_AND_DOTS.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+VARIABLES = (
+    Variable(
+        "MISTRAL_URL",
+        "engine_url",
+        _url,
+        "a URL such as http://127.0.0.1:8080, without a query",
+        "where the engine's OpenAI-compatible server listens",
+    ),
+    Variable(
+        "BIND_ADDRESS",
+        "bind",
+        _bind,
+        f"host:port, port 0 to {MAX_PORT}, an IPv6 address in brackets",
+        "where the proxy listens",
+    ),
+    Variable("LOG_LEVEL", "log_level", _log_level, "one of " + ", ".join(LOG_LEVELS), "verbosity"),
+    Variable(
+        "ENGINE_CONNECT_TIMEOUT",
+        "engine_connect_timeout_seconds",
+        _seconds(0.1, 60),
+        "seconds, 0.1 to 60",
+        "longest wait for a connection to the engine",
+    ),
+    Variable(
+        "ENGINE_SILENCE_TIMEOUT",
+        "engine_silence_timeout_seconds",
+        _seconds(0.1, 86400),
+        "seconds, 0.1 to 86400",
+        "longest time without a byte from the engine; a long generation that talks is no hang",
+    ),
+    Variable(
+        "ENGINE_PROBE_INTERVAL",
+        "engine_probe_interval_seconds",
+        _seconds(0.05, 3600),
+        "seconds, 0.05 to 3600",
+        "pause between two looks at what the engine serves",
+    ),
+    Variable(
+        "MODEL_ALIASES",
+        "model_aliases",
+        _aliases,
+        "name=engine-id pairs, separated by commas",
+        "names that clients may use for the engine's model ids",
+    ),
+    Variable(
+        "MODEL_DETAILS",
+        "model_details",
+        _details,
+        "a JSON object from engine id to " + ", ".join(ModelDetails.__slots__),
+        "what the engine does not tell about its models",
+    ),
+    Variable(
+        "MODEL_UNLOAD",
+        "model_unload",
+        _flag,
+        "true or false",
+        "let keep_alive 0 unload a model from the engine",
+    ),
+    Variable(
+        "MAX_BODY_MIB",
+        "max_body_bytes",
+        _mebibytes,
+        "whole mebibytes, 1 to 4096",
+        "largest request body",
+    ),
+    Variable(
+        "OLLAMA_ORIGINS",
+        "origins",
+        _origins,
+        "origins separated by commas, * as a wildcard",
+        "web origins that may call the proxy, besides those that Ollama always allows",
+    ),
+    Variable(
+        "OLLAMA_VERSION",
+        "ollama_version",
+        _version,
+        "three numbers, such as 0.33.0",
+        "the version that /api/version tells: which of Ollama's features clients may expect",
+    ),
+)
+
+
+def log_level_number(level: str) -> int:
+    """Translate a name of `LOG_LEVELS` into the number that `logging` uses."""
+    return logging.getLevelNamesMapping()[level.upper()]

@@ -1,0 +1,1 @@
+"""Streams without I/O: the engine's bytes go in, the client's bytes come out."""

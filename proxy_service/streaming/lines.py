@@ -1,0 +1,58 @@
+"""Writes Ollama's NDJSON: one compact ASCII object per line, each ended by a newline.
+
+ASCII because clients that split lines as Python's `str.splitlines` does would cut a line at
+U+2028 and its like.
+"""
+
+import json
+from json.encoder import encode_basestring_ascii as quoted
+from typing import Literal
+
+from proxy_service.wire import JsonObject
+
+Part = Literal["content", "thinking"]
+
+
+def to_line(value: JsonObject) -> bytes:
+    """Write one object as a line."""
+    return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+class NdjsonLines:
+    """Writes the lines of one reply; ``chat`` tells a message object from a bare response."""
+
+    __slots__ = ("_chat", "_close", "_head", "_open")
+
+    def __init__(self, *, model: str, chat: bool) -> None:
+        self._chat = chat
+        self._head = f'{{"model":{quoted(model)},"created_at":"'
+        self._open: dict[Part, str] = (
+            {
+                "content": '","message":{"role":"assistant","content":',
+                "thinking": '","message":{"role":"assistant","content":"","thinking":',
+            }
+            if chat
+            else {"content": '","response":', "thinking": '","response":"","thinking":'}
+        )
+        self._close = "}" if chat else ""
+
+    def text(self, part: Part, text: str, created_at: str, logprobs: list[JsonObject]) -> str:
+        """Write a line that carries text; this runs once per event of the engine."""
+        extra = f',"logprobs":{json.dumps(logprobs, separators=(",", ":"))}' if logprobs else ""
+        return (
+            f"{self._head}{created_at}{self._open[part]}{quoted(text)}{self._close}"
+            f'{extra},"done":false}}\n'
+        )
+
+    def tool_calls(self, calls: list[JsonObject], created_at: str) -> str:
+        """Write a line that carries whole tool calls."""
+        written = json.dumps(calls, separators=(",", ":"))
+        return (
+            f'{self._head}{created_at}","message":{{"role":"assistant","content":"",'
+            f'"tool_calls":{written}}},"done":false}}\n'
+        )
+
+    def final(self, tail: JsonObject, created_at: str) -> str:
+        """Write the last line; ``tail`` is everything from ``done`` on."""
+        written = json.dumps(tail, separators=(",", ":"))[1:]
+        return f'{self._head}{created_at}{self._open["content"]}""{self._close},{written}\n'

@@ -1,0 +1,201 @@
+"""Translates the engine's event stream into Ollama's lines.
+
+Theory of operation. A stream is in one of three states::
+
+    open       --finish_reason-->  finishing  --usage, [DONE] or close-->  done
+    open       --[DONE] or close-->                                        failed
+    any        --error event, event that is no chunk-->                    failed
+
+In *open* every delta becomes at most two lines: thinking, then content. *finishing* begins
+with what was held back and the tool calls; Mistral.rs sends usage with the finish_reason, so
+it mostly lasts no time at all. *done* has written the last line; *failed* has given the error
+to the caller, who writes it as a status or as a line, whichever is still possible. Nothing is
+written after either.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from proxy_service.errors import EngineProtocolError, ProxyError
+from proxy_service.streaming.lines import NdjsonLines, Part
+from proxy_service.streaming.sse import Event, SSEDecoder
+from proxy_service.streaming.text import TextGate
+from proxy_service.translate.engine_errors import from_event, from_message
+from proxy_service.translate.replies import (
+    Moment,
+    done_reason,
+    thinking_of,
+    to_ollama_counts,
+    to_ollama_logprobs,
+    to_ollama_tool_calls,
+)
+from proxy_service.wire import JsonObject
+from proxy_service.wire.openai import Choice, Completion, ToolCallDelta, Usage
+
+DONE = b"[DONE]"
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the bytes of one read come to.
+
+    ``chunks`` counts lines that carry content, ``deltas`` the engine's events that did: a
+    lower bound of the tokens, for one event may hold several.
+    """
+
+    data: bytes = b""
+    chunks: int = 0
+    deltas: int = 0
+    error: ProxyError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What a stream needs to know of its request; durations in ns."""
+
+    model: str
+    chat: bool
+    stops: tuple[str, ...] = ()
+    top_logprobs: int = 0
+    load_ns: int = 0
+    context_of: Callable[[str], list[int]] | None = None
+
+
+class OllamaStream:
+    """One reply on its way: the engine's bytes in, lines out."""
+
+    def __init__(self, options: StreamOptions) -> None:
+        self._options = options
+        self._lines = NdjsonLines(model=options.model, chat=options.chat)
+        self._decoder = SSEDecoder()
+        self._gate = TextGate(options.stops)
+        self._calls: list[ToolCallDelta] = []
+        self._text: list[str] = []
+        self._out: list[str] = []
+        self._batch = Batch()
+        self._deltas = 0
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.done = False
+
+    @property
+    def tokens(self) -> int:
+        """Output tokens: the engine's count, else the events seen so far."""
+        return (self.usage or {}).get("completion_tokens", self._deltas)
+
+    def feed(self, data: bytes, at: Moment) -> Batch:
+        """Translate all events that ``data`` completes."""
+        return self._run(lambda: self._decoder.feed(data), at)
+
+    def close(self, at: Moment) -> Batch:
+        """Translate what is left when the engine has closed its stream."""
+        batch = self._run(self._decoder.close, at)
+        if batch.error is None and not self.done:
+            return self._run(lambda: [Event(b"", DONE)], at, after=batch)
+        return batch
+
+    def _run(
+        self, events: Callable[[], list[Event]], at: Moment, after: Batch | None = None
+    ) -> Batch:
+        batch = self._batch = after or Batch()
+        self._out = []
+        try:
+            for event in events():
+                if self.done:
+                    break
+                self._event(event, at)
+        except ProxyError as error:
+            batch.error = error
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            batch.error = EngineProtocolError("the engine sent a chunk of an unknown shape")
+            batch.error.__cause__ = error
+        batch.data += "".join(self._out).encode("ascii")
+        self._deltas += batch.deltas
+        return batch
+
+    def _event(self, event: Event, at: Moment) -> None:
+        if event.data == DONE:
+            self._end(at)
+            return
+        if event.name not in (b"", b"message", b"error"):
+            return  # tool progress and the like, which Ollama has no line for
+        chunk = self._chunk(event.data)
+        if usage := chunk.get("usage"):
+            self.usage = usage
+        for choice in chunk["choices"][:1]:
+            self._choice(choice, at)
+        if self.finish_reason and self.usage:
+            self._finish(at)
+
+    def _chunk(self, data: bytes) -> Completion:
+        try:
+            chunk = json.loads(data)
+        except ValueError:
+            raise from_event(data, model=self._options.model) from None
+        if not isinstance(chunk, dict) or "choices" not in chunk:
+            raise from_event(data, model=self._options.model)
+        return cast("Completion", chunk)
+
+    def _choice(self, choice: Choice, at: Moment) -> None:
+        delta = choice.get("delta") or {}
+        thinking, content = thinking_of(delta), delta.get("content")
+        calls = delta.get("tool_calls")
+        if thinking or content or calls:
+            self._batch.deltas += 1
+        if thinking:
+            self._write("thinking", thinking, at, [])
+        if content:
+            logprobs = choice.get("logprobs")
+            entries = to_ollama_logprobs(logprobs, self._options.top_logprobs) if logprobs else []
+            self._write("content", self._gate.feed(content), at, entries)
+        if calls:
+            self._collect(calls)
+        reason = choice.get("finish_reason")
+        if reason and not self.finish_reason:
+            self._begin_finish(reason, at)
+
+    def _write(self, part: Part, text: str, at: Moment, logprobs: list[JsonObject]) -> None:
+        if not text:
+            return
+        self._out.append(self._lines.text(part, text, at.created_at, logprobs))
+        self._batch.chunks += 1
+        if part == "content" and self._options.context_of is not None:
+            self._text.append(text)
+
+    def _collect(self, calls: list[ToolCallDelta]) -> None:
+        """Add calls, joining the pieces of one that came in several chunks."""
+        for call in calls:
+            known = next((c for c in self._calls if c.get("index") == call.get("index")), None)
+            if known is None or call.get("id") not in (None, "", known.get("id")):
+                self._calls.append(call)
+                continue
+            more = call.get("function", {}).get("arguments", "")
+            known["function"]["arguments"] = known["function"].get("arguments", "") + more
+
+    def _begin_finish(self, reason: str, at: Moment) -> None:
+        if reason == "error":
+            raise from_message("the engine failed while it was writing", model=self._options.model)
+        self.finish_reason = reason
+        self._write("content", self._gate.flush(), at, [])
+        if self._calls:
+            calls = to_ollama_tool_calls(self._calls)
+            self._out.append(self._lines.tool_calls(calls, at.created_at))
+            self._batch.chunks += 1
+
+    def _end(self, at: Moment) -> None:
+        if not self.finish_reason:
+            raise EngineProtocolError("the engine ended its stream in the middle of a reply")
+        self._finish(at)
+
+    def _finish(self, at: Moment) -> None:
+        deltas = self._deltas + self._batch.deltas
+        usage = self.usage or Usage(completion_tokens=deltas)
+        reason = "stop" if self._gate.stopped else done_reason(self.finish_reason)
+        tail: JsonObject = {"done": True, "done_reason": reason}
+        tail |= to_ollama_counts(usage, at=at, load_ns=self._options.load_ns)
+        if self._options.context_of is not None:
+            tail["context"] = self._options.context_of("".join(self._text))
+        self._out.append(self._lines.final(tail, at.created_at))
+        self.done = True

@@ -1,0 +1,103 @@
+"""Watches a ``/v1`` stream that goes to the client byte for byte.
+
+Only what metrics need is read: events that carry content, usage, how the stream ended.
+"""
+
+import json
+import re
+from typing import cast
+
+from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
+from proxy_service.streaming.ollama import DONE, Batch
+from proxy_service.streaming.sse import Event, SSEDecoder
+from proxy_service.translate.engine_errors import from_event
+from proxy_service.wire import JsonObject
+from proxy_service.wire.openai import Usage
+
+# Last events of the streams that end without OpenAI's [DONE].
+_LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")
+_EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
+_SUMMARY = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"')
+_CONTENT = re.compile(
+    rb'"(?:content|reasoning_content|text|delta|thinking)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{'
+)
+
+
+class PassthroughStream:
+    """Counts what passes; the bytes stay as they are."""
+
+    def __init__(self, *, model: str, dialect: Dialect) -> None:
+        self._model = model
+        self._dialect = dialect
+        self._decoder = SSEDecoder()
+        self._deltas = 0
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.done = False
+
+    @property
+    def tokens(self) -> int:
+        """Output tokens: the engine's count, else the events seen so far."""
+        return (self.usage or {}).get("completion_tokens", self._deltas)
+
+    def feed(self, data: bytes) -> Batch:
+        """Count the events that ``data`` completes; ``Batch.data`` is ``data`` itself."""
+        batch = Batch(data)
+        try:
+            for event in self._decoder.feed(data):
+                self._event(event, batch)
+        except ProxyError as error:
+            batch.error = error
+        self._deltas += batch.deltas
+        return batch
+
+    def close(self) -> Batch:
+        """Say whether the stream was complete when the engine closed it."""
+        batch = Batch()
+        for event in self._decoder.close():
+            self._event(event, batch)
+        if not self.done and batch.error is None:
+            batch.error = EngineProtocolError("the engine ended its stream in the middle")
+        return batch
+
+    def error_event(self, error: ProxyError) -> bytes:
+        """Write an error as the stream's last event."""
+        name = b"event: error\n" if self._dialect is Dialect.ANTHROPIC else b""
+        return b"\n\n" + name + b"data: " + error_body(error, self._dialect) + b"\n\n"
+
+    def _event(self, event: Event, batch: Batch) -> None:
+        if event.data == DONE or event.name in _LAST_EVENTS:
+            self.done = True
+        if event.data == DONE or _EMPTY_CHOICES.search(event.data):
+            self._read_usage(event.data)
+            return
+        if event.data.startswith(b'{"error"') or not event.data.startswith(b"{"):
+            batch.error = from_event(event.data, model=self._model)
+            return
+        batch.chunks += 1
+        if _SUMMARY.search(event.data):
+            self._read_usage(event.data)
+        if _CONTENT.search(event.data):
+            batch.deltas += 1
+
+    def _read_usage(self, data: bytes) -> None:
+        try:
+            chunk = json.loads(data)
+        except ValueError:
+            return
+        usage = chunk.get("usage") or (chunk.get("response") or {}).get("usage")
+        choices = chunk.get("choices")
+        if isinstance(usage, dict):
+            self.usage = to_usage(cast("JsonObject", usage))
+        if choices and choices[0].get("finish_reason"):
+            self.finish_reason = choices[0]["finish_reason"]
+
+
+def to_usage(usage: JsonObject) -> Usage:
+    """Read counts under the names of chat completions, responses and messages alike."""
+    prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
+    completion = usage.get("completion_tokens", usage.get("output_tokens"))
+    return Usage(
+        prompt_tokens=prompt if isinstance(prompt, int) else 0,
+        completion_tokens=completion if isinstance(completion, int) else 0,
+    )

@@ -1,0 +1,100 @@
+"""Decodes server-sent events from bytes that may be split anywhere.
+
+Lines end with LF, CRLF or CR and nothing else: U+2028 and the like are legal inside JSON. A
+line is kept until its end arrives; a CR that ends a read may be half of a CRLF, so the LF
+that follows it is skipped. Source: HTML standard, "Interpreting an event stream".
+"""
+
+from typing import NamedTuple
+
+from proxy_service.errors import EngineProtocolError
+
+# An event longer than this is no chunk of text; images in a reply stay below it.
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+_BOM = b"\xef\xbb\xbf"
+
+
+class Event(NamedTuple):
+    """One event; ``name`` is empty unless the stream gave one."""
+
+    name: bytes
+    data: bytes
+
+
+class SSEDecoder:
+    """Turns bytes into events; one object per stream."""
+
+    __slots__ = ("_data", "_data_bytes", "_name", "_skip_lf", "_started", "_tail")
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._name = b""
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._skip_lf = False
+        self._started = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes and give the events that they complete.
+
+        Raises:
+            EngineProtocolError: An event is longer than `MAX_EVENT_BYTES`.
+        """
+        lines = self._lines(data)
+        events: list[Event] = []
+        for line in lines:
+            if line.startswith(b"data: "):
+                self._data.append(line[6:])
+                self._data_bytes += len(line)
+            elif line:
+                self._field(line)
+            elif self._data:
+                events.append(self._take())
+            else:
+                self._name = b""
+        if len(self._tail) + self._data_bytes > MAX_EVENT_BYTES:
+            raise EngineProtocolError(f"the engine sent an event above {MAX_EVENT_BYTES} bytes")
+        return events
+
+    def close(self) -> list[Event]:
+        """Give the event that a stream without a last blank line leaves behind."""
+        rest, self._tail = self._tail, b""
+        if rest:
+            self._field(rest)
+        return [self._take()] if self._data else []
+
+    def _lines(self, data: bytes) -> list[bytes]:
+        if self._skip_lf and data:
+            data = data.removeprefix(b"\n")
+            self._skip_lf = False
+        if self._tail:
+            data = self._tail + data
+        if not self._started:
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._tail = data
+                return []
+            data = data.removeprefix(_BOM)
+            self._started = True
+        if b"\r" in data:
+            self._skip_lf = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = data.split(b"\n")
+        self._tail = lines.pop()
+        return lines
+
+    def _field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._data_bytes += len(line)
+        elif name == b"event":
+            self._name = value
+
+    def _take(self) -> Event:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        event = Event(self._name, data)
+        self._name = b""
+        self._data = []
+        self._data_bytes = 0
+        return event

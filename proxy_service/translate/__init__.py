@@ -1,0 +1,1 @@
+"""Pure translation between the two APIs: no socket, clock, environment or randomness here."""

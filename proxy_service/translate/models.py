@@ -1,0 +1,133 @@
+"""Model names, and what Ollama tells about models that the engine lists."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from proxy_service.settings import ModelDetails
+from proxy_service.wire import JsonObject
+from proxy_service.wire.ollama import timestamp
+from proxy_service.wire.openai import ModelList
+
+LATEST = ":latest"
+LOADED, UNLOADED, RELOADING = "loaded", "unloaded", "reloading"
+
+# Ollama writes "never" as a date three centuries on.
+FOREVER = datetime(2318, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineModel:
+    """One model that the engine lists; ``created`` is Unix seconds."""
+
+    id: str
+    created: int = 0
+    status: str = LOADED
+
+
+def from_model_list(body: ModelList) -> tuple[EngineModel, ...]:
+    """Read ``GET /v1/models``, leaving out the engine's name for "whichever is the default"."""
+    models = (
+        EngineModel(entry["id"], int(entry.get("created", 0)), entry.get("status") or LOADED)
+        for entry in body["data"]
+        if entry["id"] != "default"
+    )
+    return tuple(sorted(models, key=lambda model: model.id.lower()))
+
+
+def fold_name(name: str) -> str:
+    """Reduce a name to what Ollama compares: case and a ``:latest`` tag do not matter."""
+    return name.strip().lower().removesuffix(LATEST)
+
+
+def with_tag(name: str) -> str:
+    """Write a name as Ollama lists it: always with a tag."""
+    return name if ":" in name.rsplit("/", 1)[-1] else name + LATEST
+
+
+class NameTable:
+    """Finds the engine's model for the names that clients use."""
+
+    def __init__(self, models: tuple[EngineModel, ...], aliases: Mapping[str, str]) -> None:
+        self.models = models
+        self._by_name = {fold_name(model.id): model for model in models}
+        for alias, engine_id in aliases.items():
+            model = self._by_name.get(fold_name(engine_id))
+            if model is not None:
+                self._by_name.setdefault(fold_name(alias), model)
+
+    def find(self, name: str) -> EngineModel | None:
+        """Give the model that ``name`` means, None when the engine has none such."""
+        return self._by_name.get(fold_name(name))
+
+
+def digest(engine_id: str) -> str:
+    """Make up a stable digest: 64 hexadecimal digits, which clients slice and compare."""
+    return hashlib.sha256(engine_id.encode()).hexdigest()
+
+
+def details_part(details: ModelDetails) -> JsonObject:
+    """Write the ``details`` object of tags, show and ps."""
+    part: JsonObject = {
+        "parent_model": "",
+        "format": details.format,
+        "family": details.family,
+        "families": [details.family] if details.family else [],
+        "parameter_size": details.parameter_size,
+        "quantization_level": details.quantization_level,
+    }
+    if details.context_length:
+        part["context_length"] = details.context_length
+    if details.embedding_length:
+        part["embedding_length"] = details.embedding_length
+    return part
+
+
+def to_tag(model: EngineModel, details: ModelDetails) -> JsonObject:
+    """Write one element of ``GET /api/tags``."""
+    name = with_tag(model.id)
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": timestamp(datetime.fromtimestamp(model.created, UTC)),
+        "size": details.size,
+        "digest": digest(model.id),
+        "details": details_part(details),
+        "capabilities": list(details.capabilities),
+    }
+
+
+def to_process(model: EngineModel, details: ModelDetails, *, expires: datetime) -> JsonObject:
+    """Write one element of ``GET /api/ps``."""
+    name = with_tag(model.id)
+    return {
+        "name": name,
+        "model": name,
+        "size": details.size,
+        "digest": digest(model.id),
+        "details": details_part(details),
+        "expires_at": timestamp(expires),
+        "size_vram": details.size,
+        "context_length": details.context_length,
+    }
+
+
+def to_show(model: EngineModel, details: ModelDetails) -> JsonObject:
+    """Write the body of ``POST /api/show``."""
+    architecture = details.family or "unknown"
+    return {
+        "license": details.license,
+        "modelfile": f"# served by Mistral.rs\nFROM {model.id}\n",
+        "parameters": "",
+        "template": details.template,
+        "details": details_part(details),
+        "model_info": {
+            "general.architecture": architecture,
+            "general.basename": model.id,
+            f"{architecture}.context_length": details.context_length,
+            f"{architecture}.embedding_length": details.embedding_length,
+        },
+        "capabilities": list(details.capabilities),
+        "modified_at": timestamp(datetime.fromtimestamp(model.created, UTC)),
+    }

@@ -1,0 +1,145 @@
+"""Ollama's ``options`` and the engine's sampling parameters: every key, in one table.
+
+An option that the engine lacks is ignored, as Ollama ignores what a model lacks; a key that
+is in no table is ignored too and named in the log once. Only a value of the wrong type is an
+error. Sampling that the client leaves unset stays unset: the model's own defaults apply.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proxy_service.errors import InvalidRequest
+from proxy_service.wire import JsonObject
+
+# The engine's integers are 64 bits wide; nothing real needs more than 32.
+_LARGEST = 2**31 - 1
+
+
+class Kind(StrEnum):
+    """The type of an option, by the name that Ollama's errors give it."""
+
+    FLOAT = "float32"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    ARRAY = "array"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One key of ``options``.
+
+    ``field`` is the engine's name, None where it has no counterpart. A number below ``low``
+    or above ``high`` is left out, so that the engine's default applies; ``clamp`` sends the
+    nearest bound instead.
+    """
+
+    kind: Kind
+    field: str | None = None
+    low: float = -_LARGEST
+    high: float = _LARGEST
+    clamp: bool = False
+    note: str = ""
+
+
+_NO_COUNTERPART = "the engine has no such setting"
+_SERVER_SIDE = "decided when the engine starts"
+_RETIRED = "retired by Ollama; older clients still send it"
+
+OPTIONS: dict[str, Option] = {
+    "num_predict": Option(
+        Kind.INTEGER, "max_tokens", low=1, note="0 and below: until the model ends"
+    ),
+    "temperature": Option(Kind.FLOAT, "temperature", low=0, clamp=True, note="0 is greedy"),
+    "top_p": Option(Kind.FLOAT, "top_p", low=1e-6, high=1),
+    "min_p": Option(Kind.FLOAT, "min_p", low=0, high=1),
+    "top_k": Option(Kind.INTEGER, "top_k", low=1, note="0 and below: no such filter"),
+    "repeat_penalty": Option(
+        Kind.FLOAT, "repetition_penalty", low=1e-6, note="over the whole context"
+    ),
+    "presence_penalty": Option(Kind.FLOAT, "presence_penalty", low=-2, high=2, clamp=True),
+    "frequency_penalty": Option(Kind.FLOAT, "frequency_penalty", low=-2, high=2, clamp=True),
+    "stop": Option(Kind.ARRAY, "stop", note="one string is accepted as well"),
+    "seed": Option(Kind.INTEGER, note="the engine has one seed, set when it starts"),
+    "num_ctx": Option(Kind.INTEGER, note=_SERVER_SIDE),
+    "num_keep": Option(Kind.INTEGER, note=_NO_COUNTERPART),
+    "typical_p": Option(Kind.FLOAT, note=_NO_COUNTERPART),
+    "repeat_last_n": Option(Kind.INTEGER, note=_NO_COUNTERPART),
+    "num_batch": Option(Kind.INTEGER, note=_SERVER_SIDE),
+    "num_gpu": Option(Kind.INTEGER, note=_SERVER_SIDE),
+    "main_gpu": Option(Kind.INTEGER, note=_SERVER_SIDE),
+    "use_mmap": Option(Kind.BOOLEAN, note=_SERVER_SIDE),
+    "num_thread": Option(Kind.INTEGER, note=_SERVER_SIDE),
+    "draft_num_predict": Option(Kind.INTEGER, note=_SERVER_SIDE),
+}
+
+RETIRED_OPTIONS = frozenset(
+    {
+        "tfs_z",
+        "mirostat",
+        "mirostat_tau",
+        "mirostat_eta",
+        "penalize_newline",
+        "use_mlock",
+        "numa",
+        "low_vram",
+        "f16_kv",
+        "vocab_only",
+        "logits_all",
+        "embedding_only",
+        "num_gqa",
+    }
+)
+
+
+def to_sampling(options: JsonObject) -> JsonObject:
+    """Translate ``options`` into fields of an engine request.
+
+    Raises:
+        InvalidRequest: A known option has a value of the wrong type (status 500, as Ollama).
+    """
+    sampling: JsonObject = {}
+    for name, value in options.items():
+        option = OPTIONS.get(name)
+        if option is None or value is None:
+            continue
+        usable = _usable(name, option, value)
+        if option.field is not None and usable is not None:
+            sampling[option.field] = usable
+    return sampling
+
+
+def unknown_options(options: JsonObject) -> list[str]:
+    """Name the keys that no Ollama ever had."""
+    return [name for name in options if name not in OPTIONS and name not in RETIRED_OPTIONS]
+
+
+def stop_strings(options: JsonObject) -> tuple[str, ...]:
+    """List the non-empty stop strings of a request."""
+    found = to_sampling({"stop": options.get("stop")}).get("stop", ())
+    return tuple(found) if isinstance(found, list) else ()
+
+
+def _usable(name: str, option: Option, value: object) -> object:
+    if option.kind is Kind.ARRAY:
+        return _strings(name, value) or None
+    if option.kind is Kind.BOOLEAN:
+        if not isinstance(value, bool):
+            raise _wrong_type(name, option.kind)
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(name, option.kind)
+    number = int(value) if option.kind is Kind.INTEGER else value
+    if option.clamp:
+        return min(max(number, option.low), option.high)
+    return number if option.low <= number <= option.high else None
+
+
+def _strings(name: str, value: object) -> list[str]:
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise _wrong_type(name, Kind.ARRAY)
+    return [item for item in items if item]
+
+
+def _wrong_type(name: str, kind: Kind) -> InvalidRequest:
+    return InvalidRequest(f'option "{name}" must be of type {kind}', status=500)

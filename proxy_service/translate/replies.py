@@ -1,0 +1,164 @@
+"""The engine's whole replies, as Ollama's objects."""
+
+import json
+from dataclasses import dataclass
+from typing import cast
+
+from proxy_service.errors import EngineProtocolError
+from proxy_service.wire import JsonObject
+from proxy_service.wire.openai import Choice, Completion, Delta, ToolCallDelta, Usage
+
+_NS_PER_SECOND = 1_000_000_000
+
+# Every other reason of the engine's ends a reply in the ordinary way.
+_DONE_REASONS = {"length": "length"}
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When something happened: ``created_at`` as Ollama writes it, and ns since the request."""
+
+    created_at: str
+    elapsed_ns: int
+
+
+def to_ollama_chat(
+    reply: Completion, *, model: str, at: Moment, load_ns: int, top_logprobs: int
+) -> JsonObject:
+    """Translate a whole chat completion into the object of ``POST /api/chat``."""
+    choice = only_choice(reply)
+    source = choice.get("message", {})
+    message: JsonObject = {"role": "assistant", "content": source.get("content") or ""}
+    if thinking := thinking_of(source):
+        message["thinking"] = thinking
+    if calls := source.get("tool_calls"):
+        message["tool_calls"] = to_ollama_tool_calls(calls)
+    return (
+        {"model": model, "created_at": at.created_at, "message": message}
+        | _logprobs_part(choice, top_logprobs)
+        | final_part(reply, choice, at=at, load_ns=load_ns)
+    )
+
+
+def to_ollama_generate(
+    reply: Completion, *, model: str, at: Moment, load_ns: int, top_logprobs: int
+) -> JsonObject:
+    """Translate a whole completion, chat or raw, into the object of ``POST /api/generate``."""
+    choice = only_choice(reply)
+    source = choice.get("message", {})
+    body: JsonObject = {
+        "model": model,
+        "created_at": at.created_at,
+        "response": choice.get("text") or source.get("content") or "",
+    }
+    if thinking := thinking_of(source):
+        body["thinking"] = thinking
+    return (
+        body
+        | _logprobs_part(choice, top_logprobs)
+        | final_part(reply, choice, at=at, load_ns=load_ns)
+    )
+
+
+def only_choice(reply: Completion) -> Choice:
+    """Give the reply's one choice."""
+    choices = reply.get("choices")
+    if not choices:
+        raise EngineProtocolError("the engine's reply holds no choice")
+    return choices[0]
+
+
+def thinking_of(part: Delta) -> str:
+    """Give the reasoning in a message or delta; empty when there is none."""
+    return part.get("reasoning_content") or ""
+
+
+def final_part(reply: Completion, choice: Choice, *, at: Moment, load_ns: int) -> JsonObject:
+    """Write what only a reply's last object has."""
+    return {
+        "done": True,
+        "done_reason": done_reason(choice.get("finish_reason")),
+    } | to_ollama_counts(reply.get("usage") or {}, at=at, load_ns=load_ns)
+
+
+def done_reason(finish_reason: str | None) -> str:
+    """Translate the engine's ``finish_reason``."""
+    return _DONE_REASONS.get(finish_reason or "", "stop")
+
+
+def to_ollama_counts(usage: Usage, *, at: Moment, load_ns: int) -> JsonObject:
+    """Translate usage into Ollama's six numbers: counts in tokens, durations in nanoseconds."""
+    evaluated = usage.get("completion_tokens", 0)
+    evaluation_ns = _to_ns(usage.get("total_completion_time_sec", 0.0))
+    return {
+        "total_duration": at.elapsed_ns,
+        "load_duration": load_ns,
+        "prompt_eval_count": usage.get("prompt_tokens", 0),
+        "prompt_eval_duration": _to_ns(usage.get("total_prompt_time_sec", 0.0)),
+        "eval_count": evaluated,
+        # The engine counts milliseconds; clients divide by this.
+        "eval_duration": max(evaluation_ns, 1) if evaluated else evaluation_ns,
+    }
+
+
+def _to_ns(seconds: float) -> int:
+    return max(round(seconds * _NS_PER_SECOND), 0)
+
+
+def to_ollama_tool_calls(calls: list[ToolCallDelta]) -> list[JsonObject]:
+    """Translate whole calls: arguments become objects, each gets its position as index."""
+    return [_tool_call(call, position) for position, call in enumerate(calls)]
+
+
+def _tool_call(call: ToolCallDelta, position: int) -> JsonObject:
+    function = call.get("function", {})
+    translated: JsonObject = {
+        "function": {
+            "index": position,
+            "name": function.get("name", ""),
+            "arguments": _arguments(function.get("arguments") or "{}"),
+        }
+    }
+    return {"id": call["id"]} | translated if call.get("id") else translated
+
+
+def _arguments(text: str) -> JsonObject:
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise EngineProtocolError("the model wrote tool arguments that are not JSON") from error
+    if not isinstance(arguments, dict):
+        raise EngineProtocolError("the model wrote tool arguments that are not a JSON object")
+    return cast("JsonObject", arguments)
+
+
+def _logprobs_part(choice: Choice, top_logprobs: int) -> JsonObject:
+    entries = to_ollama_logprobs(choice.get("logprobs"), top_logprobs)
+    return {"logprobs": entries} if entries else {}
+
+
+def to_ollama_logprobs(source: JsonObject | None, top_logprobs: int) -> list[JsonObject]:
+    """Translate logprobs, which the engine writes as one object in streams and a list else.
+
+    In the engine's inner list ``token`` is a number and ``bytes`` the text; Ollama's has the
+    text as ``token`` and its UTF-8 bytes as integers.
+    """
+    if not source:
+        return []
+    entries = cast("list[JsonObject]", source.get("content") or [source])
+    return [_logprob(entry, top_logprobs) for entry in entries if "logprob" in entry]
+
+
+def _logprob(entry: JsonObject, top_logprobs: int) -> JsonObject:
+    translated = _token_logprob(entry)
+    if top_logprobs:
+        alternatives = cast("list[JsonObject]", entry.get("top_logprobs") or [])
+        translated["top_logprobs"] = [_token_logprob(a) for a in alternatives[:top_logprobs]]
+    return translated
+
+
+def _token_logprob(entry: JsonObject) -> JsonObject:
+    token, text = entry.get("token"), entry.get("bytes")
+    if not isinstance(token, str):
+        token = text if isinstance(text, str) else ""
+    return {"token": token, "logprob": entry["logprob"], "bytes": list(token.encode())}

@@ -1,0 +1,95 @@
+"""Chat and generate requests, from Ollama's shape to the engine's."""
+
+from proxy_service.errors import UnsupportedFeature
+from proxy_service.translate.context import decode_turns
+from proxy_service.translate.messages import to_engine_messages, user_content
+from proxy_service.translate.options import to_sampling
+from proxy_service.wire import JsonObject
+from proxy_service.wire.ollama import ChatRequest, Common, GenerateRequest
+
+# Ollama's "max" is one step above the engine's "high".
+_EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "xhigh"}
+_ANY_OBJECT: JsonObject = {"type": "object"}
+
+
+def to_engine_chat(request: ChatRequest, *, engine_id: str) -> JsonObject:
+    """Translate ``POST /api/chat`` into a body for ``POST /v1/chat/completions``."""
+    body = _common(request.common, engine_id)
+    body["messages"] = to_engine_messages(request.messages)
+    if request.tools:
+        body["tools"] = list(request.tools)
+    return body
+
+
+def to_engine_generate(request: GenerateRequest, *, engine_id: str) -> JsonObject:
+    """Translate ``POST /api/generate`` into a body for ``POST /v1/chat/completions``.
+
+    Raises:
+        UnsupportedFeature: The request needs a suffix or a template of its own.
+    """
+    refuse_unsupported(request)
+    turns: list[JsonObject] = []
+    if request.system:
+        turns.append({"role": "system", "content": request.system})
+    turns += [{"role": role, "content": text} for role, text in decode_turns(request.context)]
+    turns.append({"role": "user", "content": user_content(request.prompt, request.images)})
+    return _common(request.common, engine_id) | {"messages": turns}
+
+
+def to_engine_raw(request: GenerateRequest, *, engine_id: str) -> JsonObject:
+    """Translate a raw ``POST /api/generate`` into a body for ``POST /v1/completions``.
+
+    The engine's completions know neither ``response_format`` nor thinking, count
+    ``logprobs`` instead of switching them, and report usage only when not streamed: the
+    body always asks for the whole reply.
+    """
+    refuse_unsupported(request)
+    if request.images:
+        raise UnsupportedFeature(f"{request.common.model} does not support images in raw mode")
+    common = request.common
+    body: JsonObject = {"model": engine_id, "prompt": request.prompt, "stream": False}
+    body |= to_sampling(common.options)
+    if common.truncate:
+        body["truncate_sequence"] = True
+    if common.format is not None:
+        schema = _ANY_OBJECT if common.format == "json" else common.format
+        body["grammar"] = {"type": "json_schema", "value": schema}
+    if common.logprobs:
+        body["logprobs"] = max(common.top_logprobs, 1)
+    return body
+
+
+def refuse_unsupported(request: GenerateRequest) -> None:
+    """Raise `UnsupportedFeature` for what no model behind this engine can do."""
+    if request.suffix:
+        raise UnsupportedFeature(f"{request.common.model} does not support insert")
+    if request.template:
+        raise UnsupportedFeature(f"{request.common.model} does not support a template per request")
+
+
+def _common(common: Common, engine_id: str) -> JsonObject:
+    body: JsonObject = {"model": engine_id, "stream": common.stream}
+    body |= to_sampling(common.options)
+    body |= _thinking(common)
+    if common.format is not None:
+        body["response_format"] = _response_format(common.format)
+    if common.truncate:
+        body["truncate_sequence"] = True
+    if common.logprobs:
+        body |= {"logprobs": True, "top_logprobs": max(common.top_logprobs, 1)}
+    return body
+
+
+def _thinking(common: Common) -> JsonObject:
+    if isinstance(common.think, str):
+        return {"reasoning_effort": _EFFORTS[common.think]}
+    if common.think is not None:
+        return {"enable_thinking": common.think}
+    # A format binds the reply from its first token: thinking would have to be JSON as well.
+    return {"enable_thinking": False} if common.format is not None else {}
+
+
+def _response_format(wanted: str | JsonObject) -> JsonObject:
+    # Releases before 0.8.19 refuse `json_object`; a schema that any object fits works on all.
+    schema = _ANY_OBJECT if isinstance(wanted, str) else wanted
+    return {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}

@@ -1,0 +1,3 @@
+"""The bodies of the two APIs, typed: parsed at the edge, without behaviour of their own."""
+
+JsonObject = dict[str, object]

@@ -1,0 +1,225 @@
+"""Ollama's request bodies, as far as this proxy reads them."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+
+from proxy_service.errors import InvalidRequest
+from proxy_service.wire import JsonObject
+from proxy_service.wire.reading import Fields, fold_keys, kind_of
+
+MAX_TOP_LOGPROBS = 20
+THINK_LEVELS = ("high", "medium", "low", "max")
+
+_DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """What chat and generate requests share."""
+
+    model: str
+    stream: bool
+    format: str | JsonObject | None
+    options: JsonObject
+    think: bool | str | None
+    keep_alive_seconds: float | None
+    logprobs: bool
+    top_logprobs: int
+    truncate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that the model made: arguments are an object, unlike OpenAI's string."""
+
+    id: str
+    name: str
+    arguments: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat; images are base64."""
+
+    role: str
+    content: str
+    thinking: str = ""
+    images: tuple[str, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_name: str = ""
+    tool_call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """Body of ``POST /api/chat``."""
+
+    common: Common
+    messages: tuple[Message, ...]
+    tools: tuple[JsonObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """Body of ``POST /api/generate``."""
+
+    common: Common
+    prompt: str
+    suffix: str
+    system: str
+    template: str
+    context: tuple[int, ...]
+    raw: bool
+    images: tuple[str, ...]
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Read a chat request; raises `InvalidRequest` with Ollama's own text."""
+    fields = Fields.parse(body, "ChatRequest")
+    common = _common(fields)
+    messages = tuple(_message(item) for item in fields.list("messages"))
+    tools = tuple(_object(item, "ChatRequest.tools") for item in fields.list("tools"))
+    return ChatRequest(common, messages, tools)
+
+
+def parse_generate(body: bytes) -> GenerateRequest:
+    """Read a generate request; raises `InvalidRequest` with Ollama's own text."""
+    fields = Fields.parse(body, "GenerateRequest")
+    request = GenerateRequest(
+        common=_common(fields),
+        prompt=fields.text("prompt"),
+        suffix=fields.text("suffix"),
+        system=fields.text("system"),
+        template=fields.text("template"),
+        context=_integers(fields),
+        raw=fields.flag("raw", default=False),
+        images=_images(fields, "GenerateRequest"),
+    )
+    if request.raw and (request.system or request.template or request.context):
+        raise InvalidRequest("raw mode does not support template, system, or context")
+    return request
+
+
+def _common(fields: Fields) -> Common:
+    top_logprobs = fields.integer("top_logprobs")
+    if not 0 <= top_logprobs <= MAX_TOP_LOGPROBS:
+        raise InvalidRequest(f"top_logprobs must be between 0 and {MAX_TOP_LOGPROBS}")
+    return Common(
+        model=fields.text("model"),
+        stream=fields.flag("stream", default=True),
+        format=_format(fields.raw("format")),
+        options=fields.object("options"),
+        think=_think(fields.raw("think")),
+        keep_alive_seconds=parse_keep_alive(fields.raw("keep_alive")),
+        logprobs=fields.flag("logprobs", default=False),
+        top_logprobs=top_logprobs,
+        truncate=fields.flag("truncate", default=True),
+    )
+
+
+def _format(value: object) -> str | JsonObject | None:
+    if value in (None, ""):
+        return None
+    if value == "json":
+        return "json"
+    if isinstance(value, dict):
+        return cast("JsonObject", value)
+    shown = f'"{value}"' if isinstance(value, str) else kind_of(value)
+    raise InvalidRequest(
+        f'invalid format: {shown}; expected "json" or a valid JSON Schema object', status=500
+    )
+
+
+def _think(value: object) -> bool | str | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value in THINK_LEVELS:
+        return value
+    raise InvalidRequest(
+        f'invalid think value: "{value}" (must be "high", "medium", "low", "max", true, or false)'
+    )
+
+
+def parse_keep_alive(value: object) -> float | None:
+    """Read ``keep_alive``: seconds as a number, or a Go duration such as ``"1h30m"``.
+
+    Returns:
+        Seconds; infinite for any negative value, None when absent.
+
+    Raises:
+        InvalidRequest: Not a duration, with the text of Go's ``time.ParseDuration``.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise InvalidRequest(f"Unsupported type: '{kind_of(value)}'")
+    seconds = _go_duration(value) if isinstance(value, str) else float(value)
+    return float("inf") if seconds < 0 else seconds
+
+
+def _go_duration(text: str) -> float:
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    if rest == "0":
+        return 0.0
+    if re.fullmatch(r"\d+\.?\d*|\.\d+", rest):
+        raise InvalidRequest(f'time: missing unit in duration "{text}"')
+    parts = _DURATION_PART.findall(rest)
+    if not parts or "".join(number + unit for number, unit in parts) != rest:
+        raise InvalidRequest(f'time: invalid duration "{text}"')
+    return sign * sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+
+
+def _message(item: object) -> Message:
+    fields = Fields(fold_keys(_object(item, "ChatRequest.messages")), "Message")
+    return Message(
+        role=fields.text("role").lower(),
+        content=fields.text("content"),
+        thinking=fields.text("thinking"),
+        images=_images(fields, "Message"),
+        tool_calls=tuple(_tool_call(call) for call in fields.list("tool_calls")),
+        tool_name=fields.text("tool_name"),
+        tool_call_id=fields.text("tool_call_id"),
+    )
+
+
+def _tool_call(item: object) -> ToolCall:
+    fields = Fields(_object(item, "Message.tool_calls"), "ToolCall")
+    function = Fields(fields.object("function"), "ToolCallFunction")
+    return ToolCall(fields.text("id"), function.text("name"), function.object("arguments"))
+
+
+def _images(fields: Fields, struct: str) -> tuple[str, ...]:
+    return tuple(_string(item, f"{struct}.images") for item in fields.list("images"))
+
+
+def _integers(fields: Fields) -> tuple[int, ...]:
+    values = fields.list("context")
+    if not all(isinstance(value, int) for value in values):
+        raise InvalidRequest(
+            "json: cannot unmarshal array into Go struct field GenerateRequest.context of type int"
+        )
+    return cast("tuple[int, ...]", tuple(values))
+
+
+def _string(item: object, field: str) -> str:
+    if not isinstance(item, str):
+        raise InvalidRequest(
+            f"json: cannot unmarshal {kind_of(item)} into Go struct field {field} of type string"
+        )
+    return item
+
+
+def _object(item: object, field: str) -> JsonObject:
+    if not isinstance(item, dict):
+        raise InvalidRequest(
+            f"json: cannot unmarshal {kind_of(item)} into Go struct field {field} of type object"
+        )
+    return cast("JsonObject", item)
+
+
+def timestamp(moment: datetime) -> str:
+    """Write ``moment`` as Ollama writes ``created_at``: RFC 3339, UTC, with a fraction."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,87 @@
+"""The engine's bodies, as far as this proxy reads them (Mistral.rs's OpenAI-compatible API)."""
+
+from typing import TypedDict
+
+from proxy_service.wire import JsonObject
+
+
+class Usage(TypedDict, total=False):
+    """Counts in tokens; the times are seconds with three decimals and leave out queueing."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    total_prompt_time_sec: float
+    total_completion_time_sec: float
+
+
+class FunctionCall(TypedDict, total=False):
+    """``arguments`` is JSON in a string."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallDelta(TypedDict, total=False):
+    """One call, whole or in pieces that share an index."""
+
+    index: int
+    id: str
+    type: str
+    function: FunctionCall
+
+
+class Delta(TypedDict, total=False):
+    """What one chunk adds to the message."""
+
+    role: str
+    content: str | None
+    reasoning_content: str | None
+    tool_calls: list[ToolCallDelta] | None
+
+
+class Choice(TypedDict, total=False):
+    """``delta`` in a chat stream, ``message`` in a whole chat reply, ``text`` in completions."""
+
+    index: int
+    delta: Delta
+    message: Delta
+    text: str
+    finish_reason: str | None
+    logprobs: JsonObject | None
+
+
+class Completion(TypedDict, total=False):
+    """A stream's chunk or a whole reply; ``error`` stands alone."""
+
+    choices: list[Choice]
+    usage: Usage | None
+    error: JsonObject
+
+
+class EmbeddingItem(TypedDict):
+    """One vector; ``index`` is the position of its input."""
+
+    embedding: list[float]
+    index: int
+
+
+class EmbeddingReply(TypedDict):
+    """Body of the answer to ``POST /v1/embeddings``."""
+
+    data: list[EmbeddingItem]
+    usage: Usage
+
+
+class ModelEntry(TypedDict, total=False):
+    """One element of ``GET /v1/models``; ``created`` is Unix seconds."""
+
+    id: str
+    created: int
+    status: str
+
+
+class ModelList(TypedDict):
+    """Body of the answer to ``GET /v1/models``."""
+
+    data: list[ModelEntry]

@@ -1,0 +1,152 @@
+"""Reads a request body the way Ollama's own server does.
+
+Any content type; only the first JSON value counts; keys match whatever their case; null is
+as good as absent; bytes that are not UTF-8 and lone surrogates become U+FFFD; and the texts
+of errors are those of Go's decoder, which some clients match on.
+"""
+
+import json
+import re
+from typing import TypeVar, cast
+
+from proxy_service.errors import InvalidRequest
+from proxy_service.wire import JsonObject
+
+_Value = TypeVar("_Value")
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_SPACE = " \t\r\n"
+
+
+def _refuse_constant(name: str) -> object:
+    raise InvalidRequest(f"invalid character '{name[0]}' looking for beginning of value")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def parse_object(body: bytes, struct: str) -> JsonObject:
+    """Decode ``body`` into an object with lower-case keys at its top level.
+
+    Args:
+        body: The request body, whatever its content type.
+        struct: Go's name for the object, which its error texts contain.
+
+    Raises:
+        InvalidRequest: The body is empty, is not JSON, or is not an object.
+    """
+    text = body.decode("utf-8", errors="replace").lstrip(_SPACE)
+    if not text:
+        raise InvalidRequest("missing request body")
+    value = _decode(text)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidRequest(
+            f"json: cannot unmarshal {kind_of(value)} into Go value of type api.{struct}"
+        )
+    return fold_keys(cast("JsonObject", value))
+
+
+def _decode(text: str) -> object:
+    try:
+        value, _ = _decoder.raw_decode(text)
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(_go_text(error)) from error
+    except (RecursionError, ValueError) as error:
+        raise InvalidRequest("the JSON is nested too deeply or holds too long a number") from error
+    return mend_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
+
+
+def _go_text(error: json.JSONDecodeError) -> str:
+    at_end = error.pos >= len(error.doc.rstrip(_SPACE)) or error.msg.startswith("Unterminated")
+    if at_end:
+        return "unexpected EOF"
+    character = json.dumps(error.doc[error.pos])[1:-1]
+    return f"invalid character '{character}' looking for beginning of value"
+
+
+def mend_surrogates(value: object) -> object:
+    """Replace lone surrogates in every string within ``value``, as Go's decoder does."""
+    if isinstance(value, str):
+        return _LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [mend_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {mend_surrogates(key): mend_surrogates(item) for key, item in value.items()}
+    return value
+
+
+def fold_keys(value: JsonObject) -> JsonObject:
+    """Lower-case the keys of one object; an exact match wins over one by case."""
+    if all(key.islower() for key in value):
+        return value
+    folded = {key.lower(): item for key, item in value.items()}
+    folded.update((key, item) for key, item in value.items() if key.islower())
+    return folded
+
+
+def kind_of(value: object) -> str:
+    """Name the JSON type of ``value`` as Go's decoder does."""
+    if isinstance(value, bool):
+        return "bool"
+    names = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
+    return names.get(type(value), "null")
+
+
+class Fields:
+    """Typed access to one object; a value of the wrong type is an `InvalidRequest`."""
+
+    __slots__ = ("_struct", "_values")
+
+    def __init__(self, values: JsonObject, struct: str) -> None:
+        self._values = values
+        self._struct = struct
+
+    @classmethod
+    def parse(cls, body: bytes, struct: str) -> "Fields":
+        """Decode a request body; see `parse_object`."""
+        return cls(parse_object(body, struct), struct)
+
+    def raw(self, name: str) -> object:
+        """Give the value as it was sent; None when absent."""
+        return self._values.get(name)
+
+    def text(self, name: str, default: str = "") -> str:
+        """Give a string."""
+        return self._typed(name, str, "string", default)
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """Give a boolean."""
+        return self._typed(name, bool, "bool", default)
+
+    def integer(self, name: str, default: int = 0) -> int:
+        """Give a whole number."""
+        value = self._values.get(name)
+        if isinstance(value, bool):
+            raise self._mismatch(name, "int")
+        return self._typed(name, int, "int", default)
+
+    def list(self, name: str) -> list[object]:
+        """Give an array; empty when absent."""
+        return self._typed(name, list, "[]", [])
+
+    def object(self, name: str) -> JsonObject:
+        """Give an object; empty when absent."""
+        return self._typed(name, dict, "map", {})
+
+    def _typed(self, name: str, kind: type[_Value], go_type: str, default: _Value) -> _Value:
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not isinstance(value, kind):
+            raise self._mismatch(name, go_type)
+        return value
+
+    def _mismatch(self, name: str, go_type: str) -> InvalidRequest:
+        found = kind_of(self._values[name])
+        return InvalidRequest(
+            f"json: cannot unmarshal {found} into Go struct field "
+            f"{self._struct}.{name} of type {go_type}"
+        )
