@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.references import recorded_digests
 from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA, PROMETHEUS, PROXY, physical_name
 from ops.backend import choose_backend, create_local_backend, ensure_passphrase
 from ops.console import ROOT, OperatorError, run_command, say
@@ -69,7 +70,7 @@ class Operator:
     def up(self) -> int:
         """Bring the stack up, or up to date."""
         cli = self.check()
-        self.docker.fetch_images(self.config.needed_images())
+        self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
         stack.select(create=True)
         self._choose_builder(stack)

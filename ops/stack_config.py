@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from infra.references import pinned, recorded_digests
+from infra.references import pinned
 from infra.topology import DEFAULT_STACK
 
 IMAGE_SETTINGS = ("pythonImage", "mistralrsImage", "prometheusImage", "grafanaImage")
@@ -42,7 +42,7 @@ class StackConfig:
         """Every image reference as it is set, by setting."""
         return {name: str(self.values[name]) for name in IMAGE_SETTINGS}
 
-    def needed_images(self) -> dict[str, str]:
+    def needed_images(self, digests: Mapping[str, str]) -> dict[str, str]:
         """Image references that must be on the Docker host or be pulled, by setting."""
         wanted = {
             "pythonImage": True,
@@ -50,9 +50,9 @@ class StackConfig:
             "prometheusImage": self.values["prometheus"] == "managed",
             "grafanaImage": self.values["grafana"] == "managed",
         }
-        digests = recorded_digests() if self.values["useDigests"] else {}
+        used = digests if self.values["useDigests"] else {}
         return {
-            setting: pinned(reference, digests)
+            setting: pinned(reference, used)
             for setting, reference in self.image_references.items()
             if wanted[setting]
         }

@@ -1,0 +1,319 @@
+import json
+import stat
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ops.console import ROOT, OperatorError
+from ops.runner import Result
+from ops.stack import Operator
+from ops.stack_config import read_stack_config
+from tests.ops.scripted_runner import PROGRAMS, ScriptedRunner
+
+OUTPUTS = {
+    "proxyUrl": "http://127.0.0.1:11434",
+    "metricsUrl": "http://127.0.0.1:11434/metrics",
+    "grafanaUrl": "http://127.0.0.1:3000",
+    "grafanaUser": "admin",
+    "grafanaAdminPassword": "changeme",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project folder with this project's settings and nothing else."""
+    (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
+    return tmp_path
+
+
+def operator(
+    root: Path, runner: ScriptedRunner, environ: Mapping[str, str] | None = None
+) -> Operator:
+    def install_nothing(_folder: Path) -> None:
+        raise OSError("no network here")
+
+    return Operator(
+        read_stack_config(root), runner, root, environ or {}, install_cli=install_nothing
+    )
+
+
+def configure(root: Path, **settings: object) -> None:
+    config = {f"frontier:{name}": value for name, value in settings.items()}
+    (root / "Pulumi.dev.yaml").write_text(json.dumps({"config": config}))
+
+
+def test_up_checks_then_selects_refreshes_docker_only_and_updates(root: Path) -> None:
+    runner = ScriptedRunner()
+
+    assert operator(root, runner).up() == 0
+
+    assert runner.changing == [
+        "pulumi stack select dev --non-interactive --create",
+        "pulumi refresh --target **docker:index/** --yes --skip-preview",
+        "pulumi up --yes",
+    ]
+    assert runner.asked[0].startswith("docker version")
+
+
+@pytest.mark.parametrize(
+    ("answers", "programs", "why"),
+    [
+        ({}, {}, "Docker is not installed"),
+        ({"docker version": Result(1, "", "Cannot connect")}, PROGRAMS, "Cannot connect"),
+        ({"pulumi version": Result(0, "v3.100.0")}, PROGRAMS, "no network here"),
+        ({}, {"docker": "/usr/bin/docker"}, "no network here"),
+        (
+            {"pulumi install": Result(1, "", "403 rate limit")},
+            {"docker": "/usr/bin/docker", "pulumi": "/opt/bin/pulumi"},
+            "403 rate limit",
+        ),
+    ],
+    ids=["no docker", "docker down", "old cli", "no cli", "no plugins"],
+)
+def test_up_touches_nothing_when_something_is_missing(
+    root: Path, answers: Mapping[str, Result], programs: Mapping[str, str], why: str
+) -> None:
+    runner = ScriptedRunner(answers, programs)
+    before = sorted(root.iterdir())
+
+    with pytest.raises(OperatorError) as error:
+        operator(root, runner).up()
+
+    assert why in str(error.value)
+    assert "make demo" in str(error.value)
+    assert [words for words in runner.changing if words != "pulumi install --no-dependencies"] == []
+    assert sorted(root.iterdir()) == before
+
+
+def test_up_stops_before_the_stack_when_an_image_cannot_be_had(root: Path) -> None:
+    runner = ScriptedRunner(
+        {"docker image inspect": Result(1), "docker pull": Result(1, "", "no route to registry")}
+    )
+
+    with pytest.raises(OperatorError, match=r"python:.*can't be pulled.*pythonImage.*make demo"):
+        operator(root, runner).up()
+
+    assert [words for words in runner.changing if not words.startswith("docker pull")] == []
+    assert not (root / ".pulumi-state").exists()
+
+
+def test_up_pulls_only_the_images_that_are_needed_and_absent(root: Path) -> None:
+    configure(root, engine="external", grafana="external", prometheusImage="prom/prometheus:own")
+    runner = ScriptedRunner({"docker image inspect --format {{.Id}} python": Result(1)})
+
+    operator(root, runner).up()
+
+    looked_for = {words.split()[-1] for words in runner.asked if "image inspect" in words}
+    pulled = [words for words in runner.changing if words.startswith("docker pull")]
+    assert "prom/prometheus:own" in looked_for
+    assert not any("grafana" in image or "mistral" in image for image in looked_for)
+    assert [words.split()[-1].partition(":")[0] for words in pulled] == ["python"]
+
+
+@pytest.mark.parametrize(("use_digests", "ending"), [(True, "@sha256:1"), (False, "bookworm")])
+def test_a_recorded_digest_is_part_of_the_image_unless_turned_off(
+    root: Path, *, use_digests: bool, ending: str
+) -> None:
+    configure(root, useDigests=use_digests)
+    config = read_stack_config(root)
+    digests = {config.image_references["pythonImage"]: "sha256:1"}
+
+    assert config.needed_images(digests)["pythonImage"].endswith(ending)
+
+
+def test_without_a_backend_the_state_is_kept_in_the_checkout_with_a_passphrase(root: Path) -> None:
+    runner = ScriptedRunner()
+
+    operator(root, runner).up()
+
+    passphrase = root / ".pulumi-passphrase"
+    assert runner.environs[-1]["PULUMI_BACKEND_URL"] == (root / ".pulumi-state").as_uri()
+    assert runner.environs[-1]["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(passphrase)
+    assert stat.S_IMODE(passphrase.stat().st_mode) == 0o600
+    assert len(passphrase.read_text()) > 32
+
+
+def test_the_passphrase_is_made_once(root: Path) -> None:
+    operator(root, ScriptedRunner()).up()
+    first = (root / ".pulumi-passphrase").read_text()
+
+    operator(root, ScriptedRunner()).up()
+
+    assert (root / ".pulumi-passphrase").read_text() == first
+
+
+def test_a_passphrase_in_the_environment_is_used_instead_of_a_file(root: Path) -> None:
+    runner = ScriptedRunner()
+
+    operator(root, runner, {"PULUMI_CONFIG_PASSPHRASE": "mine"}).up()
+
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in runner.environs[-1]
+    assert not (root / ".pulumi-passphrase").exists()
+
+
+def test_a_logged_in_user_keeps_their_backend(root: Path) -> None:
+    who = Result(0, '{"user": "ada", "url": "https://app.pulumi.com/ada"}')
+    runner = ScriptedRunner({"pulumi whoami": who})
+
+    operator(root, runner).up()
+
+    assert not any("PULUMI_BACKEND_URL" in environ for environ in runner.environs)
+    assert not (root / ".pulumi-state").exists()
+    assert not (root / ".pulumi-passphrase").exists()
+
+
+def test_a_file_backend_of_the_user_gets_a_passphrase_but_no_other_place(root: Path) -> None:
+    runner = ScriptedRunner({"pulumi whoami": Result(0, '{"url": "file:///srv/state"}')})
+
+    operator(root, runner, {"PULUMI_BACKEND_URL": "file:///srv/state"}).up()
+
+    assert "PULUMI_BACKEND_URL" not in runner.environs[-1]
+    assert (root / ".pulumi-passphrase").exists()
+
+
+def test_a_backend_that_cannot_be_reached_is_no_reason_to_start_another(root: Path) -> None:
+    runner = ScriptedRunner({"pulumi whoami": Result(255, "", "error: dial tcp: no such host")})
+
+    with pytest.raises(OperatorError, match=r"backend can't be reached: .*no such host"):
+        operator(root, runner).up()
+
+    assert not (root / ".pulumi-state").exists()
+
+
+def test_an_old_docker_engine_without_buildx_builds_classically(root: Path) -> None:
+    answers = {
+        "docker version": Result(0, "20.10.24+dfsg1\n"),
+        "docker buildx": Result(1, "", "unknown command"),
+    }
+    runner = ScriptedRunner(answers)
+
+    operator(root, runner).up()
+
+    assert "pulumi config set builder classic" in runner.changing
+
+
+def test_a_builder_that_the_user_set_stays(root: Path) -> None:
+    configure(root, builder="buildkit")
+    runner = ScriptedRunner({"docker version": Result(0, "20.10.24\n"), "docker buildx": Result(1)})
+
+    operator(root, runner).up()
+
+    assert "pulumi config set builder classic" not in runner.changing
+
+
+def test_a_failed_update_gives_its_exit_code_and_no_urls(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = ScriptedRunner(
+        {"pulumi up": Result(255), "pulumi stack output": Result(0, json.dumps(OUTPUTS))}
+    )
+
+    assert operator(root, runner).up() == 255
+
+    assert "http://" not in capsys.readouterr().out
+
+
+def test_up_ends_with_the_urls_and_the_default_login(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = ScriptedRunner({"pulumi stack output": Result(0, json.dumps(OUTPUTS))})
+
+    operator(root, runner).up()
+
+    printed = capsys.readouterr().out
+    assert all(OUTPUTS[key] in printed for key in ("proxyUrl", "metricsUrl", "grafanaUrl"))
+    assert "as admin with the password changeme" in printed
+
+
+def test_a_password_of_ones_own_is_never_shown(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = {**OUTPUTS, "grafanaAdminPassword": "s3cret"}
+    runner = ScriptedRunner({"pulumi stack output": Result(0, json.dumps(outputs))})
+
+    operator(root, runner).up()
+
+    printed = capsys.readouterr().out
+    assert "s3cret" not in printed
+    assert "as admin with the password that you set" in printed
+
+
+def test_down_destroys_without_a_refresh_and_says_what_stays(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    volume = {"type": "docker:index/volume:Volume", "outputs": {"name": "frontier-models"}}
+    exported = json.dumps({"deployment": {"resources": [volume]}})
+    runner = ScriptedRunner({"pulumi stack export": Result(0, exported)})
+
+    assert operator(root, runner).down() == 0
+
+    assert runner.changing[-1] == "pulumi destroy --yes --exclude-protected"
+    assert not any("refresh" in words for words in runner.asked)
+    assert "docker volume rm frontier-models" in capsys.readouterr().out
+
+
+def test_down_without_a_stack_has_nothing_to_do(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = ScriptedRunner({"pulumi stack select": Result(6, "", "no stack named 'dev' found")})
+
+    assert operator(root, runner).down() == 0
+
+    assert not any("destroy" in words for words in runner.asked)
+    assert "nothing to take down" in capsys.readouterr().out
+
+
+def test_status_shows_the_stacks_containers_and_fails_unless_all_are_healthy(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = Result(
+        0,
+        '{"Names": "frontier-mistral", "Status": "Up 2 minutes (unhealthy)"}\n'
+        '{"Names": "frontier-mistral-other", "Status": "Up 2 minutes (healthy)"}',
+    )
+    runner = ScriptedRunner({"docker ps": listing})
+
+    assert operator(root, runner).status() == 1
+
+    printed = capsys.readouterr().out
+    assert "frontier-mistral " in printed
+    assert "(unhealthy)" in printed
+    assert "frontier-mistral-other" not in printed
+
+
+def test_status_without_containers_names_the_command_that_makes_them(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert operator(root, ScriptedRunner()).status() == 1
+
+    assert "make up" in capsys.readouterr().out
+
+
+def test_logs_of_a_service_that_does_not_run_names_those_that_do(root: Path) -> None:
+    listing = Result(0, '{"Names": "frontier-mistral", "Status": "Up 2 minutes (healthy)"}')
+    runner = ScriptedRunner({"docker ps": listing})
+
+    with pytest.raises(OperatorError, match=r"no container of grafana; there are: engine"):
+        operator(root, runner).logs("grafana")
+
+
+def test_commands_go_to_the_docker_host_that_the_stack_is_set_to(root: Path) -> None:
+    configure(root, dockerHost="ssh://box")
+    runner = ScriptedRunner()
+
+    operator(root, runner).status()
+
+    assert {environ.get("DOCKER_HOST") for environ in runner.environs} == {"ssh://box"}
+
+
+def test_the_installer_that_fails_is_quoted(root: Path) -> None:
+    def broken(_folder: Path) -> None:
+        raise subprocess.CalledProcessError(1, "install.sh", output=b"disk full")
+
+    runner = ScriptedRunner(programs={"docker": "/usr/bin/docker"})
+    command = Operator(read_stack_config(root), runner, root, {}, install_cli=broken)
+
+    with pytest.raises(OperatorError, match=r"CLI can't be installed: disk full"):
+        command.check()
