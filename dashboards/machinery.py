@@ -74,12 +74,6 @@ CPU: Final = Signal(
         Query(f"rate({q.select('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}"),
     ),
 )
-LOOP_LAG: Final = Signal(
-    title="Event loop lag",
-    description="How late the proxy's event loop wakes up. Lag delays every stream at once.",
-    unit="s",
-    queries=(Query(q.select("mistral_event_loop_lag_seconds"), "{{instance}}"),),
-)
 FILES: Final = Signal(
     title="Open files",
     description="Open file descriptors of the proxy, connections among them.",

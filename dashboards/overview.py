@@ -164,9 +164,8 @@ def _errors(limits: Limits) -> Row:
             Line(
                 _GRAPH,
                 (
-                    (8, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
-                    (8, panels.outcome_graph(traffic.CLIENT_TROUBLE)),
-                    (8, panels.graph(traffic.ENGINE_WAIT)),
+                    (12, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
+                    (12, panels.outcome_graph(traffic.CLIENT_TROUBLE)),
                 ),
             ),
         ),
@@ -229,9 +228,8 @@ def _proxy() -> Row:
             Line(
                 _GRAPH,
                 (
-                    (8, panels.graph(machinery.LOOP_LAG)),
-                    (8, panels.graph(machinery.SCRAPE_TIME)),
-                    (8, panels.graph(machinery.SCRAPE_SAMPLES)),
+                    (12, panels.graph(machinery.SCRAPE_TIME)),
+                    (12, panels.graph(machinery.SCRAPE_SAMPLES)),
                 ),
             ),
         ),

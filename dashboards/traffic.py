@@ -127,14 +127,3 @@ ACTIVE: Final = Signal(
     queries=(Query(f"sum({q.select('mistral_active_requests')})", "active"),),
 )
 ACTIVE_NOW: Final = replace(ACTIVE, title="Active now")
-ENGINE_WAIT: Final = Signal(
-    title="Time waiting on the engine",
-    description="p95 by operation. What latency has beyond this is the proxy's own doing.",
-    unit="s",
-    queries=(
-        Query(
-            q.quantile(0.95, "mistral_upstream_request_duration_seconds", by="operation"),
-            "{{operation}}",
-        ),
-    ),
-)

@@ -1,0 +1,39 @@
+"""What the tests of alerts and dashboards share: promtool, and the rules under test."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alerts.prometheus import render
+from alerts.thresholds import Thresholds
+from tests.observability.promtool import Promtool, RuleTest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Promtool:
+    """Give promtool, or fail with how to get it: without it nothing here is proven."""
+    path = shutil.which("promtool")
+    if path is None:
+        pytest.fail(
+            "promtool is not on PATH; it comes with Prometheus: `apt-get install prometheus` on "
+            "Debian and Ubuntu, `brew install prometheus` on macOS"
+        )
+
+    def run(*args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([path, *args], capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture
+def rules(promtool: Promtool, tmp_path: Path) -> RuleTest:
+    """Give the default rules, ready to be fed with series."""
+    (tmp_path / "rules.yml").write_text(render(Thresholds()), encoding="utf-8")
+    return RuleTest(promtool, tmp_path)

@@ -1,0 +1,113 @@
+"""Finds every query that the project asks Prometheus, and the metrics and labels in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from alerts.grafana import rule_groups
+from alerts.recordings import recordings
+from alerts.rules import alerts
+from alerts.thresholds import Thresholds
+from dashboards.overview import render
+
+ROOT = Path(__file__).parents[2]
+
+_SELECTOR = re.compile(r"\b([a-z][a-z0-9_]*_[a-z0-9_]+|up)\{([^}]*)\}")
+_BARE = re.compile(r"\b(mistral_\w+|process_\w+|scrape_\w+)\b(?![{(])")
+_RECORDED = re.compile(r"\bjob:[a-z0-9_]+:\w+(?:\{[^}]*\})?")
+_LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
+_GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
+
+
+class Asked(NamedTuple):
+    """A query and where it stands."""
+
+    where: str
+    expr: str
+
+
+def dashboard() -> dict[str, Any]:
+    board: dict[str, Any] = json.loads(render(Thresholds()))
+    return board
+
+
+def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give the panels without rows, those inside collapsed rows too."""
+    flat = [inner for panel in board["panels"] for inner in [panel, *panel.get("panels", [])]]
+    return [panel for panel in flat if panel["type"] != "row"]
+
+
+def interpolate(expr: str) -> str:
+    """Choose values for Grafana's variables: all of everything, five minutes of it."""
+    for variable, value in (
+        ("$__rate_interval", "5m"),
+        ("$__range", "1h"),
+        ("$job", "mistral"),
+        ("$instance", ".+"),
+        ("$endpoint", ".+"),
+        ("$model", ".+"),
+    ):
+        expr = expr.replace(variable, value)
+    return expr
+
+
+def of_dashboard() -> list[Asked]:
+    board = dashboard()
+    asked = [
+        Asked(f"{panel['title']} {target['refId']}", interpolate(target["expr"]))
+        for panel in panels(board)
+        for target in panel["targets"]
+    ]
+    asked += [
+        Asked(f"annotation {annotation['name']}", interpolate(annotation["expr"]))
+        for annotation in board["annotations"]["list"]
+        if "expr" in annotation
+    ]
+    return asked
+
+
+def of_alerts() -> list[Asked]:
+    t = Thresholds()
+    asked = [Asked(alert.name, alert.expr) for alert in alerts(t)]
+    asked += [Asked(recording.name, recording.expr) for recording in recordings(t.timing)]
+    asked += [
+        Asked(f"{rule.title} in Grafana", rule.queries[0].model["expr"])
+        for group in rule_groups(t, "prometheus")
+        for rule in group.rules
+    ]
+    return asked
+
+
+def of_runbooks() -> list[Asked]:
+    return [
+        Asked(page.stem, line)
+        for page in sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+        for block in re.findall(r"```promql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        for line in block.splitlines()
+        if line.strip()
+    ]
+
+
+def everything() -> list[Asked]:
+    return of_dashboard() + of_alerts() + of_runbooks()
+
+
+def metrics_in(expr: str) -> dict[str, set[str]]:
+    """Give each metric of a query, but recorded ones, with the labels that it is selected by."""
+    expr = _RECORDED.sub("", expr)
+    found: dict[str, set[str]] = {}
+    for name, matchers in _SELECTOR.findall(expr):
+        found.setdefault(name, set()).update(_LABEL.findall(matchers))
+    for name in _BARE.findall(expr):
+        found.setdefault(name, set())
+    return found
+
+
+def grouping_labels(expr: str) -> set[str]:
+    """Give the labels that a query groups or joins by."""
+    return {
+        label.strip() for labels in _GROUPING.findall(expr) for label in labels.split(",") if label
+    }

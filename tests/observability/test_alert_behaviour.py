@@ -1,0 +1,356 @@
+"""Each alert, fed with series: fires, stays silent just below and just before, resolves.
+
+One value is one scrape, 15 seconds. ``0+2x80`` is a counter that grows by 2 per scrape for 20
+minutes; ``1x20`` is a value that holds for 20 more scrapes, so the next one comes at 5m15s.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.observability.promtool import ALERTS, UP, RuleTest, fires, histogram, metric, silent
+
+LATENCY = "mistral_http_request_duration_seconds"
+GENERATE = "mistral_generate_duration_seconds"
+INSTANCE = {"instance": "proxy:11434", "engine": "mistral", "engine_type": "inference"}
+
+
+def requests(**by_status: str) -> dict[str, str]:
+    """Write the counter of chat requests by status."""
+    return {
+        metric("mistral_http_requests_total", endpoint="chat", status=status): values
+        for status, values in by_status.items()
+    }
+
+
+def lasting(seconds: float, values: str) -> dict[str, str]:
+    """Write requests that all take ``seconds`` and succeed."""
+    bounds = ("5", "7.5", "10", "15", "20")
+    counts = {le: values if seconds <= float(le) else "0x200" for le in bounds}
+    return {
+        **histogram(LATENCY, {**counts, "+Inf": values}, endpoint="chat"),
+        **requests(success=values),
+    }
+
+
+def staircase(scrapes: int) -> str:
+    """Write a counter that grows by 1 every so many scrapes, for 20 minutes."""
+    return " ".join(f"{n // scrapes}" for n in range(80))
+
+
+# --- MistralDown
+
+
+def test_a_failing_scrape_fires_after_a_minute_and_resolves_with_the_next_good_one(
+    rules: RuleTest,
+) -> None:
+    rules.check(
+        {UP: "1x20 0x20 1x20"},
+        silent("MistralDown", at="5m"),
+        silent("MistralDown", at="6m"),
+        fires("MistralDown", at="6m15s", **INSTANCE),
+        fires("MistralDown", at="10m15s", **INSTANCE),
+        silent("MistralDown", at="10m30s"),
+    )
+
+
+def test_a_target_that_leaves_the_configuration_fires_too(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x20 stale"},
+        silent("MistralDown", at="6m"),
+        fires("MistralDown", at="6m15s"),
+        fires("MistralDown", at="30m"),
+    )
+
+
+def test_a_target_that_was_never_scraped_fires(rules: RuleTest) -> None:
+    rules.check({}, silent("MistralDown", at="45s"), fires("MistralDown", at="1m"))
+
+
+def test_one_lost_scrape_wakes_nobody(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x20 0 1x20 0 1x20"}, *(silent("MistralDown", at=f"{m}m") for m in range(1, 15))
+    )
+
+
+# --- MistralVeryHighLatency and MistralHighLatency
+
+
+def test_twelve_seconds_fire_very_high_after_two_minutes_and_never_high(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x100", **lasting(12, "0+1x60 60x40")},
+        silent("MistralVeryHighLatency", at="2m"),
+        fires("MistralVeryHighLatency", at="5m", value="14.75s"),
+        fires("MistralVeryHighLatency", at="15m", value="14.75s"),
+        *(silent("MistralHighLatency", at=f"{m}m") for m in range(1, 25)),
+        silent("MistralVeryHighLatency", at="21m"),
+    )
+
+
+def test_seven_seconds_fire_high_after_five_minutes_and_never_very_high(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x100", **lasting(7, "0+1x60 60x40")},
+        silent("MistralHighLatency", at="5m"),
+        fires("MistralHighLatency", at="7m", value="7.375s"),
+        fires("MistralHighLatency", at="15m", value="7.375s"),
+        *(silent("MistralVeryHighLatency", at=f"{m}m") for m in range(1, 25)),
+        silent("MistralHighLatency", at="21m"),
+    )
+
+
+def test_requests_just_within_the_limits_are_fine(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x100", **lasting(5, "0+1x100")},
+        *(silent("MistralHighLatency", at=f"{m}m") for m in range(1, 25)),
+    )
+    rules.check(
+        {UP: "1x100", **lasting(10, "0+1x100")},
+        *(silent("MistralVeryHighLatency", at=f"{m}m") for m in range(1, 25)),
+    )
+
+
+@pytest.mark.parametrize("alert", ["MistralHighLatency", "MistralVeryHighLatency"])
+def test_one_slow_request_in_an_hour_says_nothing_about_latency(
+    rules: RuleTest, alert: str
+) -> None:
+    rules.check(
+        {UP: "1x240", **lasting(20, "0x40 1x200")},
+        *(silent(alert, at=f"{m}m") for m in range(10, 20)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("alert", "seconds", "value"),
+    [("MistralHighLatency", 7, "7.375s"), ("MistralVeryHighLatency", 12, "14.75s")],
+)
+def test_four_slow_requests_in_five_minutes_are_too_few_and_six_are_enough(
+    rules: RuleTest, alert: str, seconds: float, value: str
+) -> None:
+    every_75_seconds, every_45_seconds = staircase(5), staircase(3)
+    rules.check(
+        {UP: "1x100", **lasting(seconds, every_75_seconds)},
+        *(silent(alert, at=f"{m}m") for m in range(1, 20)),
+    )
+    rules.check(
+        {UP: "1x100", **lasting(seconds, every_45_seconds)}, fires(alert, at="15m", value=value)
+    )
+
+
+def test_latency_that_swings_around_the_upper_limit_still_fires_the_lower_one(
+    rules: RuleTest,
+) -> None:
+    swinging = " ".join(["9 9 9 12 12 12"] * 12)
+    rules.check(
+        {
+            UP: "1x100",
+            'job:mistral_http_request_duration_seconds:p95_5m{job="mistral"}': swinging,
+            'job:mistral_http_requests:increase5m{job="mistral"}': "100x100",
+        },
+        *(silent("MistralVeryHighLatency", at=f"{m}m") for m in range(1, 16)),
+        fires("MistralHighLatency", at="9m", value="9s"),
+    )
+
+
+@pytest.mark.parametrize("alert", ["MistralHighLatency", "MistralVeryHighLatency"])
+def test_a_restart_of_a_fast_proxy_is_not_slow(rules: RuleTest, alert: str) -> None:
+    rules.check(
+        {UP: "1x100", **lasting(2, "0+5x40 0+5x40")},
+        *(silent(alert, at=f"{m}m") for m in range(1, 20)),
+    )
+
+
+# --- MistralHighErrorRate
+
+
+def test_six_per_cent_of_errors_fire_after_five_minutes_and_resolve(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x140", **requests(success="0+94x60 5640+100x60", error="0+6x60 360x60")},
+        silent("MistralHighErrorRate", at="5m"),
+        fires("MistralHighErrorRate", at="6m", value="6%"),
+        fires("MistralHighErrorRate", at="15m", value="6%"),
+        silent("MistralHighErrorRate", at="20m"),
+    )
+
+
+def test_cancelled_requests_do_not_hide_failing_ones(rules: RuleTest) -> None:
+    rules.check(
+        {
+            UP: "1x100",
+            **requests(success="0+47x100", error="0+3x100", cancelled="0+50x100"),
+        },
+        fires("MistralHighErrorRate", at="15m", value="6%"),
+    )
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        pytest.param({"success": "0+96x100", "error": "0+4x100"}, id="four per cent"),
+        pytest.param({"success": "0+95x100", "error": "0+5x100"}, id="exactly five per cent"),
+        pytest.param({"success": "0x100", "error": "0x20 1 2 3x77"}, id="all of three requests"),
+        pytest.param({"success": "0+50x100", "cancelled": "0+50x100"}, id="half cancelled"),
+        pytest.param({"success": "0+50x100", "client_error": "0+50x100"}, id="half asked wrongly"),
+        pytest.param({"success": "0x100", "error": "0x100"}, id="no traffic"),
+        pytest.param({"success": "0+100x50 0+100x50", "error": "0+1x50 0+1x50"}, id="a restart"),
+    ],
+)
+def test_error_rate_is_silent_at(rules: RuleTest, series: dict[str, str]) -> None:
+    rules.check(
+        {UP: "1x120", **requests(**series)},
+        *(silent("MistralHighErrorRate", at=f"{m}m") for m in range(1, 25)),
+    )
+
+
+# --- MistralHighActiveRequests
+
+ACTIVE = metric("mistral_active_requests")
+
+
+def test_fifty_one_active_requests_fire_after_five_minutes(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x100", ACTIVE: "0x19 51x40 0x40"},
+        silent("MistralHighActiveRequests", at="9m45s"),
+        fires("MistralHighActiveRequests", at="10m", value="51"),
+        fires("MistralHighActiveRequests", at="15m", value="51"),
+        silent("MistralHighActiveRequests", at="16m15s"),
+    )
+
+
+def test_fifty_active_requests_are_fine_for_ever(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x100", ACTIVE: "50x100"},
+        *(silent("MistralHighActiveRequests", at=f"{m}m") for m in range(1, 25)),
+    )
+
+
+def test_a_lost_scrape_does_not_resolve_a_pile_of_requests(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x40 0 1x40", ACTIVE: "60x40 stale 60x40"},
+        fires("MistralHighActiveRequests", at="10m", value="60"),
+        fires("MistralHighActiveRequests", at="10m15s", value="60"),
+        fires("MistralHighActiveRequests", at="10m30s", value="60"),
+    )
+
+
+# --- MistralSlowGeneration
+
+
+def generations(model: str, seconds: float, values: str) -> dict[str, str]:
+    """Write generations of one model that all take ``seconds``."""
+    bounds = ("5", "20", "30", "45", "60")
+    counts = {le: values if seconds <= float(le) else "0x200" for le in bounds}
+    return histogram(GENERATE, {**counts, "+Inf": values}, model=model)
+
+
+def test_slow_generation_fires_only_for_the_slow_model(rules: RuleTest) -> None:
+    rules.check(
+        {
+            UP: "1x100",
+            **generations("big", 40, "0+1x60 60x40"),
+            **generations("small", 5, "0+1x100"),
+        },
+        silent("MistralSlowGeneration", at="5m"),
+        fires("MistralSlowGeneration", at="7m", value="44.25s", model="big"),
+        fires("MistralSlowGeneration", at="15m", value="44.25s", model="big"),
+        silent("MistralSlowGeneration", at="21m"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "values"),
+    [
+        pytest.param(30, "0+1x100", id="exactly thirty seconds"),
+        pytest.param(40, "0x20 1x80", id="one answer only"),
+        pytest.param(40, "0x100", id="no traffic"),
+        pytest.param(5, "0+4x40 0+4x60", id="a restart"),
+    ],
+)
+def test_slow_generation_is_silent_at(rules: RuleTest, seconds: float, values: str) -> None:
+    rules.check(
+        {UP: "1x100", **generations("big", seconds, values)},
+        *(silent("MistralSlowGeneration", at=f"{m}m") for m in range(1, 25)),
+    )
+
+
+# --- MistralNoRequests
+
+STARTED = metric("mistral_start_time_seconds")
+
+
+def test_idleness_fires_after_ten_minutes_and_one_request_resolves_it(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x120", STARTED: "-3600x120", **requests(success="0+1x40 40x59 41x20")},
+        silent("MistralNoRequests", at="19m"),
+        fires("MistralNoRequests", at="21m30s", value="0"),
+        fires("MistralNoRequests", at="24m45s", value="0"),
+        silent("MistralNoRequests", at="25m15s"),
+    )
+
+
+def test_a_proxy_that_never_got_a_request_is_idle_too(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x120", STARTED: "0x120", **requests(success="0x120", error="0x120")},
+        silent("MistralNoRequests", at="10m"),
+        fires("MistralNoRequests", at="12m", value="0"),
+    )
+
+
+def test_a_restarted_proxy_is_given_ten_minutes(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x120", STARTED: "-3600x39 600x80", **requests(success="5+0x39 0x80")},
+        *(silent("MistralNoRequests", at=f"{m}m") for m in range(11, 21)),
+        fires("MistralNoRequests", at="22m", value="0"),
+    )
+
+
+def test_a_proxy_that_was_down_meanwhile_is_not_called_idle(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x30 0x4 1x60", STARTED: "-3600x120", **requests(success="0x120")},
+        *(silent("MistralNoRequests", at=f"{m}m") for m in range(12, 18)),
+    )
+
+
+# --- all together
+
+
+def test_while_the_proxy_is_down_nothing_else_is_told(rules: RuleTest) -> None:
+    """Every symptom fires first; a minute after the last scrape only the cause is left."""
+    symptoms = {
+        "MistralVeryHighLatency",
+        "MistralHighErrorRate",
+        "MistralHighActiveRequests",
+        "MistralSlowGeneration",
+    }
+    series = {
+        UP: "1x40 0x40",
+        ACTIVE: "60x40 stale",
+        **lasting(12, "0+10x40 stale"),
+        **generations("big", 40, "0+1x40 stale"),
+        **requests(success="0+80x40 stale", error="0+20x40 stale"),
+    }
+    rules.check(
+        series,
+        fires("MistralVeryHighLatency", at="9m", value="14.75s"),
+        fires("MistralHighErrorRate", at="9m", value="20%"),
+        fires("MistralHighActiveRequests", at="9m", value="60"),
+        fires("MistralSlowGeneration", at="9m", value="44.25s", model="big"),
+        fires("MistralDown", at="11m15s", **INSTANCE),
+        *(silent(name, at="11m15s") for name in symptoms),
+        *(silent(name, at="15m") for name in ALERTS if name != "MistralDown"),
+    )
+
+
+def test_at_zero_traffic_only_idleness_is_told(rules: RuleTest) -> None:
+    quiet = "0x160"
+    rules.check(
+        {
+            UP: "1x160",
+            ACTIVE: quiet,
+            STARTED: quiet,
+            **lasting(1, quiet),
+            **generations("big", 1, quiet),
+            **requests(success=quiet, error=quiet),
+        },
+        *(silent(name, at="30m") for name in ALERTS if name != "MistralNoRequests"),
+        fires("MistralNoRequests", at="30m", value="0"),
+    )

@@ -1,0 +1,149 @@
+"""What holds for every alert, whoever evaluates it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alerts.grafana import Rule, rule_groups
+from alerts.prometheus import render
+from alerts.recordings import recordings
+from alerts.rules import alerts
+from alerts.thresholds import Thresholds, Timing
+
+if TYPE_CHECKING:
+    from alerts.model import Alert
+    from tests.observability.promtool import Promtool
+
+ROOT = Path(__file__).parents[2]
+ALERTS = alerts(Thresholds())
+SPECIFIED = {
+    "MistralDown": "critical",
+    "MistralVeryHighLatency": "critical",
+    "MistralHighLatency": "warning",
+    "MistralHighErrorRate": "warning",
+    "MistralHighActiveRequests": "warning",
+    "MistralSlowGeneration": "warning",
+    "MistralNoRequests": "info",
+}
+
+every_alert = pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+
+
+def grafana_rules(**options: str) -> dict[str, Rule]:
+    groups = rule_groups(Thresholds(), "prometheus-uid", **options)  # type: ignore[arg-type]
+    return {rule.title: rule for group in groups for rule in group.rules}
+
+
+def test_the_seven_specified_alerts_exist_with_their_severity() -> None:
+    severities = {alert.name: alert.severity for alert in ALERTS}
+    assert {name: severities[name] for name in SPECIFIED} == SPECIFIED
+
+
+@every_alert
+def test_every_alert_has_a_runbook_with_all_its_parts(alert: Alert) -> None:
+    text = (ROOT / alert.runbook).read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    assert headings == [alert.name, "Meaning", "Likely causes", "How to look", "How to fix"]
+    assert "```" in text.split("## How to look")[1].split("## How to fix")[0]
+
+
+@every_alert
+def test_every_text_is_a_sentence_that_stays_the_same_or_says_what_to_do(alert: Alert) -> None:
+    assert alert.summary.endswith(".")
+    assert "{" not in alert.summary
+    assert len(alert.description) > 100
+
+
+def test_no_runbook_is_left_without_its_alert() -> None:
+    pages = {page.stem for page in (ROOT / "docs" / "runbooks").glob("Mistral*.md")}
+    assert pages == {alert.name for alert in ALERTS}
+
+
+def test_runbook_urls_appear_only_where_a_base_is_known() -> None:
+    assert "runbook_url" not in render(Thresholds())
+    text = render(Thresholds(), runbook_base_url="https://docs.test/runbooks/")
+    assert "runbook_url: https://docs.test/runbooks/MistralDown.md" in text
+    rule = grafana_rules(runbook_base_url="https://docs.test/runbooks")["MistralDown"]
+    assert rule.annotations["runbook_url"] == "https://docs.test/runbooks/MistralDown.md"
+
+
+def test_grafana_has_the_same_alerts_with_the_same_waiting_times_and_labels() -> None:
+    rules = grafana_rules()
+    assert list(rules) == [alert.name for alert in ALERTS]
+    for alert in ALERTS:
+        assert rules[alert.name].labels == alert.labels()
+    assert rules["MistralDown"].for_ == "1m"
+    assert rules["MistralHighLatency"].for_ == "5m"
+
+
+def test_grafana_uids_are_lasting_unique_and_short_enough() -> None:
+    uids = [rule.uid for rule in grafana_rules().values()]
+    assert "mistral-very-high-latency" in uids
+    assert len(set(uids)) == len(uids)
+    assert all(len(uid) <= 40 for uid in uids)
+
+
+def test_a_dead_prometheus_is_one_grafana_alert() -> None:
+    states = {name: rule.exec_err_state for name, rule in grafana_rules().items()}
+    assert states.pop("MistralDown") == "Error"
+    assert set(states.values()) == {"KeepLast"}
+    assert {rule.no_data_state for rule in grafana_rules().values()} == {"OK"}
+
+
+def test_an_older_grafana_gets_only_what_it_understands() -> None:
+    for name, rule in grafana_rules(dialect="before-12").items():
+        assert rule.exec_err_state == ("Error" if name == "MistralDown" else "OK")
+        assert rule.keep_firing_for is None
+        assert rule.missing_series_evals_to_resolve is None
+
+
+def test_grafana_fires_on_any_series_also_one_of_value_zero() -> None:
+    query, math, condition = grafana_rules()["MistralDown"].queries
+    assert query.model["instant"] is True
+    assert query.model["expr"].startswith('up{job="mistral"} == 0')
+    assert query.datasource_uid == "prometheus-uid"
+    assert math.model["expression"] == "is_number($A) || is_nan($A) || is_inf($A)"
+    assert condition.model["conditions"] == [{"evaluator": {"type": "gt", "params": [0]}}]
+    assert condition.model["expression"] == math.ref_id
+
+
+def test_each_target_gets_its_own_template_language() -> None:
+    assert "{{ $value | humanizeDuration }}" in render(Thresholds()).replace("\n        ", " ")
+    texts = grafana_rules()["MistralSlowGeneration"].annotations
+    assert "{{ $values.A.Value | humanizeDuration }}" in texts["description"]
+    assert "{{ $labels.model }}" in texts["description"]
+
+
+def test_grafana_needs_none_of_our_recorded_series() -> None:
+    names = [recording.name for recording in recordings(Thresholds().timing)]
+    for rule in grafana_rules().values():
+        assert not any(name in rule.queries[0].model["expr"] for name in names)
+
+
+def test_what_grafana_asks_is_valid_promql(promtool: Promtool, tmp_path: Path) -> None:
+    lines = ["groups:", "- name: grafana", "  rules:"]
+    for number, rule in enumerate(grafana_rules().values()):
+        expr = rule.queries[0].model["expr"].replace("\n", " ")
+        lines += [f"  - record: query:{number}", f"    expr: {expr!r}".replace("\\'", "''")]
+    file = tmp_path / "grafana.yml"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    result = promtool("check", "rules", str(file))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_drill_can_shorten_every_window_and_waiting_time() -> None:
+    short = Timing(
+        window_seconds=60,
+        down_for_seconds=10,
+        page_for_seconds=20,
+        ticket_for_seconds=30,
+        notice_for_seconds=10,
+    )
+    text = render(Thresholds(timing=short))
+    assert "[5m]" not in text
+    assert "for: 5m" not in text
+    assert "p95_1m" in text

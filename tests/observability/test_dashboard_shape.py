@@ -1,0 +1,138 @@
+"""The dashboard as Grafana loads it: identity, grid, and every panel explained."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from alerts.thresholds import Thresholds
+from dashboards.layout import Line
+from dashboards.overview import render
+from dashboards.signals import DATASOURCE_UID
+from tests.observability.queries import dashboard, panels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOARD = dashboard()
+PANELS = panels(BOARD)
+SPECIFIED_ROWS = [
+    "Status and health",
+    "Request rate and latency",
+    "Generation",
+    "Errors and active requests",
+    "Streaming",
+]
+
+every_panel = pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+
+
+def cells(panel: dict[str, Any]) -> Iterator[tuple[int, int]]:
+    grid = panel["gridPos"]
+    return itertools.product(
+        range(grid["x"], grid["x"] + grid["w"]), range(grid["y"], grid["y"] + grid["h"])
+    )
+
+
+def test_identity() -> None:
+    assert BOARD["title"] == "Mistral.rs Metrics"
+    assert BOARD["uid"] == "mistral-metrics"
+    assert BOARD["schemaVersion"] == 42
+    assert not {"id", "version"} & BOARD.keys(), "these belong to the Grafana that stores it"
+
+
+def test_the_specified_sections_come_first_and_open() -> None:
+    rows = [panel for panel in BOARD["panels"] if panel["type"] == "row"]
+    assert [row["title"] for row in rows][:5] == SPECIFIED_ROWS
+    assert [row["collapsed"] for row in rows] == [False] * 5 + [True] * (len(rows) - 5)
+
+
+def test_ids_and_titles_are_unique() -> None:
+    rows = [panel for panel in BOARD["panels"] if panel["type"] == "row"]
+    ids = [panel["id"] for panel in [*PANELS, *rows]]
+    titles = [panel["title"] for panel in PANELS]
+    assert all(isinstance(panel_id, int) and panel_id > 0 for panel_id in ids)
+    assert len(set(ids)) == len(ids)
+    assert len(set(titles)) == len(titles)
+
+
+def test_open_panels_fill_the_grid_without_overlap() -> None:
+    taken = [cell for panel in BOARD["panels"] for cell in cells(panel)]
+    assert len(set(taken)) == len(taken)
+    assert max(x for x, _ in taken) == 23
+    assert len(taken) == 24 * (1 + max(y for _, y in taken)), "no holes"
+
+
+def test_a_line_of_the_wrong_width_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 columns wide"):
+        Line(8, ())
+
+
+@every_panel
+def test_every_panel_is_explained_and_has_a_unit_and_a_data_source(panel: dict[str, Any]) -> None:
+    assert len(panel["description"]) > 30
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["fieldConfig"]["defaults"]["noValue"]
+    assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert panel["targets"]
+
+
+@every_panel
+def test_queries_of_a_panel_have_their_own_ids_and_the_chosen_data_source(
+    panel: dict[str, Any],
+) -> None:
+    ids = [target["refId"] for target in panel["targets"]]
+    assert all(ids)
+    assert len(set(ids)) == len(ids)
+    assert all(target["datasource"]["uid"] == "${datasource}" for target in panel["targets"])
+
+
+@every_panel
+def test_rates_follow_the_zoom(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        if "rate(" in target["expr"]:
+            assert "[$__rate_interval]" in target["expr"]
+        if "increase(" in target["expr"]:
+            assert "[$__rate_interval]" in target["expr"] or "[$__range]" in target["expr"]
+
+
+@every_panel
+def test_quantiles_and_ratios_give_no_series_rather_than_nan(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        expr = target["expr"]
+        if "histogram_quantile" in expr:
+            assert expr.endswith(" >= 0")
+        if " / " in expr:
+            assert expr.endswith(" > 0)")
+
+
+def test_variables() -> None:
+    variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
+    assert list(variables) == ["datasource", "job", "instance", "endpoint", "model"]
+    assert variables["datasource"]["current"]["value"] == DATASOURCE_UID
+    assert not variables["job"].get("includeAll"), "process_* and up exist in foreign jobs too"
+    for name in ("instance", "endpoint", "model"):
+        assert variables[name]["allValue"] == ".+"
+        assert variables[name]["multi"]
+
+
+def test_alert_limits_are_drawn_as_lines() -> None:
+    drawn = {
+        panel["title"]: [
+            step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        ]
+        for panel in PANELS
+        if panel["fieldConfig"]["defaults"].get("custom", {}).get("thresholdsStyle")
+    }
+    assert drawn["Latency percentiles"] == [None, 5, 10]
+    assert drawn["p95 generation time by model"] == [None, 30]
+    assert drawn["Error rate"] == [None, 0.05]
+    assert drawn["Active requests"] == [None, 50]
+
+
+def test_links_appear_only_where_their_address_is_known() -> None:
+    assert BOARD["links"] == []
+    text = render(Thresholds(), prometheus_url="http://prometheus.test:9090")
+    assert '"url": "http://prometheus.test:9090"' in text

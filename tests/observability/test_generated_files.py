@@ -1,0 +1,77 @@
+"""The committed files are what the sources render, and the tools that read them accept them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from alerts.__main__ import RULES_FILE
+from alerts.prometheus import render as render_rules
+from alerts.thresholds import Thresholds
+from dashboards.__main__ import DASHBOARD_FILE
+from dashboards.overview import render as render_dashboard
+from infra.render import prometheus_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.observability.promtool import Promtool
+
+
+def test_the_committed_rules_are_the_rendered_ones() -> None:
+    assert RULES_FILE.read_text(encoding="utf-8") == render_rules(Thresholds()), "run `make render`"
+
+
+def test_the_committed_dashboard_is_the_rendered_one() -> None:
+    assert DASHBOARD_FILE.read_text(encoding="utf-8") == render_dashboard(Thresholds()), (
+        "run `make render`"
+    )
+
+
+@pytest.mark.parametrize("package", ["alerts", "dashboards"])
+def test_rendering_does_not_depend_on_hash_seeds(package: str) -> None:
+    """Sets and dicts in an accidental order would make every deployment differ."""
+    render = {
+        "alerts": "from alerts.prometheus import render",
+        "dashboards": "from dashboards.overview import render",
+    }[package]
+    script = f"{render}; from alerts.thresholds import Thresholds; print(render(Thresholds()))"
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(texts) == 1
+
+
+def test_prometheus_accepts_the_rules(promtool: Promtool) -> None:
+    result = promtool("check", "rules", "--lint=all", "--lint-fatal", str(RULES_FILE))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_prometheus_accepts_its_configuration_with_the_rules(
+    promtool: Promtool, tmp_path: Path
+) -> None:
+    config = tmp_path / "prometheus.yml"
+    config.write_text(
+        prometheus_config(
+            proxy_target="proxy:11434",
+            prometheus_target="prometheus:9090",
+            rules_glob=str(RULES_FILE),
+            grafana_target="grafana:3000",
+            engine_target="engine:8080",
+        ),
+        encoding="utf-8",
+    )
+    result = promtool("check", "config", str(config))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "SUCCESS" in result.stdout

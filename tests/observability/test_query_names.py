@@ -1,0 +1,117 @@
+"""Every metric and label that a query names exists in the proxy, and every query is valid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.thresholds import LARGEST_BUCKET_SECONDS, Thresholds
+from dashboards.queries import FILTERS
+from proxy_service import metrics as proxy
+from tests.observability import queries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.observability.promtool import Promtool
+
+#: What Prometheus adds by itself: to every scrape, and for every alert.
+SCRAPE = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}
+TARGET_LABELS = {"job", "instance", "engine", "engine_type"}
+
+#: The engine's own, as its reference lists them; our tests run no engine that serves them.
+ENGINE = {
+    "mistralrs_sequences_running",
+    "mistralrs_sequences_waiting",
+    "mistralrs_kv_cache_blocks_used",
+    "mistralrs_kv_cache_blocks_total",
+    "mistralrs_sequences_completed_total",
+    "mistralrs_time_to_first_token_seconds_bucket",
+}
+
+SPECIFIED = (
+    "mistral_http_requests_total",
+    "mistral_http_request_duration_seconds",
+    "mistral_active_requests",
+    "mistral_generate_duration_seconds",
+    "mistral_generate_tokens_total",
+    "mistral_streaming_chunks_total",
+    "mistral_model_load_duration_seconds",
+)
+
+every_query = pytest.mark.parametrize("asked", queries.everything(), ids=lambda asked: asked.where)
+
+
+@pytest.fixture(scope="module")
+def series() -> dict[str, set[str]]:
+    """Give each series of a fresh proxy with one model, and its labels."""
+    registry = CollectorRegistry()
+    proxy.ProxyMetrics(registry).model("some-model")
+    return {
+        sample.name: set(sample.labels)
+        for family in registry.collect()
+        for sample in family.samples
+    }
+
+
+@every_query
+def test_every_metric_and_label_of_a_query_exists(
+    asked: queries.Asked, series: dict[str, set[str]]
+) -> None:
+    for name, labels in queries.metrics_in(asked.expr).items():
+        if name in SCRAPE | ENGINE:
+            continue
+        assert name in series, f"the proxy has no {name}"
+        assert labels <= series[name] | TARGET_LABELS, f"{name} has no such label"
+
+
+@every_query
+def test_every_query_groups_by_labels_that_exist(
+    asked: queries.Asked, series: dict[str, set[str]]
+) -> None:
+    known = TARGET_LABELS | {"alertname", "reason"} | set().union(*series.values())
+    assert queries.grouping_labels(asked.expr) <= known
+
+
+def test_every_query_is_valid_promql(promtool: Promtool, tmp_path: Path) -> None:
+    rules = [f"  - record: q{n}\n    expr: |-\n" for n, _ in enumerate(queries.everything())]
+    bodies = (asked.expr.replace("\n", " ") for asked in queries.everything())
+    text = "groups:\n- name: all\n  rules:\n"
+    text += "\n".join(f"{rule}      {body}" for rule, body in zip(rules, bodies, strict=True))
+    file = tmp_path / "queries.yml"
+    file.write_text(text, encoding="utf-8")
+    result = promtool("check", "rules", str(file))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("metric", SPECIFIED)
+def test_every_specified_metric_is_on_the_dashboard(metric: str) -> None:
+    names = {name for asked in queries.of_dashboard() for name in queries.metrics_in(asked.expr)}
+    assert any(name.startswith(metric) for name in names)
+
+
+def test_dashboard_variables_filter_exactly_by_the_labels_that_metrics_have(
+    series: dict[str, set[str]],
+) -> None:
+    for metric, label in FILTERS.items():
+        samples = [name for name in series if name.startswith(metric)]
+        assert samples
+        assert all(label in series[name] for name in samples)
+
+
+def test_every_default_limit_is_a_bucket_edge_with_larger_ones_above_it() -> None:
+    t = Thresholds()
+    for limit, buckets in (
+        (t.high_latency_seconds, proxy.HTTP_BUCKETS),
+        (t.very_high_latency_seconds, proxy.HTTP_BUCKETS),
+        (t.slow_generation_seconds, proxy.GENERATE_BUCKETS),
+    ):
+        assert limit in buckets
+        assert len([edge for edge in buckets if edge > limit]) >= 3
+
+
+def test_the_largest_limit_that_is_accepted_is_the_largest_bucket() -> None:
+    assert max(proxy.HTTP_BUCKETS) == LARGEST_BUCKET_SECONDS
+    assert max(proxy.GENERATE_BUCKETS) == LARGEST_BUCKET_SECONDS

@@ -1,0 +1,43 @@
+"""The limits: the specification's values by default, and one clear error for all that is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from alerts.prometheus import render as render_rules
+from alerts.thresholds import Thresholds, ThresholdsError
+from dashboards.overview import render as render_dashboard
+
+
+def test_defaults_are_those_of_the_specification() -> None:
+    t = Thresholds()
+    assert (t.high_latency_seconds, t.very_high_latency_seconds) == (5, 10)
+    assert (t.high_error_ratio, t.high_active_requests) == (0.05, 50)
+    assert (t.slow_generation_seconds, t.no_requests_minutes) == (30, 10)
+
+
+def test_all_faults_come_in_one_error() -> None:
+    with pytest.raises(ThresholdsError) as failure:
+        Thresholds(
+            high_latency_seconds=20,
+            slow_generation_seconds=600,
+            high_error_ratio=5,
+            high_active_requests=0,
+        )
+    message = str(failure.value)
+    assert "very_high_latency_seconds is 10, but must be above the high 20" in message
+    assert "slow_generation_seconds is 600" in message
+    assert "high_error_ratio is 5" in message
+    assert "0.05 means 5 %" in message
+    assert "high_active_requests is 0" in message
+
+
+def test_one_changed_limit_shows_in_rules_texts_and_dashboard() -> None:
+    t = replace(Thresholds(), high_latency_seconds=7.5)
+    rules = render_rules(t)
+    assert 'p95_5m{job="mistral"} > 7.5' in rules
+    assert "(limit 7.5 s)" in rules.replace("\n        ", " ")
+    assert '"value": 7.5' in render_dashboard(t)
+    assert '"value": 7.5' not in render_dashboard(Thresholds())
