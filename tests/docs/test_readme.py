@@ -1,0 +1,37 @@
+"""What the documents claim is what the project has."""
+
+import re
+
+import yaml
+
+from ops.readme import ROOT, settings_table, with_table
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_settings_table_equals_pulumi_yaml() -> None:
+    """The README's settings table is the one that `make render` writes."""
+    table = settings_table(yaml.safe_load((ROOT / "Pulumi.yaml").read_text()))
+
+    assert with_table(README, table) == README, "run `make render` and commit README.md"
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    """No document links to a file that is not there."""
+    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    broken = [
+        f"{document.relative_to(ROOT)} -> {link}"
+        for document in documents
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text())
+        if not link.startswith(("http:", "https:")) and not (document.parent / link).exists()
+    ]
+
+    assert broken == []
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    """A command shown to a reader can be run."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+
+    assert named <= targets
