@@ -1,5 +1,6 @@
 """How images get onto the Docker host: pulled where absent, or built from a project folder."""
 
+import platform
 from dataclasses import dataclass
 
 import pulumi
@@ -12,6 +13,9 @@ _BUILDERS = {
     Builder.BUILDKIT: docker.BuilderVersion.BUILDER_BUILD_KIT,
     Builder.CLASSIC: docker.BuilderVersion.BUILDER_V1,
 }
+
+
+_ARM_MACHINES = ("arm64", "aarch64")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Build:
     base_image: str
     builder: Builder
     platform: str
+
+
+def platform_of(machine: str) -> str:
+    """Name Docker's platform for a machine, as the operating system calls it."""
+    return "linux/arm64" if machine.lower() in _ARM_MACHINES else "linux/amd64"
 
 
 def pulled(name: str, reference: str, *, parent: pulumi.Resource) -> docker.RemoteImage:
@@ -56,7 +65,7 @@ def built(  # noqa: PLR0913 - each is a fact of its own
             dockerfile=f"{folder}/Dockerfile",
             args={"BASE_IMAGE": build.base_image},
             builder_version=_BUILDERS[build.builder],
-            platform=build.platform or None,
+            platform=build.platform or platform_of(platform.machine()),
         ),
         image_name=f"{physical_name(tag, stack)}:local",
         skip_push=True,

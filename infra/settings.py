@@ -7,7 +7,7 @@ carry the same names (in snake case) and defaults. ``load`` reports all bad sett
 import dataclasses
 import difflib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -114,7 +114,7 @@ def load(config: pulumi.Config) -> Settings:
         SettingsError: With one line for each bad setting, saying what to do about it.
     """
     values: dict[str, Any] = {}
-    errors = _unknown_settings(config.name, pulumi.runtime.get_config_env())
+    errors = _unknown_settings(config)
     for item in dataclasses.fields(Settings):
         name = setting_name(item.name)
         text = config.get(name)
@@ -124,10 +124,11 @@ def load(config: pulumi.Config) -> Settings:
             values[item.name] = _PARSERS[item.type](text)
         except ValueError as error:
             errors.append(f"{name}: {error}")
-    errors += problems(Settings(**values))
+    settings = Settings(**values)
+    errors += [*_plain_secrets(config, settings), *problems(settings)]
     if errors:
         raise SettingsError(_report(errors))
-    return Settings(**values)
+    return settings
 
 
 def _report(errors: list[str]) -> str:
@@ -135,12 +136,32 @@ def _report(errors: list[str]) -> str:
     return f"{len(errors)} bad setting(s) (change one with `pulumi config set`):\n{lines}"
 
 
-def _unknown_settings(project: str, configured: Mapping[str, object]) -> list[str]:
+def _unknown_settings(config: pulumi.Config) -> list[str]:
     """Find names in the stack's file that no setting has: a typing error is otherwise silent."""
-    own = [key.removeprefix(f"{project}:") for key in configured if key.startswith(f"{project}:")]
+    names = _own(config, pulumi.runtime.get_config_env())
     return [
-        _no_such_name(name, "setting", SETTING_NAMES) for name in own if name not in SETTING_NAMES
+        _no_such_name(name, "setting", SETTING_NAMES) for name in names if name not in SETTING_NAMES
     ]
+
+
+def _plain_secrets(config: pulumi.Config, settings: Settings) -> list[str]:
+    """Find secrets that lie unencrypted in the stack's file."""
+    encrypted = _own(config, pulumi.runtime.get_config_secret_keys_env())
+    secrets = {
+        setting_name(item.name): (getattr(settings, item.name), item.default)
+        for item in dataclasses.fields(Settings)
+        if item.type is Secret
+    }
+    return [
+        f"{name}: is stored in plain text; run `pulumi config set --secret {name}`"
+        for name, (value, default) in secrets.items()
+        if value != default and name not in encrypted
+    ]
+
+
+def _own(config: pulumi.Config, keys: Iterable[str]) -> list[str]:
+    prefix = f"{config.name}:"
+    return [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
 
 
 def _no_such_name(name: str, what: str, known: Mapping[str, str]) -> str:

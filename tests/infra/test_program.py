@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from infra.choices import Builder, EngineMode, Secret, ServiceMode
+from infra.images import platform_of
 from infra.settings import Settings
 from tests.infra import monitor
 from tests.infra.monitor import (
@@ -148,6 +149,14 @@ def test_the_builder_and_the_platform_are_settings() -> None:
     deployed = deploy(Settings(builder=Builder.CLASSIC, platform="linux/arm64"))
     build = deployed.inputs(IMAGE, "proxy-image")["build"]
     assert (build["builderVersion"], build["platform"]) == ("BuilderV1", "linux/arm64")
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [("x86_64", "linux/amd64"), ("AMD64", "linux/amd64"), ("arm64", "linux/arm64")],
+)
+def test_images_are_built_for_this_machine_by_default(machine: str, expected: str) -> None:
+    assert platform_of(machine) == expected
 
 
 def test_a_container_runs_the_image_that_was_built_or_pulled(default: Deployed) -> None:
