@@ -159,5 +159,5 @@ def _bucket_check(exposition: Exposition, name: str, limits: tuple[float, ...]) 
     shown = ", ".join(f"{limit:g} s" for limit in limits)
     check = f"{name} has the alerts' limits as buckets"
     if not edges:
-        return failed(check, "no buckets", "no series yet: the model is unknown to the proxy")
+        return failed(check, "no buckets", "the series must be there before the first request")
     return judged(check, shown, ok=edges.issuperset(limits), hint="an alert could never fire")

@@ -2,17 +2,31 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 Found = TypeVar("Found")
 PAUSE_SECONDS = 0.2
 
 
-def until(look: Callable[[], Found], good: Callable[[Found], bool], *, seconds: float) -> Found:
-    """Look until what is found is good or the time is over; return what was found last."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if good(found) or time.monotonic() >= deadline:
-            return found
-        time.sleep(PAUSE_SECONDS)
+@dataclass(frozen=True)
+class Patience:
+    """How long checks wait at most.
+
+    Attributes:
+        limit_seconds: Upper bound for every wait; None leaves each its own deadline.
+    """
+
+    limit_seconds: float | None = None
+
+    def until(
+        self, look: Callable[[], Found], good: Callable[[Found], bool], *, seconds: float
+    ) -> Found:
+        """Look until what is found is good or the time is over; return what was found last."""
+        limit = seconds if self.limit_seconds is None else min(seconds, self.limit_seconds)
+        deadline = time.monotonic() + limit
+        while True:
+            found = look()
+            if good(found) or time.monotonic() >= deadline:
+                return found
+            time.sleep(PAUSE_SECONDS)

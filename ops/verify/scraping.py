@@ -7,7 +7,7 @@ from typing import Any
 from alerts.rules import alerts
 from alerts.thresholds import Thresholds
 from dashboards.signals import JOB
-from ops.verify.polling import until
+from ops.verify.polling import Patience
 from ops.verify.prometheus_api import Prometheus, PrometheusError, seconds
 from ops.verify.report import Check, failed, judged, passed
 
@@ -15,13 +15,13 @@ FIRST_SCRAPE_SECONDS = 35.0
 """Two of the longest intervals that we configure, and the time a scrape may take."""
 
 
-def scraping_checks(prometheus: Prometheus) -> Iterator[Check]:
+def scraping_checks(prometheus: Prometheus, patience: Patience) -> Iterator[Check]:
     """Check target, query and rules."""
     try:
         yield _version_check(prometheus)
-        yield _target_check(prometheus)
+        yield _target_check(prometheus, patience)
         yield _query_check(prometheus)
-        yield _rules_check(prometheus)
+        yield _rules_check(prometheus, patience)
         yield _firing_check(prometheus)
     except PrometheusError as error:
         yield failed("Prometheus answers", str(error), "read Prometheus' log")
@@ -39,9 +39,9 @@ def _version_check(prometheus: Prometheus) -> Check:
     return passed("Prometheus answers", f"version {prometheus.version()}")
 
 
-def _target_check(prometheus: Prometheus) -> Check:
+def _target_check(prometheus: Prometheus, patience: Patience) -> Check:
     name = f"job {JOB} is scraped"
-    targets = until(lambda: prometheus.targets(JOB), _all_up, seconds=FIRST_SCRAPE_SECONDS)
+    targets = patience.until(lambda: prometheus.targets(JOB), _all_up, seconds=FIRST_SCRAPE_SECONDS)
     if not targets:
         return failed(name, "no such target", "is the job in prometheus.yml?")
     shown = ", ".join(f"{t['scrapeUrl']} {t['health']} {t['lastError']}".strip() for t in targets)
@@ -70,7 +70,7 @@ def _query_check(prometheus: Prometheus) -> Check:
     )
 
 
-def _rules_check(prometheus: Prometheus) -> Check:
+def _rules_check(prometheus: Prometheus, patience: Patience) -> Check:
     expected = {alert.name for alert in alerts(Thresholds())}
 
     def problems() -> list[str]:
@@ -83,7 +83,7 @@ def _rules_check(prometheus: Prometheus) -> Check:
         ]
         return missing + sick
 
-    found = until(problems, lambda faults: not faults, seconds=FIRST_SCRAPE_SECONDS)
+    found = patience.until(problems, lambda faults: not faults, seconds=FIRST_SCRAPE_SECONDS)
     return judged(
         "alert rules are loaded and healthy",
         "; ".join(found) or f"{len(expected)} rules",
