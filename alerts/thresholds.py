@@ -80,9 +80,9 @@ def _range_faults(t: Thresholds) -> list[str]:
         if not 0 < getattr(t, name) < LARGEST_BUCKET_SECONDS
     ]
     faults += [
-        f"{name} is {getattr(t, name)}, but must be at least 1"
+        f"{name} is {getattr(t, name)}, but must be a whole number of at least 1"
         for name in counts
-        if getattr(t, name) < 1
+        if not isinstance(getattr(t, name), int) or getattr(t, name) < 1
     ]
     if not 0 < t.high_error_ratio < 1:
         faults.append(

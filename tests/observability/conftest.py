@@ -10,7 +10,7 @@ import pytest
 
 from alerts.prometheus import render
 from alerts.thresholds import Thresholds
-from tests.observability.promtool import Promtool, RuleTest
+from tests.observability.promtool import Promtool, RuleTest, grafana_as_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,8 +32,16 @@ def promtool() -> Promtool:
     return run
 
 
+@pytest.fixture(params=["prometheus", "grafana"])
+def rules(request: pytest.FixtureRequest, promtool: Promtool, tmp_path: Path) -> RuleTest:
+    """Give the default rules, once as Prometheus has them and once with Grafana's queries."""
+    text = render(Thresholds()) if request.param == "prometheus" else grafana_as_rules()
+    (tmp_path / "rules.yml").write_text(text, encoding="utf-8")
+    return RuleTest(promtool, tmp_path)
+
+
 @pytest.fixture
-def rules(promtool: Promtool, tmp_path: Path) -> RuleTest:
-    """Give the default rules, ready to be fed with series."""
+def prometheus_rules(promtool: Promtool, tmp_path: Path) -> RuleTest:
+    """Give the default rules as Prometheus has them, to feed recorded series directly."""
     (tmp_path / "rules.yml").write_text(render(Thresholds()), encoding="utf-8")
     return RuleTest(promtool, tmp_path)

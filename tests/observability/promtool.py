@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from alerts.grafana import rule_groups
+from alerts.prometheus import render
 from alerts.rules import alerts
 from alerts.thresholds import Thresholds
 
@@ -21,6 +23,25 @@ Promtool = Callable[..., subprocess.CompletedProcess[str]]
 TARGET = 'job="mistral",instance="proxy:11434",engine="mistral",engine_type="inference"'
 
 ALERTS = {alert.name: alert for alert in alerts(Thresholds())}
+
+
+def grafana_as_rules() -> str:
+    """Write Grafana's queries as a rule file, so that promtool can judge them too.
+
+    A rule of Grafana fires while its first query returns anything, which is what a rule of
+    Prometheus does; only the texts are taken from the Prometheus side.
+    """
+    rules = yaml.safe_load(render(Thresholds()))["groups"]
+    queries = {
+        rule.title: rule.queries[0].model["expr"]
+        for group in rule_groups(Thresholds(), "prometheus")
+        for rule in group.rules
+    }
+    for group in rules:
+        group["rules"] = [
+            {**rule, "expr": queries[rule["alert"]]} for rule in group["rules"] if "alert" in rule
+        ]
+    return yaml.safe_dump({"groups": rules})
 
 
 @dataclass(frozen=True)
