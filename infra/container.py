@@ -54,7 +54,7 @@ class HealthCheck:
 
 @dataclass(frozen=True)
 class Mount:
-    """A named volume, a folder of the host, or (with neither) a volume that dies with it.
+    """A named volume, or a folder of the host.
 
     Attributes:
         path: Where it lies inside the container.
@@ -71,10 +71,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that is put into the container before it starts; a change replaces the container.
-
-    The path must lie under one of the mounts, since the rest of the container is read-only.
-    """
+    """A small file that is put into the container before it starts; a change replaces it."""
 
     path: str
     content: pulumi.Input[str]
@@ -208,7 +205,9 @@ def container_args(spec: ContainerSpec, placement: Placement) -> docker.Containe
         init=True,
         memory=spec.memory_mb,
         memory_swap=spec.memory_mb,
-        read_only=True,
+        # The provider puts files in from the root down, which a read-only container refuses. What
+        # runs there is no root user, and so cannot write to them either.
+        read_only=not spec.uploads,
         tmpfs={"/tmp": TMPFS_OPTIONS},  # noqa: S108 - a path inside the container
         privileged=False,
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),

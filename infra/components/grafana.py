@@ -76,7 +76,7 @@ def grafana_spec(
         health_check=HealthCheck(
             command=("wget", "-q", "-O", "/dev/null", _health_url()), interval_seconds=5
         ),
-        mounts=(Mount(DATA_FOLDER, volume=data), Mount(SECRETS_FOLDER)),
+        mounts=(Mount(DATA_FOLDER, volume=data),),
         uploads=_secret_files(args),
         publication=args.publication,
         wait_seconds=args.wait_seconds,

@@ -52,11 +52,7 @@ class PrometheusArgs:
 def prometheus_spec(
     args: PrometheusArgs, image: pulumi.Input[str], data: pulumi.Input[str]
 ) -> ContainerSpec:
-    """Describe Prometheus' container.
-
-    Files can be put into a read-only container only under a volume, so the configuration lies on
-    one that lives as long as the container.
-    """
+    """Describe Prometheus' container."""
     health_url = f"http://127.0.0.1:{PROMETHEUS.port}{PROMETHEUS.health_path}"
     return ContainerSpec(
         member=PROMETHEUS,
@@ -70,7 +66,7 @@ def prometheus_spec(
         health_check=HealthCheck(
             command=("wget", "-q", "-O", "/dev/null", health_url), interval_seconds=5
         ),
-        mounts=(Mount(DATA_FOLDER, volume=data), Mount(CONFIG_FOLDER)),
+        mounts=(Mount(DATA_FOLDER, volume=data),),
         uploads=(
             Upload(f"{CONFIG_FOLDER}/prometheus.yml", args.config),
             Upload(f"{RULES_FOLDER}/{RULES_FILE}", args.rules),
