@@ -1,0 +1,109 @@
+"""Start the embedded engine: `python -m embedded_engine --model MODEL --port PORT`."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import NoReturn
+
+from embedded_engine.errors import PortTakenError, StartError
+from embedded_engine.models import find_model
+from embedded_engine.settings import PORT_VARIABLE, EngineSettings, from_command_line
+
+# How long replies may take to stop; less than the 10 s after which Docker kills.
+_STOP_SECONDS = 5.0
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_say = partial(print, flush=True)
+
+
+def main() -> None:
+    """Load the model, then listen, until SIGINT or SIGTERM."""
+    settings = from_command_line(sys.argv[1:], os.environ)
+    # The engine writes twenty lines per start to stdout otherwise, in colour.
+    os.environ.setdefault("RUST_LOG", "warn")
+    os.environ.setdefault("NO_COLOR", "1")
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _leave)
+    try:
+        _serve(settings)
+    except StartError as error:
+        sys.exit(f"embedded engine: {error}")
+
+
+def _serve(settings: EngineSettings) -> None:
+    # Taken before a model is fetched in vain; listened on only once the model is loaded.
+    with _bound(settings) as listener:
+        model = find_model(settings.model, settings.cache, _say)
+        _say(f"loading {model.model_id}")
+        started = time.monotonic()
+        with _killable():
+            # Only here: the wheel alone takes a moment to import.
+            from embedded_engine.app import create_app  # noqa: PLC0415
+            from embedded_engine.engine import Engine  # noqa: PLC0415
+
+            engine = Engine(model)
+        _say(f"loaded in {time.monotonic() - started:.1f} s")
+        _listen(listener, settings)
+        _say(f"listening on http://{settings.host}:{settings.port}")
+        create_app(engine).run(sock=listener, single_process=True, motd=False)
+    if not engine.has_stopped(_STOP_SECONDS):
+        # A thread is deep in the engine; to tear down the interpreter under it would crash.
+        os._exit(0)
+
+
+def _bound(settings: EngineSettings) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise _port_taken(settings, error) from error
+    return listener
+
+
+def _listen(listener: socket.socket, settings: EngineSettings) -> None:
+    try:
+        listener.listen()
+    except OSError as error:
+        raise _port_taken(settings, error) from error
+
+
+def _port_taken(settings: EngineSettings, error: OSError) -> PortTakenError:
+    return PortTakenError(
+        f"can't listen on {settings.host} port {settings.port}: {error.strerror}. "
+        f"Choose another with --port or {PORT_VARIABLE}."
+    )
+
+
+@contextmanager
+def _killable() -> Iterator[None]:
+    """Let signals end the process at once while the wheel loads.
+
+    It holds Python's lock meanwhile, so that a Python handler would run only after. The first
+    process of a container has to wait for that, as the kernel gives it no default action.
+    """
+    if os.getpid() == 1:
+        yield
+        return
+    handlers = {number: signal.signal(number, signal.SIG_DFL) for number in _STOP_SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Stop while fetching: as an exception, so that pip is ended and its files are removed."""
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

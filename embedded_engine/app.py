@@ -1,0 +1,181 @@
+"""The HTTP side: routes and errors as the Mistral.rs server has them, over one engine."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+from sanic import Request, Sanic, response
+from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge
+from sanic.response import BaseHTTPResponse, HTTPResponse
+
+from embedded_engine.engine import Engine, Generation
+from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
+from embedded_engine.settings import HEALTH_PATH
+from embedded_engine.wire import requests, responses
+
+# The real server's limit, and how often it shows that a silent stream is alive.
+_BODY_LIMIT_BYTES = 50 * 1024 * 1024
+_KEEP_ALIVE_SECONDS = 10.0
+# A reply takes as long as it takes; Sanic would cut it after 60 s of silence.
+_RESPONSE_TIMEOUT_SECONDS = 24 * 3600
+# On SIGTERM running replies are stopped; this is for their connections to close.
+_SHUTDOWN_SECONDS = 2.0
+
+
+_ToChunk = Callable[..., responses.JsonObject]
+_ToBody = Callable[[Sequence[responses.Transcript]], responses.JsonObject]
+
+
+def create_app(engine: Engine) -> Sanic[Any, Any]:
+    """Build the server over a loaded engine."""
+    app: Sanic[Any, Any] = Sanic("embedded_engine", configure_logging=False)
+    app.config.update(
+        {
+            "ACCESS_LOG": False,
+            "GRACEFUL_SHUTDOWN_TIMEOUT": _SHUTDOWN_SECONDS,
+            "REQUEST_MAX_SIZE": _BODY_LIMIT_BYTES,
+            "RESPONSE_TIMEOUT": _RESPONSE_TIMEOUT_SECONDS,
+        }
+    )
+    _add_housekeeping(app, engine)
+    _add_generation(app, engine)
+    _add_errors(app)
+    return app
+
+
+def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
+    models = responses.models_body(engine.model.model_id, created=int(time.time()))
+
+    async def health(_: Request) -> HTTPResponse:
+        return response.text("OK")
+
+    async def list_models(_: Request) -> HTTPResponse:
+        return _json(models)
+
+    async def name_request(request: Request, reply: BaseHTTPResponse) -> None:
+        reply.headers["x-request-id"] = str(request.id)
+
+    app.add_route(health, "/", name="root")
+    app.add_route(health, HEALTH_PATH)
+    app.add_route(list_models, "/v1/models")
+    app.register_middleware(name_request, "response")
+
+    async def stop_engine(_: Sanic[Any, Any]) -> None:
+        engine.stop()
+
+    app.register_listener(stop_engine, "before_server_stop")
+
+
+def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
+    model = engine.model
+
+    async def chat(request: Request) -> HTTPResponse | None:
+        wanted = requests.read_chat(_json_body(request))
+        _check_model(wanted.model, model.model_id)
+        arguments = requests.chat_arguments(wanted, model.temperature, model.chat_stop)
+        generation = await engine.start(arguments, wanted.n)
+        if wanted.stream:
+            to_chunk = partial(responses.chat_chunk, model_id=model.model_id)
+            await _stream(request, generation, to_chunk)
+            return None
+        to_body = partial(responses.chat_body, model_id=model.model_id)
+        return await _collect(generation, wanted.n, to_body)
+
+    async def complete(request: Request) -> HTTPResponse | None:
+        wanted = requests.read_completion(_json_body(request))
+        _check_model(wanted.model, model.model_id)
+        generation = await engine.start(
+            requests.completion_arguments(wanted, model.temperature), wanted.n
+        )
+        echo = wanted.prompt if wanted.echo else ""
+        if wanted.stream:
+            to_chunk = partial(responses.completion_chunk, model_id=model.model_id)
+            await _stream(request, generation, to_chunk)
+            return None
+        to_body = partial(responses.completion_body, model_id=model.model_id, echo=echo)
+        return await _collect(generation, wanted.n, to_body)
+
+    app.add_route(chat, "/v1/chat/completions", methods=["POST"])
+    app.add_route(complete, "/v1/completions", methods=["POST"])
+
+
+async def _stream(request: Request, generation: Generation, to_chunk: _ToChunk) -> None:
+    """Send chunks as they come. The client's leaving cancels this task, which cancels those."""
+    reply = await request.respond(
+        content_type="text/event-stream", headers={"cache-control": "no-cache"}
+    )
+    try:
+        async for event in _events(generation, to_chunk):
+            await reply.send(event)
+        await reply.eof()
+    finally:
+        generation.cancel()
+
+
+async def _events(generation: Generation, to_chunk: _ToChunk) -> AsyncIterator[bytes]:
+    """All server-sent events of a reply, up to and with the last."""
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
+                    item = await generation.next()
+            except TimeoutError:
+                yield responses.KEEP_ALIVE
+                continue
+            if item is None:
+                break
+            index, chunk = item
+            yield responses.event(to_chunk(chunk, index=index))
+    except RefusedRequestError as error:
+        yield responses.error_event(str(error))
+    yield responses.DONE
+
+
+async def _collect(generation: Generation, choices: int, to_body: _ToBody) -> HTTPResponse:
+    """Wait for the whole reply."""
+    transcripts = [responses.Transcript() for _ in range(choices)]
+    try:
+        while (item := await generation.next()) is not None:
+            index, chunk = item
+            transcripts[index].add(chunk)
+    finally:
+        generation.cancel()
+    return _json(to_body(transcripts))
+
+
+def _json_body(request: Request) -> bytes:
+    kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise UnreadableRequestError(415, "Expected request with `Content-Type: application/json`")
+    return bytes(request.body)
+
+
+def _check_model(name: str, model_id: str) -> None:
+    if name not in (requests.DEFAULT_MODEL_NAME, model_id):
+        raise RefusedRequestError(500, responses.unknown_model_message(name, model_id))
+
+
+def _add_errors(app: Sanic[Any, Any]) -> None:
+    async def unreadable(_: Request, error: UnreadableRequestError) -> HTTPResponse:
+        return response.text(str(error), status=error.status)
+
+    async def refused(_: Request, error: RefusedRequestError) -> HTTPResponse:
+        return _json({"message": str(error)}, error.status)
+
+    async def too_large(_: Request, __: PayloadTooLarge) -> HTTPResponse:
+        return response.text("request body too large", status=413)
+
+    async def no_such_route(_: Request, error: NotFound | MethodNotAllowed) -> HTTPResponse:
+        return response.text("", status=error.status_code, headers=error.headers)
+
+    app.exception(UnreadableRequestError)(unreadable)
+    app.exception(RefusedRequestError)(refused)
+    app.exception(PayloadTooLarge)(too_large)
+    app.exception(NotFound, MethodNotAllowed)(no_such_route)
+
+
+def _json(value: responses.JsonObject, status: int = 200) -> HTTPResponse:
+    return HTTPResponse(msgspec.json.encode(value), status=status, content_type="application/json")

@@ -1,0 +1,209 @@
+"""The only module that talks to the wheel: loads a model, runs requests, stops them.
+
+Facts about `mistralrs` 0.9.5 that shape it, all found by experiment:
+- A call that doesn't stream borrows the Runner until it ends, and any other call meanwhile
+  fails ("Already borrowed"). A streaming call returns at once. So everything streams.
+- Its iterator blocks (without Python's lock), so each request has a thread of its own.
+- Dropping the iterator stops the generation at the next token. There is no other way.
+- Its errors carry a Rust backtrace after the first line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, cast
+
+import mistralrs
+
+from embedded_engine.errors import ModelError, RefusedRequestError
+from embedded_engine.wire.requests import DEFAULT_MODEL_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mistralrs import ChatCompletionChunkResponse as Chunk
+
+    from embedded_engine.models import LoadableModel
+    from embedded_engine.wire.requests import Arguments
+
+# Chunks that a slow client may fall behind before its thread waits for it. The engine itself
+# never waits: it runs on to the end of the reply.
+_CHUNKS_AHEAD = 64
+
+_TOOL_CHOICES = {"auto": mistralrs.ToolChoice.Auto, "none": mistralrs.ToolChoice.NoTools}
+
+
+class Engine:
+    """A loaded model. Making one takes seconds, during which no other Python thread runs.
+
+    Raises:
+        ModelError: The engine can't load these files.
+    """
+
+    def __init__(self, model: LoadableModel) -> None:
+        self.model = model
+        self._submitting = threading.Lock()
+        self._running: dict[threading.Thread, Generation] = {}
+        try:
+            self._runner = mistralrs.Runner(
+                which=_which(model), jinja_explicit=str(model.chat_template)
+            )
+        except ValueError as error:
+            raise ModelError(f"{model.model_id} can't be loaded: {_first_line(error)}") from error
+
+    async def start(self, arguments: Arguments, choices: int = 1) -> Generation:
+        """Hand a request to the engine.
+
+        Args:
+            arguments: From `wire.requests`.
+            choices: How many replies to make, one after the other.
+
+        Raises:
+            RefusedRequestError: 500, the engine doesn't take such a request.
+        """
+        generation = Generation(asyncio.get_running_loop())
+        thread = threading.Thread(
+            target=self._pump, args=(arguments, choices, generation), daemon=True
+        )
+        self._running[thread] = generation
+        thread.start()
+        try:
+            await generation.accepted
+        except BaseException:
+            generation.cancel()
+            raise
+        return generation
+
+    def stop(self) -> None:
+        """Cancel all running requests; their readers get an error."""
+        for generation in list(self._running.values()):
+            generation.cancel()
+
+    def has_stopped(self, timeout_seconds: float) -> bool:
+        """Wait for the threads of all requests; False when one is still inside the engine."""
+        deadline = time.monotonic() + timeout_seconds
+        threads = list(self._running)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _pump(self, arguments: Arguments, choices: int, generation: Generation) -> None:
+        """Body of a request's thread: move chunks until the end, an error or cancellation."""
+        try:
+            for index in range(choices):
+                chunks = self._submit(arguments)
+                generation.accept()
+                generation.take_all(index, chunks)
+            generation.finish()
+        except RefusedRequestError as error:
+            generation.fail(error)
+        finally:
+            del self._running[threading.current_thread()]
+
+    def _submit(self, arguments: Arguments) -> Iterator[Chunk]:
+        choice = arguments.get("tool_choice")
+        if choice is not None:
+            arguments = arguments | {"tool_choice": _TOOL_CHOICES[choice]}
+        try:
+            request = mistralrs.ChatCompletionRequest(
+                model=DEFAULT_MODEL_NAME, stream=True, **arguments
+            )
+            # Even this short call borrows the Runner.
+            with self._submitting:
+                chunks = self._runner.send_chat_completion_request(request)
+        except (TypeError, ValueError) as error:
+            raise RefusedRequestError(500, _first_line(error)) from error
+        return cast("Iterator[Chunk]", chunks)
+
+
+class Generation:
+    """One running request: chunks put in by a thread, taken out by the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.accepted: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._queue: asyncio.Queue[tuple[int, Chunk] | RefusedRequestError | None] = asyncio.Queue()
+        self._room = threading.Semaphore(_CHUNKS_AHEAD)
+        self._cancelled = False
+
+    async def next(self) -> tuple[int, Chunk] | None:
+        """Wait for the next chunk, with the number of its choice; None is the end.
+
+        Raises:
+            RefusedRequestError: 422, the engine failed the request after taking it.
+        """
+        item = await self._queue.get()
+        if isinstance(item, RefusedRequestError):
+            raise item
+        self._room.release()
+        return item
+
+    def cancel(self) -> None:
+        """Stop generating at the next token; no harm after the end. Callable from any thread."""
+        self._cancelled = True
+        self._room.release()
+
+    def accept(self) -> None:
+        """Tell `Engine.start` that the engine has taken the request."""
+        self._on_loop(_settle, self.accepted, None)
+
+    def take_all(self, index: int, chunks: Iterator[Chunk]) -> None:
+        """Hand over all chunks of one choice.
+
+        Raises:
+            RefusedRequestError: 422 the engine failed, 500 cancelled on the way.
+        """
+        try:
+            for chunk in chunks:
+                self._room.acquire()
+                if self._cancelled:
+                    raise RefusedRequestError(500, "The request was cancelled.")
+                self._on_loop(self._queue.put_nowait, (index, chunk))
+        except ValueError as error:
+            raise RefusedRequestError(422, _first_line(error)) from error
+
+    def finish(self) -> None:
+        """Tell the reader that this was all."""
+        self._on_loop(self._queue.put_nowait, None)
+
+    def fail(self, error: RefusedRequestError) -> None:
+        """Tell `Engine.start`, or the reader if that has passed, of an error."""
+        self._on_loop(_settle, self.accepted, error)
+        self._on_loop(self._queue.put_nowait, error)
+
+    def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *arguments)
+        except RuntimeError:
+            # The loop is closed: the server is stopping, nobody reads any more.
+            self._cancelled = True
+
+
+def _settle(future: asyncio.Future[None], error: RefusedRequestError | None) -> None:
+    """Settle a future that may be settled or cancelled already."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
+
+
+def _which(model: LoadableModel) -> mistralrs.Which:
+    which: object
+    if model.gguf_file is None:
+        which = mistralrs.Which.Plain(model_id=str(model.folder))
+    else:
+        which = mistralrs.Which.GGUF(
+            quantized_model_id=str(model.folder),
+            quantized_filename=model.gguf_file,
+            tokenizer_json=str(model.tokenizer) if model.tokenizer else None,
+        )
+    # The stub declares these as nested classes, at run time they are variants.
+    return cast("mistralrs.Which", which)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

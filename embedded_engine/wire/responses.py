@@ -1,0 +1,227 @@
+"""Reply bodies, made from the wheel's stream.
+
+The wheel's calls that do not stream hold the whole engine until they end, so every request is
+streamed from it, and a reply in one piece is put together here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mistralrs import ChatCompletionChunkResponse as Chunk
+    from mistralrs import ResponseLogprob, ToolCallResponse, Usage
+
+JsonObject = dict[str, Any]
+
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b":\n\n"
+
+_USAGE_FIELDS = (
+    "completion_tokens",
+    "prompt_tokens",
+    "total_tokens",
+    "avg_tok_per_sec",
+    "avg_prompt_tok_per_sec",
+    "avg_compl_tok_per_sec",
+    "total_time_sec",
+    "total_prompt_time_sec",
+    "total_completion_time_sec",
+)
+
+
+def event(value: Mapping[str, Any]) -> bytes:
+    """One server-sent event with a JSON value."""
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+
+
+def error_event(message: str) -> bytes:
+    """The event of a request that failed after its stream began: plain text, as it is there."""
+    return b"data: " + message.encode() + b"\n\n"
+
+
+def models_body(model_id: str, created: int) -> JsonObject:
+    """Body of `GET /v1/models`: the alias `default` and the one model there is."""
+    common = {"object": "model", "created": created, "owned_by": "local"}
+    return {
+        "object": "list",
+        "data": [
+            {"id": "default", **common, "root": "default"},
+            {"id": model_id, **common, "root": model_id, "status": "loaded"},
+        ],
+    }
+
+
+def unknown_model_message(name: str, model_id: str) -> str:
+    """What the server says of a model that it doesn't have."""
+    return (
+        f"Requested model '{name}' is not available. Available models: {model_id}. "
+        "Use 'default' to use the default model."
+    )
+
+
+def chat_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
+    """One chunk of a chat stream; `index` is the number of the choice that it belongs to."""
+    choices = [
+        {
+            "finish_reason": choice.finish_reason,
+            "index": index,
+            "delta": _message(
+                choice.delta.content, choice.delta.tool_calls, choice.delta.reasoning_content
+            ),
+            "logprobs": choice.logprobs and _logprob(choice.logprobs),
+        }
+        for choice in chunk.choices
+    ]
+    usage = chunk.usage and _usage(chunk.usage)
+    return _head(chunk, "chat.completion.chunk", model_id, choices) | {"usage": usage}
+
+
+def completion_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
+    """One chunk of a completion stream, which never tells usage."""
+    choices = [
+        {
+            "text": (choice.delta.reasoning_content or "") + (choice.delta.content or ""),
+            "index": index,
+            "logprobs": choice.logprobs and _logprob(choice.logprobs),
+            "finish_reason": choice.finish_reason,
+        }
+        for choice in chunk.choices
+    ]
+    return _head(chunk, "text_completion", model_id, choices)
+
+
+@dataclass(slots=True)
+class Transcript:
+    """What one choice's stream has said so far."""
+
+    content: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    tool_calls: list[ToolCallResponse] = field(default_factory=list)
+    logprobs: list[ResponseLogprob] = field(default_factory=list)
+    last: Chunk | None = None
+    finish_reason: str | None = None
+    usage: Usage | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Take in the next chunk."""
+        self.last = chunk
+        self.usage = chunk.usage or self.usage
+        for choice in chunk.choices:
+            self.content.append(choice.delta.content or "")
+            self.reasoning.append(choice.delta.reasoning_content or "")
+            self.tool_calls.extend(choice.delta.tool_calls or [])
+            if choice.logprobs is not None:
+                self.logprobs.append(choice.logprobs)
+            self.finish_reason = choice.finish_reason or self.finish_reason
+
+
+def chat_body(transcripts: Sequence[Transcript], *, model_id: str) -> JsonObject:
+    """A chat reply in one piece, one choice per finished transcript."""
+    choices = [
+        {
+            "finish_reason": transcript.finish_reason,
+            "index": index,
+            "message": _message(
+                "".join(transcript.content) or (None if transcript.tool_calls else ""),
+                transcript.tool_calls,
+                "".join(transcript.reasoning),
+            ),
+            "logprobs": _logprobs(transcript),
+        }
+        for index, transcript in enumerate(transcripts)
+    ]
+    return _body(transcripts, "chat.completion", model_id, choices)
+
+
+def completion_body(transcripts: Sequence[Transcript], *, model_id: str, echo: str) -> JsonObject:
+    """A completion in one piece; `echo` is put before each text."""
+    choices = [
+        {
+            "finish_reason": transcript.finish_reason,
+            "index": index,
+            "text": echo + "".join(transcript.reasoning) + "".join(transcript.content),
+            "logprobs": _logprobs(transcript),
+        }
+        for index, transcript in enumerate(transcripts)
+    ]
+    return _body(transcripts, "text_completion", model_id, choices)
+
+
+def _body(
+    transcripts: Sequence[Transcript], kind: str, model_id: str, choices: list[JsonObject]
+) -> JsonObject:
+    last = transcripts[-1].last
+    if last is None:
+        raise ValueError("the engine ended a reply that it had not begun")
+    usages = [transcript.usage for transcript in transcripts if transcript.usage is not None]
+    return _head(last, kind, model_id, choices) | {"usage": _total_usage(usages)}
+
+
+def _head(chunk: Chunk, kind: str, model_id: str, choices: list[JsonObject]) -> JsonObject:
+    return {
+        "id": chunk.id,
+        "choices": choices,
+        "created": chunk.created,
+        "model": model_id,
+        "system_fingerprint": chunk.system_fingerprint,
+        "object": kind,
+    }
+
+
+def _message(
+    content: str | None, tool_calls: Sequence[ToolCallResponse] | None, reasoning: str | None
+) -> JsonObject:
+    message: JsonObject = {
+        "content": content,
+        "role": "assistant",
+        "tool_calls": [_tool_call(call) for call in tool_calls] if tool_calls else None,
+    }
+    return message | {"reasoning_content": reasoning} if reasoning else message
+
+
+def _tool_call(call: ToolCallResponse) -> JsonObject:
+    return {
+        "index": call.index,
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.function.name, "arguments": call.function.arguments},
+    }
+
+
+def _logprobs(transcript: Transcript) -> JsonObject | None:
+    if not transcript.logprobs:
+        return None
+    return {"content": [_logprob(logprob) for logprob in transcript.logprobs]}
+
+
+def _logprob(logprob: ResponseLogprob) -> JsonObject:
+    return {
+        "token": logprob.token,
+        "logprob": logprob.logprob,
+        "bytes": logprob.bytes,
+        # The server's oddity: here `token` is the number and `bytes` the text.
+        "top_logprobs": [
+            {"token": top.token, "logprob": top.logprob, "bytes": top.bytes}
+            for top in logprob.top_logprobs
+        ],
+    }
+
+
+def _usage(usage: Usage) -> JsonObject:
+    return {name: getattr(usage, name) for name in _USAGE_FIELDS}
+
+
+def _total_usage(usages: Sequence[Usage]) -> JsonObject | None:
+    """Usage of all choices of a reply: the prompt counts once, rates are of the last choice."""
+    if not usages:
+        return None
+    last = usages[-1]
+    completion = sum(usage.completion_tokens for usage in usages)
+    counts = {"completion_tokens": completion, "total_tokens": last.prompt_tokens + completion}
+    return _usage(last) | counts
