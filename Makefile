@@ -3,11 +3,6 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# The first Python that is new enough; PYTHON=… overrides.
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
-	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-	&& { echo "$$python"; break; }; done)
-
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
@@ -102,12 +97,14 @@ $(TESTING): tests/requirements.txt $(RUNTIME)
 	@touch $@
 
 # Makes .venv unless a working one of the right age is there; a half-made one is removed.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 define make_venv
-if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	if [ -z '$(PYTHON)' ]; then \
-		echo 'error: Python 3.11 or later is needed, and none is on PATH; install one or give PYTHON=/path/to/python3' >&2; exit 1; fi; \
-	'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo 'error: $(PYTHON) is not Python 3.11 or later' >&2; exit 1; }; \
-	rm -rf $(VENV); echo 'Making $(VENV) with $(PYTHON) …'; \
-	'$(PYTHON)' -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
+if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
+	for python in $(if $(PYTHON),'$(PYTHON)',python3 python3.13 python3.12 python3.11 python3.14); do \
+		if "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then found="$$python"; break; fi; done; \
+	if [ -z "$$found" ]; then \
+		echo "error: $(if $(PYTHON),$(PYTHON) is not Python 3.11 or later,Python 3.11 or later is needed and not on PATH: install it or give PYTHON=/path/to/python3)" >&2; \
+		exit 1; fi; \
+	echo "Making $(VENV) with $$found …"; rm -rf $(VENV); \
+	"$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
 endef

@@ -18,7 +18,7 @@ from infra.render import prometheus_config
 from infra.topology import ENGINE, PROMETHEUS, PROXY
 from ops import prometheus_install, web
 from ops.console import ROOT, OperatorError, run_command, say
-from ops.demo_urls import DEMO_DIR, DemoUrls, announced
+from ops.demo_urls import DemoUrls, announced, demo_folder
 from ops.ports import LOOPBACK, Port, port_problems, read_port
 from ops.supervisor import Supervisor, add_procfile
 
@@ -68,12 +68,13 @@ def main() -> int:
         raise OperatorError("\nerror: ".join(problems))
     with_prometheus = _have_prometheus()
     urls = ports.urls(with_prometheus=with_prometheus)
-    _write_prometheus_config(ports)
+    folder = demo_folder(os.environ)
+    _write_prometheus_config(ports, folder)
     supervisor = Supervisor(lambda stopping: _tell_when_ready(urls, stopping))
     without = set() if with_prometheus else {"prometheus"}
-    add_procfile(supervisor, ROOT / "Procfile", _environment(ports), without=without)
+    add_procfile(supervisor, ROOT / "Procfile", _environment(ports, folder), without=without)
     say("Starting the demo; Ctrl-C stops all of it.")
-    with announced(urls):
+    with announced(urls, folder):
         ended = supervisor.run()
     if ended is not None:
         raise OperatorError(f"{ended}, so the demo stopped; its last lines above say why")
@@ -90,21 +91,22 @@ def _have_prometheus() -> bool:
     return True
 
 
-def _write_prometheus_config(ports: DemoPorts) -> None:
-    DEMO_DIR.mkdir(parents=True, exist_ok=True)
+def _write_prometheus_config(ports: DemoPorts, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     config = prometheus_config(
         proxy_target=_target(ports.proxy),
         prometheus_target=_target(ports.prometheus),
         rules_glob=str(RULES_FILE),
         scrape_interval=SCRAPE_INTERVAL,
     )
-    (DEMO_DIR / "prometheus.yml").write_text(config, encoding="utf-8")
+    (folder / "prometheus.yml").write_text(config, encoding="utf-8")
 
 
-def _environment(ports: DemoPorts) -> dict[str, str]:
+def _environment(ports: DemoPorts, folder: Path) -> dict[str, str]:
     """Environment of the processes: their ports, this Python first on PATH, output at once."""
     environ = {**os.environ, **{port.variable: str(port.number) for port in ports.all}}
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "")])
+    environ["DEMO_DIR"] = str(folder)
     environ["PYTHONUNBUFFERED"] = "1"
     return environ
 

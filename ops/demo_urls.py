@@ -2,15 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from ops.console import RUN_DIR
 
-DEMO_DIR: Final = RUN_DIR / "demo"
-_FILE: Final = DEMO_DIR / "urls.json"
+FILE_NAME: Final = "urls.json"
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,26 @@ class DemoUrls:
     prometheus: str | None
 
 
+def demo_folder(environ: Mapping[str, str]) -> Path:
+    """Where the demo keeps its configuration and data; DEMO_DIR moves it."""
+    return Path(environ.get("DEMO_DIR") or RUN_DIR / "demo").resolve()
+
+
 @contextmanager
-def announced(urls: DemoUrls) -> Iterator[None]:
+def announced(urls: DemoUrls, folder: Path) -> Iterator[None]:
     """Let other commands find the demo for as long as the block runs."""
-    _FILE.parent.mkdir(parents=True, exist_ok=True)
-    _FILE.write_text(json.dumps({"pid": os.getpid(), **asdict(urls)}), encoding="utf-8")
+    file = folder / FILE_NAME
+    file.write_text(json.dumps({"pid": os.getpid(), **asdict(urls)}), encoding="utf-8")
     try:
         yield
     finally:
-        _FILE.unlink(missing_ok=True)
+        file.unlink(missing_ok=True)
 
 
-def running_demo() -> DemoUrls | None:
-    """Return where the demo of this checkout answers; None when none runs."""
+def running_demo(folder: Path) -> DemoUrls | None:
+    """Return where the demo that keeps its data in ``folder`` answers; None when none runs."""
     try:
-        state = json.loads(_FILE.read_text(encoding="utf-8"))
+        state = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
         os.kill(state.pop("pid"), 0)
     except (FileNotFoundError, ProcessLookupError):
         return None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ops import web
 from ops.console import run_command, say
-from ops.demo_urls import running_demo
+from ops.demo_urls import demo_folder, running_demo
 from ops.pulumi_stack import read_outputs
 from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
@@ -88,7 +88,7 @@ def _variable(name: str) -> str:
 
 
 def _announced(stack: str | None) -> Targets:
-    demo = running_demo()
+    demo = running_demo(demo_folder(os.environ))
     if demo and stack is None:
         return demo_targets(demo)
     outputs = read_outputs(stack)

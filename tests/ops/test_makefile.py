@@ -1,0 +1,126 @@
+"""The Makefile in a folder of its own, with a Python that only writes down what it is asked."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ops.console import ROOT
+
+REQUIREMENTS = (
+    "requirements.txt",
+    "proxy_service/requirements.txt",
+    "embedded_engine/requirements.txt",
+    "tests/requirements.txt",
+)
+RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify"]
+DEVELOPING = ["test", "e2e", "lint", "types", "format", "render", "pin-images", "clean"]
+LATER = 4102444800
+"""A time stamp after any that is made now: 2100-01-01."""
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=folder,
+        env={**environ, "LOG": str(folder / "asked")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    for name in REQUIREMENTS:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+@pytest.fixture
+def with_venv(checkout: Path) -> Path:
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$*" >>"$LOG"\n')
+    python.chmod(0o755)
+    return checkout
+
+
+def asked(checkout: Path) -> list[str]:
+    log = checkout / "asked"
+    lines = log.read_text().splitlines() if log.exists() else []
+    log.unlink(missing_ok=True)
+    return [line.removeprefix("-m ") for line in lines if line.startswith("-m ")]
+
+
+def test_make_alone_lists_every_command_and_variable() -> None:
+    listed = make(ROOT).stdout
+
+    assert [name for name in [*RUNNING, *DEVELOPING] if f"\n  {name} " not in listed] == []
+    for variable in ("MODEL=", "PROXY_PORT=", "ENGINE_PORT=", "PROMETHEUS_PORT=", "STACK="):
+        assert f"\n  {variable} " in listed
+
+
+def test_an_old_python_is_refused_with_what_is_needed(checkout: Path) -> None:
+    old = checkout / "old-python"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(0o755)
+
+    done = make(checkout, "verify", f"PYTHON={old}")
+
+    assert done.returncode != 0
+    assert f"error: {old} is not Python 3.11 or later" in done.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_running_needs_no_test_tools(with_venv: Path) -> None:
+    make(with_venv, "verify")
+
+    assert asked(with_venv) == [
+        "pip install --quiet --disable-pip-version-check -r requirements.txt",
+        "ops.verify",
+    ]
+
+
+def test_an_installation_is_done_once(with_venv: Path) -> None:
+    make(with_venv, "verify")
+    asked(with_venv)
+
+    make(with_venv, "verify")
+
+    assert asked(with_venv) == ["ops.verify"]
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS[:3])
+def test_a_changed_requirements_file_installs_again(with_venv: Path, name: str) -> None:
+    make(with_venv, "verify")
+    asked(with_venv)
+    os.utime(with_venv / name, (LATER, LATER))
+
+    make(with_venv, "verify")
+
+    assert asked(with_venv)[0].endswith("-r requirements.txt")
+
+
+def test_the_tests_install_both_levels_and_run_all_checks(with_venv: Path) -> None:
+    make(with_venv, "test")
+
+    commands = asked(with_venv)
+    assert [line.rpartition(" ")[2] for line in commands if line.startswith("pip")] == [
+        "requirements.txt",
+        "tests/requirements.txt",
+    ]
+    assert {line.split()[0] for line in commands} >= {"ruff", "mypy", "pytest"}
+    assert "pytest -q -m not e2e" in commands
+
+
+def test_verify_checks_a_stack_only_when_one_is_named(with_venv: Path) -> None:
+    make(with_venv, "verify", "STACK=prod", "ARGS=--json")
+
+    assert asked(with_venv)[-1] == "ops.verify --stack prod --json"
