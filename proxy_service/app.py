@@ -4,7 +4,6 @@ import asyncio
 import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
@@ -187,10 +186,9 @@ async def _start(app: ProxyApp) -> None:
     services = app.ctx
     await services.engine.start()
     services.metrics.started(services.clock.now().timestamp())
-    app.add_task(services.catalogue.watch(), name="watch")
+    services.catalogue.start()
 
 
 async def _stop(app: ProxyApp) -> None:
-    with suppress(asyncio.CancelledError):
-        await app.cancel_task("watch", raise_exception=False)
+    await app.ctx.catalogue.stop()
     await app.ctx.engine.stop()

@@ -60,6 +60,7 @@ class Catalogue:
         self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
         self._loading = asyncio.Lock()
+        self._watcher: asyncio.Task[None] | None = None
         self._failure: EngineError | None = EngineUnavailable("the engine was not asked yet")
 
     @property
@@ -76,8 +77,17 @@ class Catalogue:
         """Give what the settings tell about a model."""
         return self._details.get(fold_name(model.id), ModelDetails())
 
-    async def watch(self) -> None:
-        """Ask the engine again and again until cancelled."""
+    def start(self) -> None:
+        """Begin to ask the engine again and again."""
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+
+    async def _watch(self) -> None:
         while True:
             with suppress(EngineError):
                 await self._ask()

@@ -8,6 +8,7 @@ docs/adr/0004.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from io import BytesIO
 from typing import Protocol
 
 import aiohttp
@@ -19,6 +20,8 @@ from proxy_service.settings import ProxySettings
 _READ_BUFFER = 64 * 1024
 # Seconds; how long the rest of an answered stream may take before its connection is dropped.
 _DRAIN_SECONDS = 0.25
+# Bytes; a longer request body is handed over as a file, which the library sends piece by piece.
+_LARGE_BODY = 1024 * 1024
 # Bytes; far above any reply but a stream, which is never read as a whole.
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 
@@ -103,9 +106,10 @@ class AiohttpEngine:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         if request_id:
             headers["X-Request-ID"] = request_id
+        data = BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
         with self._own_errors():
             response = await self._session.request(
-                method, self._url + path, data=body, headers=headers, allow_redirects=False
+                method, self._url + path, data=data, headers=headers, allow_redirects=False
             )
         try:
             yield _AiohttpReply(response, self)

@@ -1,0 +1,130 @@
+"""The real application on a real socket, in a thread, with parts that a test can choose."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Self
+
+import httpx
+import uvloop
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+from sanic import Sanic
+
+from proxy_service.app import ProxyApp, create_app
+from proxy_service.clock import SystemClock
+from proxy_service.engine import AiohttpEngine
+from proxy_service.metrics import ProxyMetrics
+from proxy_service.settings import ProxySettings
+
+# Seconds; what runs after a request's last byte is given this long to happen.
+PATIENCE = 5.0
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Wait until `holds` does, up to `PATIENCE`; tells whether it did."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        threading.Event().wait(0.005)
+    return True
+
+
+class Exposition:
+    """One scrape."""
+
+    def __init__(self, text: str) -> None:
+        self.families = list(text_string_to_metric_families(text))
+        self.samples = {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in self.families
+            for sample in family.samples
+        }
+
+    def value(self, name: str, **labels: str) -> float:
+        """The value of one series, 0 when there is none."""
+        return self.samples.get((name, frozenset(labels.items())), 0.0)
+
+    def series(self, prefix: str = "mistral_") -> set[tuple[str, frozenset[tuple[str, str]]]]:
+        """All series whose name begins this way."""
+        return {key for key in self.samples if key[0].startswith(prefix)}
+
+    def label_values(self, label: str) -> set[str]:
+        """All values that a label has anywhere."""
+        return {value for _, labels in self.samples for name, value in labels if name == label}
+
+
+class RunningProxy:
+    """A context manager; `url` answers while it is open."""
+
+    def __init__(self, settings: ProxySettings) -> None:
+        Sanic.test_mode = True
+        self.settings = replace(settings, engine_probe_interval_seconds=3600)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self._ready = threading.Event()
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.app: ProxyApp
+
+    def scrape(self) -> Exposition:
+        """Read `/metrics`."""
+        return Exposition(self.http.get("/metrics").text)
+
+    def counted(self, name: str, value: float, **labels: str) -> bool:
+        """Wait until a series has this value."""
+        return eventually(lambda: self.scrape().value(name, **labels) == value)
+
+    def idle(self) -> Exposition:
+        """Wait until no request is running and give the scrape that says so."""
+        assert self.counted("mistral_active_requests", 0)
+        return self.scrape()
+
+    def probe(self) -> None:
+        """Have the proxy ask the engine now."""
+        self.http.get("/api/tags")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            self._loop = runner.get_loop()
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self.app = create_app(
+            self.settings,
+            engine=AiohttpEngine(self.settings),
+            metrics=ProxyMetrics(CollectorRegistry()),
+            clock=SystemClock(),
+        )
+        server = await self.app.create_server(sock=self._listener, return_asyncio_server=True)
+        assert server is not None
+        await server.startup()
+        await server.before_start()
+        await server.after_start()
+        await server.start_serving()
+        self._ready.set()
+        await self._stop.wait()
+        await server.before_stop()
+        closed = server.close()
+        for connection in list(server.connections):
+            connection.abort()
+        await closed
+        await server.after_stop()

@@ -1,0 +1,333 @@
+"""An engine that does what a test says: answers, splits, stalls, breaks off, resets.
+
+It speaks just enough HTTP/1.1 on a real socket to stand in for Mistral.rs. A reply is a list
+of steps; bytes are written as they are, each step with a flush of its own, so that a test
+decides where the proxy's reads are split.
+"""
+
+import asyncio
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Self
+
+Body = dict[str, Any]
+
+MODEL = "org/Tiny-Llama"
+OTHER_MODEL = "Second"
+USAGE = {
+    "prompt_tokens": 11,
+    "completion_tokens": 18,
+    "total_tokens": 29,
+    "total_prompt_time_sec": 0.013,
+    "total_completion_time_sec": 0.052,
+}
+
+
+class Step(Enum):
+    """A step that writes nothing."""
+
+    STALL = "say nothing until the proxy hangs up"
+    RESET = "break the connection with a TCP reset"
+    CUT = "close the connection in the middle of the body"
+    PAUSE = "let what was written so far travel alone"
+
+
+Steps = tuple["bytes | Step | threading.Event", ...]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer; `length` frames the body by its length, otherwise it is chunked."""
+
+    steps: Steps
+    status: int = 200
+    content_type: str = "application/json"
+    length: bool = False
+    bare_close: bool = False
+
+
+@dataclass
+class Received:
+    """One request as it arrived; `gone` is set once the proxy has closed its connection."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    gone: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def json(self) -> Body:
+        value: Body = json.loads(self.body)
+        return value
+
+
+Script = Reply | Callable[[Received], Reply]
+
+
+def json_reply(value: object, status: int = 200) -> Reply:
+    """A whole JSON answer."""
+    return Reply((json.dumps(value).encode(),), status=status, length=True)
+
+
+def event(value: object) -> bytes:
+    """One SSE event as Mistral.rs frames it."""
+    return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+def chunk(
+    content: str | None = None,
+    *,
+    finish: str | None = None,
+    usage: Body | None = None,
+    **delta: object,
+) -> bytes:
+    """One chunk of a chat stream, in the shape the real server was seen to send."""
+    body = {
+        "id": "3",
+        "choices": [
+            {
+                "finish_reason": finish,
+                "index": 0,
+                "delta": {"content": content, "role": "assistant", "tool_calls": None} | delta,
+                "logprobs": None,
+            }
+        ],
+        "created": 1,
+        "model": "pipeline",
+        "object": "chat.completion.chunk",
+        "usage": usage,
+    }
+    return event(body)
+
+
+def stream(*steps: "bytes | Step | threading.Event", bare_close: bool = False) -> Reply:
+    """An event stream."""
+    return Reply(steps, content_type="text/event-stream", bare_close=bare_close)
+
+
+def words(*texts: str, usage: Body | None = None, finish: str = "stop") -> Reply:
+    """A complete stream of these texts; the last chunk carries finish_reason and usage."""
+    pieces = [chunk(text) for text in texts]
+    return stream(*pieces, chunk("", finish=finish, usage=usage or USAGE), DONE)
+
+
+def completion(content: str | None = "Hello", *, finish: str = "stop", **message: object) -> Reply:
+    """A whole chat completion."""
+    choice = {
+        "index": 0,
+        "finish_reason": finish,
+        "message": {"role": "assistant", "content": content} | message,
+        "logprobs": None,
+    }
+    return json_reply({"id": "1", "object": "chat.completion", "choices": [choice], "usage": USAGE})
+
+
+def default_chat(request: Received) -> Reply:
+    """Answers "Hello world" in the form that was asked for."""
+    if request.json.get("stream"):
+        return words("Hello", " world")
+    return completion("Hello world")
+
+
+def default_completions(request: Received) -> Reply:
+    """Answers a raw prompt; the stream has no usage, as with the real server."""
+    if request.json.get("stream"):
+        piece = {"choices": [{"text": "raw text", "index": 0, "finish_reason": "stop"}]}
+        return stream(event(piece), DONE)
+    choice = {"text": "raw text", "index": 0, "finish_reason": "stop", "logprobs": None}
+    return json_reply({"object": "text_completion", "choices": [choice], "usage": USAGE})
+
+
+def default_embeddings(request: Received) -> Reply:
+    """One vector per input, telling its position; sent in reverse order."""
+    inputs = request.json["input"]
+    inputs = [inputs] if isinstance(inputs, str) else inputs
+    data = [
+        {"object": "embedding", "index": i, "embedding": [float(i + 1), 2.0] * 8}
+        for i in range(len(inputs))
+    ]
+    usage = {"prompt_tokens": 5, "total_tokens": 5}
+    return json_reply({"object": "list", "data": data[::-1], "usage": usage})
+
+
+class ScriptedEngine:
+    """The server, in a thread of its own; a context manager."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.status_of = {MODEL: "loaded", OTHER_MODEL: "loaded"}
+        self.received: list[Received] = []
+        self._open: set[asyncio.StreamWriter] = set()
+        self._scripts: dict[str, Script] = {
+            "/v1/chat/completions": default_chat,
+            "/v1/completions": default_completions,
+            "/v1/embeddings": default_embeddings,
+            "/v1/models": lambda _: self._models(),
+            "/v1/models/reload": lambda request: self._set_status(request, "loaded"),
+            "/v1/models/unload": lambda request: self._set_status(request, "unloaded"),
+        }
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def on(self, path: str, script: Script) -> None:
+        """Answer `path` this way from now on."""
+        self._scripts[path] = script
+
+    def chat(self, script: Script) -> None:
+        """Answer chat completions this way from now on."""
+        self.on("/v1/chat/completions", script)
+
+    def calls(self, path: str = "/v1/chat/completions") -> list[Received]:
+        """The requests that came for `path`."""
+        return [request for request in self.received if request.path == path]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, sock=self._listener)
+        )
+        self._loop.run_forever()
+        server.close()
+        for writer in self._open:
+            writer.transport.abort()
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(asyncio.sleep(0.01))  # transports close in a later round
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            while (request := await _read(reader)) is not None:
+                self.received.append(request)
+                script = self._scripts.get(request.path, json_reply({"message": "none"}, 404))
+                reply = script(request) if callable(script) else script
+                if not await _answer(request, reply, reader, writer):
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+            self._open.discard(writer)
+
+    def _models(self) -> Reply:
+        entries = [{"id": "default", "object": "model", "created": 1700000000, "owned_by": "local"}]
+        entries += [
+            {"id": name, "object": "model", "created": 1700000000, "status": status}
+            for name, status in self.status_of.items()
+        ]
+        return json_reply({"object": "list", "data": entries})
+
+    def _set_status(self, request: Received, status: str) -> Reply:
+        model_id = request.json["model_id"]
+        self.status_of[model_id] = status
+        return json_reply({"model_id": model_id, "status": status})
+
+
+async def _read(reader: asyncio.StreamReader) -> Received | None:
+    line = await reader.readline()
+    if not line:
+        return None
+    method, path, _ = line.decode().split(" ")
+    headers: dict[str, str] = {}
+    while (header := (await reader.readline()).decode().strip()) != "":
+        name, _, value = header.partition(":")
+        headers[name.lower()] = value.strip()
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Received(method, path, headers, body)
+
+
+async def _answer(
+    request: Received, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> bool:
+    """Play the steps; tells whether the connection can serve again."""
+    writer.write(_head(reply))
+    watcher = asyncio.create_task(_watch(reader, request)) if not reply.length else None
+    for step in reply.steps:
+        if isinstance(step, bytes):
+            framed = step if reply.length or reply.bare_close else _framed(step)
+            writer.write(framed)
+            await writer.drain()
+            continue
+        if isinstance(step, threading.Event):
+            await _until(step)
+        elif step is Step.PAUSE:
+            await asyncio.sleep(0.02)
+        elif step is Step.STALL:
+            await _until(request.gone)
+            return False
+        else:
+            _break(writer, reset=step is Step.RESET)
+            return False
+    if reply.bare_close:
+        return False
+    if not reply.length:
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+    if watcher is not None:
+        watcher.cancel()
+        return not request.gone.is_set()
+    return True
+
+
+def _head(reply: Reply) -> bytes:
+    framing = "Transfer-Encoding: chunked"
+    if reply.bare_close:
+        framing = "Connection: close"
+    elif reply.length:
+        framing = f"Content-Length: {sum(len(s) for s in reply.steps if isinstance(s, bytes))}"
+    return (
+        f"HTTP/1.1 {reply.status} Scripted\r\nContent-Type: {reply.content_type}\r\n"
+        f"Access-Control-Allow-Origin: *\r\n{framing}\r\n\r\n"
+    ).encode()
+
+
+def _framed(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+async def _watch(reader: asyncio.StreamReader, request: Received) -> None:
+    try:
+        if not await reader.read(1):
+            request.gone.set()
+    except ConnectionError:
+        request.gone.set()
+
+
+def _break(writer: asyncio.StreamWriter, *, reset: bool) -> None:
+    if reset:
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+    else:
+        writer.close()
+
+
+async def _until(signal: threading.Event) -> None:
+    """Wait without a thread, of which there are fewer than streams."""
+    while not signal.is_set():  # noqa: ASYNC110  the signal comes from another thread
+        await asyncio.sleep(0.005)

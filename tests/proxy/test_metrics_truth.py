@@ -1,0 +1,372 @@
+"""The metrics against what really happened: black-box checks through real sockets."""
+
+import json
+import socket
+import threading
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from proxy_service.metrics import ENDPOINTS, HTTP_BUCKETS, STATUSES
+from proxy_service.settings import ProxySettings
+from tests.proxy.running import Exposition, RunningProxy, eventually
+from tests.proxy.scripted_engine import (
+    DONE,
+    MODEL,
+    USAGE,
+    Reply,
+    ScriptedEngine,
+    Step,
+    chunk,
+    stream,
+    words,
+)
+
+HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
+WHOLE = HELLO | {"stream": False}
+REQUIRED = {
+    "mistral_http_requests": "counter",
+    "mistral_http_request_duration_seconds": "histogram",
+    "mistral_active_requests": "gauge",
+    "mistral_generate_duration_seconds": "histogram",
+    "mistral_generate_tokens": "counter",
+    "mistral_streaming_chunks": "counter",
+    "mistral_model_load_duration_seconds": "histogram",
+}
+REQUESTS = "mistral_http_requests_total"
+CHUNKS = "mistral_streaming_chunks_total"
+TOKENS = "mistral_generate_tokens_total"
+STREAMS = "mistral_streams_total"
+ERRORS = "mistral_request_errors_total"
+FIRST_TOKEN = "mistral_time_to_first_token_seconds_count"
+GENERATED = "mistral_generate_duration_seconds_count"
+
+
+def requests(scrape: Exposition, endpoint: str = "chat") -> dict[str, float]:
+    """Non-zero request counts of an endpoint by status."""
+    counts = {s: scrape.value(REQUESTS, endpoint=endpoint, status=s) for s in STATUSES}
+    return {status: count for status, count in counts.items() if count}
+
+
+def usage(completion_tokens: int) -> dict[str, object]:
+    return USAGE | {"completion_tokens": completion_tokens}
+
+
+def test_all_families_exist_at_zero_before_any_traffic(proxy: RunningProxy) -> None:
+    """Check 1: every series an alert needs is there from the first scrape."""
+    scrape = proxy.scrape()
+
+    kinds = {family.name: family.type for family in scrape.families}
+    assert {name: kinds.get(name) for name in REQUIRED} == REQUIRED
+    for endpoint in ENDPOINTS:
+        for status in STATUSES:
+            key = (REQUESTS, frozenset({("endpoint", endpoint), ("status", status)}))
+            assert scrape.samples[key] == 0
+    assert scrape.value("mistral_active_requests") == 0
+
+
+def test_housekeeping_is_no_traffic(proxy: RunningProxy) -> None:
+    """Check 2: health checks and scrapes count nowhere."""
+    before = proxy.scrape()
+    for path in ("/", "/livez", "/readyz", "/metrics", "/api/metrics"):
+        for _ in range(10):
+            proxy.http.get(path)
+        proxy.http.head(path)
+    after = proxy.scrape()
+
+    for name in (REQUESTS, "mistral_http_request_duration_seconds_count"):
+        assert {k: v for k, v in after.samples.items() if k[0] == name} == {
+            k: v for k, v in before.samples.items() if k[0] == name
+        }
+    assert after.value("mistral_active_requests") == 0
+
+
+def test_a_whole_chat_counts_tokens_and_no_chunks(proxy: RunningProxy) -> None:
+    """Check 3."""
+    proxy.http.post("/api/chat", json=WHOLE)
+    scrape = proxy.idle()
+
+    assert requests(scrape) == {"success": 1}
+    assert scrape.value(TOKENS, model=MODEL) == 18
+    assert scrape.value("mistral_prompt_tokens_total", model=MODEL) == 11
+    assert scrape.value(CHUNKS, endpoint="chat") == 0
+    assert scrape.value(FIRST_TOKEN, model=MODEL) == 0
+    assert scrape.value(GENERATED, model=MODEL) == 1
+
+
+def test_a_streamed_chat_counts_each_delta_once(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 4: 20 deltas are 20 chunks and 20 tokens, with one first token."""
+    engine.chat(words(*["x"] * 20, usage=usage(20)))
+
+    proxy.http.post("/api/chat", json=HELLO)
+    scrape = proxy.idle()
+
+    assert scrape.value(CHUNKS, endpoint="chat") == 20
+    assert scrape.value(TOKENS, model=MODEL) == 20
+    assert scrape.value(FIRST_TOKEN, model=MODEL) == 1
+    assert scrape.value("mistral_time_per_output_token_seconds_count", model=MODEL) == 1
+    assert scrape.value(STREAMS, endpoint="chat", outcome="completed") == 1
+    assert scrape.value("mistral_generations_total", model=MODEL, finish_reason="stop") == 1
+
+
+def test_a_running_stream_is_active_and_not_yet_counted(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 5: active 1, no finished request, tokens already there."""
+    go_on = threading.Event()
+    engine.chat(stream(chunk("a"), chunk("b"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+
+    with proxy.http.stream("POST", "/api/chat", json=HELLO) as answer:
+        parts = answer.iter_bytes()
+        next(parts)
+        assert proxy.counted(TOKENS, 2, model=MODEL)
+        during = proxy.scrape()
+        go_on.set()
+        b"".join(parts)
+
+    assert during.value("mistral_active_requests") == 1
+    assert requests(during) == {}
+    assert requests(proxy.idle()) == {"success": 1}
+
+
+def test_tokens_follow_the_engines_usage(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """Check 6: one event may hold several tokens."""
+    engine.chat(words(*["x"] * 20, usage=usage(25)))
+
+    proxy.http.post("/api/chat", json=HELLO)
+    scrape = proxy.idle()
+
+    assert scrape.value(CHUNKS, endpoint="chat") == 20
+    assert scrape.value(TOKENS, model=MODEL) == 25
+
+
+def test_empty_deltas_are_no_chunks(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """Check 7: role-only and empty deltas do not count, nor open the first token."""
+    engine.chat(
+        stream(chunk(None), chunk(""), chunk("x"), chunk("", finish="stop", usage=usage(1)), DONE)
+    )
+
+    proxy.http.post("/api/chat", json=HELLO)
+
+    assert proxy.idle().value(CHUNKS, endpoint="chat") == 1
+
+
+def test_a_client_that_leaves_a_stream_is_cancelled_and_so_is_the_engine(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 8: not an error, no generation time, the engine's connection closed."""
+    engine.chat(stream(*[chunk("x")] * 5, Step.STALL))
+
+    with proxy.http.stream("POST", "/api/chat", json=HELLO) as answer:
+        next(answer.iter_bytes())
+        assert proxy.counted(CHUNKS, 5, endpoint="chat")
+
+    assert engine.calls()[0].gone.wait(1)
+    scrape = proxy.idle()
+    assert requests(scrape) == {"cancelled": 1}
+    assert scrape.value(STREAMS, endpoint="chat", outcome="client_disconnected") == 1
+    assert scrape.value(GENERATED, model=MODEL) == 0
+    assert scrape.value("mistral_generations_total", model=MODEL, finish_reason="cancelled") == 1
+    assert scrape.value(TOKENS, model=MODEL) == 5
+
+
+def leave_while_waiting(proxy: RunningProxy, body: bytes, until: threading.Event) -> None:
+    """Send a request, wait for `until`, and hang up without an answer."""
+    with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
+        head = f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        assert until.wait(5)
+
+
+@pytest.mark.parametrize("padding", [0, 300_000], ids=["short", "long"])
+def test_a_client_that_leaves_while_waiting_is_cancelled(
+    engine: ScriptedEngine, proxy: RunningProxy, padding: int
+) -> None:
+    """Check 9: also after a body that filled the server's buffer."""
+    arrived = threading.Event()
+
+    def stall(_: object) -> Reply:
+        arrived.set()
+        return stream(Step.STALL)
+
+    engine.chat(stall)
+    leave_while_waiting(proxy, json.dumps(WHOLE | {"padding": "x" * padding}).encode(), arrived)
+
+    assert engine.calls()[0].gone.wait(1)
+    assert requests(proxy.idle()) == {"cancelled": 1}
+
+
+def test_a_stream_that_the_engine_cuts_is_an_error(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 10: although the status was 200."""
+    engine.chat(stream(chunk("a"), chunk("b"), chunk("c"), Step.CUT))
+
+    answer = proxy.http.post("/api/chat", json=HELLO)
+    scrape = proxy.idle()
+
+    assert answer.status_code == 200
+    assert requests(scrape) == {"error": 1}
+    assert scrape.value(STREAMS, endpoint="chat", outcome="upstream_error") == 1
+    assert scrape.value(ERRORS, endpoint="chat", error_type="stream_interrupted") == 1
+    assert scrape.value("mistral_generations_total", model=MODEL, finish_reason="error") == 1
+
+
+def test_an_engine_that_is_away_is_an_error_and_shows_as_down(settings: ProxySettings) -> None:
+    """Check 11: refused connections are told at once."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with RunningProxy(replace(settings, engine_url=f"http://127.0.0.1:{port}")) as proxy:
+        answer = proxy.http.post("/api/chat", json=HELLO)
+        scrape = proxy.idle()
+
+    assert answer.status_code == 503
+    assert "MISTRAL_URL" in answer.json()["error"]
+    assert requests(scrape) == {"error": 1}
+    assert scrape.value(ERRORS, endpoint="chat", error_type="upstream_connect") == 1
+    assert scrape.value("mistral_upstream_up") == 0
+
+
+@pytest.mark.parametrize("before", [(), (chunk("a"),)], ids=["first byte", "mid-stream"])
+def test_an_engine_that_falls_silent_is_a_timeout(
+    engine: ScriptedEngine, settings: ProxySettings, before: tuple[bytes, ...]
+) -> None:
+    """Check 12: an error of its own type, never "cancelled"."""
+    engine.chat(stream(*before, Step.STALL))
+    with RunningProxy(replace(settings, engine_silence_timeout_seconds=0.3)) as proxy:
+        answer = proxy.http.post("/api/chat", json=HELLO)
+        scrape = proxy.idle()
+
+    assert answer.status_code == (200 if before else 504)
+    assert "ENGINE_SILENCE_TIMEOUT" in answer.text
+    assert requests(scrape) == {"error": 1}
+    assert scrape.value(ERRORS, endpoint="chat", error_type="upstream_timeout") == 1
+    assert scrape.value(STREAMS, endpoint="chat", outcome="timeout") == len(before)
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b'{"model":""}'], ids=["cut", "empty", "no model"])
+def test_a_bad_request_is_the_clients_error(proxy: RunningProxy, body: bytes) -> None:
+    """Check 13: never in the error ratio."""
+    assert proxy.http.post("/api/chat", content=body).status_code == 400
+    assert requests(proxy.idle()) == {"client_error": 1}
+
+
+def test_invented_model_names_create_no_series(proxy: RunningProxy) -> None:
+    """Check 14: a thousand names, no new series."""
+    proxy.http.post("/api/chat", json=HELLO)
+    before = proxy.idle().series()
+
+    for i in range(1000):
+        body = HELLO | {"model": f"invented-{i}"}
+        assert proxy.http.post("/api/chat", json=body).status_code == 404
+
+    assert proxy.idle().series() - before == set()
+
+
+def test_all_names_of_a_model_are_one_label(proxy: RunningProxy) -> None:
+    """Check 15."""
+    for name in (MODEL, f"{MODEL}:latest", MODEL.upper()):
+        proxy.http.post("/api/chat", json=WHOLE | {"model": name})
+
+    assert proxy.idle().value(GENERATED, model=MODEL) == 3
+
+
+def test_unknown_paths_and_methods_are_one_label(proxy: RunningProxy) -> None:
+    """Check 16."""
+    proxy.probe()
+    before = proxy.scrape().series()
+    for i in range(1000):
+        proxy.http.get(f"/random/{i}")
+    for method in ("DELETE", "PATCH", "BREW"):
+        assert proxy.http.request(method, "/api/chat").status_code == 405
+    after = proxy.idle()
+
+    assert after.series() - before == set()
+    assert requests(after, "unmatched") == {"client_error": 1003}
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\nb", "\N{GRINNING FACE}", "x" * 10_000])
+def test_odd_model_names_leave_the_exposition_readable(
+    engine: ScriptedEngine, proxy: RunningProxy, name: str
+) -> None:
+    """Check 17: whatever the client or the engine calls a model."""
+    proxy.http.post("/api/chat", json=HELLO | {"model": name})
+    engine.status_of[name] = "loaded"
+    proxy.probe()
+    proxy.http.post("/api/chat", json=HELLO | {"model": name})
+
+    assert "mistral_http_requests" in {family.name for family in proxy.idle().families}
+
+
+def test_openmetrics_is_given_to_those_who_ask(proxy: RunningProxy) -> None:
+    """Check 30: content types carry a version; both routes give the same families."""
+    text = proxy.http.get("/metrics")
+    wanted = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    openmetrics = proxy.http.get("/api/metrics", headers=wanted)
+
+    assert text.headers["content-type"].startswith("text/plain; version=")
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text; version=")
+    assert openmetrics.text.endswith("# EOF\n")
+    assert "_created" not in text.text
+
+
+def test_every_alert_threshold_is_a_bucket_edge_with_room_above() -> None:
+    """The original's buckets ended at 10 s, so alerts above could never fire."""
+    for threshold in (5, 10, 30):
+        assert threshold in HTTP_BUCKETS
+        assert sum(edge > threshold for edge in HTTP_BUCKETS) >= 3
+
+
+def test_the_series_budget_holds_with_ten_models(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Below 3,000 series, so that a scrape stays small."""
+    engine.status_of |= {f"model-{i}": "loaded" for i in range(8)}
+    proxy.probe()
+    for name in engine.status_of:
+        proxy.http.post("/api/chat", json=HELLO | {"model": name})
+
+    assert len(proxy.idle().samples) < 3000
+
+
+def test_a_load_is_recorded_only_when_the_engine_loads(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """No sample for a model that was ready; one for a reload through the proxy."""
+    loads = "mistral_model_load_duration_seconds_count"
+    proxy.http.post("/api/chat", json=WHOLE)
+    assert proxy.idle().value(loads, model=MODEL) == 0
+
+    engine.status_of[MODEL] = "unloaded"
+    proxy.probe()
+    answer = proxy.http.post("/api/chat", json=WHOLE)
+
+    assert answer.json()["load_duration"] > 0
+    assert proxy.idle().value(loads, model=MODEL) == 1
+    assert [call.json for call in engine.calls("/v1/models/reload")] == [{"model_id": MODEL}]
+
+
+def test_sixty_streams_are_sixty_active_requests(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 18's gauge: all running streams show, and all are gone afterwards."""
+    go_on = threading.Event()
+    engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+    limits = httpx.Limits(max_connections=60)
+    with httpx.Client(base_url=proxy.url, limits=limits, timeout=30, trust_env=False) as client:
+
+        def chat() -> None:
+            client.post("/api/chat", json=HELLO)
+
+        threads = [threading.Thread(target=chat) for _ in range(60)]
+        for thread in threads:
+            thread.start()
+        assert eventually(lambda: proxy.scrape().value("mistral_active_requests") == 60)
+        go_on.set()
+        for thread in threads:
+            thread.join()
+
+    assert requests(proxy.idle()) == {"success": 60}

@@ -1,0 +1,156 @@
+"""The stream translator: bytes in, lines out, whatever the split."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_service.streaming.ollama import OllamaStream, StreamOptions
+from proxy_service.streaming.text import TextGate
+from proxy_service.translate.replies import Moment
+from tests.proxy.scripted_engine import DONE, USAGE, chunk, event
+
+AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)
+CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+RECORDED = b"".join(
+    [
+        b": keep-alive\r\n\r\n",
+        chunk(None),
+        chunk("Zw\N{LATIN SMALL LETTER O WITH DIAERESIS}lf \N{GRINNING FACE}"),
+        chunk("x", reasoning_content="hm"),
+        chunk("EN"),
+        chunk(" almost"),
+        chunk(None, tool_calls=[CALL]),
+        chunk("end", finish="length", usage=USAGE),
+        DONE,
+    ]
+)
+
+
+def translate(*pieces: bytes, chat: bool = True, stops: tuple[str, ...] = ("END",)) -> bytes:
+    stream = OllamaStream(StreamOptions(model="m", chat=chat, stops=stops))
+    batches = [stream.feed(piece, AT) for piece in pieces]
+    batches.append(stream.close(AT))
+    assert [batch.error for batch in batches if batch.error] == []
+    return b"".join(batch.data for batch in batches)
+
+
+@pytest.mark.parametrize("chat", [True, False], ids=["chat", "generate"])
+def test_every_split_of_a_recorded_stream_gives_the_same_lines(*, chat: bool) -> None:
+    """Where the reads fall is no concern of the client's."""
+    whole = translate(RECORDED, chat=chat)
+    for at in range(len(RECORDED) + 1):
+        assert translate(RECORDED[:at], RECORDED[at:], chat=chat) == whole
+
+
+def test_lines_match_the_recorded_ones() -> None:
+    """The exact bytes, so that a change of shape is seen."""
+    expected = (Path(__file__).parent / "samples" / "chat_stream.ndjson").read_bytes()
+    assert translate(RECORDED) == expected
+
+
+@given(st.lists(st.text(alphabet="ENDx ", max_size=4), max_size=12))
+def test_a_gate_passes_exactly_what_stands_before_the_first_stop(pieces: list[str]) -> None:
+    """However the text is cut, the stop string and what follows never leave."""
+    gate = TextGate(("END", "xx"))
+    sent = "".join(gate.feed(piece) for piece in pieces) + gate.flush()
+    text = "".join(pieces)
+    ends = [at for at in (text.find("END"), text.find("xx")) if at >= 0]
+
+    # A stop that is complete earlier wins, even when another one began before it.
+    assert text.startswith(sent)
+    assert "END" not in sent
+    assert "xx" not in sent
+    assert bool(ends) == gate.stopped
+    assert ends or sent == text
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["\ud83d", "\ude00"], "\N{GRINNING FACE}"),
+        (["a\ud83d", "\ude00b"], "a\N{GRINNING FACE}b"),
+        (["a\ud83d", "b"], "a\ufffdb"),
+        (["\ude00"], "\ufffd"),
+        (["a\ud83d"], "a\ufffd"),
+    ],
+    ids=["pair", "pair in text", "lone high", "lone low", "high at the end"],
+)
+def test_halves_of_a_character_are_joined_or_replaced(pieces: list[str], text: str) -> None:
+    """JSON may escape an emoji as two halves, and events may split them."""
+    body = b"".join(chunk(piece) for piece in pieces) + chunk("", finish="stop", usage=USAGE)
+    lines = [json.loads(line) for line in translate(body).splitlines()]
+
+    assert "".join(line["message"]["content"] for line in lines) == text
+
+
+def test_pieces_of_a_tool_call_are_joined() -> None:
+    """Other engines send arguments in pieces; clients get the whole call once."""
+    first = CALL | {"function": {"name": "f", "arguments": '{"a":'}}
+    second = {"index": 0, "function": {"arguments": "1}"}}
+    body = chunk(None, tool_calls=[first]) + chunk(None, tool_calls=[second])
+    body += chunk(None, finish="tool_calls", usage=USAGE) + DONE
+
+    line = json.loads(translate(body).splitlines()[0])
+
+    assert line["message"]["tool_calls"][0]["function"]["arguments"] == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"<html>",
+        b"[]",
+        b"1",
+        b'{"choices":[1]}',
+        b'{"choices":{}}',
+        b'{"choices":[{"delta":{"content":5}}]}',
+        b'{"choices":[{"delta":[]}],"usage":7}',
+        b'{"choices":null}',
+        b"{",
+    ],
+)
+def test_a_chunk_of_no_known_shape_is_an_error_and_no_crash(payload: bytes) -> None:
+    """Whatever the engine sends, the client gets a well-formed end."""
+    stream = OllamaStream(StreamOptions(model="m", chat=True))
+    batch = stream.feed(b"data: " + payload + b"\n\n", AT)
+    error = batch.error or stream.close(AT).error
+
+    assert error is not None
+    assert error.status >= 400
+
+
+def test_usage_may_come_in_a_chunk_of_its_own() -> None:
+    """OpenAI's own servers send it after the finish_reason, with no choice."""
+    body = chunk("a", finish="stop") + event({"choices": [], "usage": USAGE}) + DONE
+
+    final = json.loads(translate(body).splitlines()[-1])
+
+    assert final["eval_count"] == 18
+
+
+def test_without_usage_the_deltas_are_counted() -> None:
+    """A documented lower bound."""
+    final = json.loads(
+        translate(chunk("a") + chunk("b") + chunk("", finish="stop") + DONE).splitlines()[-1]
+    )
+
+    assert final["eval_count"] == 2
+
+
+def test_nothing_follows_the_last_line() -> None:
+    """Chunks after the end are ignored."""
+    body = chunk("a", finish="stop", usage=USAGE) + chunk("late") + DONE
+
+    assert [json.loads(line)["done"] for line in translate(body).splitlines()] == [False, True]
+
+
+def test_generates_last_line_carries_the_context() -> None:
+    """Made from the whole text, once it is known."""
+    options = StreamOptions(model="m", chat=False, context_of=lambda text: [len(text)])
+    stream = OllamaStream(options)
+    batch = stream.feed(chunk("abc") + chunk("de", finish="stop", usage=USAGE), AT)
+
+    assert json.loads(batch.data.splitlines()[-1])["context"] == [5]

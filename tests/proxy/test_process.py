@@ -1,0 +1,114 @@
+"""`python -m proxy_service` as a process: settings, a taken port, signals, the health check."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.proxy.running import eventually
+from tests.proxy.scripted_engine import ScriptedEngine
+
+
+def environment(**variables: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)} | variables
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def run(module: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(port: int, engine_url: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "proxy_service"],
+        env=environment(BIND_ADDRESS=f"127.0.0.1:{port}", MISTRAL_URL=engine_url),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert eventually(lambda: _answers(port))
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_with_exit_code_0(
+    engine: ScriptedEngine, number: signal.Signals
+) -> None:
+    port = free_port()
+    with serving(port, engine.url) as process:
+        assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text == "Ollama is running"
+        process.send_signal(number)
+        assert process.wait(20) == 0
+
+
+def test_every_line_of_the_log_is_json_and_none_holds_the_prompt(engine: ScriptedEngine) -> None:
+    port = free_port()
+    with serving(port, engine.url) as process:
+        body = {"model": "org/Tiny-Llama", "prompt": "a secret", "stream": False}
+        httpx.post(f"http://127.0.0.1:{port}/api/generate", json=body, trust_env=False)
+        process.send_signal(signal.SIGTERM)
+        log, _ = process.communicate(timeout=20)
+
+    lines = log.splitlines()
+    assert any('"event":"request_finished"' in line for line in lines)
+    assert all(line.startswith("{") and line.endswith("}") for line in lines)
+    assert "secret" not in log
+
+
+def test_a_taken_port_is_one_line_that_names_the_port_and_the_variable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run("proxy_service", BIND_ADDRESS=f"127.0.0.1:{port}")
+
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert str(port) in result.stderr
+    assert "BIND_ADDRESS" in result.stderr
+    assert result.stdout == ""
+
+
+def test_bad_settings_are_one_error_that_names_all_of_them() -> None:
+    result = run("proxy_service", BIND_ADDRESS="nowhere", MISTRAL_URL="ftp://x", LOG_LEVEL="loud")
+
+    assert result.returncode == 2
+    for name in ("BIND_ADDRESS", "MISTRAL_URL", "LOG_LEVEL"):
+        assert name in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_health_check_tells_a_living_proxy_from_a_dead_one(engine: ScriptedEngine) -> None:
+    port = free_port()
+    with serving(port, engine.url):
+        alive = run("proxy_service.healthcheck", BIND_ADDRESS=f"0.0.0.0:{port}")
+    dead = run("proxy_service.healthcheck", BIND_ADDRESS=f"127.0.0.1:{port}")
+
+    assert alive.returncode == 0
+    assert dead.returncode == 1
