@@ -21,7 +21,7 @@ from dashboards.signals import JOB
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from alerts.model import Alert, Recording
+    from alerts.model import Alert, Group, Recording
     from alerts.thresholds import Thresholds
 
 #: What a rule becomes when Prometheus cannot be asked or answers nothing.
@@ -34,8 +34,8 @@ Dialect = Literal["current", "before-12"]
 #: Data source of Grafana's own expressions.
 _EXPRESSION_UID: Final = "__expr__"
 
-#: A multiple of Grafana's base interval of 10 s, and at most every waiting time.
-_INTERVAL_SECONDS: Final = 30
+#: Multiples of Grafana's base interval of 10 s, and at most every waiting time of the group.
+_INTERVAL_SECONDS: Final[dict[Group, int]] = {"mistral": 30, "mistral-error-budget": 60}
 
 #: The one alert that tells of an unreachable Prometheus; the others keep what they last knew, or
 #: one dead Prometheus would raise every rule at once.
@@ -96,10 +96,18 @@ def rule_groups(
         dialect: Fields to use; see ``Dialect``.
     """
     written_out = recordings(t.timing)
-    rules = tuple(
-        _rule(alert, written_out, datasource_uid, runbook_base_url, dialect) for alert in alerts(t)
+    return tuple(
+        RuleGroup(
+            name=name,
+            interval_seconds=interval_seconds,
+            rules=tuple(
+                _rule(alert, written_out, datasource_uid, runbook_base_url, dialect)
+                for alert in alerts(t)
+                if alert.group == name
+            ),
+        )
+        for name, interval_seconds in _INTERVAL_SECONDS.items()
     )
-    return (RuleGroup(name="mistral", interval_seconds=_INTERVAL_SECONDS, rules=rules),)
 
 
 def uid_of(alert_name: str) -> str:

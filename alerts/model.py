@@ -12,10 +12,15 @@ Severity = Literal["critical", "warning", "info"]
 ValueFormat = Literal["humanize", "humanizeDuration", "humanizePercentage"]
 
 
+#: Rules that are evaluated together, in order. Long windows change slowly and are asked less often.
+Group = Literal["mistral", "mistral-error-budget"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """A query that is worth computing once, named ``level:metric:operations``."""
 
+    group: Group = "mistral"
     name: str
     expr: str
 
@@ -42,6 +47,7 @@ class Alert:
         value_format: How ``{value}`` is written.
     """
 
+    group: Group = "mistral"
     name: str
     severity: Severity
     value: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import yaml
 
+from alerts.model import Group
 from alerts.promql import duration
 from alerts.recordings import recordings
 from alerts.rules import alerts
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from alerts.thresholds import Thresholds
 
 _HEADER: Final = "# Generated from alerts/ by `make render`; edit the source, not this file.\n"
+
+
+#: Windows of an hour and more need not be asked at every scrape.
+_SLOW_GROUP_SECONDS: Final = 60
 
 
 class _Dumper(yaml.SafeDumper):
@@ -37,17 +42,19 @@ def render(t: Thresholds, *, runbook_base_url: str = "") -> str:
         runbook_base_url: Where the runbooks are published; empty leaves ``runbook_url`` out.
 
     Returns:
-        YAML with one group: an alert follows the recorded series it reads within one evaluation.
+        YAML; within a group an alert follows the recorded series it reads.
     """
-    rules = [_recording_rule(r) for r in recordings(t.timing)]
-    rules += [_alerting_rule(a, runbook_base_url) for a in alerts(t)]
+    groups = [_group(name, t, runbook_base_url) for name in get_args(Group)]
     return _HEADER + yaml.dump(
-        {"groups": [{"name": "mistral", "rules": rules}]},
-        Dumper=_Dumper,
-        sort_keys=False,
-        width=96,
-        allow_unicode=True,
+        {"groups": groups}, Dumper=_Dumper, sort_keys=False, width=96, allow_unicode=True
     )
+
+
+def _group(name: Group, t: Thresholds, runbook_base_url: str) -> dict[str, Any]:
+    rules = [_recording_rule(r) for r in recordings(t.timing) if r.group == name]
+    rules += [_alerting_rule(a, runbook_base_url) for a in alerts(t) if a.group == name]
+    interval = {"interval": duration(_SLOW_GROUP_SECONDS)} if name == "mistral-error-budget" else {}
+    return {"name": name, **interval, "rules": rules}
 
 
 def _recording_rule(recording: Recording) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alerts import promql
 from alerts.model import Recording
 
 if TYPE_CHECKING:
+    from alerts.model import Group
     from alerts.thresholds import Timing
 
-REQUESTS = "mistral_http_requests_total"
+REQUESTS: Final = "mistral_http_requests_total"
+
+BUDGET: Final = "mistral-error-budget"
 
 
 def latency_p95(timing: Timing) -> Recording:
@@ -22,16 +25,16 @@ def latency_p95(timing: Timing) -> Recording:
     )
 
 
-def requests(timing: Timing) -> Recording:
+def requests(window_seconds: int, *, group: Group = "mistral") -> Recording:
     """Requests finished in the window."""
-    window = timing.window_seconds
     return Recording(
-        name=f"job:mistral_http_requests:increase{promql.duration(window)}",
-        expr=promql.increase(REQUESTS, window),
+        group=group,
+        name=f"job:mistral_http_requests:increase{promql.duration(window_seconds)}",
+        expr=promql.increase(REQUESTS, window_seconds),
     )
 
 
-def error_ratio(window_seconds: int) -> Recording:
+def error_ratio(window_seconds: int, *, group: Group = "mistral") -> Recording:
     """Share of failed requests, 0 to 1; no series while nothing was asked.
 
     Cancelled and refused requests are the client's doing and count on neither side.
@@ -39,11 +42,33 @@ def error_ratio(window_seconds: int) -> Recording:
     failed = promql.rate(REQUESTS, window_seconds, where='status="error"')
     answered = promql.rate(REQUESTS, window_seconds, where='status=~"success|error"')
     return Recording(
+        group=group,
         name=f"job:mistral_http_requests_error:ratio_rate{promql.duration(window_seconds)}",
         expr=f"{failed}\n/ ({answered} > 0)",
     )
 
 
+def engine_reachable(timing: Timing) -> Recording:
+    """1 if a proxy reached the engine at any time within the wait of MistralEngineUnreachable."""
+    wait = promql.duration(timing.page_for_seconds)
+    return Recording(
+        name=f"job:mistral_upstream_up:max{wait}",
+        expr=f"max by (job) (max_over_time(mistral_upstream_up{{{promql.PROXY}}}[{wait}]))",
+    )
+
+
 def recordings(timing: Timing) -> tuple[Recording, ...]:
     """Give every recorded series, in the order of evaluation."""
-    return (latency_p95(timing), requests(timing), error_ratio(timing.window_seconds))
+    fast, slow_short, slow = (
+        timing.fast_burn_seconds,
+        timing.slow_burn_short_seconds,
+        timing.slow_burn_seconds,
+    )
+    return (
+        latency_p95(timing),
+        requests(timing.window_seconds),
+        error_ratio(timing.window_seconds),
+        engine_reachable(timing),
+        *(error_ratio(seconds, group=BUDGET) for seconds in (fast, slow_short, slow)),
+        *(requests(seconds, group=BUDGET) for seconds in (fast, slow)),
+    )

@@ -13,6 +13,15 @@ from typing import Final
 LARGEST_BUCKET_SECONDS: Final = 600.0
 
 
+#: Burn factors, as in the SRE Workbook's chapter on alerting on objectives: 14.4 spends 2 % of a
+#: budget of 30 days in an hour, 3 spends 10 % of it in a day.
+FAST_BURN: Final = 14.4
+SLOW_BURN: Final = 3.0
+
+#: Below it, not even failing always would burn the budget at the fast rate.
+LOWEST_OBJECTIVE: Final = 0.94
+
+
 class ThresholdsError(ValueError):
     """One or more limits make no sense; the message names each of them and what to do."""
 
@@ -34,6 +43,11 @@ class Timing:
     ticket_for_seconds: int = 300
     #: Notices without urgency.
     notice_for_seconds: int = 60
+    #: The error budget is judged over a long and a short window: the long one proves that it
+    #: matters, the short one that it still goes on. The fast burn's short one is the window above.
+    fast_burn_seconds: int = 3_600
+    slow_burn_short_seconds: int = 7_200
+    slow_burn_seconds: int = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +70,12 @@ class Thresholds:
     slow_generation_seconds: float = 30.0
     slow_generation_min_requests: int = 3
     no_requests_minutes: int = 10
+    slow_first_token_seconds: float = 5.0
+    first_token_min_requests: int = 5
+    #: Share of requests that shall not fail, 0 to 1; what remains is the error budget.
+    availability_objective: float = 0.99
+    #: Fewer requests in the long window than this burn no budget.
+    budget_min_requests: int = 100
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
@@ -65,13 +85,20 @@ class Thresholds:
 
 
 def _range_faults(t: Thresholds) -> list[str]:
-    seconds = ("high_latency_seconds", "very_high_latency_seconds", "slow_generation_seconds")
+    seconds = (
+        "high_latency_seconds",
+        "very_high_latency_seconds",
+        "slow_generation_seconds",
+        "slow_first_token_seconds",
+    )
     counts = (
         "latency_min_requests",
         "error_min_requests",
         "high_active_requests",
         "slow_generation_min_requests",
         "no_requests_minutes",
+        "first_token_min_requests",
+        "budget_min_requests",
     )
     faults = [
         f"{name} is {getattr(t, name):g}, but must be above 0 and below "
@@ -88,6 +115,11 @@ def _range_faults(t: Thresholds) -> list[str]:
         faults.append(
             f"high_error_ratio is {t.high_error_ratio:g}, but must lie between 0 and 1 "
             "(0.05 means 5 %)"
+        )
+    if not LOWEST_OBJECTIVE <= t.availability_objective < 1:
+        faults.append(
+            f"availability_objective is {t.availability_objective:g}, but must be at least "
+            f"{LOWEST_OBJECTIVE:g} and below 1 (0.99 lets 1 % of the requests fail)"
         )
     return faults
 

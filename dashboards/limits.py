@@ -32,3 +32,13 @@ class Limits(Protocol):
     def slow_generation_seconds(self) -> float:
         """Limit of MistralSlowGeneration."""
         ...
+
+    @property
+    def slow_first_token_seconds(self) -> float:
+        """Limit of MistralSlowFirstToken."""
+        ...
+
+    @property
+    def availability_objective(self) -> float:
+        """Share of the requests that shall not fail, 0 to 1."""
+        ...

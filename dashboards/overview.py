@@ -22,6 +22,7 @@ _TILE: Final = 4
 _GRAPH: Final = 8
 _NEW_PROXY_SECONDS: Final = 600
 _BUSY_SHARE: Final = 0.8
+_BUDGET_FINE: Final = 0.25
 
 
 def render(limits: Limits, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
@@ -56,7 +57,7 @@ def rows(limits: Limits) -> tuple[Row, ...]:
         _traffic(limits),
         _generation(limits),
         _errors(limits),
-        _streaming(),
+        _streaming(limits),
         _engine(),
         _proxy(),
     )
@@ -65,6 +66,7 @@ def rows(limits: Limits) -> tuple[Row, ...]:
 def _status(limits: Limits) -> Row:
     latency = (limits.high_latency_seconds, ORANGE), (limits.very_high_latency_seconds, RED)
     busy = limits.high_active_requests
+    budget = traffic.error_budget(limits.availability_objective)
     return Row(
         "Status and health",
         (
@@ -74,18 +76,19 @@ def _status(limits: Limits) -> Row:
                     (3, panels.up_tile(traffic.PROXY_UP)),
                     (3, panels.up_tile(traffic.ENGINE_UP)),
                     (3, panels.tile(traffic.FIRING, (1, RED))),
+                    (3, panels.tile(budget, (0, YELLOW), (_BUDGET_FINE, GREEN), base=RED)),
                     (3, panels.tile(traffic.ACTIVE_NOW, (busy * _BUSY_SHARE, ORANGE), (busy, RED))),
                     (3, panels.tile(traffic.P95_NOW, *latency)),
                     (3, panels.tile(generation.TOKENS_NOW, base=BLUE, decimals=1)),
                     (3, panels.tile(traffic.REQUESTS_IN_RANGE, base=BLUE, decimals=0)),
-                    (3, panels.tile(traffic.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
                 ),
             ),
             Line(
                 6,
                 (
-                    (16, panels.alert_timeline(traffic.ALERTS)),
+                    (13, panels.alert_timeline(traffic.ALERTS)),
                     (8, panels.model_table(generation.MODELS)),
+                    (3, panels.tile(traffic.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
                 ),
             ),
         ),
@@ -172,7 +175,8 @@ def _errors(limits: Limits) -> Row:
     )
 
 
-def _streaming() -> Row:
+def _streaming(limits: Limits) -> Row:
+    late = (limits.slow_first_token_seconds, ORANGE)
     return Row(
         "Streaming",
         (
@@ -186,7 +190,7 @@ def _streaming() -> Row:
             Line(
                 _GRAPH,
                 (
-                    (8, panels.graph(generation.FIRST_TOKEN)),
+                    (8, panels.graph(generation.FIRST_TOKEN, late)),
                     (8, panels.spread(generation.FIRST_TOKEN_SPREAD)),
                     (8, panels.graph(generation.TIME_PER_TOKEN)),
                 ),

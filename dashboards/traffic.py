@@ -127,3 +127,17 @@ ACTIVE: Final = Signal(
     queries=(Query(f"sum({q.select('mistral_active_requests')})", "active"),),
 )
 ACTIVE_NOW: Final = replace(ACTIVE, title="Active now")
+
+
+def error_budget(objective: float) -> Signal:
+    """Tell how much of the allowed failures is left, for an objective between 0 and 1."""
+    share = q.ratio(q.growth(_REQUESTS, _FAILED), q.growth(_REQUESTS, _ANSWERED))
+    return Signal(
+        title="Error budget left",
+        description=(
+            f"Share of the failures that the objective of {objective * 100:g} % allows and that "
+            "the time shown has not used up. Below 0: more failed than allowed."
+        ),
+        unit="percentunit",
+        queries=(Query(f"1 - {share} / {1 - objective:g}", "left"),),
+    )

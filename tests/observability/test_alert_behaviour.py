@@ -201,6 +201,104 @@ def test_error_rate_is_silent_at(rules: RuleTest, series: dict[str, str]) -> Non
     )
 
 
+# --- MistralEngineUnreachable
+
+ENGINE = metric("mistral_upstream_up")
+
+
+def test_a_gone_engine_fires_after_two_minutes_and_resolves(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x100", ENGINE: "1x20 0x20 1x60"},
+        silent("MistralEngineUnreachable", at="7m"),
+        fires("MistralEngineUnreachable", at="7m15s", **INSTANCE),
+        silent("MistralEngineUnreachable", at="10m30s"),
+        *(silent("MistralDown", at=f"{m}m") for m in range(1, 20)),
+    )
+
+
+def test_errors_of_a_gone_engine_are_told_once(rules: RuleTest) -> None:
+    """The engine is gone for twenty minutes; nothing else is told then or after its return."""
+    series = {
+        UP: "1x240",
+        ENGINE: "1x40 0x79 1x120",
+        **requests(success="0+10x40 400x79 410+10x120", error="0x40 10+10x79 800x120"),
+    }
+    others = [name for name in ALERTS if name != "MistralEngineUnreachable"]
+    rules.check(
+        series,
+        fires("MistralEngineUnreachable", at="20m", **INSTANCE),
+        *(silent(name, at=f"{m}m") for name in others for m in range(13, 50, 3)),
+    )
+
+
+def test_an_engine_that_comes_and_goes_is_told_by_its_errors(rules: RuleTest) -> None:
+    """It is never gone for two minutes, so nothing may keep the error rate quiet."""
+    series = {
+        UP: "1x120",
+        ENGINE: " ".join(["1 1 1 1 0 0 0 0"] * 15),
+        **requests(success="0+5x120", error="0+5x120"),
+    }
+    rules.check(
+        series,
+        silent("MistralEngineUnreachable", at="15m"),
+        fires("MistralHighErrorRate", at="15m", value="50%"),
+    )
+
+
+# --- MistralErrorBudgetFastBurn and MistralErrorBudgetSlowBurn
+
+
+def test_a_fifth_of_errors_burns_the_budget_fast_and_stops_soon_after_the_errors(
+    rules: RuleTest,
+) -> None:
+    rules.check(
+        {UP: "1x400", **requests(success="0+8x240 1920+10x160", error="0+2x240 480x160")},
+        fires("MistralErrorBudgetFastBurn", at="50m", value="20%"),
+        fires("MistralHighErrorRate", at="50m", value="20%"),
+        silent("MistralErrorBudgetFastBurn", at="1h7m"),
+    )
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        pytest.param({"success": "0+86x280", "error": "0+14x280"}, id="fourteen per cent"),
+        pytest.param({"success": "0x280", "error": "0x20 90x260"}, id="ninety requests only"),
+        pytest.param({"success": "0+50x280", "client_error": "0+50x280"}, id="asked wrongly"),
+        pytest.param({"success": "0x280", "error": "0x280"}, id="no traffic"),
+    ],
+)
+def test_the_fast_burn_is_silent_at(rules: RuleTest, series: dict[str, str]) -> None:
+    rules.check(
+        {UP: "1x300", **requests(**series)},
+        *(silent("MistralErrorBudgetFastBurn", at=f"{m}m") for m in range(2, 70, 4)),
+    )
+
+
+def test_four_per_cent_of_errors_burn_the_budget_slowly(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x800", **requests(success="0+96x800", error="0+4x800")},
+        fires("MistralErrorBudgetSlowBurn", at="3h", value="4%"),
+        silent("MistralHighErrorRate", at="3h"),
+        silent("MistralErrorBudgetFastBurn", at="3h"),
+    )
+
+
+def test_the_slow_burn_leaves_it_to_the_error_rate(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x400", **requests(success="0+90x400", error="0+10x400")},
+        fires("MistralHighErrorRate", at="1h", value="10%"),
+        silent("MistralErrorBudgetSlowBurn", at="1h"),
+    )
+
+
+def test_two_per_cent_of_errors_are_within_the_slow_burn(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x800", **requests(success="0+98x800", error="0+2x800")},
+        *(silent("MistralErrorBudgetSlowBurn", at=f"{m}m") for m in range(10, 190, 30)),
+    )
+
+
 # --- MistralHighActiveRequests
 
 ACTIVE = metric("mistral_active_requests")
@@ -269,6 +367,53 @@ def test_slow_generation_is_silent_at(rules: RuleTest, seconds: float, values: s
     rules.check(
         {UP: "1x100", **generations("big", seconds, values)},
         *(silent("MistralSlowGeneration", at=f"{m}m") for m in range(1, 25)),
+    )
+
+
+# --- MistralSlowFirstToken
+
+
+def first_tokens(model: str, seconds: float, values: str) -> dict[str, str]:
+    """Write streams of one model whose first token takes ``seconds``."""
+    bounds = ("1", "5", "7.5", "10", "20")
+    counts = {le: values if seconds <= float(le) else "0x200" for le in bounds}
+    return histogram("mistral_time_to_first_token_seconds", {**counts, "+Inf": values}, model=model)
+
+
+def test_a_late_first_token_fires_only_for_its_model_and_resolves(rules: RuleTest) -> None:
+    rules.check(
+        {
+            UP: "1x100",
+            **first_tokens("big", 6, "0+1x60 60x40"),
+            **first_tokens("small", 1, "0+1x100"),
+        },
+        silent("MistralSlowFirstToken", at="5m"),
+        fires("MistralSlowFirstToken", at="7m", value="7.375s", model="big"),
+        silent("MistralSlowFirstToken", at="21m"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "values"),
+    [
+        pytest.param(5, "0+1x100", id="exactly five seconds"),
+        pytest.param(20, "0x20 3x80", id="three streams only"),
+        pytest.param(20, "0x100", id="no traffic"),
+        pytest.param(1, "0+4x40 0+4x60", id="a restart"),
+    ],
+)
+def test_first_token_is_silent_at(rules: RuleTest, seconds: float, values: str) -> None:
+    rules.check(
+        {UP: "1x100", **first_tokens("big", seconds, values)},
+        *(silent("MistralSlowFirstToken", at=f"{m}m") for m in range(1, 25)),
+    )
+
+
+def test_a_late_first_token_is_not_told_beside_very_high_latency(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x100", **first_tokens("big", 12, "0+1x100"), **lasting(12, "0+1x100")},
+        fires("MistralVeryHighLatency", at="15m", value="14.75s"),
+        *(silent("MistralSlowFirstToken", at=f"{m}m") for m in range(1, 25)),
     )
 
 

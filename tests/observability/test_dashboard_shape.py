@@ -105,7 +105,7 @@ def test_quantiles_and_ratios_give_no_series_rather_than_nan(panel: dict[str, An
         if "histogram_quantile" in expr:
             assert expr.endswith(" >= 0")
         if " / " in expr:
-            assert expr.endswith(" > 0)")
+            assert " > 0)" in expr.split(" / ", 1)[1]
 
 
 def test_variables() -> None:
@@ -130,6 +130,7 @@ def test_alert_limits_are_drawn_as_lines() -> None:
     assert drawn["p95 generation time by model"] == [None, 30]
     assert drawn["Error rate"] == [None, 0.05]
     assert drawn["Active requests"] == [None, 50]
+    assert drawn["Time to first token"] == [None, 5]
 
 
 def test_links_appear_only_where_their_address_is_known() -> None:

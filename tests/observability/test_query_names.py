@@ -107,6 +107,7 @@ def test_every_default_limit_is_a_bucket_edge_with_larger_ones_above_it() -> Non
         (t.high_latency_seconds, proxy.HTTP_BUCKETS),
         (t.very_high_latency_seconds, proxy.HTTP_BUCKETS),
         (t.slow_generation_seconds, proxy.GENERATE_BUCKETS),
+        (t.slow_first_token_seconds, proxy.FIRST_TOKEN_BUCKETS),
     ):
         assert limit in buckets
         assert len([edge for edge in buckets if edge > limit]) >= 3
@@ -114,4 +115,5 @@ def test_every_default_limit_is_a_bucket_edge_with_larger_ones_above_it() -> Non
 
 def test_the_largest_limit_that_is_accepted_is_the_largest_bucket() -> None:
     assert max(proxy.HTTP_BUCKETS) == LARGEST_BUCKET_SECONDS
+    assert max(proxy.FIRST_TOKEN_BUCKETS) >= LARGEST_BUCKET_SECONDS
     assert max(proxy.GENERATE_BUCKETS) == LARGEST_BUCKET_SECONDS

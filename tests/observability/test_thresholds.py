@@ -25,6 +25,7 @@ def test_all_faults_come_in_one_error() -> None:
             slow_generation_seconds=600,
             high_error_ratio=5,
             high_active_requests=0,
+            availability_objective=0.9,
             no_requests_minutes=1.5,  # type: ignore[arg-type]
         )
     message = str(failure.value)
@@ -34,6 +35,7 @@ def test_all_faults_come_in_one_error() -> None:
     assert "0.05 means 5 %" in message
     assert "high_active_requests is 0, but must be a whole number of at least 1" in message
     assert "no_requests_minutes is 1.5" in message
+    assert "availability_objective is 0.9, but must be at least 0.94" in message
 
 
 def test_one_changed_limit_shows_in_rules_texts_and_dashboard() -> None:

@@ -1,0 +1,73 @@
+"""Whether the proxy and its engine are there, and answer without failing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from alerts import recordings as recorded
+from alerts.guards import UNLESS_DOWN, enough_requests, unless_explained
+from alerts.model import Alert
+from alerts.promql import PROXY
+from dashboards.signals import JOB
+
+if TYPE_CHECKING:
+    from alerts.thresholds import Thresholds
+
+
+def down(t: Thresholds) -> Alert:
+    """Nobody is served. ``absent`` also catches a target that left the configuration."""
+    return Alert(
+        name="MistralDown",
+        severity="critical",
+        value=f"up{{{PROXY}}}",
+        comparison="==",
+        threshold=0,
+        guards=(f"or absent(up{{{PROXY}}})",),
+        for_seconds=t.timing.down_for_seconds,
+        summary="The Mistral.rs proxy is down.",
+        description=(
+            "Prometheus cannot scrape the proxy (job {job}), so clients most likely get no answer "
+            "either. Look whether its container or process runs and read its last log lines; "
+            "start it again, then find out why it went."
+        ),
+    )
+
+
+def engine_unreachable(t: Thresholds) -> Alert:
+    """The proxy runs, but has nobody to pass requests to."""
+    return Alert(
+        name="MistralEngineUnreachable",
+        severity="critical",
+        value=f"mistral_upstream_up{{{PROXY}}}",
+        comparison="==",
+        threshold=0,
+        guards=(UNLESS_DOWN,),
+        for_seconds=t.timing.page_for_seconds,
+        summary="The engine does not answer the proxy.",
+        description=(
+            "The proxy (job {job}) is up, but its engine has not answered since this alert is "
+            "pending, so every generation fails. Look whether the engine runs, still loads its "
+            "model, or hangs; read its last log lines and start it again."
+        ),
+    )
+
+
+def high_error_rate(t: Thresholds) -> Alert:
+    """Too many requests fail through no fault of the client."""
+    return Alert(
+        name="MistralHighErrorRate",
+        severity="warning",
+        value=recorded.error_ratio(t.timing.window_seconds).of(JOB),
+        comparison=">",
+        threshold=t.high_error_ratio,
+        guards=(enough_requests(t, t.error_min_requests), *unless_explained(t)),
+        for_seconds=t.timing.ticket_for_seconds,
+        summary="Too many requests fail.",
+        description=(
+            "{value} of the requests fail "
+            f"(limit {t.high_error_ratio * 100:g} %), not counting what clients cancelled or asked "
+            "wrongly. The panel of errors by type says whether the engine refuses, times out or "
+            "breaks off; then read its log."
+        ),
+        value_format="humanizePercentage",
+    )

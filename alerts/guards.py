@@ -1,0 +1,48 @@
+"""What keeps an alert quiet.
+
+One fault tells people once. Neither Prometheus nor Grafana's own Alertmanager is given inhibition
+rules, so each expression names what silences it: symptoms are quiet while their cause is told, the
+milder half of a pair is quiet while the graver one is.
+
+A silence holds only where the other alert has held for its whole waiting time. Were a moment
+enough, a value that swings around a limit would fire neither of the two.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from alerts import recordings as recorded
+from alerts.promql import PROXY, duration, quiet_while, require
+from dashboards.signals import JOB
+
+if TYPE_CHECKING:
+    from alerts.thresholds import Thresholds
+
+#: The proxy does not answer scrapes, or Prometheus has lost it altogether.
+PROXY_DOWN: Final = f"up{{{PROXY}}} == 0 or absent(up{{{PROXY}}})"
+
+UNLESS_DOWN: Final = quiet_while(PROXY_DOWN)
+
+
+def unless_explained(t: Thresholds, *, window_seconds: int | None = None) -> tuple[str, ...]:
+    """Give the guards of a symptom: quiet while the proxy is down or its engine is gone.
+
+    An engine that was gone for long enough to be told explains the symptoms for as long as their
+    look-back still contains them; ``window_seconds`` is that look-back, the usual one if not given.
+    """
+    reachable = recorded.engine_reachable(t.timing).of(JOB)
+    window = duration(window_seconds or t.timing.window_seconds)
+    return UNLESS_DOWN, quiet_while(f"min_over_time({reachable}[{window}]) == 0")
+
+
+def unless_very_high_latency(t: Thresholds) -> str:
+    """Give the guard of what very high latency tells already."""
+    p95 = recorded.latency_p95(t.timing).of(JOB)
+    wait = duration(t.timing.page_for_seconds)
+    return quiet_while(f"min_over_time({p95}[{wait}]) > {t.very_high_latency_seconds:g}")
+
+
+def enough_requests(t: Thresholds, minimum: int) -> str:
+    """Give the guard against judging a handful of requests."""
+    return require(f"{recorded.requests(t.timing.window_seconds).of(JOB)} >= {minimum}")
