@@ -98,6 +98,11 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         to_body = partial(responses.completion_body, model_id=model.model_id, echo=echo)
         return await _collect(generation, wanted.n, to_body)
 
+    async def embed(_: Request) -> HTTPResponse:
+        # What the server says when a chat model is asked for embeddings.
+        raise RefusedRequestError(500, "Received a request incompatible for this model's category.")
+
+    app.add_route(embed, "/v1/embeddings", methods=["POST"])
     app.add_route(chat, "/v1/chat/completions", methods=["POST"])
     app.add_route(complete, "/v1/completions", methods=["POST"])
 

@@ -95,7 +95,8 @@ class Engine:
             for index in range(choices):
                 chunks = self._submit(arguments)
                 generation.accept()
-                generation.take_all(index, chunks)
+                if not generation.take_all(index, chunks):
+                    break
             generation.finish()
         except RefusedRequestError as error:
             generation.fail(error)
@@ -149,24 +150,28 @@ class Generation:
         """Tell `Engine.start` that the engine has taken the request."""
         self._on_loop(_settle, self.accepted, None)
 
-    def take_all(self, index: int, chunks: Iterator[Chunk]) -> None:
-        """Hand over all chunks of one choice.
+    def take_all(self, index: int, chunks: Iterator[Chunk]) -> bool:
+        """Hand over all chunks of one choice; False when cancelled on the way.
 
         Raises:
-            RefusedRequestError: 422 the engine failed, 500 cancelled on the way.
+            RefusedRequestError: 422, the engine failed.
         """
         try:
             for chunk in chunks:
                 self._room.acquire()
                 if self._cancelled:
-                    raise RefusedRequestError(500, "The request was cancelled.")
+                    return False
                 self._on_loop(self._queue.put_nowait, (index, chunk))
         except ValueError as error:
             raise RefusedRequestError(422, _first_line(error)) from error
+        return True
 
     def finish(self) -> None:
-        """Tell the reader that this was all."""
-        self._on_loop(self._queue.put_nowait, None)
+        """Tell the reader, if it is still there, that this was all or that it was cancelled."""
+        # Made here and never raised in this thread: a traceback would keep the engine's iterator,
+        # and with it the generation, alive.
+        cancelled = RefusedRequestError(500, "The request was cancelled.")
+        self._on_loop(self._queue.put_nowait, cancelled if self._cancelled else None)
 
     def fail(self, error: RefusedRequestError) -> None:
         """Tell `Engine.start`, or the reader if that has passed, of an error."""

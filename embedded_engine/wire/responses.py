@@ -204,7 +204,7 @@ def _logprob(logprob: ResponseLogprob) -> JsonObject:
     return {
         "token": logprob.token,
         "logprob": logprob.logprob,
-        "bytes": logprob.bytes,
+        "bytes": None if logprob.bytes is None else list(logprob.bytes),
         # The server's oddity: here `token` is the number and `bytes` the text.
         "top_logprobs": [
             {"token": top.token, "logprob": top.logprob, "bytes": top.bytes}
