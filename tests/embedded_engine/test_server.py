@@ -1,0 +1,237 @@
+"""The real engine over HTTP, on a tiny model: what a client of the Mistral.rs server expects."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
+from tests.tiny_llama import CONTEXT_LENGTH
+
+LONG = CONTEXT_LENGTH - 1000
+TOO_LONG = "x" * (CONTEXT_LENGTH + 1)
+WEATHER_TOOL = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+def text_of(chunks: list[Any]) -> str:
+    return "".join(chunk["choices"][0]["delta"]["content"] or "" for chunk in chunks)
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_health_is_a_plain_ok(client: Client, path: str) -> None:
+    reply = client.get(path)
+    assert (reply.status, reply.text) == (200, "OK")
+
+
+def test_models_lists_default_and_the_loaded_id(client: Client, tiny_llama: Path) -> None:
+    default, model = client.get("/v1/models").json["data"]
+    assert default["id"] == "default"
+    assert "status" not in default
+    assert (model["id"], model["status"]) == (str(tiny_llama), "loaded")
+
+
+def test_chat_answers_in_one_piece_with_usage(client: Client, tiny_llama: Path) -> None:
+    reply = client.post(CHAT, chat(max_tokens=7)).json
+    assert reply["object"] == "chat.completion"
+    assert reply["model"] == str(tiny_llama)
+    assert reply["choices"][0]["finish_reason"] == "length"
+    assert reply["choices"][0]["message"]["role"] == "assistant"
+    usage = reply["usage"]
+    assert usage["completion_tokens"] == 7
+    assert usage["total_tokens"] == usage["prompt_tokens"] + 7
+
+
+def test_a_streamed_chat_says_the_same_as_one_in_one_piece(client: Client) -> None:
+    whole = client.post(CHAT, chat()).json
+    chunks = client.post(CHAT, chat(stream=True)).chunks
+    assert text_of(chunks) == whole["choices"][0]["message"]["content"]
+
+
+def test_a_stream_tells_usage_on_its_last_chunk_only(client: Client) -> None:
+    reply = client.post(CHAT, chat(stream=True, max_tokens=7))
+    *earlier, last = reply.chunks
+    assert reply.content_type.startswith("text/event-stream")
+    assert {chunk["usage"] for chunk in earlier} == {None}
+    assert {chunk["choices"][0]["finish_reason"] for chunk in earlier} == {None}
+    assert last["choices"][0]["finish_reason"] == "length"
+    assert last["usage"]["completion_tokens"] == 7
+
+
+def test_a_completion_gets_the_prompt_as_it_is(client: Client) -> None:
+    """One byte is one token here: a chat template would show in the count."""
+    reply = client.post(COMPLETIONS, completion("<turn> {{ no template }}", max_tokens=3)).json
+    assert reply["object"] == "text_completion"
+    assert reply["usage"]["prompt_tokens"] == len(" {{ no template }}") + 1
+    assert len(reply["choices"][0]["text"]) == 3
+
+
+def test_a_streamed_completion_says_the_same_and_tells_no_usage(client: Client) -> None:
+    whole = client.post(COMPLETIONS, completion()).json
+    chunks = client.post(COMPLETIONS, completion(stream=True)).chunks
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == whole["choices"][0]["text"]
+    assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+    assert not any("usage" in chunk for chunk in chunks)
+
+
+def test_echo_puts_the_prompt_before_the_completion(client: Client) -> None:
+    plain = client.post(COMPLETIONS, completion("abc")).json["choices"][0]["text"]
+    echoed = client.post(COMPLETIONS, completion("abc", echo=True)).json["choices"][0]["text"]
+    assert echoed == "abc" + plain
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stop_string_ends_the_reply_and_stays_out_of_it(client: Client, *, stream: bool) -> None:
+    text = client.post(CHAT, chat()).json["choices"][0]["message"]["content"]
+    stop = text[8:11]
+    body = chat(stop=[stop, "never said"], stream=stream)
+    reply = client.post(CHAT, body)
+    said = text_of(reply.chunks) if stream else reply.json["choices"][0]["message"]["content"]
+    last = (reply.chunks[-1] if stream else reply.json)["choices"][0]
+    assert said == text[: text.index(stop)]
+    assert last["finish_reason"] == "stop"
+
+
+def test_a_schema_binds_the_reply(client: Client) -> None:
+    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+    schema |= {"additionalProperties": False}
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+    reply = client.post(CHAT, chat(max_tokens=200, response_format=wanted)).json
+    assert reply["choices"][0]["message"]["content"] in ('{"ok":true}', '{"ok":false}')
+    assert reply["choices"][0]["finish_reason"] == "stop"
+
+
+def test_logprobs_come_per_token_with_alternatives(client: Client) -> None:
+    reply = client.post(CHAT, chat(max_tokens=2, logprobs=True, top_logprobs=3)).json
+    entries = reply["choices"][0]["logprobs"]["content"]
+    assert [len(entry["top_logprobs"]) for entry in entries] == [3, 3]
+    assert all(bytes(entry["bytes"]).decode() == entry["token"] for entry in entries)
+
+
+def test_n_choices_are_numbered_and_counted_together(client: Client) -> None:
+    reply = client.post(CHAT, chat(n=2, max_tokens=3)).json
+    assert [choice["index"] for choice in reply["choices"]] == [0, 1]
+    assert reply["usage"]["completion_tokens"] == 6
+
+
+def test_n_choices_can_be_streamed(client: Client) -> None:
+    chunks = client.post(CHAT, chat(n=2, max_tokens=3, stream=True)).chunks
+    ends = [c["choices"][0]["index"] for c in chunks if c["choices"][0]["finish_reason"]]
+    assert ends == [0, 1]
+
+
+def test_tools_results_and_parts_are_taken(client: Client) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "How is the weather?"}]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "sunny"},
+    ]
+    body = chat(messages=messages, tools=[WEATHER_TOOL], tool_choice="auto")
+    assert client.post(CHAT, body).status == 200
+
+
+def test_unknown_fields_are_ignored(client: Client) -> None:
+    assert client.post(CHAT, chat(seed=1, user="me", stream_options={})).status == 200
+
+
+def test_requests_run_side_by_side(client: Client) -> None:
+    """The short stream ends while the long one is still going."""
+    with client.streaming(CHAT, chat(stream=True, max_tokens=LONG)) as long:
+        assert long.readline().startswith(b"data: ")
+        assert client.post(CHAT, chat(max_tokens=5)).status == 200
+        assert client.post(COMPLETIONS, completion(max_tokens=5)).status == 200
+        assert long.readline() == b"\n"
+        assert b'"finish_reason":null' in long.readline()
+
+
+def test_many_unstreamed_requests_all_get_their_reply(client: Client) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: client.post(CHAT, chat(max_tokens=30)), range(16)))
+    assert {reply.json["usage"]["completion_tokens"] for reply in replies} == {30}
+
+
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS])
+@pytest.mark.parametrize("name", ["nope", ""])
+def test_an_unknown_model_is_refused_as_the_server_does(
+    client: Client, path: str, name: str
+) -> None:
+    reply = client.post(path, {"model": name, "stream": True} | chat() | completion())
+    assert reply.status == 500
+    assert reply.json["message"].startswith(f"Requested model '{name}' is not available.")
+
+
+def test_the_model_may_be_named_by_its_id(client: Client, tiny_llama: Path) -> None:
+    assert client.post(CHAT, chat(model=str(tiny_llama))).status == 200
+
+
+def test_a_body_that_is_no_json_is_400_in_plain_text(client: Client) -> None:
+    reply = client.post_text(CHAT, '{"messages":')
+    assert (reply.status, reply.content_type.partition(";")[0]) == (400, "text/plain")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_tokens": "many"},
+        {"max_tokens": -1},
+        {"messages": None},
+        {"temperature": "hot"},
+        {"response_format": {"type": "json_object"}},
+        {"tool_choice": "required"},
+    ],
+    ids=str,
+)
+def test_a_value_of_the_wrong_type_is_422_in_plain_text(
+    client: Client, wrong: dict[str, Any]
+) -> None:
+    reply = client.post(CHAT, chat(**wrong))
+    assert (reply.status, reply.content_type.partition(";")[0]) == (422, "text/plain")
+    assert next(iter(wrong)) in reply.text
+
+
+def test_another_content_type_is_415(client: Client) -> None:
+    assert client.post_text(CHAT, "{}", "application/x-www-form-urlencoded").status == 415
+
+
+def test_get_on_a_post_route_is_405(client: Client) -> None:
+    assert client.get(CHAT).status == 405
+
+
+def test_an_unknown_path_is_404(client: Client) -> None:
+    assert client.get("/v1/nothing").status == 404
+
+
+def test_embeddings_of_a_chat_model_are_refused(client: Client) -> None:
+    reply = client.post("/v1/embeddings", {"input": "hello"})
+    assert reply.status == 500
+    assert "incompatible" in reply.json["message"]
+
+
+def test_too_long_a_prompt_is_422(client: Client) -> None:
+    reply = client.post(CHAT, chat(TOO_LONG))
+    assert reply.status == 422
+    assert reply.json["message"].startswith("Prompt sequence length is greater than")
+
+
+def test_too_long_a_prompt_streamed_is_an_event_in_plain_text(client: Client) -> None:
+    reply = client.post(CHAT, chat(TOO_LONG, stream=True))
+    message, done = reply.events
+    assert reply.status == 200
+    assert message.startswith("Prompt sequence length is greater than")
+    assert done == "[DONE]"
+
+
+def test_a_grammar_that_the_engine_rejects_is_one_line(client: Client) -> None:
+    """The wheel's errors carry a backtrace, which is no client's business."""
+    reply = client.post(CHAT, chat(grammar={"type": "regex", "value": "("}))
+    assert reply.status in (422, 500)
+    assert "\n" not in reply.json["message"]
+
+
+def test_the_request_id_is_echoed(client: Client) -> None:
+    with client.streaming(CHAT, chat(max_tokens=1)) as response:
+        assert response.getheader("x-request-id")

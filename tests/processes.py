@@ -1,0 +1,146 @@
+"""Start the project's servers as real processes, on free ports, and stop them again.
+
+    with running_engine(make_tiny_llama(folder)) as base_url:
+        ...
+
+Nothing here sleeps: waiting is polling with a deadline, and a process that dies meanwhile fails
+the wait at once with what it printed.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+# The project's root: `python -m <package>` works from here.
+ROOT = Path(__file__).resolve().parent.parent
+
+# Generous, for a busy machine; nothing waits this long when all is well.
+DEADLINE_SECONDS = 60.0
+_TICK_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class RunningProcess:
+    """A started process, its output going to a file."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def output(self) -> str:
+        """All that it printed so far, stdout and stderr together."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until(self, condition: Callable[[], bool], *, what: str) -> None:
+        """Poll until `condition` holds; fail with the output if the process ends before."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"not {what} in time:\n{self.output()}"
+            self._tick(what)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        self.popen.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Return the exit code of a process that ends by itself."""
+        return self.popen.wait(timeout=DEADLINE_SECONDS)
+
+    def _tick(self, what: str) -> None:
+        try:
+            code = self.popen.wait(timeout=_TICK_SECONDS)
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"ended with {code} before it was {what}:\n{self.output()}")
+
+
+def free_port() -> int:
+    """A port of the loopback address that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Tell whether a GET of `url` gets a 2xx reply."""
+    try:
+        with urlopen(url, timeout=DEADLINE_SECONDS):  # noqa: S310 -- a URL of the test's own
+            return True
+    except (URLError, HTTPException, OSError):
+        return False
+
+
+@contextmanager
+def start_process(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    ready_url: str | None = None,
+) -> Iterator[RunningProcess]:
+    """Run this Python with `arguments` in the project's root; stop it on leaving.
+
+    Args:
+        arguments: For instance `["-m", "proxy_service"]`.
+        env: Added to this process's environment.
+        ready_url: Wait until it answers.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "output"
+        with log.open("wb") as output:
+            popen = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"} | dict(env or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        process = RunningProcess(popen, log)
+        try:
+            if ready_url is not None:
+                process.wait_until(lambda: answers(ready_url), what="ready")
+            yield process
+        finally:
+            _end(popen)
+
+
+@contextmanager
+def started_engine(
+    model: Path, *, env: Mapping[str, str] | None = None
+) -> Iterator[tuple[RunningProcess, str]]:
+    """Run the embedded engine on a model; give the process and the base URL."""
+    port = free_port()
+    base_url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory() as cache:
+        arguments = ["-m", "embedded_engine", "--model", str(model), "--port", str(port)]
+        settings = {"MODEL_CACHE": cache} | dict(env or {})
+        with start_process(arguments, env=settings, ready_url=f"{base_url}/health") as process:
+            yield process, base_url
+
+
+@contextmanager
+def running_engine(model: Path) -> Iterator[str]:
+    """Run the embedded engine on a model, for instance of `make_tiny_llama`; give its base URL."""
+    with started_engine(model) as (_, base_url):
+        yield base_url
+
+
+def _end(popen: subprocess.Popen[bytes]) -> None:
+    popen.terminate()
+    try:
+        popen.wait(timeout=DEADLINE_SECONDS)
+    except subprocess.TimeoutExpired:
+        popen.kill()
+        popen.wait()
