@@ -7,7 +7,6 @@ tests all take their names from here. Ports that a service chooses itself come f
 from dataclasses import dataclass
 
 from embedded_engine.settings import DEFAULT_PORT as ENGINE_PORT
-
 from proxy_service.settings import DEFAULT_PORT as PROXY_PORT
 
 PROJECT = "frontier"

@@ -37,7 +37,7 @@ def _row(key: str, schema: dict[str, Any]) -> str:
 def _default(schema: dict[str, Any]) -> str:
     default = schema.get("default", "")
     if default == "":
-        return "–"
+        return "none"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
