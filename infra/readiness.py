@@ -25,10 +25,17 @@ class NotReadyError(Exception):
 
 
 class Login(NamedTuple):
-    """How Grafana knows us: a user and password, or a token with an empty user."""
+    """How Grafana knows us.
+
+    Attributes:
+        user: Name of the user; empty for a token.
+        secret: Password or token.
+        remedy: What to do where Grafana refuses it.
+    """
 
     user: str
     secret: str
+    remedy: str
 
     @property
     def credentials(self) -> str:
@@ -74,26 +81,35 @@ class GrafanaApi:
                 )
             self.pause(_PAUSE_SECONDS)
         if _status(f"{self.url}/api/org", self.login) == http.HTTPStatus.UNAUTHORIZED:
-            raise NotReadyError(_refused(self.url, self.login))
+            raise NotReadyError(self._refused())
 
     def confirm_folder(self, uid: str) -> None:
-        """Make sure that Grafana still has what was written to it earlier.
+        """Make sure that Grafana still knows us and has what was written to it earlier.
 
         A Grafana that does not answer is not judged: nothing had to be written to it.
 
         Raises:
-            NotReadyError: The folder is gone, and so is all the rest: the database is a new one.
+            NotReadyError: It refuses the login, or the folder is gone, and so is all the rest:
+                the database is a new one.
         """
         try:
             status = _status(f"{self.url}/api/folders/{uid}", self.login)
         except OSError:
             return
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            raise NotReadyError(self._refused())
         if status == http.HTTPStatus.NOT_FOUND:
             raise NotReadyError(
                 f"Grafana at {self.url} has lost its content: folder {uid} is missing, as after "
                 "its volume was removed. Run `pulumi refresh`, which sees what is missing, and "
                 "then `pulumi up` again."
             )
+
+    def _refused(self) -> str:
+        return (
+            f"Grafana at {self.url} refuses the login of this stack's settings; "
+            + self.login.remedy
+        )
 
 
 def _unhealthy(url: str) -> str | None:
@@ -114,13 +130,3 @@ def _status(url: str, login: Login | None) -> int:
     except urllib.error.HTTPError as error:
         with error:
             return error.code
-
-
-def _refused(url: str, login: Login) -> str:
-    if not login.user:
-        return f"Grafana at {url} refuses grafanaToken; give it a valid service account token"
-    return (
-        f"Grafana at {url} refuses grafanaAdminPassword: it keeps the password of its first start. "
-        "Set it inside the container with `grafana cli admin reset-admin-password`, then run "
-        "`pulumi up` again."
-    )

@@ -13,7 +13,7 @@ from dashboards.signals import DATASOURCE_UID
 from infra import addresses, references, settings, topology
 from infra.choices import EngineMode, ServiceMode
 from infra.components.engine import Engine, EngineArgs
-from infra.components.grafana import ADMIN_USER, Grafana, GrafanaArgs, Smtp
+from infra.components.grafana import ADMIN_PASSWORD_FILE, ADMIN_USER, Grafana, GrafanaArgs, Smtp
 from infra.components.grafana_content import (
     GrafanaContent,
     GrafanaContentArgs,
@@ -63,7 +63,8 @@ def build(
     dashboard = overview.render(
         chosen.alert_thresholds, prometheus_url=addresses.prometheus_url(chosen)
     )
-    _grafana_content(chosen, dashboard, grafana, connect)
+    api = connect(addresses.grafana_url(chosen), _login(chosen, stack))
+    _grafana_content(chosen, dashboard, api, grafana)
     return _outputs(chosen, json.loads(dashboard)["uid"])
 
 
@@ -149,16 +150,12 @@ def _grafana(chosen: Settings, placement: Placement) -> GrafanaArgs:
 
 
 def _grafana_content(
-    chosen: Settings,
-    dashboard: str,
-    grafana: Grafana | None,
-    connect: Callable[[str, Login], GrafanaApi],
+    chosen: Settings, dashboard: str, api: GrafanaApi, grafana: Grafana | None
 ) -> None:
-    url, login = addresses.grafana_url(chosen), _login(chosen)
     provider = api_provider(
         "grafana-api",
-        url,
-        pulumi.Output.secret(login.credentials),
+        api.url,
+        pulumi.Output.secret(api.login.credentials),
         depends_on=[] if grafana is None else [grafana.container],
     )
     args = GrafanaContentArgs(
@@ -171,16 +168,24 @@ def _grafana_content(
             chosen.alert_webhook_url, chosen.alert_slack_url, chosen.email_addresses
         ),
         owns_policies=grafana is not None,
-        api=connect(url, login),
+        api=api,
         volume=None if grafana is None else grafana.volume,
     )
     GrafanaContent("grafana-content", args, pulumi.ResourceOptions(providers=[provider]))
 
 
-def _login(chosen: Settings) -> Login:
+def _login(chosen: Settings, stack: str) -> Login:
     if chosen.grafana is ServiceMode.EXTERNAL:
-        return Login("", chosen.grafana_token.value)
-    return Login(ADMIN_USER, chosen.grafana_admin_password.value)
+        return Login("", chosen.grafana_token.value, "set grafanaToken to one that is valid")
+    container = topology.physical_name(topology.GRAFANA.container, stack)
+    return Login(
+        ADMIN_USER,
+        chosen.grafana_admin_password.value,
+        "it keeps the password of its first start. To give it the new one, run\n"
+        f"  docker exec {container} sh -c "
+        f"'grafana cli admin reset-admin-password \"$(cat {ADMIN_PASSWORD_FILE})\"'\n"
+        "and then `pulumi up` again",
+    )
 
 
 def _outputs(chosen: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[str]]:

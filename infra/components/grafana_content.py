@@ -15,7 +15,7 @@ from pulumiverse_grafana import alerting, oss
 from alerts.grafana import Query, Rule, RuleGroup
 from dashboards.signals import DATASOURCE_UID
 from infra.choices import NO_SECRET, Secret
-from infra.readiness import GrafanaApi
+from infra.readiness import GrafanaApi, NotReadyError
 
 FOLDER_UID = "frontier-llm"
 FOLDER_TITLE = "Frontier LLM"
@@ -222,8 +222,13 @@ def _critical_first(
 
 def _confirm(api: GrafanaApi, folder_uid: str) -> None:
     """Look for lost content, which nothing else would notice; not where nothing may be done."""
-    if not pulumi.runtime.is_dry_run():
+    if pulumi.runtime.is_dry_run():
+        return
+    try:
         api.confirm_folder(folder_uid)
+    except NotReadyError as error:
+        # Shown as a message, without a traceback.
+        raise pulumi.RunError(str(error)) from error
 
 
 def api_provider(

@@ -43,7 +43,7 @@ def default() -> Deployed:
 
 @pytest.fixture(scope="module")
 def rules(default: Deployed) -> list[dict[str, Any]]:
-    return list(default.inputs(RULE_GROUP, "grafana-content-rules-mistral")["rules"])
+    return [rule for group in default.all_inputs(RULE_GROUP).values() for rule in group["rules"]]
 
 
 def test_grafanas_url_is_known_before_grafana_exists() -> None:
@@ -139,8 +139,8 @@ def test_rules_have_lasting_uids_and_stay_quiet_without_data(rules: list[dict[st
 
 
 def test_rules_are_evaluated_as_often_as_grafana_can(default: Deployed) -> None:
-    group = default.inputs(RULE_GROUP, "grafana-content-rules-mistral")
-    assert group["intervalSeconds"] % 10 == 0
+    for group in default.all_inputs(RULE_GROUP).values():
+        assert group["intervalSeconds"] % 10 == 0
 
 
 def test_grafana_has_the_alerts_that_prometheus_has(rules: list[dict[str, Any]]) -> None:
@@ -152,8 +152,8 @@ def test_grafana_has_the_alerts_that_prometheus_has(rules: list[dict[str, Any]])
 
 def test_an_older_grafana_gets_only_the_fields_that_it_knows() -> None:
     deployed = deploy(Settings(grafana_rules=GrafanaRules.BEFORE_12))
-    group = deployed.inputs(RULE_GROUP, "grafana-content-rules-mistral")
-    assert {rule["execErrState"] for rule in group["rules"]} <= {"OK", "Error"}
+    for group in deployed.all_inputs(RULE_GROUP).values():
+        assert {rule["execErrState"] for rule in group["rules"]} <= {"OK", "Error"}
 
 
 def test_nothing_is_sent_where_no_receiver_is_set(default: Deployed) -> None:

@@ -7,6 +7,9 @@ import pulumi
 import pytest
 import yaml
 
+from alerts.grafana import rule_groups
+from alerts.thresholds import Thresholds
+from dashboards.signals import DATASOURCE_UID
 from infra.choices import Builder, EngineMode, Secret, ServiceMode
 from infra.images import platform_of
 from infra.settings import Settings
@@ -67,7 +70,10 @@ def test_the_default_stack_is_exactly_this(default: Deployed) -> None:
         (monitor.FOLDER, "grafana-content-folder"): content,
         (monitor.DATA_SOURCE, "grafana-content-prometheus"): content,
         (monitor.DASHBOARD, "grafana-content-overview"): content,
-        (monitor.RULE_GROUP, "grafana-content-rules-mistral"): content,
+        **{
+            (monitor.RULE_GROUP, f"grafana-content-rules-{group.name}"): content
+            for group in rule_groups(Thresholds(), DATASOURCE_UID)
+        },
     }
     assert expected.keys() == owners.keys()
     below_a_component = {key: owner for key, owner in expected.items() if owner != root}
@@ -281,7 +287,7 @@ def test_prometheus_scrapes_what_runs(settings: Settings) -> None:
 
 
 def test_an_edited_alert_changes_only_prometheus_and_the_rule_group(default: Deployed) -> None:
-    thresholds = Settings().alert_thresholds.__class__(slow_generation_seconds=31)
+    thresholds = Thresholds(slow_generation_seconds=31)
     edited = deploy(Settings(alert_thresholds=thresholds))
     changed = {
         key

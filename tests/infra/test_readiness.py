@@ -9,7 +9,7 @@ import pytest
 
 from infra.readiness import GrafanaApi, Login, NotReadyError
 
-ADMIN = Login("admin", "right")
+ADMIN = Login("admin", "right", "reset it")
 Serve = Callable[[dict[str, list[int]]], str]
 
 
@@ -67,16 +67,19 @@ def test_a_grafana_that_is_not_there_is_waited_for_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("login", "remedy"),
+    "login",
     [
-        pytest.param(Login("admin", "wrong"), "reset-admin-password", id="password"),
-        pytest.param(Login("", "stale"), "valid service account token", id="token"),
+        pytest.param(Login("admin", "wrong", "reset it"), id="password"),
+        pytest.param(Login("", "stale", "reset it"), id="token"),
     ],
 )
-def test_a_refused_login_says_what_to_do(serve: Serve, login: Login, remedy: str) -> None:
-    url = serve({"/api/health": [200], "/api/org": [200]})
-    with pytest.raises(NotReadyError, match=remedy):
-        GrafanaApi(url, login).await_ready()
+def test_a_refused_login_says_what_to_do(serve: Serve, login: Login) -> None:
+    url = serve({"/api/health": [200], "/api/org": [200], "/api/folders/there": [200]})
+    api = GrafanaApi(url, login)
+    with pytest.raises(NotReadyError, match=r"refuses the login.*reset it"):
+        api.await_ready()
+    with pytest.raises(NotReadyError, match=r"refuses the login.*reset it"):
+        api.confirm_folder("there")
 
 
 def test_a_missing_folder_means_that_the_content_is_lost(serve: Serve) -> None:
