@@ -45,9 +45,9 @@ def _serve(settings: EngineSettings) -> None:
         with _killable():
             # Only here: the wheel alone takes a moment to import.
             from embedded_engine.app import create_app  # noqa: PLC0415
-            from embedded_engine.engine import Engine  # noqa: PLC0415
+            from embedded_engine.engine import load  # noqa: PLC0415
 
-            engine = Engine(model)
+            engine = load(model)
         _say(f"loaded in {time.monotonic() - started:.1f} s")
         _listen(listener, settings)
         _say(f"listening on http://{settings.host}:{settings.port}")

@@ -22,7 +22,7 @@ _KEEP_ALIVE_SECONDS = 10.0
 # A reply takes as long as it takes; Sanic would cut it after 60 s of silence.
 _RESPONSE_TIMEOUT_SECONDS = 24 * 3600
 # On SIGTERM running replies are stopped; this is for their connections to close.
-_SHUTDOWN_SECONDS = 2.0
+_SHUTDOWN_SECONDS = 1.0
 
 
 _ToChunk = Callable[..., responses.JsonObject]

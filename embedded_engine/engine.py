@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import mistralrs
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mistralrs import ChatCompletionChunkResponse as Chunk
+    from mistralrs import ChatCompletionResponse
 
     from embedded_engine.models import LoadableModel
     from embedded_engine.wire.requests import Arguments
@@ -35,23 +36,36 @@ _CHUNKS_AHEAD = 64
 _TOOL_CHOICES = {"auto": mistralrs.ToolChoice.Auto, "none": mistralrs.ToolChoice.NoTools}
 
 
-class Engine:
-    """A loaded model. Making one takes seconds, during which no other Python thread runs.
+class Runner(Protocol):
+    """What is used of `mistralrs.Runner`."""
+
+    def send_chat_completion_request(
+        self, request: mistralrs.ChatCompletionRequest
+    ) -> ChatCompletionResponse | Iterator[Chunk]:
+        """Take a request; give an iterator of its chunks if it streams."""
+
+
+def load(model: LoadableModel) -> Engine:
+    """Load a model: takes seconds, during which no other Python thread runs.
 
     Raises:
-        ModelError: The engine can't load these files.
+        ModelError: Mistral.rs can't load these files.
     """
+    try:
+        runner = mistralrs.Runner(which=_which(model), jinja_explicit=str(model.chat_template))
+    except ValueError as error:
+        raise ModelError(f"{model.model_id} can't be loaded: {_first_line(error)}") from error
+    return Engine(model, runner)
 
-    def __init__(self, model: LoadableModel) -> None:
+
+class Engine:
+    """A loaded model and the requests that run on it."""
+
+    def __init__(self, model: LoadableModel, runner: Runner) -> None:
         self.model = model
+        self._runner = runner
         self._submitting = threading.Lock()
         self._running: dict[threading.Thread, Generation] = {}
-        try:
-            self._runner = mistralrs.Runner(
-                which=_which(model), jinja_explicit=str(model.chat_template)
-            )
-        except ValueError as error:
-            raise ModelError(f"{model.model_id} can't be loaded: {_first_line(error)}") from error
 
     async def start(self, arguments: Arguments, choices: int = 1) -> Generation:
         """Hand a request to the engine.

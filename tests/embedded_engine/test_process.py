@@ -1,0 +1,152 @@
+"""The engine as a process: clients that hang up, signals, and starts that can't succeed."""
+
+import json
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from embedded_engine.settings import DEFAULT_MODEL
+from tests.embedded_engine.client import CHAT, Client, chat
+from tests.processes import free_port, start_process, started_engine
+from tests.tiny_llama import CONTEXT_LENGTH
+
+ENDLESS = CONTEXT_LENGTH - 200
+# More than run at once: were they not stopped, the next request would wait for minutes.
+HANG_UPS = 64
+
+
+def test_streaming_clients_that_hang_up_leave_the_engine_free(client: Client) -> None:
+    for _ in range(HANG_UPS):
+        with client.streaming(CHAT, chat(stream=True, max_tokens=ENDLESS)) as response:
+            assert response.readline().startswith(b"data: ")
+    assert client.post(CHAT, chat(max_tokens=100)).status == 200
+
+
+def test_waiting_clients_that_hang_up_leave_the_engine_free(client: Client) -> None:
+    for _ in range(HANG_UPS):
+        with client.sending(CHAT, chat(max_tokens=ENDLESS)):
+            pass
+    assert client.post(CHAT, chat(max_tokens=100)).status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_even_while_it_generates(
+    tiny_llama: Path, number: signal.Signals
+) -> None:
+    with started_engine(tiny_llama) as (process, base_url):
+        client = Client(base_url)
+        with client.streaming(CHAT, chat(stream=True, max_tokens=ENDLESS)) as response:
+            assert response.readline().startswith(b"data: ")
+            assert process.stop(number) == 0
+        assert "Traceback" not in process.output()
+
+
+def test_a_stream_cut_by_a_signal_says_so(tiny_llama: Path) -> None:
+    """It must not look complete: no finish reason, but an event that is no JSON."""
+    with started_engine(tiny_llama) as (process, base_url):
+        body = chat(stream=True, max_tokens=ENDLESS)
+        with Client(base_url).streaming(CHAT, body) as response:
+            first = response.readline().decode()
+            process.stop()
+            *chunks, message, done = (first + response.read().decode()).strip().split("\n\n")
+    reasons = [json.loads(c.removeprefix("data: "))["choices"][0]["finish_reason"] for c in chunks]
+    assert set(reasons) == {None}
+    assert (message, done) == ("data: The request was cancelled.", "data: [DONE]")
+
+
+def test_it_tells_what_it_does_while_it_starts(tiny_llama: Path) -> None:
+    with started_engine(tiny_llama) as (process, base_url):
+        lines = process.output().splitlines()
+    assert lines[0] == f"loading {tiny_llama}"
+    assert lines[1].startswith("loaded in ")
+    assert lines[2] == f"listening on {base_url}"
+
+
+def test_a_taken_port_is_one_line_and_exit_code_1(tiny_llama: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        arguments = ["-m", "embedded_engine", "--model", str(tiny_llama), "--port", str(port)]
+        with start_process(arguments) as process:
+            assert process.wait() == 1
+            (line,) = process.output().splitlines()
+    assert f"port {port}" in line
+    assert "ENGINE_PORT" in line
+
+
+def test_a_signal_while_fetching_ends_pip_and_leaves_no_litter(tmp_path: Path) -> None:
+    """The index here accepts connections and never answers."""
+    cache = tmp_path / "cache"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        env = {"PIP_INDEX_URL": index, "MODEL": "", "MODEL_CACHE": str(cache)}
+        arguments = ["-m", "embedded_engine", "--port", str(free_port())]
+        with start_process(arguments, env=env) as process:
+            with silent.accept()[0]:
+                assert process.stop(signal.SIGINT) == 0
+            (line,) = process.output().splitlines()
+    assert line.startswith(f"fetching {DEFAULT_MODEL.package}")
+    assert [path.name for path in cache.iterdir()] == ["lock"]
+
+
+def broken_folder(path: Path) -> None:
+    path.mkdir()
+    (path / "config.json").write_text("{}")
+    (path / "model.safetensors").write_bytes(b"nothing")
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        pytest.param(lambda _: None, "neither a file, nor a folder", id="missing"),
+        pytest.param(lambda path: path.mkdir(), "holds 0 GGUF files", id="empty folder"),
+        pytest.param(lambda path: path.write_text("hello"), "no GGUF file", id="other file"),
+        pytest.param(broken_folder, "can't be loaded", id="broken folder"),
+    ],
+)
+def test_a_model_that_is_none_is_explained(
+    tmp_path: Path, make: Callable[[Path], object], says: str
+) -> None:
+    make(tmp_path / "model")
+    env = {"MODEL_CACHE": str(tmp_path / "cache"), "ENGINE_PORT": str(free_port())}
+    arguments = ["-m", "embedded_engine", "--model", str(tmp_path / "model")]
+    with start_process(arguments, env=env) as process:
+        assert process.wait() == 1
+        output = process.output()
+    assert says in output
+    assert "Traceback" not in output
+
+
+def test_an_index_out_of_reach_names_the_way_out(tmp_path: Path) -> None:
+    env = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+        "MODEL": "",
+        "MODEL_CACHE": str(tmp_path / "cache"),
+        "ENGINE_PORT": str(free_port()),
+    }
+    with start_process(["-m", "embedded_engine"], env=env) as process:
+        assert process.wait() == 1
+        assert "MODEL=/path/to/model.gguf" in process.output()
+
+
+def test_a_cache_that_is_no_folder_is_explained(tmp_path: Path, tiny_llama: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    env = {"MODEL_CACHE": str(file), "MODEL": str(tiny_llama), "ENGINE_PORT": str(free_port())}
+    with start_process(["-m", "embedded_engine"], env=env) as process:
+        assert process.wait() == 1
+        assert f"The cache {file} can't be used" in process.output()
+
+
+def test_the_healthcheck_tells_a_running_server_from_none(tiny_llama: Path) -> None:
+    with started_engine(tiny_llama) as (_, base_url):
+        port = base_url.rpartition(":")[2]
+        check = ["-m", "embedded_engine.healthcheck"]
+        with start_process(check, env={"ENGINE_PORT": port}) as process:
+            assert process.wait() == 0
+        with start_process(check, env={"ENGINE_PORT": str(free_port())}) as process:
+            assert process.wait() == 1
+            assert process.output().startswith("unhealthy: ")
