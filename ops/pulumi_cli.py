@@ -37,8 +37,11 @@ def ensure_cli(runner: Runner, tools: Path, required: str, install: Callable[[Pa
         install(tools / "pulumi")
     except (OSError, CalledProcessError) as error:
         output = getattr(error, "output", b"") or b""
-        why = output.decode("utf-8", "replace").strip() or str(error)
-        raise OperatorError(f"the Pulumi CLI can't be installed: {why} {DEMO_INSTEAD}") from error
+        why = output.decode("utf-8", "replace").strip() or str(getattr(error, "reason", error))
+        raise OperatorError(
+            f"there is no Pulumi CLI of version {required} or later, and its installer "
+            f"(https://get.pulumi.com) failed: {why} {DEMO_INSTEAD}"
+        ) from error
     return str(_own_cli(tools))
 
 

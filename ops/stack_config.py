@@ -50,7 +50,8 @@ class StackConfig:
             "prometheusImage": self.values["prometheus"] == "managed",
             "grafanaImage": self.values["grafana"] == "managed",
         }
-        used = digests if self.values["useDigests"] else {}
+        # A stack's file may hold YAML's true as well as the text that `pulumi config set` writes.
+        used = digests if str(self.values["useDigests"]).lower() == "true" else {}
         return {
             setting: pinned(reference, used)
             for setting, reference in self.image_references.items()
