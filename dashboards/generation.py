@@ -12,25 +12,26 @@ _OUTPUT: Final = "mistral_generate_tokens_total"
 _FIRST: Final = "mistral_time_to_first_token_seconds"
 _PER_TOKEN: Final = "mistral_time_per_output_token_seconds"  # noqa: S105 - a metric's name
 _LOAD: Final = "mistral_model_load_duration_seconds"
+_TOKENS_PER_SECOND: Final = "suffix: tok/s"
 _CHUNKS: Final = "mistral_streaming_chunks_total"
 
 TOKENS_NOW: Final = Signal(
     title="Tokens per second",
     description="Output tokens per second, all models.",
-    unit="short",
+    unit=_TOKENS_PER_SECOND,
     queries=(Query(q.rate(_OUTPUT), "tokens/s"),),
 )
 TOKENS_BY_MODEL: Final = Signal(
     title="Output tokens per second by model",
     description="What the engine writes, over all requests.",
-    unit="short",
-    queries=(Query(q.rate(_OUTPUT, by="model"), "{{model}}"),),
+    unit=_TOKENS_PER_SECOND,
+    queries=(Query(q.used_rate(_OUTPUT, by="model"), "{{model}}"),),
 )
 PROMPT_TOKENS_BY_MODEL: Final = Signal(
     title="Prompt tokens per second by model",
     description="What the engine reads. Much of it slows the first token of everyone.",
-    unit="short",
-    queries=(Query(q.rate("mistral_prompt_tokens_total", by="model"), "{{model}}"),),
+    unit=_TOKENS_PER_SECOND,
+    queries=(Query(q.used_rate("mistral_prompt_tokens_total", by="model"), "{{model}}"),),
 )
 DURATION: Final = Signal(
     title="Generation time percentiles",
@@ -59,7 +60,7 @@ TIME_PER_TOKEN: Final = Signal(
 PACE: Final = Signal(
     title="Tokens per second of one request",
     description="Output tokens by time spent generating: the speed one user feels.",
-    unit="short",
+    unit=_TOKENS_PER_SECOND,
     queries=(
         Query(
             q.ratio(q.rate(_OUTPUT, by="model"), q.rate(f"{_DURATION}_sum", by="model")),
@@ -83,7 +84,9 @@ FINISH_REASONS: Final = Signal(
     title="How generations end",
     description="stop: the model was done. length: it hit the limit. error and cancelled: cut.",
     unit="ops",
-    queries=(Query(q.rate("mistral_generations_total", by="finish_reason"), "{{finish_reason}}"),),
+    queries=(
+        Query(q.used_rate("mistral_generations_total", by="finish_reason"), "{{finish_reason}}"),
+    ),
 )
 MODELS: Final = Signal(
     title="Models",
@@ -102,7 +105,7 @@ CHUNKS: Final = Signal(
     title="Streamed chunks by endpoint",
     description="Pieces of text written to clients per second; usually one token each.",
     unit="cps",
-    queries=(Query(q.rate(_CHUNKS, by="endpoint"), "{{endpoint}}"),),
+    queries=(Query(q.used_rate(_CHUNKS, by="endpoint"), "{{endpoint}}"),),
 )
 STREAM_OUTCOMES: Final = Signal(
     title="How streams end",
@@ -111,7 +114,7 @@ STREAM_OUTCOMES: Final = Signal(
         "or a time-out."
     ),
     unit="ops",
-    queries=(Query(q.rate("mistral_streams_total", by="outcome"), "{{outcome}}"),),
+    queries=(Query(q.used_rate("mistral_streams_total", by="outcome"), "{{outcome}}"),),
 )
 FIRST_TOKEN: Final = Signal(
     title="Time to first token",

@@ -168,7 +168,7 @@ def _errors(limits: Limits) -> Row:
                 _GRAPH,
                 (
                     (12, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
-                    (12, panels.outcome_graph(traffic.CLIENT_TROUBLE)),
+                    (12, panels.graph(traffic.CLIENT_TROUBLE)),
                 ),
             ),
         ),

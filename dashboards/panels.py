@@ -60,19 +60,14 @@ def tile(
 
 
 def graph(signal: Signal, *limits: tuple[float, str]) -> PanelBuilder:
-    """Show lines over time, with alert limits as dashed lines."""
-    panel = _graph(signal)
+    """Show lines over time, outcomes in their colours, alert limits as dashed lines."""
+    panel = style.with_outcome_colours(_graph(signal))
     return style.with_limits(panel, *limits) if limits else panel
 
 
 def stack(signal: Signal) -> PanelBuilder:
     """Show parts of a whole over time, outcomes in their colours."""
     return style.with_outcome_colours(style.stacked(_graph(signal)))
-
-
-def outcome_graph(signal: Signal) -> PanelBuilder:
-    """Show lines over time, outcomes in their colours."""
-    return style.with_outcome_colours(_graph(signal))
 
 
 def spread(signal: Signal) -> PanelBuilder:
@@ -114,6 +109,7 @@ def alert_timeline(signal: Signal) -> PanelBuilder:
             [
                 dashboard.ValueMap(
                     options={
+                        "0": dashboard.ValueMappingResult(text="quiet", color=style.GREEN, index=2),
                         "1": dashboard.ValueMappingResult(
                             text="pending", color=style.YELLOW, index=0
                         ),

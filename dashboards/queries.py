@@ -43,6 +43,15 @@ def rate(metric: str, *where: str, by: str = "") -> str:
     return f"{_sum(by)} (rate({select(metric, *where)}[$__rate_interval]))"
 
 
+def used_rate(metric: str, *where: str, by: str) -> str:
+    """Sum what a counter grows per second, by a label, for values that occur in the time shown.
+
+    Every value of a label exists from the start, so that its first event shows; most of them stay
+    at 0 and would only crowd the legend.
+    """
+    return f"{rate(metric, *where, by=by)} and {growth(metric, *where, by=by)} > 0"
+
+
 def growth(metric: str, *where: str, by: str = "") -> str:
     """Sum what a counter grew over the whole time that the dashboard shows."""
     return f"{_sum(by)} (increase({select(metric, *where)}[$__range]))"

@@ -14,7 +14,7 @@ YELLOW: Final = "yellow"
 ORANGE: Final = "orange"
 RED: Final = "red"
 BLUE: Final = "blue"
-GREY: Final = "text"
+GREY: Final = "#8e8e8e"
 
 #: What a panel says when its query has no series: nothing happened, which is not a fault.
 NO_TRAFFIC: Final = "no traffic"
@@ -31,7 +31,11 @@ OUTCOME_COLOURS: Final = {
     "client_disconnected": GREY,
     "error": RED,
     "upstream_error": RED,
+    "errors": RED,
     "timeout": ORANGE,
+    "stop": GREEN,
+    "length": YELLOW,
+    "tool_calls": BLUE,
 }
 
 _LINE_WIDTH: Final = 2

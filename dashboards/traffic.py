@@ -38,7 +38,9 @@ ALERTS: Final = Signal(
     queries=(
         Query(
             'max by (alertname) (2 * ALERTS{alertstate="firing",service="mistral"})'
-            ' or max by (alertname) (ALERTS{alertstate="pending",service="mistral"})',
+            ' or max by (alertname) (ALERTS{alertstate="pending",service="mistral"})'
+            ' or label_replace(vector(0), "alertname", "all quiet", "", "")'
+            ' unless on () ALERTS{service="mistral"}',
             "{{alertname}}",
         ),
     ),
@@ -65,7 +67,7 @@ RATE_BY_ENDPOINT: Final = Signal(
     title="Request rate by endpoint",
     description="Finished requests per second. Health checks and scrapes do not count.",
     unit="reqps",
-    queries=(Query(q.rate(_REQUESTS, by="endpoint"), "{{endpoint}}"),),
+    queries=(Query(q.used_rate(_REQUESTS, by="endpoint"), "{{endpoint}}"),),
 )
 RATE_BY_STATUS: Final = Signal(
     title="Requests by outcome",
@@ -74,7 +76,7 @@ RATE_BY_STATUS: Final = Signal(
         "also after the first byte. cancelled: the client left first."
     ),
     unit="reqps",
-    queries=(Query(q.rate(_REQUESTS, by="status"), "{{status}}"),),
+    queries=(Query(q.used_rate(_REQUESTS, by="status"), "{{status}}"),),
 )
 LATENCY: Final = Signal(
     title="Latency percentiles",
@@ -110,14 +112,18 @@ ERRORS_BY_TYPE: Final = Signal(
         "model_not_found are the client, internal is a fault of the proxy."
     ),
     unit="reqps",
-    queries=(Query(q.rate("mistral_request_errors_total", by="error_type"), "{{error_type}}"),),
+    queries=(
+        Query(q.used_rate("mistral_request_errors_total", by="error_type"), "{{error_type}}"),
+    ),
 )
 CLIENT_TROUBLE: Final = Signal(
     title="Refused and cancelled requests",
     description="Requests that were asked wrongly, and those whose client left before the end.",
     unit="reqps",
     queries=(
-        Query(q.rate(_REQUESTS, 'status=~"client_error|cancelled"', by="status"), "{{status}}"),
+        Query(
+            q.used_rate(_REQUESTS, 'status=~"client_error|cancelled"', by="status"), "{{status}}"
+        ),
     ),
 )
 ACTIVE: Final = Signal(

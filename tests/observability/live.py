@@ -16,6 +16,7 @@ import yaml
 from infra.render import prometheus_config
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 #: Seconds. What Prometheus learns with the next scrape is given this long.
@@ -58,7 +59,7 @@ class RunningPrometheus:
         self._process = subprocess.Popen(
             self._command, stdout=self._output, stderr=subprocess.STDOUT
         )
-        assert self.eventually("up == 1"), self._log.read_text(encoding="utf-8")
+        assert self._eventually(self._is_ready), self._log.read_text(encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,15 +83,21 @@ class RunningPrometheus:
 
     def eventually(self, expr: str) -> bool:
         """Wait until a query returns something; tells whether it did."""
+        return self._eventually(lambda: bool(self.query(expr)))
+
+    def _is_ready(self) -> bool:
+        try:
+            return self._http.get("/-/ready").is_success
+        except httpx.TransportError:
+            return False  # not listening yet
+
+    def _eventually(self, holds: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            try:
-                if self.query(expr):
-                    return True
-            except httpx.TransportError:
-                pass  # not listening yet
+        while not holds():
+            if time.monotonic() > deadline:
+                return False
             threading.Event().wait(0.05)
-        return False
+        return True
 
 
 def _quickened(proxy_port: int, port: int, rules_file: Path) -> str:

@@ -75,6 +75,9 @@ COMPLETE = WHOLE_ANSWERS + STREAMS + LOADS
 OUTPUT_TOKENS = COMPLETE * USAGE["completion_tokens"] + CUT_AFTER + LEFT_AFTER
 CHUNKS = STREAMS * len(WORDS) + CUT_AFTER + LEFT_AFTER
 
+#: A complete stream on a connection of its own.
+FULL_STREAM = stream(*words(*WORDS).steps, bare_close=True)
+
 
 def chat(proxy: RunningProxy, model: str = MODEL, *, streamed: bool) -> None:
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": streamed}
@@ -87,7 +90,7 @@ def send_everything(engine: ScriptedEngine, proxy: RunningProxy) -> None:
         engine.chat(completion("".join(WORDS)))
         chat(proxy, streamed=False)
     for _ in range(STREAMS):
-        engine.chat(words(*WORDS))
+        engine.chat(FULL_STREAM)
         chat(proxy, streamed=True)
     engine.chat(completion())
     engine.status_of[OTHER_MODEL] = "unloaded"
@@ -207,19 +210,22 @@ def test_tiles_tell_the_state(prometheus: RunningPrometheus) -> None:
 
 
 def test_rates_are_of_the_size_that_was_sent(prometheus: RunningPrometheus) -> None:
-    """Prometheus extrapolates to the window's edges, so these are near, not equal."""
+    """Prometheus extrapolates to the edges of the window, so these are near, not equal."""
 
-    def total(title: str) -> float:
+    def shown(title: str) -> float:
         return sum(float(one["value"][1]) for one in prometheus.query(panel(title)))
 
-    per_second = pytest.approx(sum(SENT.values()) / WINDOW_SECONDS, rel=0.2)
-    assert total("Requests") == pytest.approx(sum(SENT.values()), rel=0.2)
-    assert total("Request rate by endpoint") == per_second
-    assert total("Requests by outcome") == per_second
-    assert total("Output tokens per second by model") == pytest.approx(
-        OUTPUT_TOKENS / WINDOW_SECONDS, rel=0.2
-    )
-    assert total("Streamed chunks by endpoint") == pytest.approx(CHUNKS / WINDOW_SECONDS, rel=0.2)
-    ratio = SENT["error"] / (SENT["error"] + SENT["success"])
-    assert total("Error rate") == pytest.approx(ratio, rel=0.2)
-    assert total("Error budget left") == pytest.approx(1 - ratio / 0.01, rel=0.2)
+    requests = sum(SENT.values())
+    failed_ratio = SENT["error"] / (SENT["error"] + SENT["success"])
+    assert shown("Requests") == near(requests)
+    assert shown("Request rate by endpoint") == near(requests / WINDOW_SECONDS)
+    assert shown("Requests by outcome") == near(requests / WINDOW_SECONDS)
+    assert shown("Output tokens per second by model") == near(OUTPUT_TOKENS / WINDOW_SECONDS)
+    assert shown("Streamed chunks by endpoint") == near(CHUNKS / WINDOW_SECONDS)
+    assert shown("Error rate") == near(failed_ratio)
+    assert shown("Error budget left") == near(1 - failed_ratio / 0.01)
+
+
+def near(expected: float) -> object:
+    """Accept half as much more or less: the traffic lasts only a few scrapes."""
+    return pytest.approx(expected, rel=0.5)
