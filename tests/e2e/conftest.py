@@ -1,0 +1,57 @@
+"""One stack for all tests of this folder, on a tiny model, on its own ports and state."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.docker_engine import DockerEngine
+from ops.runner import SystemRunner
+from tests.e2e.harness import Stack, free_ports, missing_tools, stack
+from tests.tiny_llama import make_tiny_llama
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tools() -> None:
+    missing = missing_tools()
+    if missing:
+        pytest.fail(missing, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(make_tiny_llama(tmp_path_factory.mktemp("model") / "tiny-llama"))
+    # The engine's own user reads it through a mount.
+    folder.chmod(0o755)
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def base_settings(tiny_model: Path) -> dict[str, str]:
+    """Engine and builder for this machine; ports are each stack's own."""
+    classic = DockerEngine(SystemRunner()).lacks_buildkit()
+    return {
+        "engine": "embedded",
+        "model": str(tiny_model),
+        "engineWaitSeconds": "120",
+        "waitSeconds": "60",
+        "builder": "classic" if classic else "buildkit",
+    }
+
+
+def with_ports(settings: dict[str, str]) -> dict[str, str]:
+    names = ("proxyPort", "prometheusPort", "grafanaPort")
+    return {**settings, **dict(zip(names, map(str, free_ports(len(names))), strict=True))}
+
+
+@pytest.fixture(scope="session")
+def running(
+    base_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """A stack that came up from nothing; each test leaves it as it found it."""
+    folder = tmp_path_factory.mktemp("stack")
+    with stack(folder, with_ports(base_settings)) as made:
+        made.up()
+        yield made

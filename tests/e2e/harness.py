@@ -1,0 +1,217 @@
+"""Real stacks for the tests: a copy of the project, a state of its own, free ports, real Docker."""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+COMMAND_SECONDS = 900.0
+EXTRA_SETTINGS = "E2E_SETTINGS"
+"""Variable with further settings, such as mirrors: ``grafanaImage=…;prometheusImage=…``."""
+
+
+def missing_tools() -> str | None:
+    """Say what the tests lack on this machine, in a sentence; None when all is there."""
+    for tool in ("pulumi", "docker", "git"):
+        if shutil.which(tool) is None:
+            return f"`{tool}` is not on PATH: these tests run the real stack and cannot do without."
+    answer = subprocess.run(
+        ["docker", "version", "--format", "{{.Server.Version}}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode:
+        return f"The Docker Engine can't be reached: {answer.stderr.strip()}"
+    return None
+
+
+def copy_project(folder: Path) -> Path:
+    """Copy what is under version control, so that a test may edit it."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target)
+    (folder / ".venv").symlink_to(ROOT / ".venv")
+    return folder
+
+
+def free_ports(count: int) -> list[int]:
+    """Find ports that nobody listens on, all different."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@dataclass
+class Stack:
+    """One Pulumi stack of a copied project."""
+
+    folder: Path
+    state: Path
+    name: str = field(default_factory=lambda: f"e2e-{secrets.token_hex(3)}")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PULUMI_BACKEND_URL": self.state.as_uri(),
+            "PULUMI_CONFIG_PASSPHRASE": "only for this test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "STACK": self.name,
+        }
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project's folder, whatever its exit code."""
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+
+    def succeed(self, *command: str) -> str:
+        """Run a command that must succeed; return all that it printed."""
+        done = self.run(*command)
+        output = done.stdout + done.stderr
+        assert done.returncode == 0, f"{' '.join(command)}:\n{output[-6000:]}"
+        return output
+
+    def pulumi(self, *arguments: str) -> str:
+        return self.succeed("pulumi", *arguments, "--stack", self.name, "--non-interactive")
+
+    def operate(self, command: str) -> str:
+        """Run what ``make up`` and ``make down`` run."""
+        return self.succeed(".venv/bin/python", "-m", "ops.stack", command)
+
+    def up(self) -> str:
+        return self.pulumi("up", "--yes", "--skip-preview")
+
+    def create(self, settings: Mapping[str, str]) -> None:
+        self.state.mkdir(exist_ok=True)
+        self.succeed("pulumi", "stack", "init", self.name, "--non-interactive")
+        for name, value in settings.items():
+            self.pulumi("config", "set", name, value)
+
+    def planned(self) -> dict[str, str]:
+        """Operations that an ``up`` would do, by resource name; nothing for what stays."""
+        steps = json.loads(self.pulumi("preview", "--json"))["steps"]
+        changes = {step["urn"].rpartition("::")[2]: step["op"] for step in steps}
+        return {name: op for name, op in changes.items() if op != "same"}
+
+    def outputs(self) -> dict[str, str]:
+        answer = self.pulumi("stack", "output", "--json", "--show-secrets")
+        outputs: dict[str, str] = json.loads(answer)
+        return outputs
+
+    def container(self, name: str) -> str:
+        return f"{name}-{self.name}"
+
+    def remove(self) -> None:
+        """Leave nothing behind, also after a test that failed half-way."""
+        if self.state.exists():
+            self.run("pulumi", "destroy", "--yes", "--skip-preview", "--stack", self.name)
+        label = f"frontier.stack={self.name}"
+        for container in docker("ps", "--all", "--quiet", "--filter", f"label={label}").split():
+            docker("rm", "--force", container)
+        for kind in ("volume", "network"):
+            names = docker(kind, "ls", "--format", "{{.Name}}", "--filter", f"name={self.name}")
+            for name in names.split():
+                docker(kind, "rm", name)
+
+
+@contextmanager
+def stack(folder: Path, settings: Mapping[str, str]) -> Iterator[Stack]:
+    """Have a stack that is configured but not up, and is gone at the end."""
+    made = Stack(copy_project(folder / "project"), folder / "state")
+    try:
+        made.create({**settings, **extra_settings()})
+        yield made
+    finally:
+        made.remove()
+
+
+def extra_settings() -> dict[str, str]:
+    """Settings of this machine, such as image mirrors."""
+    pairs = os.environ.get(EXTRA_SETTINGS, "").split(";")
+    return dict(pair.split("=", 1) for pair in pairs if pair)
+
+
+def docker(*arguments: str) -> str:
+    """Run a docker command that must succeed; return what it printed."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def inspect(container: str) -> dict[str, Any]:
+    """Everything that Docker tells of a container."""
+    described: dict[str, Any] = json.loads(docker("inspect", container))[0]
+    return described
+
+
+def container_ids(stack_name: str) -> dict[str, str]:
+    """Running containers of a stack: name to id."""
+    lines = docker(
+        "ps", "--no-trunc", "--filter", f"label=frontier.stack={stack_name}",
+        "--format", "{{.Names}} {{.ID}}",
+    )  # fmt: skip
+    return dict(line.split() for line in lines.splitlines())
+
+
+def fetch(url: str, body: object | None = None, *, login: tuple[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
+    """Get, or post JSON to, a URL; return the JSON that it answers."""
+    request = urllib.request.Request(url)  # noqa: S310 - same
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("Content-Type", "application/json")
+    if login is not None:
+        request.add_header("Authorization", f"Basic {b64encode(':'.join(login).encode()).decode()}")
+    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - the stacks own URLs
+        return json.load(reply)
+
+
+def fetch_text(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310 - same
+        return str(reply.read().decode())
+
+
+def eventually(look: Callable[[], Any], *, within: float = 90.0) -> Any:  # noqa: ANN401 - what it finds
+    """Look until something is there; fail with what came last."""
+    end = time.monotonic() + within
+    while True:
+        try:
+            found = look()
+        except (urllib.error.URLError, OSError) as error:
+            found, last = None, error
+        else:
+            last = found
+        if found:
+            return found
+        assert time.monotonic() < end, f"not within {within:g} s; last: {last!r}"
+        time.sleep(0.5)
