@@ -8,10 +8,12 @@ fails with the engine's error and not with "not found".
 import asyncio
 import json
 import logging
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 
-from proxy_service.clock import Clock
+from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engine import Engine
 from proxy_service.errors import (
     EngineError,
@@ -60,6 +62,7 @@ class Catalogue:
         self._asked_at = float("-inf")
         self._asking = asyncio.Lock()
         self._loading = asyncio.Lock()
+        self._in_use: Counter[str] = Counter()
         self._watcher: asyncio.Task[None] | None = None
         self._failure: EngineError | None = EngineUnavailable("the engine was not asked yet")
 
@@ -74,8 +77,12 @@ class Catalogue:
         return self._failure.message if self._failure else ""
 
     def details(self, model: EngineModel) -> ModelDetails:
-        """Give what the settings tell about a model."""
-        return self._details.get(fold_name(model.id), ModelDetails())
+        """Give what is known about a model: from the settings, else the defaults."""
+        return self.declared(model) or ModelDetails()
+
+    def declared(self, model: EngineModel) -> ModelDetails | None:
+        """Give what the settings tell about a model, None when they do not name it."""
+        return self._details.get(fold_name(model.id))
 
     def start(self) -> None:
         """Begin to ask the engine again and again."""
@@ -119,6 +126,15 @@ class Catalogue:
             raise ModelNotFound(f"model '{name}' not found")
         return model
 
+    @asynccontextmanager
+    async def loaded(self, model: EngineModel) -> AsyncIterator[int]:
+        """Keep ``model`` loaded while the context is open; gives the ns that loading took."""
+        self._in_use[model.id] += 1
+        try:
+            yield await self.load(model)
+        finally:
+            self._in_use[model.id] -= 1
+
     async def load(self, model: EngineModel) -> int:
         """Have the engine load ``model`` unless it has; gives the ns that this took."""
         if model.status == LOADED:
@@ -135,12 +151,20 @@ class Catalogue:
             await self._wait_until_loaded(model, started)
             seconds = self._clock.monotonic() - started
             self._metrics.model(model.id).load_duration.observe(seconds)
-            return max(round(seconds * 1e9), 1)
+            return max(round(seconds * NS_PER_SECOND), 1)
 
     async def unload(self, model: EngineModel) -> None:
-        """Have the engine unload ``model``, where the settings allow it."""
-        if self._settings.model_unload and model.status == LOADED:
-            await self._post("/v1/models/unload", model)
+        """Have the engine unload ``model``, where the settings allow it and nobody uses it."""
+        if not self._settings.model_unload:
+            return
+        async with self._loading:
+            current = self._table.find(model.id)
+            if current is None or current.status != LOADED or self._in_use[model.id]:
+                return
+            # Said before it is so: whoever comes now waits for the lock and loads it again.
+            # The engine never answers a request to a model that it has unloaded.
+            self._table = self._table.with_status(current, UNLOADED)
+            await self._post("/v1/models/unload", current)
             await self._ask()
 
     async def _wait_until_loaded(self, model: EngineModel, started: float) -> None:

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from sanic import HTTPResponse, Request
@@ -47,6 +47,7 @@ class Services:
     catalogue: Catalogue
     origins: AllowedOrigins
     check_host: bool
+    reported_options: set[str] = field(default_factory=set)
 
 
 class Exchange:

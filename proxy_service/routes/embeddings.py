@@ -39,8 +39,8 @@ async def embed(exchange: Exchange) -> HTTPResponse:
     model = await _find(exchange, name, "model '' not found", HTTPStatus.NOT_FOUND)
     if not inputs:
         return exchange.json({"model": name, "embeddings": []})
-    load_ns = await exchange.services.catalogue.load(model)
-    vectors, usage = await _vectors(exchange, model, inputs, truncate=truncate)
+    async with exchange.services.catalogue.loaded(model) as load_ns:
+        vectors, usage = await _vectors(exchange, model, inputs, truncate=truncate)
     return exchange.json(
         {
             "model": name,
@@ -61,8 +61,8 @@ async def embeddings(exchange: Exchange) -> HTTPResponse:
     model = await _find(exchange, name, "model is required", HTTPStatus.BAD_REQUEST)
     if not prompt:
         return exchange.json({"embedding": []})
-    await exchange.services.catalogue.load(model)
-    vectors, _ = await _vectors(exchange, model, [prompt], truncate=True)
+    async with exchange.services.catalogue.loaded(model):
+        vectors, _ = await _vectors(exchange, model, [prompt], truncate=True)
     return exchange.json({"embedding": vectors[0]})
 
 

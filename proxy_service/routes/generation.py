@@ -1,6 +1,7 @@
 """``/api/chat`` and ``/api/generate``: the main job."""
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -22,42 +23,53 @@ from proxy_service.exchange import NDJSON, Exchange
 from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import Batch, OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
-from proxy_service.translate.engine_errors import from_reply
-from proxy_service.translate.models import EngineModel
-from proxy_service.translate.options import stop_strings
+from proxy_service.translate.engine_errors import POISONED, from_reply
+from proxy_service.translate.models import EngineModel, refuse_incapable
+from proxy_service.translate.options import stop_strings, unknown_options
 from proxy_service.translate.replies import only_choice, to_ollama_chat, to_ollama_generate
 from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
 from proxy_service.wire import JsonObject
 from proxy_service.wire.ollama import Common, GenerateRequest, parse_chat, parse_generate
 from proxy_service.wire.openai import Completion
 
+logger = logging.getLogger("proxy_service.generation")
+
 CHAT_PATH = "/v1/chat/completions"
 COMPLETIONS_PATH = "/v1/completions"
+_REPORTED_LIMIT = 100
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One generation, translated and ready to be sent."""
+    """One generation, translated and ready to be sent.
+
+    ``as_lines`` asks for the whole reply in the form of a stream: raw completions report
+    their counts only when they are not streamed.
+    """
 
     path: str
     body: JsonObject
+    common: Common
     options: StreamOptions
-
-    def encoded(self) -> bytes:
-        return json.dumps(self.body, separators=(",", ":")).encode("ascii")
+    as_lines: bool = False
 
 
 async def chat(exchange: Exchange) -> HTTPResponse | None:
     """Answer ``POST /api/chat``."""
     request = parse_chat(exchange.body)
-    if not request.common.model:
+    common = request.common
+    if not common.model:
         raise InvalidRequest("model is required")
-    model = await exchange.find(request.common.model)
+    model = await exchange.find(common.model)
+    refuse_incapable(
+        exchange.services.catalogue.declared(model), common, job="chat", tools=bool(request.tools)
+    )
     if not request.messages:
-        return await _load_or_unload(exchange, model, request.common, chat=True)
+        return await _load_or_unload(exchange, model, common, chat=True)
     body = to_engine_chat(request, engine_id=model.id)
-    options = _stream_options(request.common, chat=True)
-    return await _generate(exchange, model, request.common, _Job(CHAT_PATH, body, options))
+    return await _generate(
+        exchange, model, _Job(CHAT_PATH, body, common, _stream_options(common, chat=True))
+    )
 
 
 async def generate(exchange: Exchange) -> HTTPResponse | None:
@@ -67,15 +79,18 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise ModelNotFound("model '' not found")
     model = await exchange.find(common.model)
+    refuse_incapable(exchange.services.catalogue.declared(model), common, job="generate")
     if not request.prompt:
         return await _load_or_unload(exchange, model, common, chat=False)
+    options = _stream_options(common, chat=False)
     if request.raw:
         body = to_engine_raw(request, engine_id=model.id)
-        job = _Job(COMPLETIONS_PATH, body, _stream_options(common, chat=False))
-        return await _generate(exchange, model, replace(common, stream=False), job, common.stream)
-    body = to_engine_generate(request, engine_id=model.id)
-    options = replace(_stream_options(common, chat=False), context_of=_context_of(request))
-    return await _generate(exchange, model, common, _Job(CHAT_PATH, body, options))
+        job = _Job(COMPLETIONS_PATH, body, common, options, as_lines=common.stream)
+    else:
+        body = to_engine_generate(request, engine_id=model.id)
+        options = replace(options, context_of=_context_of(request))
+        job = _Job(CHAT_PATH, body, common, options)
+    return await _generate(exchange, model, job)
 
 
 def _stream_options(common: Common, *, chat: bool) -> StreamOptions:
@@ -108,30 +123,47 @@ async def _load_or_unload(
     return exchange.json(reply | {"done": True, "done_reason": reason})
 
 
-async def _generate(
-    exchange: Exchange,
-    model: EngineModel,
-    common: Common,
-    job: _Job,
-    as_lines: bool = False,  # noqa: FBT001, FBT002  a private detail of raw mode
-) -> HTTPResponse | None:
-    load_ns = await exchange.services.catalogue.load(model)
-    job = replace(job, options=replace(job.options, load_ns=load_ns))
-    engine = exchange.services.engine
-    request_id = exchange.record.request_id
+async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPResponse | None:
+    catalogue = exchange.services.catalogue
+    _log_unknown_options(exchange, job.common.options)
     try:
-        async with engine.request(
-            "POST", job.path, body=job.encoded(), request_id=request_id
-        ) as reply:
-            if reply.status != HTTPStatus.OK:
-                raise from_reply(reply.status, await reply.body(), model=common.model)
-            if common.stream:
-                await _stream(exchange, reply, OllamaStream(job.options))
-                return None
-            return await _whole(exchange, reply, job, as_lines=as_lines)
+        async with catalogue.loaded(model) as load_ns:
+            job = replace(job, options=replace(job.options, load_ns=load_ns))
+            # Right after a load the engine may refuse once; nothing was generated by then.
+            refusals = 1 if load_ns else 0
+            return await _send(exchange, job, refusals)
     finally:
-        if common.keep_alive_seconds == 0:
-            await exchange.services.catalogue.unload(model)
+        if job.common.keep_alive_seconds == 0:
+            await catalogue.unload(model)
+
+
+async def _send(exchange: Exchange, job: _Job, refusals: int) -> HTTPResponse | None:
+    body = json.dumps(job.body, separators=(",", ":")).encode("ascii")
+    async with exchange.services.engine.request(
+        "POST", job.path, body=body, request_id=exchange.record.request_id
+    ) as reply:
+        if reply.status == HTTPStatus.OK:
+            return await _answer(exchange, reply, job)
+        failure = await reply.body()
+    if refusals and POISONED.encode() in failure:
+        return await _send(exchange, job, refusals - 1)
+    raise from_reply(reply.status, failure, model=job.common.model)
+
+
+async def _answer(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPResponse | None:
+    if job.common.stream and not job.as_lines:
+        await _stream(exchange, reply, OllamaStream(job.options))
+        return None
+    return await _whole(exchange, reply, job)
+
+
+def _log_unknown_options(exchange: Exchange, options: JsonObject) -> None:
+    """Name each unknown option once, and no more of them than a log can bear."""
+    reported = exchange.services.reported_options
+    for name in unknown_options(options):
+        if name not in reported and len(reported) < _REPORTED_LIMIT:
+            reported.add(name)
+            logger.warning("unknown_option_ignored", extra={"fields": {"option": name[:64]}})
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) -> None:
@@ -163,9 +195,7 @@ async def _fail(exchange: Exchange, error: ProxyError) -> None:
     await exchange.fail(error, to_line({"error": error.message}), content_type=NDJSON)
 
 
-async def _whole(
-    exchange: Exchange, reply: EngineReply, job: _Job, *, as_lines: bool
-) -> HTTPResponse | None:
+async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPResponse | None:
     completion = _completion(await reply.body())
     options, at = job.options, exchange.moment()
     translate = to_ollama_chat if options.chat else to_ollama_generate
@@ -180,7 +210,7 @@ async def _whole(
         answer["context"] = options.context_of(cast("str", answer["response"]))
     usage, choice = completion.get("usage"), only_choice(completion)
     exchange.record.completed(usage, choice.get("finish_reason"))
-    if not as_lines:
+    if not job.as_lines:
         return exchange.json(answer)
     await exchange.write(_two_lines(answer), content_type=NDJSON, end=True)
     return None

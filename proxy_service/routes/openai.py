@@ -61,12 +61,13 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if not isinstance(name, str) or not name:
         raise InvalidRequest("model is required")
     found = await exchange.find(name)
-    await exchange.services.catalogue.load(found)
     if name != found.id:
         body = _with_model(fields, found)
-    async with exchange.services.engine.request(
-        "POST", path, body=body, request_id=exchange.record.request_id
-    ) as reply:
+    engine, request_id = exchange.services.engine, exchange.record.request_id
+    async with (
+        exchange.services.catalogue.loaded(found),
+        engine.request("POST", path, body=body, request_id=request_id) as reply,
+    ):
         await _check(reply, path, name)
         if reply.content_type.startswith(EVENT_STREAM):
             stream = PassthroughStream(model=name, dialect=exchange.dialect)

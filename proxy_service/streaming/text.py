@@ -24,7 +24,7 @@ class TextGate:
             self._held = ""
         if self._stops:
             text = self._cut(text)
-        if text and "\ud800" <= text[-1] <= "\udbff":
+        if text and _is_first_half(text[-1]):
             text, self._held = text[:-1], text[-1] + self._held
         return _join_pairs(text)
 
@@ -32,6 +32,10 @@ class TextGate:
         """Give what was held back for a continuation that did not come."""
         held, self._held = self._held, ""
         return "" if self.stopped else _join_pairs(held)
+
+    def drop(self) -> None:
+        """Forget what may begin a stop string; half of a character is no part of one."""
+        self._held = self._held[:1] if _is_first_half(self._held[:1]) else ""
 
     def _cut(self, text: str) -> str:
         found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
@@ -49,6 +53,10 @@ def _overlap(text: str, stop: str) -> int:
     """Length of the longest end of ``text`` that begins ``stop`` without being all of it."""
     longest = min(len(text), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
+
+
+def _is_first_half(character: str) -> bool:
+    return "\ud800" <= character <= "\udbff"
 
 
 def _join_pairs(text: str) -> str:

@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from proxy_service.errors import UnsupportedFeature
 from proxy_service.settings import ModelDetails
 from proxy_service.wire import JsonObject
-from proxy_service.wire.ollama import timestamp
+from proxy_service.wire.ollama import Common, timestamp
 from proxy_service.wire.openai import ModelList
 
 LATEST = ":latest"
@@ -51,6 +52,7 @@ class NameTable:
 
     def __init__(self, models: tuple[EngineModel, ...], aliases: Mapping[str, str]) -> None:
         self.models = models
+        self._aliases = aliases
         self._by_name = {fold_name(model.id): model for model in models}
         for alias, engine_id in aliases.items():
             model = self._by_name.get(fold_name(engine_id))
@@ -60,6 +62,28 @@ class NameTable:
     def find(self, name: str) -> EngineModel | None:
         """Give the model that ``name`` means, None when the engine has none such."""
         return self._by_name.get(fold_name(name))
+
+    def with_status(self, model: EngineModel, status: str) -> "NameTable":
+        """Give a table in which ``model`` has another status."""
+        models = tuple(replace(m, status=status) if m is model else m for m in self.models)
+        return NameTable(models, self._aliases)
+
+
+def refuse_incapable(
+    details: ModelDetails | None, common: Common, *, job: str, tools: bool = False
+) -> None:
+    """Raise Ollama's error for what the settings say a model can't do.
+
+    A model that the settings do not describe is trusted to do everything.
+    """
+    if details is None:
+        return
+    if "completion" not in details.capabilities:
+        raise UnsupportedFeature(f'"{common.model}" does not support {job}')
+    if common.think and "thinking" not in details.capabilities:
+        raise UnsupportedFeature(f'"{common.model}" does not support thinking')
+    if tools and "tools" not in details.capabilities:
+        raise UnsupportedFeature(f"{with_tag(common.model)} does not support tools")
 
 
 def digest(engine_id: str) -> str:

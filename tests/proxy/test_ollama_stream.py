@@ -86,6 +86,23 @@ def test_halves_of_a_character_are_joined_or_replaced(pieces: list[str], text: s
     assert "".join(line["message"]["content"] for line in lines) == text
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (chunk("the E") + chunk("", finish="stop", usage=USAGE), "the "),
+        (chunk("the ") + chunk("E", finish="stop", usage=USAGE), "the E"),
+        (chunk("the E") + chunk("", finish="length", usage=USAGE), "the E"),
+        (chunk("the E") + chunk("N") + chunk("D!", finish="length", usage=USAGE), "the "),
+    ],
+    ids=["begun before the end", "released with the end", "cut by length", "complete"],
+)
+def test_the_beginning_of_a_stop_string_leaves_only_when_it_is_text(body: bytes, text: str) -> None:
+    """An engine that stops at a string may have sent its first part in an earlier chunk."""
+    lines = [json.loads(line) for line in translate(body + DONE).splitlines()]
+
+    assert "".join(line["message"]["content"] for line in lines) == text
+
+
 def test_pieces_of_a_tool_call_are_joined() -> None:
     """Other engines send arguments in pieces; clients get the whole call once."""
     first = CALL | {"function": {"name": "f", "arguments": '{"a":'}}

@@ -1,0 +1,773 @@
+"""The wire, endpoint by endpoint: what any Ollama client may rely on."""
+
+import json
+import re
+import threading
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from proxy_service.settings import ModelDetails, ProxySettings
+from tests.proxy.running import RunningProxy
+from tests.proxy.scripted_engine import (
+    DONE,
+    MODEL,
+    OTHER_MODEL,
+    USAGE,
+    Reply,
+    ScriptedEngine,
+    Step,
+    chunk,
+    completion,
+    event,
+    json_reply,
+    stream,
+)
+
+USER = [{"role": "user", "content": "hi"}]
+CHAT = {"model": MODEL, "messages": USER, "stream": False}
+GENERATE = {"model": MODEL, "prompt": "hi", "stream": False}
+METRICS_OF_A_REPLY = (
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
+)
+POSTS = ("chat", "generate", "show", "embed", "embeddings", "pull", "push", "create", "copy")
+PNG = "iVBORw0KGgo="
+
+
+def test_root_tells_that_ollama_runs(proxy: RunningProxy) -> None:
+    """Check 1."""
+    answer = proxy.http.get("/")
+    head = proxy.http.head("/")
+
+    assert (answer.status_code, answer.text) == (200, "Ollama is running")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert (head.status_code, head.content) == (200, b"")
+
+
+def test_version_is_three_numbers_that_clients_accept(proxy: RunningProxy) -> None:
+    """Check 2: at least 0.6.4, digits only."""
+    version = proxy.http.get("/api/version").json()["version"]
+
+    assert tuple(int(part) for part in version.split(".")) >= (0, 6, 4)
+
+
+def test_tags_list_what_the_engine_serves(proxy: RunningProxy) -> None:
+    """Check 3: no "default", names with a tag, every field of its type."""
+    models = proxy.http.get("/api/tags").json()["models"]
+
+    assert [model["name"] for model in models] == [f"{MODEL}:latest", f"{OTHER_MODEL}:latest"]
+    for model in models:
+        assert model["name"] == model["model"]
+        assert re.fullmatch("[0-9a-f]{64}", model["digest"])
+        assert datetime.fromisoformat(model["modified_at"]).tzinfo is not None
+        assert isinstance(model["size"], int)
+        assert isinstance(model["details"], dict)
+
+
+@pytest.mark.parametrize("name", [MODEL, f"{MODEL}:latest", MODEL.upper(), "nickname"])
+def test_every_name_of_a_model_reaches_it(
+    engine: ScriptedEngine, settings: ProxySettings, name: str
+) -> None:
+    """Check 4: tag, case and alias; the reply echoes what was asked for."""
+    with RunningProxy(replace(settings, model_aliases={"nickname": MODEL})) as proxy:
+        chat = proxy.http.post("/api/chat", json=CHAT | {"model": name})
+        generate = proxy.http.post("/api/generate", json=GENERATE | {"model": name})
+        embed = proxy.http.post("/api/embed", json={"model": name, "input": "x"})
+        show = proxy.http.post("/api/show", json={"model": name})
+
+    assert [a.json()["model"] for a in (chat, generate, embed)] == [name] * 3
+    assert show.status_code == 200
+    asked = engine.calls() + engine.calls("/v1/embeddings")
+    assert [call.json["model"] for call in asked] == [MODEL] * 3
+
+
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_a_whole_reply_is_one_json_object(proxy: RunningProxy, path: str) -> None:
+    """Check 6."""
+    answer = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
+    reply = answer.json()
+
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert reply["done"] is True
+    assert reply["done_reason"] == "stop"
+    assert all(isinstance(reply[name], int) for name in METRICS_OF_A_REPLY)
+
+
+def test_a_history_with_tools_is_paired_by_order(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 12: clients send results with neither id nor name."""
+    calls = [{"function": {"name": name, "arguments": {"n": name}}} for name in ("f", "g")]
+    messages = [
+        *USER,
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        {"role": "tool", "content": "F"},
+        {"role": "tool", "content": "G"},
+    ]
+    proxy.http.post("/api/chat", json=CHAT | {"messages": messages, "tools": []})
+
+    sent = engine.calls()[0].json
+    assistant, *results = sent["messages"][1:]
+    assert "tools" not in sent
+    assert [json.loads(c["function"]["arguments"]) for c in assistant["tool_calls"]] == [
+        {"n": "f"},
+        {"n": "g"},
+    ]
+    assert {c["type"] for c in assistant["tool_calls"]} == {"function"}
+    assert [r["tool_call_id"] for r in results] == [c["id"] for c in assistant["tool_calls"]]
+    assert [r["content"] for r in results] == ["F", "G"]
+
+
+@pytest.mark.parametrize("unload", [False, True])
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_a_request_without_a_prompt_loads_or_unloads(
+    engine: ScriptedEngine, settings: ProxySettings, path: str, *, unload: bool
+) -> None:
+    """Checks 13 and 14: one JSON object even when streaming, and no generation."""
+    body: dict[str, object] = {"model": MODEL} | ({"messages": []} if path == "chat" else {})
+    with RunningProxy(replace(settings, model_unload=True)) as proxy:
+        answer = proxy.http.post(f"/api/{path}", json=body | ({"keep_alive": 0} if unload else {}))
+
+    reply = answer.json()
+    assert answer.headers["content-type"].startswith("application/json")
+    assert reply["done"] is True
+    assert reply["done_reason"] == ("unload" if unload else "load")
+    assert "message" in reply if path == "chat" else reply["response"] == ""
+    assert len(engine.calls("/v1/models/unload")) == unload
+    assert engine.calls() == []
+
+
+def test_unloading_is_left_alone_unless_the_settings_allow_it(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Other clients share the engine: by default nobody takes a model away from them."""
+    answer = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
+
+    assert answer.json()["done_reason"] == "unload"
+    assert engine.calls("/v1/models/unload") == []
+
+
+def test_a_model_unloaded_after_a_reply_is_loaded_for_the_next(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """Check 43: the engine never gets a request for a model that it has unloaded."""
+    with RunningProxy(replace(settings, model_unload=True)) as proxy:
+        proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 0})
+        assert engine.status_of[MODEL] == "unloaded"
+        assert proxy.http.get("/api/ps").json()["models"][0]["name"] == f"{OTHER_MODEL}:latest"
+        reply = proxy.http.post("/api/chat", json=CHAT).json()
+
+    assert reply["load_duration"] > 0
+    assert reply["message"]["content"] == "Hello world"
+
+
+def test_a_refusal_right_after_a_load_is_tried_once_more(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """The engine was seen to be "poisoned" for one request after a reload."""
+    replies = [json_reply({"message": "EnginePoisoned"}, 500), completion("fine")]
+    engine.chat(lambda _: replies.pop(0))
+    engine.status_of[MODEL] = "unloaded"
+
+    assert proxy.http.post("/api/chat", json=CHAT).json()["message"]["content"] == "fine"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("chat", "model 'nope' not found"),
+        ("generate", "model 'nope' not found"),
+        ("show", "model 'nope:latest' not found"),
+        ("embed", 'model "nope" not found, try pulling it first'),
+        ("embeddings", 'model "nope" not found, try pulling it first'),
+    ],
+)
+def test_an_unknown_model_is_a_404_in_ollamas_words(
+    proxy: RunningProxy, path: str, text: str
+) -> None:
+    """Check 15: clients match on these texts."""
+    body = CHAT | {"prompt": "x", "input": "x", "model": "nope"}
+    answer = proxy.http.post(f"/api/{path}", json=body)
+
+    assert (answer.status_code, answer.json()) == (404, {"error": text})
+
+
+def test_an_unknown_model_is_openais_404_on_v1(proxy: RunningProxy) -> None:
+    """Check 15."""
+    answer = proxy.http.post("/v1/chat/completions", json=CHAT | {"model": "nope"})
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["type"] == "not_found_error"
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "text"),
+    [
+        ("chat", 400, "model is required"),
+        ("generate", 404, "model '' not found"),
+        ("show", 400, "model is required"),
+        ("embed", 404, "model '' not found"),
+        ("embeddings", 400, "model is required"),
+        ("pull", 400, "invalid model name"),
+        ("push", 400, "model is required"),
+    ],
+)
+def test_a_missing_model_is_told_in_ollamas_words(
+    proxy: RunningProxy, path: str, status: int, text: str
+) -> None:
+    answer = proxy.http.post(f"/api/{path}", json={})
+
+    assert (answer.status_code, answer.json()) == (status, {"error": text})
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "missing request body"),
+        (b"{", "unexpected EOF"),
+        (b"x", "invalid character 'x' looking for beginning of value"),
+        (b"[1]", "json: cannot unmarshal array into Go value of type api."),
+        (b'{"model":5}', "json: cannot unmarshal number into Go struct field"),
+        (b'{"model":NaN}', "invalid character 'N' looking for beginning of value"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+    ids=["empty", "cut", "text", "array", "number", "NaN", "deep"],
+)
+def test_a_bad_body_is_a_400_in_ollamas_words(
+    proxy: RunningProxy, path: str, body: bytes, text: str
+) -> None:
+    """Check 16: JSON errors, never a page of the framework's."""
+    if path == "copy":
+        body = body.replace(b"model", b"source")
+    answer = proxy.http.post(f"/api/{path}", content=body)
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"].startswith("application/json")
+    assert text in answer.json()["error"]
+
+
+def test_any_content_type_will_do(proxy: RunningProxy) -> None:
+    """Check 17: `curl -d` says it sends a form."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = json.dumps(CHAT | {"prompt": "x", "input": "x"}).encode()
+    codes = {
+        path: proxy.http.post(f"/api/{path}", content=body, headers=form).status_code
+        for path in ("chat", "generate", "show", "embed", "embeddings", "pull")
+    }
+    deleted = proxy.http.request("DELETE", "/api/delete", content=body, headers=form)
+
+    assert set(codes.values()) == {200}
+    assert "this server can't" in deleted.json()["error"]
+
+
+def test_keys_match_whatever_their_case(proxy: RunningProxy) -> None:
+    """As Go's decoder does."""
+    body = {"Model": MODEL, "MESSAGES": [{"Role": "USER", "Content": "hi"}], "Stream": False}
+
+    assert proxy.http.post("/api/chat", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("wanted", "schema"),
+    [
+        ("json", {"type": "object"}),
+        ({"type": "array"}, {"type": "array"}),
+        ("", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_format_becomes_a_response_format(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, wanted: object, schema: object
+) -> None:
+    """Check 22; a format switches thinking off unless it was asked for."""
+    body = (CHAT if path == "chat" else GENERATE) | {"format": wanted}
+    proxy.http.post(f"/api/{path}", json=body)
+
+    sent = engine.calls()[0].json
+    if schema is None:
+        assert "response_format" not in sent
+        assert "enable_thinking" not in sent
+    else:
+        named = {"name": "response", "schema": schema}
+        assert sent["response_format"] == {"type": "json_schema", "json_schema": named}
+        assert sent["enable_thinking"] is False
+
+
+def test_options_are_mapped_bounded_or_ignored(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """Check 23: no option makes a request fail that Ollama would answer."""
+    options = {
+        "num_predict": -1,
+        "repeat_penalty": 1.1,
+        "temperature": 0,
+        "top_k": 0,
+        "top_p": 0.5,
+        "seed": 1,
+        "num_ctx": 4096,
+        "mirostat": 1,
+        "tfs_z": 1.0,
+        "made_up": 1,
+        "stop": "one",
+        "min_p": None,
+    }
+    assert proxy.http.post("/api/chat", json=CHAT | {"options": options}).status_code == 200
+    proxy.http.post("/api/chat", json=CHAT | {"options": {"num_predict": 0}})
+    proxy.http.post("/api/chat", json=CHAT | {"options": {"num_predict": 7}})
+
+    first, second, third = (call.json for call in engine.calls())
+    always = {"model", "stream", "truncate_sequence", "messages"}
+    assert {k: v for k, v in first.items() if k not in always} == {
+        "repetition_penalty": 1.1,
+        "temperature": 0,
+        "top_p": 0.5,
+        "stop": ["one"],
+    }
+    assert "max_tokens" not in second
+    assert third["max_tokens"] == 7
+
+
+def test_an_option_of_the_wrong_type_is_told_in_ollamas_words(proxy: RunningProxy) -> None:
+    answer = proxy.http.post("/api/chat", json=CHAT | {"options": {"temperature": "hot"}})
+
+    assert answer.status_code == 500
+    assert answer.json() == {"error": 'option "temperature" must be of type float32'}
+
+
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_images_become_data_urls_beside_the_text(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str
+) -> None:
+    """Check 24."""
+    body = GENERATE | {"images": [PNG]}
+    if path == "chat":
+        body = CHAT | {"messages": [USER[0] | {"images": [PNG]}]}
+    proxy.http.post(f"/api/{path}", json=body)
+
+    assert engine.calls()[0].json["messages"][0]["content"] == [
+        {"type": "text", "text": "hi"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("think", "sent"),
+    [
+        (True, {"enable_thinking": True}),
+        (False, {"enable_thinking": False}),
+        ("high", {"reasoning_effort": "high"}),
+        ("max", {"reasoning_effort": "xhigh"}),
+        (None, {}),
+    ],
+)
+def test_think_becomes_one_of_two_fields(
+    engine: ScriptedEngine, proxy: RunningProxy, think: object, sent: dict[str, object]
+) -> None:
+    """Check 25: never both, which the engine refuses."""
+    proxy.http.post("/api/chat", json=CHAT | {"think": think})
+
+    fields = engine.calls()[0].json
+    assert {k: fields[k] for k in ("enable_thinking", "reasoning_effort") if k in fields} == sent
+
+
+def test_a_bad_think_value_is_told_in_ollamas_words(proxy: RunningProxy) -> None:
+    """Check 25."""
+    answer = proxy.http.post("/api/chat", json=CHAT | {"think": "x"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith('invalid think value: "x"')
+
+
+def test_thinking_of_a_whole_reply_stands_beside_its_content(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(completion("answer", reasoning_content="because"))
+
+    chat = proxy.http.post("/api/chat", json=CHAT).json()
+    generate = proxy.http.post("/api/generate", json=GENERATE).json()
+
+    assert chat["message"] == {"role": "assistant", "content": "answer", "thinking": "because"}
+    assert (generate["response"], generate["thinking"]) == ("answer", "because")
+
+
+@pytest.mark.parametrize("key", ["model", "name"])
+def test_show_tells_what_the_settings_know(settings: ProxySettings, key: str) -> None:
+    """Checks 26 and 35: by model or by name; model_info is never null."""
+    details = ModelDetails(family="llama", context_length=8192, template="{{ .Prompt }} tools")
+    with RunningProxy(replace(settings, model_details={MODEL: details})) as proxy:
+        shown = proxy.http.post("/api/show", json={key: MODEL}).json()
+
+    assert shown["model_info"]["general.architecture"] == "llama"
+    assert shown["model_info"]["llama.context_length"] == 8192
+    assert "completion" in shown["capabilities"]
+    assert shown["details"]["family"] == "llama"
+    assert shown["template"] == "{{ .Prompt }} tools"
+    assert isinstance(shown["parameters"], str)
+
+
+def test_show_always_has_a_context_length(proxy: RunningProxy) -> None:
+    """Check 26: several clients crash without it."""
+    info = proxy.http.post("/api/show", json={"model": MODEL}).json()["model_info"]
+
+    assert [v for k, v in info.items() if k.endswith(".context_length")] == [0]
+
+
+def test_a_model_is_held_to_what_the_settings_declare(settings: ProxySettings) -> None:
+    """Ollama's own errors for what a model can't do."""
+    declared = {MODEL: ModelDetails(capabilities=("completion",))}
+    declared[OTHER_MODEL] = ModelDetails(capabilities=("embedding",))
+    with RunningProxy(replace(settings, model_details=declared)) as proxy:
+        think = proxy.http.post("/api/chat", json=CHAT | {"think": True})
+        tools = proxy.http.post("/api/chat", json=CHAT | {"tools": [{"type": "function"}]})
+        chat = proxy.http.post("/api/chat", json=CHAT | {"model": OTHER_MODEL})
+
+    assert think.json() == {"error": f'"{MODEL}" does not support thinking'}
+    assert tools.json() == {"error": f"{MODEL}:latest does not support tools"}
+    assert chat.json() == {"error": f'"{OTHER_MODEL}" does not support chat'}
+    assert {a.status_code for a in (think, tools, chat)} == {400}
+
+
+def test_ps_lists_only_what_is_loaded(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """Check 27."""
+    engine.status_of[OTHER_MODEL] = "unloaded"
+    (process,) = proxy.http.get("/api/ps").json()["models"]
+
+    assert process["name"] == f"{MODEL}:latest"
+    assert datetime.fromisoformat(process["expires_at"]).year == 2318
+    assert isinstance(process["size_vram"], int)
+    assert isinstance(process["context_length"], int)
+
+
+def test_embed_shortens_and_normalises_here(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """Check 28: the engine refuses `dimensions`."""
+    reply = proxy.http.post("/api/embed", json={"model": MODEL, "input": "x", "dimensions": 8})
+
+    (vector,) = reply.json()["embeddings"]
+    assert len(vector) == 8
+    assert sum(x * x for x in vector) == pytest.approx(1)
+    assert "dimensions" not in engine.calls("/v1/embeddings")[0].json
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reply"),
+    [
+        ("embed", {"input": ""}, {"model": MODEL, "embeddings": []}),
+        ("embed", {"input": []}, {"model": MODEL, "embeddings": []}),
+        ("embed", {}, {"model": MODEL, "embeddings": []}),
+        ("embeddings", {"prompt": ""}, {"embedding": []}),
+    ],
+)
+def test_nothing_to_embed_needs_no_engine(
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    path: str,
+    body: dict[str, object],
+    reply: dict[str, object],
+) -> None:
+    """Check 28."""
+    assert proxy.http.post(f"/api/{path}", json={"model": MODEL} | body).json() == reply
+    assert engine.calls("/v1/embeddings") == []
+
+
+def test_the_older_endpoint_gives_the_vector_as_it_is(proxy: RunningProxy) -> None:
+    """Check 28: a flat list, not normalised."""
+    reply = proxy.http.post("/api/embeddings", json={"model": MODEL, "prompt": "x"}).json()
+
+    assert reply == {"embedding": [1.0, 2.0] * 8}
+
+
+def test_embed_refuses_other_types(proxy: RunningProxy) -> None:
+    answer = proxy.http.post("/api/embed", json={"model": MODEL, "input": [1]})
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "invalid input type"})
+
+
+def test_parallel_streams_do_not_wait_for_each_other(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 31: each gets its first line while both are unfinished."""
+    go_on = threading.Event()
+    engine.chat(stream(chunk("a"), go_on, chunk("b", finish="stop", usage=USAGE), DONE))
+    body = CHAT | {"stream": True}
+    with (
+        proxy.http.stream("POST", "/api/chat", json=body) as one,
+        proxy.http.stream("POST", "/api/chat", json=body) as two,
+    ):
+        first, second = one.iter_bytes(), two.iter_bytes()
+        assert b'"content":"a"' in next(first)
+        assert b'"content":"a"' in next(second)
+        go_on.set()
+        assert b'"done":true' in b"".join(first)
+        assert b'"done":true' in b"".join(second)
+
+
+def test_the_server_outwaits_the_engines_longest_silence(settings: ProxySettings) -> None:
+    """Check 32: the framework would end a request after 60 silent seconds."""
+    with RunningProxy(replace(settings, engine_silence_timeout_seconds=600)) as proxy:
+        assert proxy.app.config.RESPONSE_TIMEOUT > 600
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/create"),
+        ("POST", "/api/push"),
+        ("POST", "/api/copy"),
+        ("DELETE", "/api/delete"),
+        ("POST", f"/api/blobs/sha256:{'0' * 64}"),
+        ("POST", "/v1/audio/transcriptions"),
+    ],
+)
+def test_what_a_proxy_can_not_do_is_an_honest_error(
+    proxy: RunningProxy, method: str, path: str
+) -> None:
+    """Check 36."""
+    body = {"model": MODEL, "source": MODEL, "destination": "x"}
+    answer = proxy.http.request(method, path, json=body)
+
+    assert answer.status_code == 501
+    assert "this server can't" in json.dumps(answer.json())
+    assert proxy.http.head(f"/api/blobs/sha256:{'0' * 64}").status_code == 404
+
+
+def test_local_pages_may_call_and_foreign_ones_may_not(settings: ProxySettings) -> None:
+    """Check 37: CORS as Ollama has it, with the same variable for more origins."""
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
+    }
+    with RunningProxy(replace(settings, origins=("https://*.good.example",))) as proxy:
+        for origin in ("http://localhost:3000", "app://x", "https://a.good.example"):
+            answer = proxy.http.options("/api/chat", headers=preflight | {"Origin": origin})
+            assert answer.status_code == 204
+            assert answer.headers["access-control-allow-origin"] == origin
+            allowed = answer.headers["access-control-allow-headers"].lower()
+            assert "authorization" in allowed
+            assert "x-stainless-os" in allowed
+            got = proxy.http.get("/api/tags", headers={"Origin": origin})
+            assert got.headers["access-control-allow-origin"] == origin
+        for origin in ("https://evil.example", "http://localhost.evil.example"):
+            refused = proxy.http.post("/api/chat", json=CHAT, headers={"Origin": origin})
+            assert (refused.status_code, refused.content) == (403, b"")
+
+
+def test_the_engines_own_cors_headers_do_not_pass(proxy: RunningProxy) -> None:
+    answer = proxy.http.get("/v1/models")
+
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost:11434", 200),
+        ("127.0.0.1", 200),
+        ("box.local", 200),
+        ("host.docker.internal:11434", 200),
+        ("192.168.1.7", 200),
+        ("[::1]:11434", 200),
+        ("evil.example", 403),
+        ("8.8.8.8", 403),
+    ],
+)
+def test_a_foreign_host_name_is_refused_on_loopback(
+    proxy: RunningProxy, host: str, status: int
+) -> None:
+    """The guard against DNS rebinding."""
+    assert proxy.http.get("/api/version", headers={"Host": host}).status_code == status
+
+
+def logprobs_entry(text: str) -> dict[str, object]:
+    inner = [{"token": 17, "logprob": -0.5, "bytes": text}]
+    return {"token": text, "logprob": -0.5, "bytes": None, "top_logprobs": inner * 3}
+
+
+def test_logprobs_take_ollamas_shape(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """Check 38: token texts and their bytes, never the engine's numbers."""
+    finish = {"finish_reason": "stop", "index": 0}
+    message = {"role": "assistant", "content": "é"}
+    whole = finish | {"message": message, "logprobs": {"content": [logprobs_entry("é")]}}
+    engine.chat(json_reply({"choices": [whole], "usage": USAGE}))
+    body = CHAT | {"logprobs": True, "top_logprobs": 2}
+    entry = {"token": "é", "logprob": -0.5, "bytes": [0xC3, 0xA9]}
+    expected = [entry | {"top_logprobs": [entry, entry]}]
+
+    assert proxy.http.post("/api/chat", json=body).json()["logprobs"] == expected
+    assert engine.calls()[0].json["top_logprobs"] == 2
+
+    streamed = finish | {"delta": {"content": "é"}, "logprobs": logprobs_entry("é")}
+    engine.chat(stream(event({"choices": [streamed], "usage": USAGE}), DONE))
+    line = proxy.http.post("/api/chat", json=body | {"stream": True}).content.split(b"\n")[0]
+    assert json.loads(line)["logprobs"] == expected
+
+    too_many = proxy.http.post("/api/chat", json=body | {"top_logprobs": 21})
+    assert too_many.json() == {"error": "top_logprobs must be between 0 and 20"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_raw_goes_to_completions_without_a_template(
+    engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
+) -> None:
+    """Check 39: exact counts in either form, no context."""
+    body = GENERATE | {"raw": True, "stream": streamed}
+    answer = proxy.http.post("/api/generate", json=body)
+    lines = [json.loads(line) for line in answer.content.splitlines()]
+
+    assert engine.calls() == []
+    assert engine.calls("/v1/completions")[0].json["prompt"] == "hi"
+    assert "".join(line["response"] for line in lines) == "raw text"
+    assert lines[-1]["eval_count"] == 18
+    assert "context" not in lines[-1]
+    assert [line["done"] for line in lines] == ([False, True] if streamed else [True])
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"raw": True, "system": "x"}, "raw mode does not support template, system, or context"),
+        ({"suffix": "x"}, f"{MODEL} does not support insert"),
+        ({"template": "x"}, f"{MODEL} does not support a template per request"),
+    ],
+)
+def test_what_generate_can_not_do_is_a_400(
+    proxy: RunningProxy, fields: dict[str, object], text: str
+) -> None:
+    """Check 39."""
+    answer = proxy.http.post("/api/generate", json=GENERATE | fields)
+
+    assert (answer.status_code, answer.json()) == (400, {"error": text})
+
+
+def test_context_is_a_list_and_a_foreign_one_is_ignored(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 40."""
+    reply = proxy.http.post("/api/generate", json=GENERATE | {"context": [1, 2, 3]}).json()
+
+    assert all(isinstance(number, int) for number in reply["context"])
+    assert [m["content"] for m in engine.calls()[0].json["messages"]] == ["hi"]
+
+
+@pytest.mark.parametrize("value", ["5m", 300, -1, "0", 0, "1h30m", "-1s", 1.5])
+def test_keep_alive_is_seconds_or_a_duration(proxy: RunningProxy, value: object) -> None:
+    """Check 41."""
+    assert proxy.http.post("/api/chat", json=CHAT | {"keep_alive": value}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("abc", 'time: invalid duration "abc"'),
+        ("10", 'time: missing unit in duration "10"'),
+    ],
+)
+def test_a_bad_keep_alive_is_told_in_gos_words(proxy: RunningProxy, value: str, text: str) -> None:
+    """Check 41."""
+    answer = proxy.http.post("/api/chat", json=CHAT | {"keep_alive": value})
+
+    assert (answer.status_code, answer.json()) == (400, {"error": text})
+
+
+def test_truncate_decides_about_prompts_that_are_too_long(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 42: cut by default, a 400 when the client forbids it."""
+    proxy.http.post("/api/chat", json=CHAT)
+    assert engine.calls()[0].json["truncate_sequence"] is True
+
+    message = "Prompt sequence length is greater than 2048, perhaps consider truncating"
+    engine.chat(json_reply({"message": message}, 422))
+    answer = proxy.http.post("/api/chat", json=CHAT | {"truncate": False})
+
+    assert (answer.status_code, answer.json()) == (400, {"error": message})
+    assert "truncate_sequence" not in engine.calls()[1].json
+
+
+def test_without_its_engine_the_proxy_says_so_and_recovers(settings: ProxySettings) -> None:
+    """Check 44: quick errors, `/` and version still there, no restart needed."""
+    with ScriptedEngine() as first:
+        port = first.port
+        with RunningProxy(replace(settings, engine_url=first.url)) as proxy:
+            proxy.probe()
+            first.stop()
+            for path in ("/api/tags", "/api/ps", "/readyz"):
+                assert proxy.http.get(path).status_code == 503
+            assert proxy.http.post("/api/chat", json=CHAT).status_code == 503
+            assert proxy.http.get("/").status_code == 200
+            assert proxy.http.get("/api/version").status_code == 200
+            assert proxy.http.get("/livez").status_code == 200
+            with ScriptedEngine(port):
+                assert proxy.http.post("/api/chat", json=CHAT).status_code == 200
+                proxy.probe()
+                assert proxy.http.get("/readyz").status_code == 200
+
+
+def test_an_image_of_20_mb_is_accepted_and_more_than_the_limit_is_a_413(
+    settings: ProxySettings,
+) -> None:
+    """Check 47."""
+    with RunningProxy(replace(settings, max_body_bytes=30 * 1024 * 1024)) as proxy:
+        message = USER[0] | {"images": ["A" * 20_000_000]}
+        accepted = proxy.http.post("/api/chat", json=CHAT | {"messages": [message]})
+        refused = proxy.http.post("/api/chat", content=b"x" * (31 * 1024 * 1024))
+
+    assert accepted.status_code == 200
+    assert refused.status_code == 413
+    assert "MAX_BODY_MIB" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/nope", "/api", "/api/nope", "/v1/nope", "/api/chat/x"])
+def test_unknown_paths_are_gos_404(proxy: RunningProxy, path: str) -> None:
+    """Check 48."""
+    answer = proxy.http.get(path)
+
+    assert (answer.status_code, answer.text) == (404, "404 page not found")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "PATCH"])
+def test_wrong_methods_are_gos_405(proxy: RunningProxy, method: str) -> None:
+    """Check 48."""
+    answer = proxy.http.request(method, "/api/chat")
+
+    assert (answer.status_code, answer.text) == (405, "405 method not allowed")
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "application/json"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_engine_that_is_something_else_is_a_502(
+    engine: ScriptedEngine, proxy: RunningProxy, content_type: str, *, streamed: bool
+) -> None:
+    """HTML, or JSON of another kind, with a 200."""
+    engine.chat(Reply((b"<html></html>",), content_type=content_type, length=True))
+
+    answer = proxy.http.post("/api/chat", json=CHAT | {"stream": streamed})
+
+    assert answer.status_code == 502
+    assert "error" in answer.json()
+
+
+def test_an_engine_that_resets_before_it_answers_is_a_502(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(Reply((Step.RESET,), length=True))
+
+    assert proxy.http.post("/api/chat", json=CHAT).status_code == 502
+
+
+def test_a_request_id_travels_to_the_engine_and_back(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """One id in both logs; an unusable one is replaced."""
+    sent = proxy.http.post("/api/chat", json=CHAT, headers={"X-Request-ID": "abc-1"})
+    odd = proxy.http.post("/api/chat", json=CHAT, headers={"X-Request-ID": 'a"b c'})
+
+    assert sent.headers["x-request-id"] == "abc-1"
+    assert odd.headers["x-request-id"] != 'a"b c'
+    assert engine.calls()[0].headers["x-request-id"] == "abc-1"
