@@ -117,14 +117,19 @@ def _tell_when_ready(urls: DemoUrls, stopping: threading.Event) -> None:
         waiting.append(f"{urls.prometheus}/-/ready")
     while not stopping.is_set():
         waiting = [url for url in waiting if not web.is_ready(url)]
-        if not waiting:
-            say(_what_to_try(urls, _first_model(urls.proxy)))
+        if not waiting and (model := _first_model(urls.proxy)):
+            say(_what_to_try(urls, model))
             return
         stopping.wait(POLL_SECONDS)
 
 
-def _first_model(proxy: str) -> str:
-    return str(web.get(f"{proxy}/api/tags").json()["models"][0]["name"])
+def _first_model(proxy: str) -> str | None:
+    """Name of the model that the proxy lists; None while it lists none or is just stopping."""
+    try:
+        models = web.get(f"{proxy}/api/tags").json()["models"]
+        return str(models[0]["name"])
+    except (web.UnreachableError, ValueError, LookupError):
+        return None
 
 
 def _what_to_try(urls: DemoUrls, model: str) -> str:
