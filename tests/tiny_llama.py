@@ -21,7 +21,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 # Longest prompt plus reply, in tokens. One byte of text is one token.
 CONTEXT_LENGTH = 8192
 
-_HIDDEN, _INTERMEDIATE, _LAYERS, _HEADS = 64, 128, 2, 4
+HIDDEN, INTERMEDIATE, LAYERS, HEADS = 64, 128, 2, 4
 _BEGIN, _END, _TURN = "<s>", "</s>", "<turn>"
 _SEED = 20240229
 # The head's weight on the constant dimension: enough to decide between printable and not.
@@ -50,7 +50,7 @@ def make_tiny_llama(folder: Path) -> Path:
     _write_json(folder / "config.json", _config(vocabulary))
     _write_json(folder / "generation_config.json", {"eos_token_id": vocabulary[_END]})
     _write_json(folder / "tokenizer_config.json", _tokenizer_config())
-    save_file(_weights(vocabulary), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(tiny_weights(vocabulary), folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
 
@@ -69,11 +69,11 @@ def _config(vocabulary: dict[str, int]) -> dict[str, Any]:
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_act": "silu",
-        "hidden_size": _HIDDEN,
-        "intermediate_size": _INTERMEDIATE,
-        "num_hidden_layers": _LAYERS,
-        "num_attention_heads": _HEADS,
-        "num_key_value_heads": _HEADS,
+        "hidden_size": HIDDEN,
+        "intermediate_size": INTERMEDIATE,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": HEADS,
         "max_position_embeddings": CONTEXT_LENGTH,
         "rms_norm_eps": 1e-5,
         "rope_theta": 10000.0,
@@ -96,26 +96,27 @@ def _tokenizer_config() -> dict[str, Any]:
     }
 
 
-def _weights(vocabulary: dict[str, int]) -> dict[str, NDArray[np.float32]]:
+def tiny_weights(vocabulary: dict[str, int]) -> dict[str, NDArray[np.float32]]:
+    """Make all tensors by their names in Hugging Face's layout."""
     random = np.random.default_rng(_SEED)
 
     def normal(*shape: int) -> NDArray[np.float32]:
         return random.normal(0.0, 0.4, shape).astype(np.float32)
 
     weights = {
-        "model.embed_tokens.weight": normal(len(vocabulary), _HIDDEN),
-        "model.norm.weight": np.ones(_HIDDEN, np.float32),
-        "lm_head.weight": normal(len(vocabulary), _HIDDEN),
+        "model.embed_tokens.weight": normal(len(vocabulary), HIDDEN),
+        "model.norm.weight": np.ones(HIDDEN, np.float32),
+        "lm_head.weight": normal(len(vocabulary), HIDDEN),
     }
-    for layer in range(_LAYERS):
+    for layer in range(LAYERS):
         prefix = f"model.layers.{layer}."
         for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            weights[f"{prefix}self_attn.{name}.weight"] = normal(_HIDDEN, _HIDDEN)
+            weights[f"{prefix}self_attn.{name}.weight"] = normal(HIDDEN, HIDDEN)
         for name in ("gate_proj", "up_proj"):
-            weights[f"{prefix}mlp.{name}.weight"] = normal(_INTERMEDIATE, _HIDDEN)
-        weights[f"{prefix}mlp.down_proj.weight"] = normal(_HIDDEN, _INTERMEDIATE)
+            weights[f"{prefix}mlp.{name}.weight"] = normal(INTERMEDIATE, HIDDEN)
+        weights[f"{prefix}mlp.down_proj.weight"] = normal(HIDDEN, INTERMEDIATE)
         for name in ("input_layernorm", "post_attention_layernorm"):
-            weights[f"{prefix}{name}.weight"] = np.ones(_HIDDEN, np.float32)
+            weights[f"{prefix}{name}.weight"] = np.ones(HIDDEN, np.float32)
     _tilt_to_printable(weights, vocabulary)
     return weights
 

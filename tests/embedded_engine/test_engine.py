@@ -1,0 +1,95 @@
+"""Requests on a scripted runner: what the engine keeps hold of, and what it lets go."""
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedded_engine.engine import Engine
+from embedded_engine.errors import RefusedRequestError
+from embedded_engine.models import LoadableModel
+from tests.processes import DEADLINE_SECONDS
+
+MODEL = LoadableModel("scripted", Path(), None, Path(), None)
+ARGUMENTS = {"messages": [{"role": "user", "content": "hello"}]}
+
+
+class ScriptedRunner:
+    """Streams numbers without end, and tells when its iterator was dropped."""
+
+    def __init__(self) -> None:
+        self.dropped = threading.Event()
+
+    def send_chat_completion_request(self, _request: object) -> Any:  # noqa: ANN401
+        return self._numbers()
+
+    def _numbers(self) -> Iterator[int]:
+        number = 0
+        try:
+            while True:
+                yield number
+                number += 1
+        finally:
+            self.dropped.set()
+
+
+class FailingRunner:
+    """Fails as the wheel does: a line of text, then a backtrace."""
+
+    def send_chat_completion_request(self, _request: object) -> Any:  # noqa: ANN401
+        yield 1
+        raise ValueError("out of luck\n   0: <candle_core::error::Error>::bt\n")
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Without the cycle collector, only what nothing refers to is dropped."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_cancelling_drops_the_engines_iterator() -> None:
+    """This is the only way to stop a generation, so nothing may keep hold of it."""
+    runner = ScriptedRunner()
+    generation = await Engine(MODEL, runner).start(ARGUMENTS)
+    assert await generation.next() == (0, 0)
+    generation.cancel()
+    assert await asyncio.to_thread(runner.dropped.wait, DEADLINE_SECONDS)
+
+
+@pytest.mark.usefixtures("no_collector")
+async def test_stopping_the_engine_drops_all_iterators_and_ends_their_threads() -> None:
+    runner = ScriptedRunner()
+    engine = Engine(MODEL, runner)
+    await engine.start(ARGUMENTS)
+    assert not engine.has_stopped(timeout_seconds=0.0)
+    engine.stop()
+    assert await asyncio.to_thread(engine.has_stopped, DEADLINE_SECONDS)
+    assert runner.dropped.is_set()
+
+
+async def test_chunks_arrive_in_order_however_slowly_they_are_read() -> None:
+    generation = await Engine(MODEL, ScriptedRunner()).start(ARGUMENTS)
+    received = [await generation.next() for _ in range(1000)]
+    generation.cancel()
+    assert received == [(0, number) for number in range(1000)]
+
+
+async def test_a_failure_on_the_way_comes_after_the_chunks_as_one_line() -> None:
+    generation = await Engine(MODEL, FailingRunner()).start(ARGUMENTS)
+    assert await generation.next() == (0, 1)
+    with pytest.raises(RefusedRequestError, match=r"^out of luck$") as caught:
+        await generation.next()
+    assert caught.value.status == 422
+
+
+async def test_what_the_wheel_does_not_take_is_refused_at_once() -> None:
+    with pytest.raises(RefusedRequestError) as caught:
+        await Engine(MODEL, ScriptedRunner()).start({"messages": [{"role": 1}]})
+    assert caught.value.status == 500

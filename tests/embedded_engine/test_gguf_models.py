@@ -1,0 +1,117 @@
+"""GGUF files: their metadata, the tokenizer made of it, and the real engine running on both."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from embedded_engine.gguf import NotGgufError, read_metadata
+from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
+from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
+from tests.processes import running_engine
+from tests.tiny_gguf import make_tiny_gguf, sentencepiece_metadata, write_gguf
+
+
+@pytest.fixture(scope="module")
+def gguf_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("gguf")
+    make_tiny_gguf(folder / "tiny.gguf")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def gguf_client(gguf_folder: Path) -> Iterator[Client]:
+    """An engine that was given the folder, not the file in it."""
+    with running_engine(gguf_folder) as base_url:
+        yield Client(base_url)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return make_tokenizer(add_space_prefix=False)
+
+
+def make_tokenizer(*, add_space_prefix: bool) -> Tokenizer:
+    metadata = sentencepiece_metadata(add_space_prefix=add_space_prefix)
+    return Tokenizer.from_str(json.dumps(to_tokenizer_json(metadata)))
+
+
+def gguf_bytes() -> bytes:
+    file = io.BytesIO()
+    write_gguf(file, sentencepiece_metadata())
+    return file.getvalue()
+
+
+def test_metadata_is_read_back_as_written() -> None:
+    metadata = read_metadata(io.BytesIO(gguf_bytes()))
+    assert metadata == sentencepiece_metadata()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(b"", "GGUF", id="empty"),
+        pytest.param(b"PK\x03\x04 a zip archive", "GGUF", id="other file"),
+        pytest.param(b"GGUF\x01\0\0\0", "version 1", id="old version"),
+        pytest.param(gguf_bytes()[:1000], "ends in the middle", id="cut short"),
+    ],
+)
+def test_what_is_no_gguf_is_refused(content: bytes, says: str) -> None:
+    with pytest.raises(NotGgufError, match=says):
+        read_metadata(io.BytesIO(content))
+
+
+def test_a_vocabulary_with_merges_of_its_own_is_left_to_the_engine() -> None:
+    assert needs_tokenizer(sentencepiece_metadata())
+    assert not needs_tokenizer(sentencepiece_metadata() | {"tokenizer.ggml.merges": ["l o"]})
+    assert not needs_tokenizer({"tokenizer.ggml.model": "gpt2"})
+
+
+def test_pieces_are_merged_best_score_first(tokenizer: Tokenizer) -> None:
+    """`el` scores below `he`, so `hello` is never cut as h-el-lo."""
+    assert tokenizer.encode("hello", add_special_tokens=False).tokens == ["hello"]
+    assert tokenizer.encode("helo", add_special_tokens=False).tokens == ["he", "lo"]
+    assert tokenizer.encode("x hello", add_special_tokens=False).tokens == ["x", "\u2581hello"]
+
+
+def test_the_begin_token_comes_before_a_text(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode("hello").tokens == ["<s>", "hello"]
+
+
+@given(st.text())
+def test_any_text_comes_back_as_it_was(text: str) -> None:
+    """Letters that are not in the vocabulary go as bytes."""
+    tokenizer = make_tokenizer(add_space_prefix=False)
+    # The letter that stands for a space can't be told from one; SentencePiece has it so.
+    text = text.replace("\u2581", " ")
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    assert tokenizer.decode(ids, skip_special_tokens=False) == text
+
+
+def test_a_space_before_the_text_is_added_and_taken_away_where_the_file_says_so() -> None:
+    tokenizer = make_tokenizer(add_space_prefix=True)
+    encoded = tokenizer.encode("hello", add_special_tokens=False)
+    assert encoded.tokens == ["\u2581hello"]
+    assert tokenizer.decode(encoded.ids) == "hello"
+
+
+def test_the_engine_reads_a_gguf_file_with_that_tokenizer(gguf_client: Client) -> None:
+    """`<s>` and `hello`: two tokens, where the engine by itself would make six of it."""
+    reply = gguf_client.post(COMPLETIONS, completion("hello")).json
+    assert reply["usage"]["prompt_tokens"] == 2
+
+
+def test_the_template_in_the_file_is_used_for_chat(gguf_client: Client) -> None:
+    reply = gguf_client.post(CHAT, chat("hello")).json
+    assert reply["usage"]["prompt_tokens"] == len(["<s>", *"[user]", "hello", *"[me]"])
+
+
+def test_a_folder_with_one_gguf_file_goes_by_the_folders_name(
+    gguf_client: Client, gguf_folder: Path
+) -> None:
+    assert gguf_client.get("/v1/models").json["data"][1]["id"] == str(gguf_folder)

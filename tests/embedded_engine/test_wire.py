@@ -1,0 +1,295 @@
+"""Bodies in both directions, as values: what the HTTP tests would be too coarse to tell."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
+from embedded_engine.templates import RAW_ROLE
+from embedded_engine.wire.requests import (
+    chat_arguments,
+    completion_arguments,
+    read_chat,
+    read_completion,
+)
+from embedded_engine.wire.responses import (
+    Transcript,
+    chat_body,
+    chat_chunk,
+    error_event,
+    event,
+    models_body,
+)
+
+
+def chat(**fields: object) -> dict[str, Any]:
+    body = {"messages": [{"role": "user", "content": "hi"}]} | fields
+    return chat_arguments(read_chat(json.dumps(body).encode()))
+
+
+def completion(**fields: object) -> dict[str, Any]:
+    return completion_arguments(read_completion(json.dumps({"prompt": "hi"} | fields).encode()))
+
+
+def tool(name: str) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
+
+
+def assistant(content: object, *calls: tuple[str, object]) -> dict[str, Any]:
+    made = [{"function": {"name": name, "arguments": arguments}} for name, arguments in calls]
+    return {"role": "assistant", "content": content, "tool_calls": made}
+
+
+SAMPLING = {
+    "max_tokens": 5,
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "top_k": 40,
+    "min_p": 0.05,
+    "presence_penalty": 0.1,
+    "frequency_penalty": 0.2,
+    "repetition_penalty": 1.1,
+    "dry_multiplier": 0.8,
+    "ignore_eos": True,
+    "truncate_sequence": True,
+}
+
+
+@pytest.mark.parametrize("arguments", [chat, completion])
+def test_sampling_parameters_pass_under_their_own_names(arguments: Any) -> None:  # noqa: ANN401
+    assert SAMPLING.items() <= arguments(**SAMPLING).items()
+
+
+def test_what_is_not_given_or_null_is_left_to_the_wheel() -> None:
+    nulls = dict.fromkeys([*SAMPLING, "stop", "tools", "response_format", "stream", "logprobs"])
+    assert chat(**nulls) == chat() == {"messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"), [("a", ["a"]), (["a", "b"], ["a", "b"]), ([], None), (None, None)]
+)
+def test_stop_is_one_string_or_several(stop: object, expected: object) -> None:
+    assert chat(stop=stop).get("stop_seqs") == expected
+
+
+def test_a_models_stop_and_temperature_come_on_top_of_the_requests() -> None:
+    request = read_chat(b'{"messages": "hi", "stop": "a"}')
+    arguments = chat_arguments(request, temperature=0.7, stop=("User:",))
+    assert arguments["stop_seqs"] == ["a", "User:"]
+    assert arguments["temperature"] == 0.7
+
+
+def test_a_requests_temperature_wins_even_at_zero() -> None:
+    request = read_chat(b'{"messages": "hi", "temperature": 0}')
+    assert chat_arguments(request, temperature=0.7)["temperature"] == 0
+
+
+def test_messages_may_be_one_string() -> None:
+    assert chat(messages="hi")["messages"] == [{"role": "user", "content": "hi"}]
+
+
+def test_content_parts_pass_as_they_are() -> None:
+    parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
+    assert chat(messages=[{"role": "user", "content": parts}])["messages"][0]["content"] == parts
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (assistant(None), ""),
+        (assistant("", ("f", '{"a": "é"}')), '{"name": "f", "arguments": {"a": "é"}}'),
+        (assistant("Well:", ("f", {})), 'Well:\n{"name": "f", "arguments": {}}'),
+        (
+            assistant(None, ("f", "{}"), ("g", "not json")),
+            '{"name": "f", "arguments": {}}\n{"name": "g", "arguments": "not json"}',
+        ),
+    ],
+    ids=["no content", "a call", "text and a call", "two calls"],
+)
+def test_earlier_tool_calls_are_written_into_the_content(
+    message: dict[str, Any], expected: str
+) -> None:
+    assert chat(messages=[message])["messages"][0]["content"] == expected
+
+
+def test_tools_are_offered_freely_unless_told_otherwise() -> None:
+    arguments = chat(tools=[tool("f"), tool("g")])
+    assert [json.loads(schema) for schema in arguments["tool_schemas"]] == [tool("f"), tool("g")]
+    assert arguments["tool_choice"] == "auto"
+    assert chat(tools=[tool("f")], tool_choice="none")["tool_choice"] == "none"
+
+
+def test_a_named_tool_is_the_only_one_offered() -> None:
+    arguments = chat(tools=[tool("f"), tool("g")], tool_choice=tool("g"))
+    assert [json.loads(schema) for schema in arguments["tool_schemas"]] == [tool("g")]
+
+
+def test_naming_a_tool_that_is_not_there_is_refused() -> None:
+    with pytest.raises(RefusedRequestError, match="'h'"):
+        chat(tools=[tool("f")], tool_choice=tool("h"))
+
+
+def test_a_schema_becomes_a_grammar() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
+    arguments = chat(response_format=wanted)
+    assert arguments["grammar_type"] == "json_schema"
+    assert json.loads(arguments["grammar"]) == {"type": "object"}
+
+
+def test_a_schema_and_a_grammar_contradict_each_other() -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}
+    with pytest.raises(RefusedRequestError, match="not both"):
+        chat(response_format=wanted, grammar={"type": "regex", "value": "a"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"enable_thinking": True}, {"enable_thinking": True}),
+        ({"chat_template_kwargs": {"enable_thinking": False}}, {"enable_thinking": False}),
+        (
+            {"enable_thinking": False, "chat_template_kwargs": {"enable_thinking": True}},
+            {"enable_thinking": False},
+        ),
+        ({"reasoning_effort": "high"}, {"reasoning_effort": "high"}),
+        ({"chat_template_kwargs": {"reasoning_effort": "low"}}, {"reasoning_effort": "low"}),
+    ],
+    ids=str,
+)
+def test_thinking_is_controlled_directly_or_through_the_template(
+    fields: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    arguments = chat(**fields)
+    del arguments["messages"]
+    assert arguments == expected
+
+
+def test_a_completion_is_one_message_in_the_raw_role() -> None:
+    assert completion(logprobs=2) == {
+        "messages": [{"role": RAW_ROLE, "content": "hi"}],
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+
+
+def test_the_raw_role_is_closed_to_chat() -> None:
+    with pytest.raises(RefusedRequestError, match="reserved"):
+        chat(messages=[{"role": RAW_ROLE, "content": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"", 400), (b"{", 400), (b"[]", 422), (b"{}", 422), (b'{"messages": 1}', 422)],
+)
+def test_unreadable_bodies(body: bytes, status: int) -> None:
+    with pytest.raises(UnreadableRequestError) as caught:
+        read_chat(body)
+    assert caught.value.status == status
+
+
+def usage(completion_tokens: int) -> SimpleNamespace:
+    return SimpleNamespace(
+        completion_tokens=completion_tokens,
+        prompt_tokens=10,
+        total_tokens=10 + completion_tokens,
+        avg_tok_per_sec=1.0,
+        avg_prompt_tok_per_sec=float("nan"),
+        avg_compl_tok_per_sec=1.0,
+        total_time_sec=1.0,
+        total_prompt_time_sec=1.0,
+        total_completion_time_sec=1.0,
+    )
+
+
+def chunk(content: str | None = None, *, reason: str | None = None, **delta: object) -> Any:  # noqa: ANN401
+    fields = {"content": content, "tool_calls": None, "reasoning_content": None} | delta
+    choice = SimpleNamespace(finish_reason=reason, delta=SimpleNamespace(**fields), logprobs=None)
+    return SimpleNamespace(
+        id="7",
+        choices=[choice],
+        created=1,
+        system_fingerprint="local",
+        usage=usage(3) if reason else None,
+    )
+
+
+def call() -> SimpleNamespace:
+    function = SimpleNamespace(name="f", arguments="{}")
+    return SimpleNamespace(index=0, id="call-1", function=function)
+
+
+def transcript(*chunks: Any) -> Transcript:  # noqa: ANN401
+    made = Transcript()
+    for one in chunks:
+        made.add(one)
+    return made
+
+
+def test_reasoning_is_absent_unless_there_is_some() -> None:
+    plain = chat_chunk(chunk("x"), model_id="m", index=0)["choices"][0]["delta"]
+    thought = chat_chunk(chunk("x", reasoning_content="hm"), model_id="m", index=0)
+    assert plain == {"content": "x", "role": "assistant", "tool_calls": None}
+    assert thought["choices"][0]["delta"]["reasoning_content"] == "hm"
+
+
+def test_a_reply_joins_what_its_chunks_said() -> None:
+    body = chat_body(
+        [
+            transcript(
+                chunk(reasoning_content="h"),
+                chunk("a", reasoning_content="m"),
+                chunk(None),
+                chunk("b", reason="stop"),
+            )
+        ],
+        model_id="m",
+    )
+    assert body["choices"][0]["message"] == {
+        "content": "ab",
+        "role": "assistant",
+        "tool_calls": None,
+        "reasoning_content": "hm",
+    }
+    assert body["choices"][0]["finish_reason"] == "stop"
+
+
+def test_tool_calls_come_whole_and_without_content() -> None:
+    body = chat_body([transcript(chunk(tool_calls=[call()], reason="tool_calls"))], model_id="m")
+    message = body["choices"][0]["message"]
+    assert message["content"] is None
+    assert message["tool_calls"] == [
+        {
+            "index": 0,
+            "id": "call-1",
+            "type": "function",
+            "function": {"name": "f", "arguments": "{}"},
+        }
+    ]
+
+
+def test_a_reply_without_a_word_has_empty_content() -> None:
+    body = chat_body([transcript(chunk("", reason="stop"))], model_id="m")
+    assert body["choices"][0]["message"]["content"] == ""
+
+
+def test_usage_counts_the_prompt_once_and_all_completions() -> None:
+    choices = [transcript(chunk("a", reason="stop")), transcript(chunk("b", reason="stop"))]
+    counted = chat_body(choices, model_id="m")["usage"]
+    assert (counted["prompt_tokens"], counted["completion_tokens"]) == (10, 6)
+    assert counted["total_tokens"] == 16
+
+
+def test_a_rate_that_is_no_number_becomes_null() -> None:
+    data = event(chat_chunk(chunk("a", reason="stop"), model_id="m", index=0))
+    assert json.loads(data.removeprefix(b"data: "))["usage"]["avg_prompt_tok_per_sec"] is None
+
+
+def test_events_are_one_line_of_data_each() -> None:
+    assert event({"text": "two\nlines \u2028"}).count(b"\n") == 2
+    assert error_event("too long") == b"data: too long\n\n"
+
+
+def test_models_has_the_alias_and_the_model() -> None:
+    assert [entry["id"] for entry in models_body("m", created=1)["data"]] == ["default", "m"]
