@@ -16,7 +16,7 @@ _TOKENS_PER_SECOND: Final = "suffix: tok/s"
 _CHUNKS: Final = "mistral_streaming_chunks_total"
 
 TOKENS_NOW: Final = Signal(
-    title="Tokens per second",
+    title="Tokens/s",
     description="Output tokens per second, all models.",
     unit=_TOKENS_PER_SECOND,
     queries=(Query(q.rate(_OUTPUT), "tokens/s"),),

@@ -80,14 +80,15 @@ def _status(limits: Limits) -> Row:
                     (3, panels.tile(traffic.ACTIVE_NOW, (busy * _BUSY_SHARE, ORANGE), (busy, RED))),
                     (3, panels.tile(traffic.P95_NOW, *latency)),
                     (3, panels.tile(generation.TOKENS_NOW, base=BLUE, decimals=1)),
-                    (3, panels.tile(traffic.REQUESTS_IN_RANGE, base=BLUE, decimals=0)),
+                    (3, panels.tile(traffic.REQUESTS_IN_RANGE, base=BLUE)),
                 ),
             ),
             Line(
                 6,
                 (
-                    (13, panels.alert_timeline(traffic.ALERTS)),
+                    (10, panels.alert_timeline(traffic.ALERTS)),
                     (8, panels.model_table(generation.MODELS)),
+                    (3, panels.counts(traffic.TOTALS)),
                     (3, panels.tile(traffic.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
                 ),
             ),

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: The heatmap's resolution; more columns than this cannot be told apart.
 _HEATMAP_COLUMNS = 60
 
+#: Pixels; one size for all, where Grafana would fit each number to its place.
+_COUNT_SIZE = 24
+
 
 class PanelBuilder(Protocol):
     """What all panel builders of the SDK have in common."""
@@ -57,6 +60,16 @@ def tile(
     """Show the number of now, coloured from each limit on."""
     panel = _tile(signal).thresholds(style.steps(base, *limits))
     return panel if decimals is None else panel.decimals(decimals)
+
+
+def counts(signal: Signal) -> PanelBuilder:
+    """Show several numbers of now, one below the other."""
+    return (
+        _tile(signal)
+        .thresholds(style.steps(style.BLUE))
+        .orientation(common.VizOrientation.HORIZONTAL)
+        .text(common_builders.VizTextDisplayOptions().value_size(_COUNT_SIZE))
+    )
 
 
 def graph(signal: Signal, *limits: tuple[float, str]) -> PanelBuilder:

@@ -53,9 +53,19 @@ UPTIME: Final = Signal(
 )
 REQUESTS_IN_RANGE: Final = Signal(
     title="Requests",
-    description="Requests finished in the time shown.",
+    description="Requests finished in the time shown, as far as scrapes can tell.",
     unit="short",
     queries=(Query(q.growth(_REQUESTS), "Requests"),),
+)
+TOTALS: Final = Signal(
+    title="Since the start",
+    description="Exact counts since the proxies started: requests, failed ones, output tokens.",
+    unit="none",
+    queries=(
+        Query(f"sum({q.select(_REQUESTS)})", "requests"),
+        Query(f"sum({q.select(_REQUESTS, _FAILED)})", "errors"),
+        Query(f"sum({q.select('mistral_generate_tokens_total')})", "tokens"),
+    ),
 )
 P95_NOW: Final = Signal(
     title="p95 latency",
@@ -139,7 +149,7 @@ def error_budget(objective: float) -> Signal:
     """Tell how much of the allowed failures is left, for an objective between 0 and 1."""
     share = q.ratio(q.growth(_REQUESTS, _FAILED), q.growth(_REQUESTS, _ANSWERED))
     return Signal(
-        title="Error budget left",
+        title="Error budget",
         description=(
             f"Share of the failures that the objective of {objective * 100:g} % allows and that "
             "the time shown has not used up. Below 0: more failed than allowed."
