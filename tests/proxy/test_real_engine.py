@@ -1,0 +1,209 @@
+"""The core of the API against the real engine with a tiny model: nothing scripted."""
+
+import json
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ollama
+import pytest
+
+from proxy_service.settings import ProxySettings
+from tests.processes import running_engine
+from tests.proxy.running import RunningProxy, eventually
+from tests.tiny_llama import CONTEXT_LENGTH, make_tiny_llama
+
+MESSAGES = [{"role": "user", "content": "Tell me something."}]
+GREEDY: dict[str, Any] = {"temperature": 0, "num_predict": 40}
+
+
+@pytest.fixture(scope="module")
+def engine_url() -> Iterator[str]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_engine(make_tiny_llama(Path(folder) / "tiny")) as url,
+    ):
+        yield url
+
+
+@pytest.fixture
+def proxy(engine_url: str) -> Iterator[RunningProxy]:
+    with RunningProxy(ProxySettings(engine_url=engine_url)) as running:
+        yield running
+
+
+@pytest.fixture
+def client(proxy: RunningProxy) -> Iterator[ollama.Client]:
+    with ollama.Client(host=proxy.url, trust_env=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def model(client: ollama.Client) -> str:
+    (listed,) = client.list().models
+    assert listed.model is not None
+    return listed.model
+
+
+def text_of(client: ollama.Client, model: str, **options: object) -> str:
+    reply = client.chat(model, MESSAGES, options=GREEDY | options)
+    return reply.message.content or ""
+
+
+def streamed_text_of(client: ollama.Client, model: str, **options: object) -> str:
+    parts = client.chat(model, MESSAGES, stream=True, options=GREEDY | options)
+    return "".join(part.message.content or "" for part in parts)
+
+
+def test_a_chat_gives_the_same_text_whole_and_streamed(client: ollama.Client, model: str) -> None:
+    whole = text_of(client, model)
+
+    assert len(whole) > 10
+    assert streamed_text_of(client, model) == whole
+
+
+def test_generate_and_raw_generate_answer(client: ollama.Client, model: str) -> None:
+    cooked = client.generate(model, "Tell me something.", options=GREEDY)
+    raw = client.generate(model, "Tell me something.", raw=True, options=GREEDY)
+    streamed = list(
+        client.generate(model, "Tell me something.", raw=True, stream=True, options=GREEDY)
+    )
+
+    assert cooked.response
+    assert raw.response == "".join(part.response for part in streamed)
+    assert raw.eval_count == streamed[-1].eval_count == 40
+
+
+@pytest.mark.parametrize("limit", [1, 7, 30])
+def test_a_token_limit_is_kept_and_told(client: ollama.Client, model: str, limit: int) -> None:
+    reply = client.chat(model, MESSAGES, options=GREEDY | {"num_predict": limit})
+
+    assert reply.eval_count == limit
+    assert reply.done_reason == "length"
+    assert reply.prompt_eval_count
+    assert reply.eval_duration
+
+
+def test_a_stop_string_and_what_follows_never_appear(client: ollama.Client, model: str) -> None:
+    """Check 33: stop strings of every length, taken from the text itself."""
+    whole = text_of(client, model)
+    for length in (1, 2, 3, 5):
+        stop = whole[10 : 10 + length]
+        expected = whole[: whole.index(stop)]
+        reply = client.chat(model, MESSAGES, options=GREEDY | {"stop": [stop]})
+        assert reply.message.content == expected
+        assert reply.done_reason == "stop"
+        assert streamed_text_of(client, model, stop=[stop]) == expected
+
+
+def test_a_seed_is_accepted(client: ollama.Client, model: str) -> None:
+    """The engine has no seed per request; clients that send one must not notice."""
+    assert text_of(client, model, seed=7) == text_of(client, model, seed=7)
+
+
+def test_two_at_once_get_their_own_answers(client: ollama.Client, model: str) -> None:
+    alone = streamed_text_of(client, model)
+    answers: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(streamed_text_of(client, model)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == [alone, alone]
+
+
+def test_a_client_that_hangs_up_frees_the_engine(proxy: RunningProxy, model: str) -> None:
+    """Check 29: a long generation ends with its client; the next one is answered."""
+    body = {"model": model, "messages": MESSAGES, "options": {"num_predict": 4000}}
+    with proxy.http.stream("POST", "/api/chat", json=body) as answer:
+        next(answer.iter_bytes())
+
+    assert eventually(
+        lambda: (
+            proxy.scrape().value("mistral_http_requests_total", endpoint="chat", status="cancelled")
+            == 1
+        )
+    )
+    short = body | {"options": {"num_predict": 1}, "stream": False}
+    assert proxy.http.post("/api/chat", json=short).json()["eval_count"] == 1
+    assert proxy.idle().value("mistral_active_requests") == 0
+
+
+def test_a_format_makes_the_reply_json(client: ollama.Client, model: str) -> None:
+    """Check 45 as far as a model of random weights can: what comes is JSON, and not empty."""
+    schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
+    reply = client.chat(
+        model, MESSAGES, format=schema, options={"temperature": 0, "num_predict": 400}
+    )
+
+    assert reply.message.content
+    if reply.done_reason == "stop":
+        assert json.loads(reply.message.content)["a"] in (1, 2)
+
+
+def test_a_prompt_that_is_too_long_is_cut_or_refused(client: ollama.Client, model: str) -> None:
+    """Check 42."""
+    long = [{"role": "user", "content": "x" * (CONTEXT_LENGTH + 500)}]
+    assert client.chat(model, long, options={"num_predict": 1}).done
+
+    answer = client._client.post(
+        "/api/chat", json={"model": model, "messages": long, "truncate": False, "stream": False}
+    )
+    assert answer.status_code == 400
+    assert answer.json()["error"]
+
+
+def test_tokens_in_the_metrics_are_the_sum_of_the_counts(
+    proxy: RunningProxy, client: ollama.Client, model: str
+) -> None:
+    """Whole and streamed, whatever the number of events."""
+    replies = [
+        client.chat(model, MESSAGES, options=GREEDY),
+        *(part for part in client.chat(model, MESSAGES, stream=True, options=GREEDY) if part.done),
+        client.generate(model, "x", options=GREEDY),
+    ]
+    scrape = proxy.idle()
+    engine_id = model.removesuffix(":latest")
+
+    assert scrape.value("mistral_generate_tokens_total", model=engine_id) == sum(
+        reply.eval_count or 0 for reply in replies
+    )
+    assert scrape.value("mistral_prompt_tokens_total", model=engine_id) == sum(
+        reply.prompt_eval_count or 0 for reply in replies
+    )
+
+
+def test_the_openai_endpoints_pass_through(proxy: RunningProxy, model: str) -> None:
+    """Check 46 against the real shapes."""
+    body = {"model": model, "messages": MESSAGES, "max_tokens": 5, "temperature": 0}
+    whole = proxy.http.post("/v1/chat/completions", json=body).json()
+    streamed = proxy.http.post("/v1/chat/completions", json=body | {"stream": True})
+
+    assert whole["usage"]["completion_tokens"] == 5
+    assert streamed.text.endswith("data: [DONE]\n\n")
+    assert (
+        proxy.idle().value("mistral_generate_tokens_total", model=model.removesuffix(":latest"))
+        == 10
+    )
+
+
+def test_an_unknown_model_is_a_404(client: ollama.Client) -> None:
+    with pytest.raises(ollama.ResponseError, match="not found") as raised:
+        client.chat("nope", MESSAGES)
+
+    assert raised.value.status_code == 404
+
+
+def test_embedding_with_a_text_model_is_the_clients_error(
+    client: ollama.Client, model: str
+) -> None:
+    with pytest.raises(ollama.ResponseError) as raised:
+        client.embed(model, "x")
+
+    assert raised.value.status_code in (400, 501)
