@@ -25,6 +25,10 @@ _HEATMAP_COLUMNS = 60
 
 #: Pixels; one size for all, where Grafana would fit each number to its place.
 _COUNT_SIZE = 24
+_NAME_SIZE = 14
+
+#: Pixels; Grafana's own minimum would push the last columns out of a narrow table.
+_COLUMN_WIDTH = 60
 
 
 class PanelBuilder(Protocol):
@@ -68,7 +72,9 @@ def counts(signal: Signal) -> PanelBuilder:
         _tile(signal)
         .thresholds(style.steps(style.BLUE))
         .orientation(common.VizOrientation.HORIZONTAL)
-        .text(common_builders.VizTextDisplayOptions().value_size(_COUNT_SIZE))
+        .text(
+            common_builders.VizTextDisplayOptions().title_size(_NAME_SIZE).value_size(_COUNT_SIZE)
+        )
     )
 
 
@@ -148,6 +154,7 @@ def model_table(signal: Signal) -> PanelBuilder:
         .datasource(style.DATASOURCE)
         .unit(signal.unit)
         .no_value("no model seen yet")
+        .min_width(_COLUMN_WIDTH)
         .with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
         .with_transformation(
             dashboard.DataTransformerConfig(id_val="organize", options=_columns(signal))
