@@ -1,0 +1,85 @@
+# ruff: noqa: INP001 - a program for the workflow beside it, not part of a package
+"""Compare what two revisions of the program would create, as Markdown for a pull request.
+
+Usage: ``python preview_diff.py base.json head.json``, both written by ``pulumi preview --json`` on
+a stack that does not exist yet, so that neither needs a running stack or any secret.
+"""
+
+import difflib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+COMMENT_LIMIT = 60_000
+"""GitHub takes 65,536 characters; the rest is for what stands around the differences."""
+
+
+def planned(preview: dict[str, Any]) -> dict[str, str]:
+    """Give every resource's inputs as YAML, by its type and name."""
+    states = [step["newState"] for step in preview["steps"]]
+    return {_title(state["urn"]): _text(state.get("inputs", {})) for state in states}
+
+
+def markdown(base: dict[str, str], head: dict[str, str]) -> str:
+    """Write the differences, one section for each resource that has any."""
+    titles = sorted(base.keys() | head.keys())
+    sections = [
+        _section(title, base.get(title), head.get(title))
+        for title in titles
+        if base.get(title) != head.get(title)
+    ]
+    if not sections:
+        return "### `pulumi preview`\n\nNo resource changes.\n"
+    text = "\n".join(
+        ["### `pulumi preview`\n", f"{len(sections)} resource(s) differ.\n", *sections]
+    )
+    return text if len(text) <= COMMENT_LIMIT else f"{text[:COMMENT_LIMIT]}\n```\n\nShortened.\n"
+
+
+def _title(urn: str) -> str:
+    kind, name = urn.split("::")[-2:]
+    return f"{kind.rpartition('$')[2]} {name}"
+
+
+def _text(inputs: dict[str, Any]) -> str:
+    return yaml.safe_dump({name: _opened(value) for name, value in inputs.items()}, width=200)
+
+
+def _opened(value: object) -> object:
+    """Show a file line by line, and JSON by what it means: a dashboard is one long text else."""
+    if isinstance(value, dict):
+        return {key: _opened(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_opened(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value) if value.startswith("{") else _lines(value)
+    except ValueError:
+        return _lines(value)
+
+
+def _lines(text: str) -> object:
+    return text.splitlines() if "\n" in text else text
+
+
+def _section(title: str, before: str | None, after: str | None) -> str:
+    what = "new" if before is None else "gone" if after is None else "changed"
+    lines = difflib.unified_diff(
+        (before or "").splitlines(), (after or "").splitlines(), lineterm="", n=2
+    )
+    shown = "\n".join(line for line in lines if not line.startswith(("---", "+++")))
+    return f"<details><summary>{title}: {what}</summary>\n\n```diff\n{shown}\n```\n\n</details>\n"
+
+
+def main(base: str, head: str) -> None:
+    """Print the comparison of two preview files."""
+    plans = [planned(json.loads(Path(file).read_text(encoding="utf-8"))) for file in (base, head)]
+    print(markdown(*plans))  # noqa: T201 - what the workflow comments
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

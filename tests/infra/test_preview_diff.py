@@ -1,0 +1,75 @@
+"""The text that a pull request gets about what it would change."""
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = runpy.run_path(str(ROOT / ".github/preview_diff.py"))
+
+
+def _preview(**resources: dict[str, Any]) -> dict[str, Any]:
+    urn = "urn:pulumi:preview::frontier::frontier:infra:Proxy$docker:index/container:Container::"
+    steps = [
+        {"op": "create", "newState": {"urn": urn + name, "inputs": inputs}}
+        for name, inputs in resources.items()
+    ]
+    return {"steps": steps}
+
+
+def _compared(base: dict[str, Any], head: dict[str, Any]) -> str:
+    text: str = PROGRAM["markdown"](PROGRAM["planned"](base), PROGRAM["planned"](head))
+    return text
+
+
+def test_the_same_plan_in_another_order_is_no_change() -> None:
+    one, two = {"memory": 1}, {"memory": 2}
+    assert "No resource changes" in _compared(_preview(a=one, b=two), _preview(b=two, a=one))
+
+
+def test_new_gone_and_changed_resources_are_told_apart() -> None:
+    text = _compared(
+        _preview(stays={"memory": 1}, goes={}, edited={"memory": 1}),
+        _preview(stays={"memory": 1}, comes={}, edited={"memory": 2}),
+    )
+    assert "docker:index/container:Container edited: changed" in text
+    assert "Container goes: gone" in text
+    assert "Container comes: new" in text
+    assert "stays" not in text
+    assert "-memory: 1\n+memory: 2" in text
+
+
+def test_a_file_is_compared_line_by_line_and_json_by_what_it_says() -> None:
+    text = _compared(
+        _preview(a={"rules": "one\ntwo\n", "json": '{"a": 1, "b": 2}'}),
+        _preview(a={"rules": "one\nthree\n", "json": '{"a": 1, "b": 3}'}),
+    )
+    assert "-- two\n+- three" in text
+    assert "-  b: 2\n+  b: 3" in text
+
+
+def test_a_long_comparison_is_shortened_to_what_a_comment_takes() -> None:
+    text = _compared(_preview(), _preview(a={"long": "x\n" * 100_000}))
+    assert len(text) < 65_536
+    assert "Shortened" in text
+
+
+def test_workflows_have_least_permissions_and_exact_action_versions() -> None:
+    for file in ROOT.glob(".github/workflows/*.yml"):
+        workflow = yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert workflow["permissions"] in ({}, {"contents": "read"}), file.name
+        steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+        versions = [step["uses"].partition("@")[2] for step in steps if "uses" in step]
+        assert all(version.count(".") == 2 for version in versions), versions
+        assert "secrets." not in file.read_text(encoding="utf-8")
+
+
+def test_only_the_job_that_runs_no_proposed_code_may_comment() -> None:
+    text = (ROOT / ".github/workflows/preview.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    writers = {name for name, job in jobs.items() if "write" in job["permissions"].values()}
+    assert writers == {"comment"}
+    assert not [step for step in jobs["comment"]["steps"] if "checkout" in step.get("uses", "")]
+    assert "pull_request_target" not in text
