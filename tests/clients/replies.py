@@ -1,0 +1,49 @@
+"""What the scripted engine answers to the requests that every client makes."""
+
+import json
+from typing import Any
+
+from tests.proxy.scripted_engine import (
+    DONE,
+    USAGE,
+    Received,
+    Reply,
+    chunk,
+    completion,
+    default_chat,
+    stream,
+)
+
+PERSON: dict[str, Any] = {
+    "title": "Person",
+    "description": "A person.",
+    "type": "object",
+    "properties": {"name": {"type": "string"}},
+    "required": ["name"],
+}
+CALL = {
+    "index": 0,
+    "id": "call-1",
+    "type": "function",
+    "function": {"name": "add", "arguments": json.dumps({"a": 1, "b": 2})},
+}
+
+
+def calls_a_tool(request: Received) -> Reply:
+    """Call `add` with 1 and 2, in the form that was asked for."""
+    if request.json.get("stream"):
+        return stream(chunk(None, finish="tool_calls", usage=USAGE, tool_calls=[CALL]), DONE)
+    return completion(None, finish="tool_calls", tool_calls=[CALL])
+
+
+def writes_json(request: Received) -> Reply:
+    """Write `{"name": "Ada"}` as text."""
+    if request.json.get("stream"):
+        pieces = [chunk(piece) for piece in ('{"na', 'me": "A', 'da"}')]
+        return stream(*pieces, chunk("", finish="stop", usage=USAGE), DONE)
+    return completion('{"name": "Ada"}')
+
+
+def says_hello(request: Received) -> Reply:
+    """Write "Hello world"."""
+    return default_chat(request)
