@@ -1,6 +1,7 @@
 """The HTTP side: routes and errors as the Mistral.rs server has them, over one engine."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -8,13 +9,15 @@ from typing import Any
 
 import msgspec
 from sanic import Request, Sanic, response
-from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge
+from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
 from sanic.response import BaseHTTPResponse, HTTPResponse
 
 from embedded_engine.engine import Engine, Generation
 from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
 from embedded_engine.settings import HEALTH_PATH
 from embedded_engine.wire import requests, responses
+
+logger = logging.getLogger(__name__)
 
 # The real server's limit, and how often it shows that a silent stream is alive.
 _BODY_LIMIT_BYTES = 50 * 1024 * 1024
@@ -25,6 +28,7 @@ _RESPONSE_TIMEOUT_SECONDS = 24 * 3600
 _SHUTDOWN_SECONDS = 1.0
 
 
+_READ = ("GET", "HEAD")
 _ToChunk = Callable[..., responses.JsonObject]
 _ToBody = Callable[[Sequence[responses.Transcript]], responses.JsonObject]
 
@@ -58,9 +62,9 @@ def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
     async def name_request(request: Request, reply: BaseHTTPResponse) -> None:
         reply.headers["x-request-id"] = str(request.id)
 
-    app.add_route(health, "/", name="root")
-    app.add_route(health, HEALTH_PATH)
-    app.add_route(list_models, "/v1/models")
+    app.add_route(health, "/", methods=_READ, name="root")
+    app.add_route(health, HEALTH_PATH, methods=_READ)
+    app.add_route(list_models, "/v1/models", methods=_READ)
     app.register_middleware(name_request, "response")
 
     async def stop_engine(_: Sanic[Any, Any]) -> None:
@@ -176,6 +180,13 @@ def _add_errors(app: Sanic[Any, Any]) -> None:
     async def no_such_route(_: Request, error: NotFound | MethodNotAllowed) -> HTTPResponse:
         return response.text("", status=error.status_code, headers=error.headers)
 
+    async def failed(_: Request, error: Exception) -> HTTPResponse:
+        if isinstance(error, SanicException):
+            return response.text(str(error), status=error.status_code)
+        logger.error("a request failed", exc_info=error)
+        return _json({"message": f"{type(error).__name__}: {error}"}, 500)
+
+    app.exception(Exception)(failed)
     app.exception(UnreadableRequestError)(unreadable)
     app.exception(RefusedRequestError)(refused)
     app.exception(PayloadTooLarge)(too_large)

@@ -43,8 +43,12 @@ class Reply:
 class Client:
     base_url: str
 
-    def get(self, path: str, **headers: str) -> Reply:
-        with self._request("GET", path, None, headers) as response:
+    def get(self, path: str) -> Reply:
+        with self._request("GET", path, None, {}) as response:
+            return _reply(response)
+
+    def head(self, path: str) -> Reply:
+        with self._request("HEAD", path, None, {}) as response:
             return _reply(response)
 
     def post(self, path: str, body: object) -> Reply:

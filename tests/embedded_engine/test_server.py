@@ -27,6 +27,10 @@ def test_health_is_a_plain_ok(client: Client, path: str) -> None:
     assert (reply.status, reply.text) == (200, "OK")
 
 
+def test_health_answers_head_requests_too(client: Client) -> None:
+    assert client.head("/health").status == 200
+
+
 def test_models_lists_default_and_the_loaded_id(client: Client, tiny_llama: Path) -> None:
     default, model = client.get("/v1/models").json["data"]
     assert default["id"] == "default"
@@ -132,6 +136,19 @@ def test_tools_results_and_parts_are_taken(client: Client) -> None:
     ]
     body = chat(messages=messages, tools=[WEATHER_TOOL], tool_choice="auto")
     assert client.post(CHAT, body).status == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tool_call_comes_whole_and_ends_the_reply(client: Client, *, stream: bool) -> None:
+    """A grammar makes the random model write what a trained one would."""
+    call = r'\{"name": "weather", "arguments": \{"city": "Rome"\}\}'
+    grammar = {"type": "regex", "value": call}
+    body = chat(tools=[WEATHER_TOOL], grammar=grammar, max_tokens=200, stream=stream)
+    reply = client.post(CHAT, body)
+    choice = (reply.chunks[-1] if stream else reply.json)["choices"][0]
+    (made,) = choice["delta" if stream else "message"]["tool_calls"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert made["function"] == {"name": "weather", "arguments": '{"city":"Rome"}'}
 
 
 def test_unknown_fields_are_ignored(client: Client) -> None:
