@@ -142,6 +142,27 @@ async def create_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa:
     raise _impossible("take blobs")
 
 
+async def status(exchange: Exchange) -> HTTPResponse:
+    """Answer ``GET /api/status``: there is no cloud behind this server."""
+    return exchange.json({"cloud": {"disabled": True, "source": "none"}})
+
+
+async def recommendations(exchange: Exchange) -> HTTPResponse:
+    """Answer ``GET /api/experimental/model-recommendations``: none."""
+    return exchange.json({"recommendations": []})
+
+
+async def account(exchange: Exchange) -> HTTPResponse:
+    """Refuse ``POST /api/me`` and ``POST /api/signout``: there are no accounts."""
+    return exchange.json({"error": "unauthorized"}, status=HTTPStatus.UNAUTHORIZED)
+
+
+async def web(exchange: Exchange) -> HTTPResponse:
+    """Refuse Ollama's web search and fetch, which are services of its maker's."""
+    del exchange
+    raise NotImplementedHere("this server can't search or fetch the web")
+
+
 def _name(fields: Fields, complaint: str) -> str:
     """Read ``model``, or ``name`` as older clients call it."""
     name = fields.text("model") or fields.text("name")

@@ -49,15 +49,19 @@ OPTIONS: dict[str, Option] = {
     "num_predict": Option(
         Kind.INTEGER, "max_tokens", low=1, note="0 and below: until the model ends"
     ),
-    "temperature": Option(Kind.FLOAT, "temperature", low=0, clamp=True, note="0 is greedy"),
-    "top_p": Option(Kind.FLOAT, "top_p", low=1e-6, high=1),
-    "min_p": Option(Kind.FLOAT, "min_p", low=0, high=1),
+    "temperature": Option(Kind.FLOAT, "temperature", low=0, clamp=True, note="0 and below: greedy"),
+    "top_p": Option(Kind.FLOAT, "top_p", low=1e-6, high=1, note="left out beyond 0 to 1"),
+    "min_p": Option(Kind.FLOAT, "min_p", low=0, high=1, note="left out beyond 0 to 1"),
     "top_k": Option(Kind.INTEGER, "top_k", low=1, note="0 and below: no such filter"),
     "repeat_penalty": Option(
         Kind.FLOAT, "repetition_penalty", low=1e-6, note="over the whole context"
     ),
-    "presence_penalty": Option(Kind.FLOAT, "presence_penalty", low=-2, high=2, clamp=True),
-    "frequency_penalty": Option(Kind.FLOAT, "frequency_penalty", low=-2, high=2, clamp=True),
+    "presence_penalty": Option(
+        Kind.FLOAT, "presence_penalty", low=-2, high=2, clamp=True, note="brought within -2 to 2"
+    ),
+    "frequency_penalty": Option(
+        Kind.FLOAT, "frequency_penalty", low=-2, high=2, clamp=True, note="brought within -2 to 2"
+    ),
     "stop": Option(Kind.ARRAY, "stop", note="one string is accepted as well"),
     "seed": Option(Kind.INTEGER, note="the engine has one seed, set when it starts"),
     "num_ctx": Option(Kind.INTEGER, note=_SERVER_SIDE),

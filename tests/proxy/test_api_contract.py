@@ -537,6 +537,15 @@ def test_what_a_proxy_can_not_do_is_an_honest_error(
     assert proxy.http.head(f"/api/blobs/sha256:{'0' * 64}").status_code == 404
 
 
+def test_ollamas_cloud_is_not_here(proxy: RunningProxy) -> None:
+    """What belongs to accounts and services of Ollama's maker is told as absent."""
+    assert proxy.http.get("/api/status").json()["cloud"]["disabled"] is True
+    assert proxy.http.post("/api/me").status_code == 401
+    assert proxy.http.post("/api/experimental/web_search", json={}).status_code == 501
+    recommended = proxy.http.get("/api/experimental/model-recommendations").json()
+    assert recommended == {"recommendations": []}
+
+
 def test_local_pages_may_call_and_foreign_ones_may_not(settings: ProxySettings) -> None:
     """Check 37: CORS as Ollama has it, with the same variable for more origins."""
     preflight = {
