@@ -67,7 +67,7 @@ def test_a_chat_shows_in_the_metrics_in_prometheus_and_through_grafana(running: 
     assert _requests_counted(outputs) == after
     expr = 'sum(mistral_http_requests_total{endpoint="chat",status="success"})'
     eventually(lambda: _value(_ask_prometheus(outputs, expr)) == after)
-    eventually(lambda: _value(_ask_grafana(outputs, expr)) == after)
+    eventually(lambda: _ask_grafana(outputs, expr) == after)
 
 
 def test_prometheus_scrapes_every_member(running: Stack) -> None:
@@ -102,7 +102,7 @@ def test_no_secret_is_in_the_state_or_in_dockers_words(running: Stack) -> None:
 
 def test_an_edited_alert_touches_the_rules_and_keeps_every_sample(running: Stack) -> None:
     outputs = running.outputs()
-    now = fetch(f"{outputs['prometheusUrl']}/api/v1/query?query=time()")["data"]["result"][0]
+    now = str(_ask_prometheus(outputs, "time()")[1])
     ids = container_ids(running.name)
     with edited(running.folder / "alerts/latency.py", _reword_an_alert):
         planned = running.planned()
@@ -255,22 +255,30 @@ def _requests_counted(outputs: dict[str, str]) -> float:
     )
 
 
-def _ask_prometheus(outputs: dict[str, str], expr: str, *, at: Any = None) -> list[Any]:  # noqa: ANN401 - a sample
-    moment = {} if at is None else {"time": at["value"][1]}
+def _ask_prometheus(outputs: dict[str, str], expr: str, *, at: str | None = None) -> list[Any]:
+    moment = {} if at is None else {"time": at}
     query = urlencode({"query": expr, **moment})
     answer = fetch(f"{outputs['prometheusUrl']}/api/v1/query?{query}")
     return list(answer["data"]["result"])
 
 
-def _ask_grafana(outputs: dict[str, str], expr: str) -> list[Any]:
-    query = urlencode({"query": expr})
-    proxied = f"/api/datasources/proxy/uid/{DATA_SOURCE}/api/v1/query?{query}"
-    return list(_grafana(outputs, proxied)["data"]["result"])
+def _ask_grafana(outputs: dict[str, str], expr: str) -> float | None:
+    """Ask through the data source, as a panel does."""
+    query = {
+        "refId": "A",
+        "datasource": {"type": "prometheus", "uid": DATA_SOURCE},
+        "expr": expr,
+        "instant": True,
+        "range": False,
+    }
+    body = {"queries": [query], "from": "now-5m", "to": "now"}
+    frames = _grafana(outputs, "/api/ds/query", body)["results"]["A"]["frames"]
+    return float(frames[0]["data"]["values"][1][-1]) if frames else None
 
 
-def _grafana(outputs: dict[str, str], path: str) -> Any:  # noqa: ANN401 - JSON
+def _grafana(outputs: dict[str, str], path: str, body: object | None = None) -> Any:  # noqa: ANN401 - JSON
     login = (outputs["grafanaUser"], outputs["grafanaAdminPassword"])
-    return fetch(f"{outputs['grafanaUrl']}{path}", login=login)
+    return fetch(f"{outputs['grafanaUrl']}{path}", body, login=login)
 
 
 def _value(result: list[Any]) -> float | None:
