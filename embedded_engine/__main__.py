@@ -15,8 +15,8 @@ from embedded_engine.errors import PortTakenError, StartError
 from embedded_engine.models import find_model
 from embedded_engine.settings import PORT_VARIABLE, EngineSettings, from_command_line
 
-# How long replies may take to stop; less than the 10 s after which Docker kills.
-_STOP_SECONDS = 5.0
+# How long replies may take to stop; with the rest, well below the 10 s after which Docker kills.
+_STOP_SECONDS = 3.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _say = partial(print, flush=True)

@@ -15,7 +15,7 @@ from sanic.response import BaseHTTPResponse, HTTPResponse
 from embedded_engine.engine import Engine, Generation
 from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
 from embedded_engine.settings import HEALTH_PATH
-from embedded_engine.wire import requests, responses
+from embedded_engine.wire import bodies, requests, responses
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     model = engine.model
 
     async def chat(request: Request) -> HTTPResponse | None:
-        wanted = requests.read_chat(_json_body(request))
+        wanted = bodies.read_chat(_json_body(request))
         _check_model(wanted.model, model.model_id)
         arguments = requests.chat_arguments(wanted, model.temperature, model.chat_stop)
         generation = await engine.start(arguments, wanted.n)
@@ -89,7 +89,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         return await _collect(generation, wanted.n, to_body)
 
     async def complete(request: Request) -> HTTPResponse | None:
-        wanted = requests.read_completion(_json_body(request))
+        wanted = bodies.read_completion(_json_body(request))
         _check_model(wanted.model, model.model_id)
         generation = await engine.start(
             requests.completion_arguments(wanted, model.temperature), wanted.n
@@ -117,19 +117,21 @@ async def _stream(request: Request, generation: Generation, to_chunk: _ToChunk) 
         content_type="text/event-stream", headers={"cache-control": "no-cache"}
     )
     try:
-        async for event in _events(generation, to_chunk):
+        async for event in stream_events(generation, to_chunk):
             await reply.send(event)
         await reply.eof()
     finally:
         generation.cancel()
 
 
-async def _events(generation: Generation, to_chunk: _ToChunk) -> AsyncIterator[bytes]:
-    """All server-sent events of a reply, up to and with the last."""
+async def stream_events(
+    generation: Generation, to_chunk: _ToChunk, keep_alive_seconds: float = _KEEP_ALIVE_SECONDS
+) -> AsyncIterator[bytes]:
+    """Yield all server-sent events of a reply, and a comment whenever it is silent for long."""
     try:
         while True:
             try:
-                async with asyncio.timeout(_KEEP_ALIVE_SECONDS):
+                async with asyncio.timeout(keep_alive_seconds):
                     item = await generation.next()
             except TimeoutError:
                 yield responses.KEEP_ALIVE
@@ -163,7 +165,7 @@ def _json_body(request: Request) -> bytes:
 
 
 def _check_model(name: str, model_id: str) -> None:
-    if name not in (requests.DEFAULT_MODEL_NAME, model_id):
+    if name not in (bodies.DEFAULT_MODEL_NAME, model_id):
         raise RefusedRequestError(500, responses.unknown_model_message(name, model_id))
 
 

@@ -11,6 +11,7 @@ Facts about `mistralrs` 0.9.5 that shape it, all found by experiment:
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol, cast
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import mistralrs
 
 from embedded_engine.errors import ModelError, RefusedRequestError
-from embedded_engine.wire.requests import DEFAULT_MODEL_NAME
+from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from embedded_engine.models import LoadableModel
     from embedded_engine.wire.requests import Arguments
+
+logger = logging.getLogger(__name__)
 
 # Chunks that a slow client may fall behind before its thread waits for it. The engine itself
 # never waits: it runs on to the end of the reply.
@@ -114,6 +117,10 @@ class Engine:
             generation.finish()
         except RefusedRequestError as error:
             generation.fail(error)
+        except BaseException as error:
+            # A panic in the wheel is no Exception; whatever it is, the reader must not wait on.
+            logger.exception("the engine failed a request")
+            generation.fail(RefusedRequestError(500, _first_line(error)))
         finally:
             del self._running[threading.current_thread()]
 

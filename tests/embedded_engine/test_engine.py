@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from embedded_engine.engine import Engine
+from embedded_engine.app import stream_events
+from embedded_engine.engine import Engine, Generation
 from embedded_engine.errors import RefusedRequestError
 from embedded_engine.models import LoadableModel
 from tests.processes import DEADLINE_SECONDS
@@ -43,6 +44,13 @@ class FailingRunner:
     def send_chat_completion_request(self, _request: object) -> Any:  # noqa: ANN401
         yield 1
         raise ValueError("out of luck\n   0: <candle_core::error::Error>::bt\n")
+
+
+class PanickingRunner:
+    """Fails as the wheel does when its Rust code panics: with what is no Exception."""
+
+    def send_chat_completion_request(self, _request: object) -> Any:  # noqa: ANN401
+        raise BaseException("explicit panic")  # noqa: TRY002
 
 
 @pytest.fixture
@@ -87,6 +95,23 @@ async def test_a_failure_on_the_way_comes_after_the_chunks_as_one_line() -> None
     with pytest.raises(RefusedRequestError, match=r"^out of luck$") as caught:
         await generation.next()
     assert caught.value.status == 422
+
+
+async def test_a_panic_is_a_failed_request() -> None:
+    with pytest.raises(RefusedRequestError, match="explicit panic") as caught:
+        await Engine(MODEL, PanickingRunner()).start(ARGUMENTS)
+    assert caught.value.status == 500
+
+
+async def test_a_silent_stream_shows_that_it_is_alive() -> None:
+    """Then goes on where it was: waiting must not lose a chunk."""
+    generation = Generation(asyncio.get_running_loop())
+    events = stream_events(generation, lambda chunk, **_: {"text": chunk}, 0.01)
+    assert [await anext(events), await anext(events)] == [b":\n\n", b":\n\n"]
+    generation.take_all(0, iter(["hello"]))
+    generation.finish()
+    rest = [event async for event in events if event != b":\n\n"]
+    assert rest == [b'data: {"text":"hello"}\n\n', b"data: [DONE]\n\n"]
 
 
 async def test_what_the_wheel_does_not_take_is_refused_at_once() -> None:

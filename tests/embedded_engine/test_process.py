@@ -10,7 +10,7 @@ import pytest
 
 from embedded_engine.settings import DEFAULT_MODEL
 from tests.embedded_engine.client import CHAT, Client, chat
-from tests.processes import free_port, start_process, started_engine
+from tests.processes import DEADLINE_SECONDS, free_port, start_process, started_engine
 from tests.tiny_llama import CONTEXT_LENGTH
 
 ENDLESS = CONTEXT_LENGTH - 200
@@ -81,7 +81,9 @@ def test_a_signal_while_fetching_ends_pip_and_leaves_no_litter(tmp_path: Path) -
     cache = tmp_path / "cache"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
-        env = {"PIP_INDEX_URL": index, "MODEL": "", "MODEL_CACHE": str(cache)}
+        pip = {"PIP_INDEX_URL": index, "PIP_NO_INDEX": "0", "NO_PROXY": "127.0.0.1"}
+        env = pip | {"MODEL": "", "MODEL_CACHE": str(cache)}
+        silent.settimeout(DEADLINE_SECONDS)
         arguments = ["-m", "embedded_engine", "--port", str(free_port())]
         with start_process(arguments, env=env) as process:
             with silent.accept()[0]:
