@@ -141,6 +141,8 @@ def test_rules_have_lasting_uids_and_stay_quiet_without_data(rules: list[dict[st
 def test_rules_are_evaluated_as_often_as_grafana_can(default: Deployed) -> None:
     for group in default.all_inputs(RULE_GROUP).values():
         assert group["intervalSeconds"] % 10 == 0
+        waits = {_seconds(rule["for"]) for rule in group["rules"]}
+        assert all(wait == 0 or wait >= group["intervalSeconds"] for wait in waits)
 
 
 def test_grafana_has_the_alerts_that_prometheus_has(rules: list[dict[str, Any]]) -> None:
@@ -197,3 +199,7 @@ def test_an_external_grafana_is_provisioned_by_token_and_keeps_its_own_policies(
     assert "grafana-container" not in deployed.of(CONTAINER)
     assert deployed.outputs["grafanaUrl"] == ""
     assert deployed.outputs["dashboardUrl"] == "https://grafana.example.org/d/mistral-metrics"
+
+
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
