@@ -6,6 +6,7 @@ of errors are those of Go's decoder, which some clients match on.
 """
 
 import json
+import math
 import re
 from typing import TypeVar, cast
 
@@ -23,7 +24,14 @@ def _refuse_constant(name: str) -> object:
     raise InvalidRequest(f"invalid character '{name[0]}' looking for beginning of value")
 
 
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise InvalidRequest(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return number
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def parse_object(body: bytes, struct: str) -> JsonObject:

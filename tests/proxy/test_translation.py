@@ -1,6 +1,7 @@
 """Translation, case by case: dicts in, dicts out, no server."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -26,10 +27,15 @@ from proxy_service.translate.messages import image_url, to_engine_messages
 from proxy_service.translate.models import EngineModel, NameTable, with_tag
 from proxy_service.translate.options import to_sampling, unknown_options
 from proxy_service.translate.replies import Moment, to_ollama_chat, to_ollama_counts
+from proxy_service.translate.requests import to_engine_chat
 from proxy_service.wire.ollama import Message, ToolCall, parse_chat, parse_keep_alive
 from proxy_service.wire.reading import parse_object
 from tests.proxy.scripted_engine import DONE, USAGE, chunk, event
 
+CHAT_FIELDS = (
+    *("model", "messages", "stream", "options", "format", "think", "tools", "role", "content"),
+    *("images", "tool_calls", "function", "arguments", "keep_alive", "logprobs", "top_logprobs"),
+)
 AT = Moment("2026-01-02T03:04:05.000006Z", 5)
 
 
@@ -289,13 +295,18 @@ def test_bodies_are_read_as_gos_decoder_reads_them(body: bytes, parsed: dict[str
     assert parse_object(body, "X") == parsed
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "-Infinity", "NaN"])
+def test_numbers_that_json_has_not_are_refused(number: str) -> None:
+    """They would leave as words that the engine can't read."""
+    with pytest.raises(InvalidRequest):
+        parse_object(f'{{"a":{number}}}'.encode(), "X")
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_a_refusal(body: bytes) -> None:
     """Never another exception."""
-    try:
+    with suppress(InvalidRequest):
         parse_chat(body)
-    except InvalidRequest as error:
-        assert error.message
 
 
 @given(
@@ -304,10 +315,7 @@ def test_any_bytes_are_a_request_or_a_refusal(body: bytes) -> None:
         lambda inner: (
             st.lists(inner, max_size=3)
             | st.dictionaries(
-                st.sampled_from(
-                    ["model", "messages", "stream", "options", "format", "think", "tools", "role"]
-                    + ["content", "images", "tool_calls", "function", "arguments", "keep_alive"]
-                ),
+                st.sampled_from(CHAT_FIELDS),
                 inner,
                 max_size=6,
             )
@@ -316,14 +324,10 @@ def test_any_bytes_are_a_request_or_a_refusal(body: bytes) -> None:
     )
 )
 def test_any_json_is_a_request_or_a_refusal(value: object) -> None:
-    """Wrong types in every field."""
-    body = json.dumps(value).encode()
-    try:
-        request = parse_chat(body)
-        to_engine_messages(request.messages)
-        to_sampling(request.common.options)
-    except InvalidRequest as error:
-        assert error.message
+    """Wrong types in every field; what passes is JSON for the engine."""
+    with suppress(InvalidRequest):
+        request = parse_chat(json.dumps(value).encode())
+        json.dumps(to_engine_chat(request, engine_id="m"), allow_nan=False)
 
 
 @pytest.mark.parametrize(("dimensions", "length"), [(0, 4), (2, 2), (9, 4), (-1, 4)])
