@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from alerts import recordings as recorded
 from alerts.guards import UNLESS_DOWN, enough_requests, unless_explained
 from alerts.model import Alert
-from alerts.promql import PROXY
+from alerts.promql import PROXY, duration
 from dashboards.signals import JOB
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def down(t: Thresholds) -> Alert:
         for_seconds=t.timing.down_for_seconds,
         summary="The Mistral.rs proxy is down.",
         description=(
-            "Prometheus cannot scrape the proxy (job {job}), so clients most likely get no answer "
+            f"Prometheus cannot scrape the proxy (job {JOB}), so clients most likely get no answer "
             "either. Look whether its container or process runs and read its last log lines; "
             "start it again, then find out why it went."
         ),
@@ -45,9 +45,10 @@ def engine_unreachable(t: Thresholds) -> Alert:
         for_seconds=t.timing.page_for_seconds,
         summary="The engine does not answer the proxy.",
         description=(
-            "The proxy (job {job}) is up, but its engine has not answered since this alert is "
-            "pending, so every generation fails. Look whether the engine runs, still loads its "
-            "model, or hangs; read its last log lines and start it again."
+            "The proxy is up, but its engine has not answered for at least "
+            f"{duration(t.timing.page_for_seconds)}, so every generation fails. Look whether the "
+            "engine runs, still loads its model, or hangs; read its last log lines and start it "
+            "again."
         ),
     )
 

@@ -43,7 +43,7 @@ class Alert:
         keep_firing_for_seconds: How long a firing alert survives a gap in its condition.
         summary: One static sentence, the headline of grouped notifications.
         description: What it means and what a person should do. ``{value}`` stands for the
-            judged number, ``{model}`` and ``{job}`` for labels.
+            judged number, ``{model}`` for the label. No other label is there in every case.
         value_format: How ``{value}`` is written.
     """
 
@@ -82,9 +82,8 @@ class Alert:
             runbook_base_url: Where the runbooks are published; empty means nowhere, and then
                 only their path is given.
         """
-        labels = {name: f"{{{{ $labels.{name} }}}}" for name in ("job", "model")}
         description = self.description.format(
-            value=f"{{{{ {value} | {self.value_format} }}}}", **labels
+            value=f"{{{{ {value} | {self.value_format} }}}}", model="{{ $labels.model }}"
         )
         texts = {"summary": self.summary, "description": description, "runbook": self.runbook}
         if runbook_base_url:

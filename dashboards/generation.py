@@ -92,6 +92,7 @@ MODELS: Final = Signal(
     title="Models",
     description="Whether a model is loaded, and its loads that the proxy saw in the time shown.",
     unit="none",
+    when_empty="no model seen yet",
     queries=(
         Query(f"max by (model) ({q.select('mistral_model_loaded')})", "loaded"),
         Query(q.growth(f"{_LOAD}_count", by="model"), "loads"),

@@ -11,6 +11,9 @@ from typing import Final
 from dashboards import queries as q
 from dashboards.signals import ENGINE_JOB, Query, Signal
 
+_NO_METRICS: Final = "no such metrics from this engine"
+_NOT_SCRAPED: Final = "not scraped"
+
 _ENGINE: Final = f'job="{ENGINE_JOB}"'
 
 
@@ -22,6 +25,7 @@ ENGINE_SEQUENCES: Final = Signal(
     title="Sequences in the engine",
     description="Running and waiting sequences. The last value may stick while the engine idles.",
     unit="short",
+    when_empty=_NO_METRICS,
     queries=(
         Query(f"sum(mistralrs_sequences_running{{{_ENGINE}}})", "running"),
         Query(f"sum(mistralrs_sequences_waiting{{{_ENGINE}}})", "waiting"),
@@ -31,6 +35,7 @@ ENGINE_CACHE: Final = Signal(
     title="KV cache in use",
     description="Share of the paged attention's blocks in use; full means sequences must wait.",
     unit="percentunit",
+    when_empty=_NO_METRICS,
     queries=(
         Query(
             q.ratio(
@@ -45,6 +50,7 @@ ENGINE_COMPLETED: Final = Signal(
     title="Sequences completed by reason",
     description="How the engine itself says its sequences ended.",
     unit="ops",
+    when_empty=_NO_METRICS,
     queries=(Query(_engine_rate("mistralrs_sequences_completed_total", "reason"), "{{reason}}"),),
 )
 ENGINE_FIRST_TOKEN: Final = Signal(
@@ -64,34 +70,38 @@ MEMORY: Final = Signal(
     title="Proxy memory",
     description="Resident memory of the proxy. Steady growth without load is a leak.",
     unit="bytes",
+    when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("process_resident_memory_bytes"), "{{instance}}"),),
 )
 CPU: Final = Signal(
     title="Proxy CPU",
     description="Cores in use. The proxy is one process: near 1 it is the bottleneck.",
     unit="short",
+    when_empty=_NOT_SCRAPED,
     queries=(
         Query(f"rate({q.select('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}"),
     ),
 )
 FILES: Final = Signal(
     title="Open files",
-    description="Open file descriptors of the proxy, connections among them.",
-    unit="short",
+    description="Share of the allowed file descriptors in use, connections among them.",
+    unit="percentunit",
+    when_empty=_NOT_SCRAPED,
     queries=(
-        Query(q.select("process_open_fds"), "open {{instance}}"),
-        Query(q.select("process_max_fds"), "limit {{instance}}"),
+        Query(q.ratio(q.select("process_open_fds"), q.select("process_max_fds")), "{{instance}}"),
     ),
 )
 SCRAPE_TIME: Final = Signal(
     title="Scrape duration",
     description="How long Prometheus takes to read the proxy's metrics; the limit is 10 s.",
     unit="s",
+    when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("scrape_duration_seconds"), "{{instance}}"),),
 )
 SCRAPE_SAMPLES: Final = Signal(
     title="Scraped samples",
     description="Samples per scrape. Steady growth means a label is not bounded.",
     unit="short",
+    when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("scrape_samples_scraped"), "{{instance}}"),),
 )

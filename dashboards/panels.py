@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from dashboards.signals import Query, Signal
 
+#: Below every value; what is no value at all stays grey.
+_LOWEST = -1e9
+
 #: The heatmap's resolution; more columns than this cannot be told apart.
 _HEATMAP_COLUMNS = 60
 
@@ -43,7 +46,6 @@ def up_tile(signal: Signal) -> PanelBuilder:
     """Show a 1 or 0 as UP or DOWN."""
     return (
         _tile(signal)
-        .no_value("unknown")
         .mappings(
             [
                 dashboard.ValueMap(
@@ -54,6 +56,7 @@ def up_tile(signal: Signal) -> PanelBuilder:
                 )
             ]
         )
+        .thresholds(style.steps(style.GREY))
         .color_mode(common.BigValueColorMode.BACKGROUND)
     )
 
@@ -62,7 +65,7 @@ def tile(
     signal: Signal, *limits: tuple[float, str], base: str = style.GREEN, decimals: int | None = None
 ) -> PanelBuilder:
     """Show the number of now, coloured from each limit on."""
-    panel = _tile(signal).thresholds(style.steps(base, *limits))
+    panel = _tile(signal).thresholds(style.steps(style.GREY, (_LOWEST, base), *limits))
     return panel if decimals is None else panel.decimals(decimals)
 
 
@@ -70,7 +73,7 @@ def counts(signal: Signal) -> PanelBuilder:
     """Show several numbers of now, one below the other."""
     return (
         _tile(signal)
-        .thresholds(style.steps(style.BLUE))
+        .thresholds(style.steps(style.GREY, (_LOWEST, style.BLUE)))
         .orientation(common.VizOrientation.HORIZONTAL)
         .text(
             common_builders.VizTextDisplayOptions().title_size(_NAME_SIZE).value_size(_COUNT_SIZE)
@@ -97,7 +100,7 @@ def spread(signal: Signal) -> PanelBuilder:
         .description(signal.description)
         .datasource(style.DATASOURCE)
         .unit(signal.unit)
-        .no_value(style.NO_TRAFFIC)
+        .no_value(signal.when_empty)
         .max_data_points(_HEATMAP_COLUMNS)
         .calculate(calculate=False)
         .y_axis(heatmap_builders.YAxisConfig().unit(signal.unit))
@@ -123,7 +126,7 @@ def alert_timeline(signal: Signal) -> PanelBuilder:
         .description(signal.description)
         .datasource(style.DATASOURCE)
         .unit(signal.unit)
-        .no_value("no alerts")
+        .no_value(signal.when_empty)
         .mappings(
             [
                 dashboard.ValueMap(
@@ -153,7 +156,7 @@ def model_table(signal: Signal) -> PanelBuilder:
         .description(signal.description)
         .datasource(style.DATASOURCE)
         .unit(signal.unit)
-        .no_value("no model seen yet")
+        .no_value(signal.when_empty)
         .min_width(_COLUMN_WIDTH)
         .with_transformation(dashboard.DataTransformerConfig(id_val="merge", options={}))
         .with_transformation(
@@ -191,7 +194,7 @@ def _tile(signal: Signal) -> stat.Panel:
         .description(signal.description)
         .datasource(style.DATASOURCE)
         .unit(signal.unit)
-        .no_value(style.NO_TRAFFIC)
+        .no_value(signal.when_empty)
         .reduce_options(common_builders.ReduceDataOptions().calcs(["lastNotNull"]))
         .graph_mode(common.BigValueGraphMode.NONE)
         .color_mode(common.BigValueColorMode.VALUE)
@@ -202,7 +205,13 @@ def _tile(signal: Signal) -> stat.Panel:
 
 
 def _graph(signal: Signal) -> Graph:
-    panel = style.graph().title(signal.title).description(signal.description).unit(signal.unit)
+    panel = (
+        style.graph()
+        .title(signal.title)
+        .description(signal.description)
+        .unit(signal.unit)
+        .no_value(signal.when_empty)
+    )
     for position, query in enumerate(signal.queries):
         panel.with_target(_target(query, position))
     return panel

@@ -35,9 +35,11 @@ class Signal:
         title: Unique on the dashboard.
         description: What a person should read from it.
         unit: Grafana's unit id, for instance ``s`` or ``reqps``.
+        when_empty: What a panel says where there is no series, which is no fault.
     """
 
     title: str
     description: str
     unit: str
     queries: tuple[Query, ...]
+    when_empty: str = "no traffic"

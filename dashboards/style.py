@@ -16,9 +16,6 @@ RED: Final = "red"
 BLUE: Final = "blue"
 GREY: Final = "#8e8e8e"
 
-#: What a panel says when its query has no series: nothing happened, which is not a fault.
-NO_TRAFFIC: Final = "no traffic"
-
 #: The data source that the dashboard's variable names.
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -59,7 +56,6 @@ def graph() -> timeseries.Panel:
     return (
         timeseries.Panel()
         .datasource(DATASOURCE)
-        .no_value(NO_TRAFFIC)
         .min(0)
         .line_width(_LINE_WIDTH)
         .fill_opacity(_FILL_PERCENT)

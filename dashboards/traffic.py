@@ -23,6 +23,7 @@ ENGINE_UP: Final = Signal(
     title="Engine",
     description="Whether the engine answered the proxy's last probe.",
     unit="none",
+    when_empty="unknown",
     queries=(Query(f"min({q.select('mistral_upstream_up')})", "Engine"),),
 )
 FIRING: Final = Signal(
@@ -49,6 +50,7 @@ UPTIME: Final = Signal(
     title="Uptime",
     description="Time since the proxy started; yellow in its first ten minutes.",
     unit="s",
+    when_empty="not running",
     queries=(Query(f"time() - max({q.select('mistral_start_time_seconds')})", "Uptime"),),
 )
 REQUESTS_IN_RANGE: Final = Signal(
@@ -61,6 +63,7 @@ TOTALS: Final = Signal(
     title="Since the start",
     description="Exact counts since the proxies started: requests, failed ones, output tokens.",
     unit="none",
+    when_empty="not scraped",
     queries=(
         Query(f"sum({q.select(_REQUESTS)})", "requests"),
         Query(f"sum({q.select(_REQUESTS, _FAILED)})", "errors"),
@@ -140,6 +143,7 @@ ACTIVE: Final = Signal(
     title="Active requests",
     description="Requests accepted and not yet finished; a stream counts until its last byte.",
     unit="short",
+    when_empty="not scraped",
     queries=(Query(f"sum({q.select('mistral_active_requests')})", "active"),),
 )
 ACTIVE_NOW: Final = replace(ACTIVE, title="Active now")

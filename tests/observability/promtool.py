@@ -63,7 +63,7 @@ class Expectation:
                     "exp_annotations": {
                         "summary": alert.summary,
                         "description": alert.description.format(
-                            value=value, job=labels.get("job"), model=labels.get("model")
+                            value=value, model=labels.get("model")
                         ),
                         "runbook": alert.runbook,
                     },
