@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
-from alerts.guards import UNLESS_DOWN, enough_requests, unless_explained
+from alerts.guards import enough_requests, unless_down, unless_explained
 from alerts.model import Alert
 from alerts.promql import PROXY, duration
 from dashboards.signals import JOB
@@ -41,7 +41,7 @@ def engine_unreachable(t: Thresholds) -> Alert:
         value=f"mistral_upstream_up{{{PROXY}}}",
         comparison="==",
         threshold=0,
-        guards=(UNLESS_DOWN,),
+        guards=(unless_down(t),),
         for_seconds=t.timing.page_for_seconds,
         summary="The engine does not answer the proxy.",
         description=(

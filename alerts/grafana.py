@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 #: What a rule becomes when Prometheus cannot be asked or answers nothing.
 State = Literal["OK", "Error", "KeepLast"]
 
-#: Which fields the Grafana at hand understands. ``KeepLast`` came with 10.4, keeping alerts firing
-#: and counting missing series with 12; an older Grafana refuses the first and forgets the others.
+#: Which fields the Grafana at hand understands. ``KeepLast`` came with 10.4, counting missing
+#: series with 12; an older Grafana refuses the one and forgets the other.
 Dialect = Literal["current", "before-12"]
 
 #: Data source of Grafana's own expressions.
@@ -61,7 +61,6 @@ class Rule:
     title: str
     condition: str
     for_: str
-    keep_firing_for: str | None
     no_data_state: State
     exec_err_state: State
     #: Evaluations without a series before its alert resolves.
@@ -132,14 +131,12 @@ def _rule(
     dialect: Dialect,
 ) -> Rule:
     current = dialect == "current"
-    keep = duration(alert.keep_firing_for_seconds) if alert.keep_firing_for_seconds else None
     untold: State = "KeepLast" if current else "OK"
     return Rule(
         uid=uid_of(alert.name),
         title=alert.name,
         condition="C",
         for_=duration(alert.for_seconds),
-        keep_firing_for=keep if current else None,
         no_data_state="OK",
         exec_err_state="Error" if alert.name == _SPEAKS_FOR_PROMETHEUS else untold,
         missing_series_evals_to_resolve=1 if current else None,

@@ -10,7 +10,7 @@ enough, a value that swings around a limit would fire neither of the two.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
 from alerts.promql import PROXY, duration, quiet_while, require
@@ -19,10 +19,14 @@ from dashboards.signals import JOB
 if TYPE_CHECKING:
     from alerts.thresholds import Thresholds
 
-#: The proxy does not answer scrapes, or Prometheus has lost it altogether.
-PROXY_DOWN: Final = f"up{{{PROXY}}} == 0 or absent(up{{{PROXY}}})"
 
-UNLESS_DOWN: Final = quiet_while(PROXY_DOWN)
+def unless_down(t: Thresholds) -> str:
+    """Give the guard of what a proxy that is down tells already.
+
+    One lost scrape is not enough: a saturated proxy may miss one just when it matters.
+    """
+    up, wait = f"up{{{PROXY}}}", duration(t.timing.down_for_seconds)
+    return quiet_while(f"max_over_time({up}[{wait}]) == 0 or absent_over_time({up}[{wait}])")
 
 
 def unless_explained(t: Thresholds, *, window_seconds: int | None = None) -> tuple[str, ...]:
@@ -33,7 +37,7 @@ def unless_explained(t: Thresholds, *, window_seconds: int | None = None) -> tup
     """
     reachable = recorded.engine_reachable(t.timing).of(JOB)
     window = duration(window_seconds or t.timing.window_seconds)
-    return UNLESS_DOWN, quiet_while(f"min_over_time({reachable}[{window}]) == 0")
+    return unless_down(t), quiet_while(f"min_over_time({reachable}[{window}]) == 0")
 
 
 def unless_very_high_latency(t: Thresholds) -> str:

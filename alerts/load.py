@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
-from alerts.guards import UNLESS_DOWN, unless_explained
+from alerts.guards import unless_down, unless_explained
 from alerts.model import Alert
 from alerts.promql import PROXY, duration, increase, require
 
@@ -16,18 +16,17 @@ if TYPE_CHECKING:
 def high_active_requests(t: Thresholds) -> Alert:
     """More work is accepted than gets done.
 
-    The gauge vanishes with one lost scrape. A firing alert outlives that for exactly as long as
-    ``MistralDown`` takes to fire, so the two are never told together.
+    One lost scrape takes the gauge away, so its last value of the last minute is read.
     """
+    recent = f"[{duration(t.timing.down_for_seconds)}]"
     return Alert(
         name="MistralHighActiveRequests",
         severity="warning",
-        value=f"sum by (job) (mistral_active_requests{{{PROXY}}})",
+        value=f"sum by (job) (last_over_time(mistral_active_requests{{{PROXY}}}{recent}))",
         comparison=">",
         threshold=t.high_active_requests,
         guards=unless_explained(t),
         for_seconds=t.timing.ticket_for_seconds,
-        keep_firing_for_seconds=t.timing.down_for_seconds,
         summary="Requests pile up.",
         description=(
             "{value} requests are in flight "
@@ -49,7 +48,7 @@ def no_requests(t: Thresholds) -> Alert:
         guards=(
             require(f"min_over_time(up{{{PROXY}}}[{duration(seconds)}]) == 1"),
             require(f"time() - mistral_start_time_seconds{{{PROXY}}} > {seconds}"),
-            UNLESS_DOWN,
+            unless_down(t),
         ),
         for_seconds=t.timing.notice_for_seconds,
         summary="No requests arrive.",

@@ -40,7 +40,6 @@ class Alert:
         value: PromQL of the judged number.
         guards: Set operators with their operand (``and on (job) ...``), applied in order.
         for_seconds: How long the condition must hold before anyone is told.
-        keep_firing_for_seconds: How long a firing alert survives a gap in its condition.
         summary: One static sentence, the headline of grouped notifications.
         description: What it means and what a person should do. ``{value}`` stands for the
             judged number, ``{model}`` for the label. No other label is there in every case.
@@ -55,7 +54,6 @@ class Alert:
     threshold: float
     guards: tuple[str, ...] = ()
     for_seconds: int
-    keep_firing_for_seconds: int = 0
     summary: str
     description: str
     value_format: ValueFormat = "humanize"

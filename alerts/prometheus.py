@@ -62,13 +62,10 @@ def _recording_rule(recording: Recording) -> dict[str, Any]:
 
 
 def _alerting_rule(alert: Alert, runbook_base_url: str) -> dict[str, Any]:
-    rule: dict[str, Any] = {
+    return {
         "alert": alert.name,
         "expr": alert.expr,
         "for": duration(alert.for_seconds),
+        "labels": alert.labels(),
+        "annotations": alert.annotations(value="$value", runbook_base_url=runbook_base_url),
     }
-    if alert.keep_firing_for_seconds:
-        rule["keep_firing_for"] = duration(alert.keep_firing_for_seconds)
-    rule["labels"] = alert.labels()
-    rule["annotations"] = alert.annotations(value="$value", runbook_base_url=runbook_base_url)
-    return rule

@@ -165,7 +165,6 @@ def rule_args(
         name=rule.title,
         condition=rule.condition,
         for_=rule.for_,
-        keep_firing_for=rule.keep_firing_for,
         no_data_state=rule.no_data_state,
         exec_err_state=rule.exec_err_state,
         missing_series_evals_to_resolve=rule.missing_series_evals_to_resolve,

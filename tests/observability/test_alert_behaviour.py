@@ -455,6 +455,14 @@ def test_a_proxy_that_was_down_meanwhile_is_not_called_idle(rules: RuleTest) -> 
     )
 
 
+def test_a_proxy_that_vanished_is_not_called_idle(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x50 stale", STARTED: "-3600x50 stale", **requests(success="0x50 stale")},
+        fires("MistralNoRequests", at="12m30s", value="0"),
+        *(silent("MistralNoRequests", at=f"{m}m") for m in range(14, 25)),
+    )
+
+
 # --- all together
 
 

@@ -97,7 +97,6 @@ def test_a_dead_prometheus_is_one_grafana_alert() -> None:
 def test_an_older_grafana_gets_only_what_it_understands() -> None:
     for name, rule in grafana_rules(dialect="before-12").items():
         assert rule.exec_err_state == ("Error" if name == "MistralDown" else "OK")
-        assert rule.keep_firing_for is None
         assert rule.missing_series_evals_to_resolve is None
 
 
