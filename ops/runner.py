@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,10 +62,31 @@ class SystemRunner:
 
     def show(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
         """Run with the operator's terminal; return the exit code."""
-        return subprocess.run(  # noqa: S603 (commands of this package)
-            command, cwd=ROOT, env={**os.environ, **environ}, check=False
-        ).returncode
+        with (
+            subprocess.Popen(  # noqa: S603 (commands of this package)
+                command, cwd=ROOT, env={**os.environ, **environ}
+            ) as program,
+            _signals_left_to(program),
+        ):
+            return program.wait()
 
     def which(self, program: str) -> str | None:
         """Return where a program is on PATH."""
         return shutil.which(program)
+
+
+@contextmanager
+def _signals_left_to(program: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Let the program end in order: half an update would leave its state locked.
+
+    Ctrl-C reaches it through the terminal by itself; SIGTERM reaches only us, and is passed on.
+    """
+    handlers = {
+        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: program.terminate()),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
