@@ -8,6 +8,8 @@ import re
 import socket
 from collections.abc import Iterable
 
+from proxy_service.settings import BindAddress
+
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  names in an origin, not a bind
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 _APP_ORIGINS = (
@@ -70,22 +72,36 @@ def _wildcard(pattern: str) -> str:
     return ".*".join(re.escape(part) for part in pattern.split("*"))
 
 
-def needs_host_check(bind_host: str) -> bool:
-    """Tell whether the proxy is bound to loopback, where a foreign Host means rebinding."""
-    return bind_host == "localhost" or _is_address(bind_host, loopback=True)
+class AllowedHosts:
+    """Decides about the ``Host`` header, the guard against DNS rebinding.
+
+    A page that made a browser resolve its own name to loopback would otherwise be answered.
+    Bound to anything but loopback the proxy is meant to be called by any name.
+    """
+
+    def __init__(self, bind: BindAddress) -> None:
+        self._checked = bind.host == "localhost" or _is_address(bind.host, loopback=True)
+        self._names = frozenset({"", "localhost", socket.gethostname().lower()})
+        # What nearly every request says, answered without taking it apart.
+        self._usual = frozenset({f"{host}:{bind.port}" for host in ("localhost", "127.0.0.1")})
+
+    def allows(self, header: str) -> bool:
+        """Tell whether a request with this header may pass."""
+        if not self._checked or header in self._usual:
+            return True
+        host = _host_of(header)
+        if host in self._names or host.endswith(_LOCAL_SUFFIXES):
+            return True
+        return _is_address(host, loopback=False)
 
 
-def host_is_local(header: str) -> bool:
-    """Tell whether a ``Host`` header names this machine or a private network."""
-    host = header.strip()
+def _host_of(header: str) -> str:
+    host = header.strip().lower()
     if host.startswith("["):
-        host = host[1:].partition("]")[0]
-    elif host.count(":") == 1:
+        return host[1:].partition("]")[0]
+    if host.count(":") == 1:
         host = host.partition(":")[0]
-    host = host.lower().rstrip(".")
-    if host in ("", "localhost", socket.gethostname().lower()) or host.endswith(_LOCAL_SUFFIXES):
-        return True
-    return _is_address(host, loopback=False)
+    return host.rstrip(".")
 
 
 def _is_address(host: str, *, loopback: bool) -> bool:

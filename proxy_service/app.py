@@ -11,7 +11,7 @@ from sanic import Config, HTTPResponse, Request, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
 from sanic.handlers import ErrorHandler
 
-from proxy_service.access import AllowedOrigins, host_is_local, needs_host_check
+from proxy_service.access import AllowedHosts, AllowedOrigins
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import Clock
 from proxy_service.engine import Engine
@@ -25,6 +25,8 @@ from proxy_service.settings import ProxySettings
 # Seconds on top of the engine's silence after which a request that sends and receives nothing
 # is ended by the server: only a client that stopped reading or sending gets that far.
 _CLIENT_GRACE_SECONDS = 60.0
+# Seconds that running requests get to finish after SIGTERM; Docker kills after 10.
+_SHUTDOWN_GRACE_SECONDS = 8.0
 # Bytes; above this much unread input the server stops reading from a connection.
 _REQUEST_BUFFER = 64 * 1024
 
@@ -40,17 +42,12 @@ class ProxyApp(Sanic[Config, Services]):
         """Handle one request; everything that can happen to it passes through here once."""
         exchange = Exchange(request, self.ctx)
         request.ctx.exchange = exchange
-        early = _early_answer(exchange)
-        if early is not None:
-            response = await request.respond(early)
-            await response.send(end_stream=True)
-            return
-        if request.path in HOUSEKEEPING_PATHS:
-            await super().handle_request(request)
+        if request.path in HOUSEKEEPING_PATHS or request.method == "OPTIONS":
+            await self._answer(exchange)
             return
         exchange.record.open()
         try:
-            await super().handle_request(request)
+            await self._answer(exchange)
         except CancelledError:
             transport = request.transport
             gone = transport is None or transport.is_closing()
@@ -58,6 +55,14 @@ class ProxyApp(Sanic[Config, Services]):
             raise
         finally:
             exchange.record.finish(self.ctx.clock.monotonic())
+
+    async def _answer(self, exchange: Exchange) -> None:
+        early = _early_answer(exchange)
+        if early is None:
+            await super().handle_request(exchange.request)
+            return
+        response = await exchange.request.respond(early)
+        await response.send(end_stream=True)
 
 
 class _Errors(ErrorHandler):
@@ -89,7 +94,7 @@ def create_app(
         clock=clock,
         catalogue=Catalogue(settings, engine=engine, metrics=metrics, clock=clock),
         origins=AllowedOrigins(settings.origins),
-        check_host=needs_host_check(settings.bind.host),
+        hosts=AllowedHosts(settings.bind),
     )
     app = ProxyApp(
         "proxy_service",
@@ -112,6 +117,7 @@ def _config(settings: ProxySettings) -> Config:
             "MOTD": False,
             "REQUEST_MAX_SIZE": settings.max_body_bytes,
             "REQUEST_BUFFER_SIZE": _REQUEST_BUFFER,
+            "GRACEFUL_SHUTDOWN_TIMEOUT": _SHUTDOWN_GRACE_SECONDS,
             "RESPONSE_TIMEOUT": settings.engine_silence_timeout_seconds + _CLIENT_GRACE_SECONDS,
         },
         env_prefix=None,
@@ -147,13 +153,13 @@ def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:
 def _early_answer(exchange: Exchange) -> HTTPResponse | None:
     """Answer what never reaches a route: foreign hosts, foreign pages, preflights."""
     services, headers = exchange.services, exchange.request.headers
-    if services.check_host and not host_is_local(headers.get("host", "")):
-        return HTTPResponse(status=HTTPStatus.FORBIDDEN)
+    if not services.hosts.allows(headers.get("host", "")):
+        return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
     origin = headers.get("origin")
     if origin is None:
         return None
     if not services.origins.allows(origin):
-        return HTTPResponse(status=HTTPStatus.FORBIDDEN)
+        return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
     if exchange.request.method == "OPTIONS":
         preflight = services.origins.preflight_headers(origin)
         return HTTPResponse(status=HTTPStatus.NO_CONTENT, headers=preflight)

@@ -14,7 +14,7 @@ from typing import cast
 from sanic import HTTPResponse, Request
 from sanic.response import BaseHTTPResponse
 
-from proxy_service.access import AllowedOrigins
+from proxy_service.access import AllowedHosts, AllowedOrigins
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import Clock, moment
 from proxy_service.engine import Engine
@@ -46,7 +46,7 @@ class Services:
     clock: Clock
     catalogue: Catalogue
     origins: AllowedOrigins
-    check_host: bool
+    hosts: AllowedHosts
     reported_options: set[str] = field(default_factory=set)
 
 
@@ -150,7 +150,7 @@ class Exchange:
     def _headers(self, more: dict[str, str] | None) -> dict[str, str]:
         headers = {"X-Request-ID": self.record.request_id}
         origin = self.request.headers.get("origin")
-        if origin is not None:
+        if origin is not None and self.services.origins.allows(origin):
             headers |= self.services.origins.headers(origin)
         return headers | more if more else headers
 

@@ -12,6 +12,9 @@ from proxy_service.wire.ollama import Common, timestamp
 from proxy_service.wire.openai import ModelList
 
 LATEST = ":latest"
+# The engine's name for whichever model it takes for the default; never sent to it, because
+# it moves to another model when that one is unloaded.
+DEFAULT_NAME = "default"
 LOADED, UNLOADED, RELOADING = "loaded", "unloaded", "reloading"
 
 # Ollama writes "never" as a date three centuries on.
@@ -32,7 +35,7 @@ def from_model_list(body: ModelList) -> tuple[EngineModel, ...]:
     models = (
         EngineModel(entry["id"], int(entry.get("created", 0)), entry.get("status") or LOADED)
         for entry in body["data"]
-        if entry["id"] != "default"
+        if entry["id"] != DEFAULT_NAME
     )
     return tuple(sorted(models, key=lambda model: model.id.lower()))
 
@@ -54,6 +57,8 @@ class NameTable:
         self.models = models
         self._aliases = aliases
         self._by_name = {fold_name(model.id): model for model in models}
+        if len(models) == 1:
+            self._by_name.setdefault(DEFAULT_NAME, models[0])
         for alias, engine_id in aliases.items():
             model = self._by_name.get(fold_name(engine_id))
             if model is not None:

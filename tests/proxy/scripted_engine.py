@@ -214,6 +214,10 @@ class ScriptedEngine:
             asyncio.start_server(self._serve, sock=self._listener)
         )
         self._loop.run_forever()
+        # Accept no more, but let what was accepted begin: a server that is closed in between
+        # would leave such a connection open.
+        self._loop.remove_reader(self._listener)
+        self._loop.run_until_complete(asyncio.sleep(0.01))
         server.close()
         for writer in self._open:
             writer.transport.abort()

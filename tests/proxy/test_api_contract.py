@@ -567,6 +567,17 @@ def test_local_pages_may_call_and_foreign_ones_may_not(settings: ProxySettings) 
             assert (refused.status_code, refused.content) == (403, b"")
 
 
+def test_a_refused_page_is_counted_as_the_clients_error(proxy: RunningProxy) -> None:
+    proxy.http.post("/api/chat", json=CHAT, headers={"Origin": "https://evil.example"})
+
+    assert (
+        proxy.idle().value(
+            "mistral_http_requests_total", endpoint="unmatched", status="client_error"
+        )
+        == 1
+    )
+
+
 def test_the_engines_own_cors_headers_do_not_pass(proxy: RunningProxy) -> None:
     answer = proxy.http.get("/v1/models")
 
@@ -780,3 +791,52 @@ def test_a_request_id_travels_to_the_engine_and_back(
     assert sent.headers["x-request-id"] == "abc-1"
     assert odd.headers["x-request-id"] != 'a"b c'
     assert engine.calls()[0].headers["x-request-id"] == "abc-1"
+
+
+@pytest.mark.parametrize("name", [MODEL, MODEL.replace("/", "%2F"), MODEL.lower() + ":latest"])
+def test_one_model_can_be_looked_up_on_v1(proxy: RunningProxy, name: str) -> None:
+    """Check 46: the engine has no such route; slashes may be encoded."""
+    answer = proxy.http.get(f"/v1/models/{name}")
+
+    assert answer.json()["id"] == MODEL
+    assert proxy.http.get("/v1/models/nope").json()["error"]["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_v1_passes_byte_for_byte(
+    engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
+) -> None:
+    """Check 46: neither the request nor the answer is written anew."""
+    odd = b'{ "model" : "%b",  "stream":%b, "unknown": [1.0e1] }' % (
+        MODEL.encode(),
+        json.dumps(streamed).encode(),
+    )
+    events = b": hi\r\n\r\n" + chunk("a") + chunk("b", finish="stop", usage=USAGE) + DONE
+    whole = b'{ "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2} }\n'
+    engine.chat(stream(events) if streamed else Reply((whole,), length=True))
+
+    answer = proxy.http.post("/v1/chat/completions", content=odd)
+
+    assert engine.calls()[0].body == odd
+    assert answer.content == (events if streamed else whole)
+    scrape = proxy.idle()
+    assert scrape.value("mistral_generate_tokens_total", model=MODEL) == (18 if streamed else 2)
+    chunks = scrape.value("mistral_streaming_chunks_total", endpoint="v1_chat_completions")
+    assert chunks == (2 if streamed else 0)
+
+
+def test_messages_pass_through_and_fail_in_anthropics_shape(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Check 46: where the engine has the endpoint, and where it has not."""
+    body = {"model": MODEL, "messages": USER, "max_tokens": 5}
+    absent = proxy.http.post("/v1/messages", json=body)
+    unknown = proxy.http.post("/v1/messages", json=body | {"model": "nope"})
+    engine.on("/v1/messages", json_reply({"type": "message", "usage": {"output_tokens": 3}}))
+    present = proxy.http.post("/v1/messages", json=body)
+
+    assert absent.status_code == 501
+    assert unknown.json()["type"] == "error"
+    assert unknown.json()["error"]["type"] == "not_found_error"
+    assert present.json()["type"] == "message"
+    assert proxy.idle().value("mistral_generate_tokens_total", model=MODEL) == 3

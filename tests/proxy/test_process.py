@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.proxy.running import eventually
-from tests.proxy.scripted_engine import ScriptedEngine
+from tests.proxy.scripted_engine import MODEL, ScriptedEngine, Step, chunk, stream
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -67,6 +67,19 @@ def test_a_signal_ends_the_process_with_exit_code_0(
         assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text == "Ollama is running"
         process.send_signal(number)
         assert process.wait(20) == 0
+
+
+def test_a_stream_that_never_ends_does_not_keep_the_process(engine: ScriptedEngine) -> None:
+    """After its grace it is cut, and the exit code is still 0."""
+    engine.chat(stream(chunk("a"), Step.STALL))
+    port = free_port()
+    body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
+    with serving(port, engine.url) as process:
+        url = f"http://127.0.0.1:{port}/api/chat"
+        with httpx.stream("POST", url, json=body, trust_env=False, timeout=30) as answer:
+            next(answer.iter_bytes())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
 
 
 def test_every_line_of_the_log_is_json_and_none_holds_the_prompt(engine: ScriptedEngine) -> None:

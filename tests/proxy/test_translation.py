@@ -179,6 +179,13 @@ def test_names_match_as_ollamas_do(name: str, found: str | None) -> None:
     assert (model.id if model else None) == found
 
 
+def test_the_engines_default_is_a_name_while_there_is_no_choice() -> None:
+    """OpenAI's clients find it in the engine's own list."""
+    model = EngineModel("only")
+
+    assert NameTable((model,), {}).find("default") is model
+
+
 @pytest.mark.parametrize(
     ("name", "tagged"),
     [
