@@ -1,6 +1,11 @@
-"""The core of the API against the real engine with a tiny model: nothing scripted."""
+"""The core of the API against the real engine with a tiny model: nothing scripted.
+
+``REAL_ENGINE_URL`` names a running Mistral.rs server to be used instead of the embedded engine;
+it must serve the model that ``python -m tests.tiny_llama FOLDER`` writes.
+"""
 
 import json
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +26,9 @@ GREEDY: dict[str, Any] = {"temperature": 0, "num_predict": 40}
 
 @pytest.fixture(scope="module")
 def engine_url() -> Iterator[str]:
+    if url := os.environ.get("REAL_ENGINE_URL"):
+        yield url
+        return
     with (
         tempfile.TemporaryDirectory() as folder,
         running_engine(make_tiny_llama(Path(folder) / "tiny")) as url,
