@@ -104,8 +104,9 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
         "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
         "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
         "GF_NEWS_NEWS_FEED_ENABLED": "false",
-        # Apps that Grafana would otherwise fetch from the internet in the background.
+        # Grafana would otherwise fetch apps, and newer ones of its own plugins, in the background.
         "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+        "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
     }
 
 
