@@ -37,7 +37,7 @@ OUTCOME_COLOURS: Final = {
 
 _LINE_WIDTH: Final = 2
 _FILL_PERCENT: Final = 8
-_STACK_FILL_PERCENT: Final = 40
+_STACK_FILL_PERCENT: Final = 70
 
 
 def steps(base: str, *limits: tuple[float, str]) -> dashboard_builders.ThresholdsConfig:
@@ -76,9 +76,11 @@ def graph() -> timeseries.Panel:
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    """Pile the series up, for parts of a whole."""
-    return panel.fill_opacity(_STACK_FILL_PERCENT).stacking(
-        common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
+    """Pile the series up, for parts of a whole; without lines, which would colour empty parts."""
+    return (
+        panel.fill_opacity(_STACK_FILL_PERCENT)
+        .line_width(0)
+        .stacking(common_builders.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     )
 
 
