@@ -57,10 +57,18 @@ def get(url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
     return _send(urllib.request.Request(url, headers=dict(headers or {})), TIMEOUT_SECONDS)  # noqa: S310 (the operator's URL)
 
 
-def post(url: str, body: Mapping[str, Any], *, timeout: float) -> Reply:
+def post(
+    url: str,
+    body: Mapping[str, Any],
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    headers: Mapping[str, str] | None = None,
+) -> Reply:
     """POST ``body`` as JSON and read the whole reply. Raises UnreachableError as ``get``."""
     request = urllib.request.Request(  # noqa: S310 (the operator's URL)
-        url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+        url,
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json", **(headers or {})},
     )
     return _send(request, timeout)
 
