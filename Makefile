@@ -37,7 +37,7 @@ demo: $(RUNTIME) ## Run engine, proxy and Prometheus here, without Docker, until
 up: $(RUNTIME) ## Bring up the full stack with Pulumi and Docker
 	@$(RUN) ops.stack up
 
-down: $(RUNTIME) ## Take the stack down; models, metrics and Grafana's data are kept
+down: $(RUNTIME) ## Take the stack down; downloaded models and metrics are kept
 	@$(RUN) ops.stack down
 
 preview: $(RUNTIME) ## Show what `make up` would change

@@ -102,7 +102,7 @@ class Operator:
         code = stack.show("destroy", "--yes", "--exclude-protected")
         kept = self.docker.existing_volumes(volumes)
         if code == 0 and kept:
-            say(f"Kept: {', '.join(kept)} (models, metrics, Grafana's database).")
+            say(f"Kept for the next `make up`: {', '.join(kept)}.")
             say(f"Delete them with: docker volume rm {' '.join(kept)}")
         return code
 
