@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pulumi
 import pytest
-import yaml
 
 from alerts.grafana import rule_groups
 from alerts.thresholds import Thresholds
@@ -29,8 +28,6 @@ from tests.infra.monitor import (
 
 ROOT = Path(__file__).parents[2]
 EMBEDDED = Settings(engine=EngineMode.EMBEDDED)
-EXTERNAL = Settings(engine=EngineMode.EXTERNAL, mistral_url="http://host.docker.internal:8080")
-EVERY_ENGINE = [Settings(), EMBEDDED, EXTERNAL]
 
 
 @pytest.fixture(scope="module")
@@ -213,79 +210,6 @@ def test_models_and_samples_outlive_the_stack_but_grafanas_database_does_not(
     assert kept == {"engine-model-cache": True, "prometheus-data": True, "grafana-data": False}
 
 
-def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volume() -> None:
-    deployed = deploy(Settings(model="org/model", quantization="4", hf_token=Secret("hf_x")))
-    inputs = deployed.inputs(CONTAINER, "engine-container")
-    assert inputs["command"] == ["serve", "-p", "8080", "-m", "org/model", "--quant", "4"]
-    assert {
-        "containerPath": "/data",
-        "volumeName": "frontier-model-cache",
-        "readOnly": False,
-    } in inputs["volumes"]
-    assert "HF_TOKEN=hf_x" in inputs["envs"]
-
-
-def test_no_token_is_passed_where_none_is_set(default: Deployed) -> None:
-    envs = default.inputs(CONTAINER, "engine-container")["envs"]
-    assert not [variable for variable in envs if variable.startswith("HF_TOKEN")]
-
-
-@pytest.mark.parametrize("mode", [EngineMode.MISTRALRS, EngineMode.EMBEDDED])
-def test_a_model_folder_of_the_host_is_mounted_read_only(mode: EngineMode) -> None:
-    deployed = deploy(Settings(engine=mode, model="/srv/models/tiny"))
-    inputs = deployed.inputs(CONTAINER, "engine-container")
-    assert {
-        "containerPath": "/local-models/tiny",
-        "hostPath": "/srv/models/tiny",
-        "readOnly": True,
-    } in inputs["volumes"]
-    told = [*inputs.get("command", []), *inputs["envs"]]
-    assert [word for word in told if word.endswith("/local-models/tiny")]
-
-
-@pytest.mark.parametrize("gpus", ["all", "device=0,1"])
-def test_gpus_reach_the_engine(gpus: str) -> None:
-    chosen = Settings(gpus=gpus, mistralrs_image="ghcr.io/ericlbuehler/mistral.rs:cuda-sm89-0.9.4")
-    assert deploy(chosen).inputs(CONTAINER, "engine-container")["gpus"] == gpus
-
-
-def test_gpus_are_left_out_where_none_are_wanted(default: Deployed) -> None:
-    assert "gpus" not in default.inputs(CONTAINER, "engine-container")
-
-
-def test_an_external_engine_needs_no_container_and_is_reached_on_the_docker_host() -> None:
-    deployed = deploy(EXTERNAL)
-    assert "engine-container" not in deployed.of(CONTAINER)
-    proxy = deployed.inputs(CONTAINER, "proxy-container")
-    assert "MISTRAL_URL=http://host.docker.internal:8080" in proxy["envs"]
-    assert proxy["hosts"] == [{"host": "host.docker.internal", "ip": "host-gateway"}]
-
-
-def test_the_proxy_finds_the_engine_by_its_alias(default: Deployed) -> None:
-    envs = default.inputs(CONTAINER, "proxy-container")["envs"]
-    assert "MISTRAL_URL=http://mistral:8080" in envs
-    assert "BIND_ADDRESS=0.0.0.0:11434" in envs
-
-
-@pytest.mark.parametrize("settings", EVERY_ENGINE, ids=lambda chosen: chosen.engine.value)
-def test_prometheus_scrapes_what_runs(settings: Settings) -> None:
-    config = _uploads(deploy(settings), "prometheus-container")["/etc/prometheus/prometheus.yml"]
-    jobs = {
-        job["job_name"]: job["static_configs"][0]["targets"]
-        for job in yaml.safe_load(config)["scrape_configs"]
-    }
-    expected = {
-        "mistral": ["frontier-mistral-ollama-proxy:11434"],
-        "prometheus": ["localhost:9090"],
-        "grafana": ["grafana:3000"],
-    }
-    own_metrics = {
-        EngineMode.MISTRALRS: {"mistralrs": ["mistral:8080"]},
-        EngineMode.EXTERNAL: {"mistralrs": ["host.docker.internal:8080"]},
-    }
-    assert {**expected, **own_metrics.get(settings.engine, {})} == jobs
-
-
 def test_an_edited_alert_changes_only_prometheus_and_the_rule_group(default: Deployed) -> None:
     thresholds = Thresholds(slow_generation_seconds=31)
     edited = deploy(Settings(alert_thresholds=thresholds))
@@ -356,8 +280,3 @@ def test_the_root_program_builds_the_stack() -> None:
     monitor.finish()
     pulumi.runtime.set_all_config({}, [])
     assert (IMAGE, "engine-image") in recorded.requests
-
-
-def _uploads(deployed: Deployed, container: str) -> dict[str, str]:
-    uploads = deployed.inputs(CONTAINER, container)["uploads"]
-    return {upload["file"]: upload["content"] for upload in uploads}
