@@ -5,7 +5,7 @@ import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from sanic import Config, HTTPResponse, Request, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
@@ -22,11 +22,12 @@ from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
 from proxy_service.settings import ProxySettings
 
+if TYPE_CHECKING:
+    from sanic.http import Http
+
 # Seconds on top of the engine's silence after which a request that sends and receives nothing
 # is ended by the server: only a client that stopped reading or sending gets that far.
 _CLIENT_GRACE_SECONDS = 60.0
-# Seconds that running requests get to finish after SIGTERM; Docker kills after 10.
-_SHUTDOWN_GRACE_SECONDS = 8.0
 # Bytes; above this much unread input the server stops reading from a connection.
 _REQUEST_BUFFER = 64 * 1024
 
@@ -60,9 +61,12 @@ class ProxyApp(Sanic[Config, Services]):
         early = _early_answer(exchange)
         if early is None:
             await super().handle_request(exchange.request)
-            return
-        response = await exchange.request.respond(early)
-        await response.send(end_stream=True)
+        else:
+            response = await exchange.request.respond(early)
+            await response.send(end_stream=True)
+        if self.ctx.stopping.is_set():
+            # Else an idle connection would use up the whole grace of the shutdown.
+            cast("Http", exchange.request.stream).keep_alive = False
 
 
 class _Errors(ErrorHandler):
@@ -106,6 +110,7 @@ def create_app(
     for route in ROUTES:
         _add(app, route)
     app.before_server_start(_start)
+    app.before_server_stop(_begin_stop)
     app.after_server_stop(_stop)
     return app
 
@@ -117,7 +122,7 @@ def _config(settings: ProxySettings) -> Config:
             "MOTD": False,
             "REQUEST_MAX_SIZE": settings.max_body_bytes,
             "REQUEST_BUFFER_SIZE": _REQUEST_BUFFER,
-            "GRACEFUL_SHUTDOWN_TIMEOUT": _SHUTDOWN_GRACE_SECONDS,
+            "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds,
             "RESPONSE_TIMEOUT": settings.engine_silence_timeout_seconds + _CLIENT_GRACE_SECONDS,
         },
         env_prefix=None,
@@ -193,6 +198,10 @@ async def _start(app: ProxyApp) -> None:
     await services.engine.start()
     services.metrics.started(services.clock.now().timestamp())
     services.catalogue.start()
+
+
+async def _begin_stop(app: ProxyApp) -> None:
+    app.ctx.stopping.set()
 
 
 async def _stop(app: ProxyApp) -> None:

@@ -4,6 +4,7 @@
 success or error, whole or streamed, leaves through it.
 """
 
+import asyncio
 import json
 import logging
 import re
@@ -48,6 +49,7 @@ class Services:
     origins: AllowedOrigins
     hosts: AllowedHosts
     reported_options: set[str] = field(default_factory=set)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Exchange:

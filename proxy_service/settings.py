@@ -67,6 +67,7 @@ class ProxySettings:
     engine_connect_timeout_seconds: float = 5.0
     engine_silence_timeout_seconds: float = 300.0
     engine_probe_interval_seconds: float = 5.0
+    shutdown_grace_seconds: float = 8.0  # Docker kills after 10
     model_aliases: Mapping[str, str] = field(default_factory=dict)
     model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
     model_unload: bool = False
@@ -226,6 +227,13 @@ VARIABLES = (
         _seconds(0.05, 3600),
         "seconds, 0.05 to 3600",
         "pause between two looks at what the engine serves",
+    ),
+    Variable(
+        "SHUTDOWN_GRACE",
+        "shutdown_grace_seconds",
+        _seconds(0, 3600),
+        "seconds, 0 to 3600",
+        "how long running requests may take to finish after SIGTERM",
     ),
     Variable(
         "MODEL_ALIASES",

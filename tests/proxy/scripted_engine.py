@@ -299,6 +299,7 @@ async def _answer(
         await writer.drain()
     if watcher is not None:
         watcher.cancel()
+        await asyncio.wait([watcher])
         return not request.gone.is_set()
     return True
 

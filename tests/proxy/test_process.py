@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,15 @@ import httpx
 import pytest
 
 from tests.proxy.running import eventually
-from tests.proxy.scripted_engine import MODEL, ScriptedEngine, Step, chunk, stream
+from tests.proxy.scripted_engine import (
+    DONE,
+    MODEL,
+    USAGE,
+    ScriptedEngine,
+    Step,
+    chunk,
+    stream,
+)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -37,10 +46,10 @@ def run(module: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(port: int, engine_url: str) -> Iterator[subprocess.Popen[str]]:
+def serving(port: int, engine_url: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "proxy_service"],
-        env=environment(BIND_ADDRESS=f"127.0.0.1:{port}", MISTRAL_URL=engine_url),
+        env=environment(BIND_ADDRESS=f"127.0.0.1:{port}", MISTRAL_URL=engine_url, **variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -69,17 +78,30 @@ def test_a_signal_ends_the_process_with_exit_code_0(
         assert process.wait(20) == 0
 
 
-def test_a_stream_that_never_ends_does_not_keep_the_process(engine: ScriptedEngine) -> None:
-    """After its grace it is cut, and the exit code is still 0."""
-    engine.chat(stream(chunk("a"), Step.STALL))
+@pytest.mark.parametrize("ends", [True, False], ids=["ends", "never ends"])
+def test_a_running_stream_gets_its_grace_and_no_more(engine: ScriptedEngine, *, ends: bool) -> None:
+    """SIGTERM lets it finish; one that does not is cut. The exit code is 0 either way."""
+    go_on = threading.Event()
+    end = (go_on, chunk("", finish="stop", usage=USAGE), DONE)
+    engine.chat(stream(chunk("a"), *(end if ends else (Step.STALL,))))
     port = free_port()
+    url = f"http://127.0.0.1:{port}/api/chat"
     body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
-    with serving(port, engine.url) as process:
-        url = f"http://127.0.0.1:{port}/api/chat"
-        with httpx.stream("POST", url, json=body, trust_env=False, timeout=30) as answer:
-            next(answer.iter_bytes())
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+    with (
+        serving(port, engine.url, SHUTDOWN_GRACE="20" if ends else "0.5") as process,
+        httpx.stream("POST", url, json=body, trust_env=False, timeout=30) as answer,
+    ):
+        parts = answer.iter_bytes()
+        next(parts)
+        process.send_signal(signal.SIGTERM)
+        assert eventually(lambda: not _answers(port))
+        go_on.set()
+        if ends:
+            assert b'"done":true' in b"".join(parts)
+        else:
+            with pytest.raises(httpx.RemoteProtocolError):
+                b"".join(parts)
+        assert process.wait(20) == 0
 
 
 def test_every_line_of_the_log_is_json_and_none_holds_the_prompt(engine: ScriptedEngine) -> None:
