@@ -125,6 +125,7 @@ ERRORS_BY_TYPE: Final = Signal(
         "model_not_found are the client, internal is a fault of the proxy."
     ),
     unit="reqps",
+    when_empty="no errors",
     queries=(
         Query(q.used_rate("mistral_request_errors_total", by="error_type"), "{{error_type}}"),
     ),
@@ -133,6 +134,7 @@ CLIENT_TROUBLE: Final = Signal(
     title="Refused and cancelled requests",
     description="Requests that were asked wrongly, and those whose client left before the end.",
     unit="reqps",
+    when_empty="none",
     queries=(
         Query(
             q.used_rate(_REQUESTS, 'status=~"client_error|cancelled"', by="status"), "{{status}}"

@@ -85,12 +85,14 @@ def silent(alert: str, *, at: str) -> Expectation:
 
 @dataclass(frozen=True)
 class RuleTest:
-    """The rules in ``folder``, evaluated every 15 seconds as in the stack."""
+    """The rules in ``folder``, evaluated as the stack does unless a test says otherwise."""
 
     promtool: Promtool
     folder: Path
 
-    def check(self, series: Mapping[str, str], *expected: Expectation) -> None:
+    def check(
+        self, series: Mapping[str, str], *expected: Expectation, evaluated_every: str = "15s"
+    ) -> None:
         """Assert what fires when ``series`` (one value per 15 seconds) are scraped."""
         test = {
             "interval": "15s",
@@ -98,7 +100,11 @@ class RuleTest:
             "alert_rule_test": [e.as_promtool() for e in expected],
         }
         file = self.folder / "test.yml"
-        content = {"rule_files": ["rules.yml"], "evaluation_interval": "15s", "tests": [test]}
+        content = {
+            "rule_files": ["rules.yml"],
+            "evaluation_interval": evaluated_every,
+            "tests": [test],
+        }
         file.write_text(yaml.safe_dump(content), encoding="utf-8")
         result = self.promtool("test", "rules", str(file))
         assert result.returncode == 0, result.stdout + result.stderr

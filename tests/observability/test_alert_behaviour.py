@@ -281,6 +281,7 @@ def test_four_per_cent_of_errors_burn_the_budget_slowly(rules: RuleTest) -> None
         fires("MistralErrorBudgetSlowBurn", at="3h", value="4%"),
         silent("MistralHighErrorRate", at="3h"),
         silent("MistralErrorBudgetFastBurn", at="3h"),
+        evaluated_every="1m",
     )
 
 
@@ -289,6 +290,7 @@ def test_the_slow_burn_leaves_it_to_the_error_rate(rules: RuleTest) -> None:
         {UP: "1x400", **requests(success="0+90x400", error="0+10x400")},
         fires("MistralHighErrorRate", at="1h", value="10%"),
         silent("MistralErrorBudgetSlowBurn", at="1h"),
+        evaluated_every="1m",
     )
 
 
@@ -296,6 +298,7 @@ def test_two_per_cent_of_errors_are_within_the_slow_burn(rules: RuleTest) -> Non
     rules.check(
         {UP: "1x800", **requests(success="0+98x800", error="0+2x800")},
         *(silent("MistralErrorBudgetSlowBurn", at=f"{m}m") for m in range(10, 190, 30)),
+        evaluated_every="1m",
     )
 
 
