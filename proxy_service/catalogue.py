@@ -39,8 +39,6 @@ from proxy_service.translate.models import (
 _FRESH_SECONDS = 1.0
 # Seconds; between two looks at a model that the engine is loading.
 _LOADING_PAUSE_SECONDS = 0.25
-# Seconds; a probe is no generation: an engine that needs longer than this is as good as away.
-_PROBE_SECONDS = 5.0
 
 logger = logging.getLogger("proxy_service.catalogue")
 
@@ -60,6 +58,7 @@ class Catalogue:
             fold_name(name): details for name, details in settings.model_details.items()
         }
         self._asked_at = float("-inf")
+        self._failed_at = float("-inf")
         self._asking = asyncio.Lock()
         self._loading = asyncio.Lock()
         self._in_use: Counter[str] = Counter()
@@ -158,13 +157,15 @@ class Catalogue:
         if not self._settings.model_unload:
             return
         async with self._loading:
-            current = self._table.find(model.id)
-            if current is None or current.status != LOADED or self._in_use[model.id]:
-                return
-            # Said before it is so: whoever comes now waits for the lock and loads it again.
-            # The engine never answers a request to a model that it has unloaded.
-            self._table = self._table.with_status(current, UNLOADED)
-            await self._post("/v1/models/unload", current)
+            # No probe meanwhile: its answer would be older than what happens here.
+            async with self._asking:
+                current = self._table.find(model.id)
+                if current is None or current.status != LOADED or self._in_use[model.id]:
+                    return
+                # Said before it is so: whoever comes now waits for the lock and loads it again.
+                # The engine never answers a request to a model that it has unloaded.
+                self._table = self._table.with_status(current, UNLOADED)
+                await self._post("/v1/models/unload", current)
             await self._ask()
 
     async def _wait_until_loaded(self, model: EngineModel, started: float) -> None:
@@ -185,23 +186,37 @@ class Catalogue:
             raise from_reply(reply.status, answer, model=model.id)
 
     async def _ask(self) -> None:
-        asked_for = self._clock.monotonic()
+        came_at = self._clock.monotonic()
         async with self._asking:
-            if self._asked_at >= asked_for:
+            if self._asked_at >= came_at:
                 return  # someone else asked while this one waited
-            started = self._clock.monotonic()
-            try:
-                async with asyncio.timeout(_PROBE_SECONDS):
-                    models = await self._fetch()
-            except TimeoutError as error:
-                self._note(EngineTimeout("the engine does not answer when asked for its models"))
-                raise EngineTimeout(self.failure) from error
-            except EngineError as error:
-                self._note(error)
-                raise
-            self._table = NameTable(models, self._settings.model_aliases)
-            self._asked_at = started
-            self._note(None)
+            if self._failed_at >= came_at and self._failure is not None:
+                raise self._failure
+            await self._ask_now()
+
+    async def _ask_now(self) -> None:
+        started = self._clock.monotonic()
+        try:
+            models = await self._fetch_in_time()
+        except EngineError as error:
+            self._failed_at = self._clock.monotonic()
+            self._note(error)
+            raise
+        self._table = NameTable(models, self._settings.model_aliases)
+        self._asked_at = started
+        self._note(None)
+
+    async def _fetch_in_time(self) -> tuple[EngineModel, ...]:
+        # A list is no generation: this much silence means that the engine is as good as away.
+        seconds = self._settings.engine_connect_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._fetch()
+        except TimeoutError as error:
+            raise EngineTimeout(
+                f"the engine did not tell its models within {seconds:g} s "
+                "(ENGINE_CONNECT_TIMEOUT sets how long it may take)"
+            ) from error
 
     async def _fetch(self) -> tuple[EngineModel, ...]:
         async with self._engine.request("GET", "/v1/models") as reply:

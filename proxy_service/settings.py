@@ -212,7 +212,7 @@ VARIABLES = (
         "engine_connect_timeout_seconds",
         _seconds(0.1, 60),
         "seconds, 0.1 to 60",
-        "longest wait for a connection to the engine",
+        "longest wait for a connection to the engine, and for its list of models",
     ),
     Variable(
         "ENGINE_SILENCE_TIMEOUT",

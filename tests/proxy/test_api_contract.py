@@ -729,6 +729,26 @@ def test_without_its_engine_the_proxy_says_so_and_recovers(settings: ProxySettin
                 assert proxy.http.get("/readyz").status_code == 200
 
 
+def test_an_engine_that_hangs_is_asked_once_for_all_who_wait(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """Those who came while one was waiting share its failure; nobody queues behind it."""
+    engine.on("/v1/models", stream(Step.STALL))
+    codes: list[int] = []
+    with RunningProxy(replace(settings, engine_connect_timeout_seconds=0.5)) as proxy:
+        threads = [
+            threading.Thread(target=lambda: codes.append(proxy.http.get("/api/tags").status_code))
+            for _ in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert codes == [504] * 20
+    assert len(engine.calls("/v1/models")) < 5
+
+
 def test_an_image_of_20_mb_is_accepted_and_more_than_the_limit_is_a_413(
     settings: ProxySettings,
 ) -> None:
