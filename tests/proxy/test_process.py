@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
+from tests.processes import ROOT, RunningProcess, answers, free_port, start_process
 from tests.proxy.running import eventually
 from tests.proxy.scripted_engine import (
     DONE,
@@ -24,20 +25,12 @@ from tests.proxy.scripted_engine import (
 )
 
 
-def environment(**variables: str) -> dict[str, str]:
-    return {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)} | variables
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def run(module: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of the proxy to its end."""
     return subprocess.run(
         [sys.executable, "-m", module],
-        env=environment(**variables),
+        cwd=ROOT,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=30,
@@ -46,25 +39,12 @@ def run(module: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(port: int, engine_url: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "proxy_service"],
-        env=environment(BIND_ADDRESS=f"127.0.0.1:{port}", MISTRAL_URL=engine_url, **variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert eventually(lambda: _answers(port))
+def serving(port: int, engine_url: str, **variables: str) -> Iterator[RunningProcess]:
+    """Run the proxy on a port, in front of an engine."""
+    env = {"BIND_ADDRESS": f"127.0.0.1:{port}", "MISTRAL_URL": engine_url} | variables
+    url = f"http://127.0.0.1:{port}/livez"
+    with start_process(["-m", "proxy_service"], env=env, ready_url=url) as process:
         yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -74,8 +54,7 @@ def test_a_signal_ends_the_process_with_exit_code_0(
     port = free_port()
     with serving(port, engine.url) as process:
         assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).text == "Ollama is running"
-        process.send_signal(number)
-        assert process.wait(20) == 0
+        assert process.stop(number) == 0
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ends", "never ends"])
@@ -93,15 +72,15 @@ def test_a_running_stream_gets_its_grace_and_no_more(engine: ScriptedEngine, *, 
     ):
         parts = answer.iter_bytes()
         next(parts)
-        process.send_signal(signal.SIGTERM)
-        assert eventually(lambda: not _answers(port))
+        process.popen.send_signal(signal.SIGTERM)
+        assert eventually(lambda: not answers(f"http://127.0.0.1:{port}/livez"))
         go_on.set()
         if ends:
             assert b'"done":true' in b"".join(parts)
         else:
             with pytest.raises(httpx.RemoteProtocolError):
                 b"".join(parts)
-        assert process.wait(20) == 0
+        assert process.wait() == 0
 
 
 def test_every_line_of_the_log_is_json_and_none_holds_the_prompt(engine: ScriptedEngine) -> None:
@@ -109,8 +88,8 @@ def test_every_line_of_the_log_is_json_and_none_holds_the_prompt(engine: Scripte
     with serving(port, engine.url) as process:
         body = {"model": "org/Tiny-Llama", "prompt": "a secret", "stream": False}
         httpx.post(f"http://127.0.0.1:{port}/api/generate", json=body, trust_env=False)
-        process.send_signal(signal.SIGTERM)
-        log, _ = process.communicate(timeout=20)
+        process.stop()
+        log = process.output()
 
     lines = log.splitlines()
     assert any('"event":"request_finished"' in line for line in lines)
