@@ -73,6 +73,18 @@ def post(
     return _send(request, timeout)
 
 
+def send(
+    method: str, url: str, body: object = None, *, headers: Mapping[str, str] | None = None
+) -> Reply:
+    """Send any request, with ``body`` as JSON unless None. Raises UnreachableError as ``get``."""
+    data = None if body is None else json.dumps(body).encode()
+    kind = {} if data is None else {"Content-Type": "application/json"}
+    request = urllib.request.Request(  # noqa: S310 (the operator's URL)
+        url, data=data, headers={**kind, **(headers or {})}, method=method
+    )
+    return _send(request, TIMEOUT_SECONDS)
+
+
 def is_ready(url: str) -> bool:
     """Whether ``url`` answers 200 now."""
     try:

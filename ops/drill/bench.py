@@ -1,0 +1,128 @@
+"""What the conditions are caused on: a scripted engine, a real proxy and a real Prometheus.
+
+All of it is the drill's own: free ports, a folder that vanishes, processes that end with the block.
+"""
+
+import signal
+import sys
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Final, Self
+
+from dashboards.signals import JOB
+from ops.console import OperatorError
+from ops.drill.engine import DrillEngine
+from ops.drill.load import Clients, Traffic, asking
+from ops.drill.pace import Pace
+from ops.drill.process import Process, free_port, prometheus_binary
+from ops.ports import LOOPBACK
+from ops.verify.polling import Patience
+from ops.verify.prometheus_api import Prometheus
+
+PROBE_SECONDS: Final = "0.5"
+"""Pause between the proxy's looks at its engine."""
+
+
+class Bench:
+    """A context manager; on leaving everything that it started is gone.
+
+    Args:
+        pace: Limits and rhythm.
+        address: Address of this machine on which Prometheus listens.
+    """
+
+    def __init__(self, pace: Pace, address: str = LOOPBACK) -> None:
+        self.pace = pace
+        self.engine = DrillEngine()
+        self._proxy_target = f"{LOOPBACK}:{free_port(LOOPBACK)}"
+        self._prometheus_target = f"{address}:{free_port(address)}"
+        self.proxy = f"http://{self._proxy_target}"
+        self.prometheus = f"http://{self._prometheus_target}"
+        self._proxy_process: Process | None = None
+        self._ends = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as ends:
+            self._folder = Path(ends.enter_context(TemporaryDirectory(prefix="mistral-drill-")))
+            self.engine.start()
+            ends.callback(self.engine.stop)
+            ends.callback(self.kill_proxy)
+            self.start_proxy()
+            self._prometheus_process = self._start_prometheus()
+            ends.callback(self._prometheus_process.end)
+            self._prometheus_process.await_ready(f"{self.prometheus}/-/ready")
+            self._await_first_scrape()
+            self._ends = ends.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ends.close()
+
+    def asking(self, *groups: Clients) -> AbstractContextManager[Traffic]:
+        """Let clients ask the proxy for as long as the block runs."""
+        return asking(self.proxy, *groups)
+
+    def kill_proxy(self) -> None:
+        """Let the proxy die at once, as a crash does."""
+        if self._proxy_process is not None:
+            self._proxy_process.kill()
+
+    def start_proxy(self) -> None:
+        """Start the proxy and wait until it reaches its engine."""
+        environ = {
+            "MISTRAL_URL": self.engine.url,
+            "BIND_ADDRESS": self._proxy_target,
+            "ENGINE_PROBE_INTERVAL": PROBE_SECONDS,
+            "LOG_LEVEL": "error",
+        }
+        command = [sys.executable, "-m", "proxy_service"]
+        self._proxy_process = Process(command, self._folder / "proxy.log", environ)
+        self._proxy_process.await_ready(f"{self.proxy}/readyz")
+
+    def lose_target(self) -> None:
+        """Take the proxy out of Prometheus' configuration."""
+        self._configure(proxy="")
+        self._prometheus_process.send(signal.SIGHUP)
+
+    def find_target(self) -> None:
+        """Put the proxy back into Prometheus' configuration."""
+        self._configure(proxy=self._proxy_target)
+        self._prometheus_process.send(signal.SIGHUP)
+
+    def _start_prometheus(self) -> Process:
+        rules = self._folder / "mistral-alerts.yml"
+        rules.write_text(self.pace.prometheus_rules(), encoding="utf-8")
+        self._configure(proxy=self._proxy_target)
+        command = [
+            prometheus_binary(),
+            f"--config.file={self._folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self._folder / 'data'}",
+            f"--web.listen-address={self._prometheus_target}",
+            "--log.level=warn",
+        ]
+        return Process(command, self._folder / "prometheus.log", {})
+
+    def _await_first_scrape(self) -> None:
+        """Wait for it: until then Prometheus rightly holds the proxy for vanished."""
+        scraped = Patience().until(
+            lambda: Prometheus(self.prometheus).scalar(f'min(up{{job="{JOB}"}})'),
+            lambda up: up == 1,
+            seconds=self.pace.patience_seconds,
+        )
+        if scraped != 1:
+            raise OperatorError("the drill's Prometheus does not scrape the drill's proxy")
+
+    def _configure(self, *, proxy: str) -> None:
+        config = self.pace.prometheus_config(
+            proxy=proxy,
+            prometheus=self._prometheus_target,
+            rules=str(self._folder / "mistral-alerts.yml"),
+        )
+        (self._folder / "prometheus.yml").write_text(config, encoding="utf-8")

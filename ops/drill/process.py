@@ -1,0 +1,91 @@
+"""A process of the drill: its output goes to a file, its end is certain."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from ops import web
+from ops.console import ROOT, OperatorError
+from ops.prometheus_install import one_command
+from ops.verify.polling import Patience
+
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 10.0
+LAST_LINES: Final = 5
+
+
+class Process:
+    """A started process.
+
+    It has a session of its own, so that Ctrl-C reaches the drill alone, which then ends it.
+
+    Args:
+        command: Program and arguments; runs in the checkout.
+        log: Takes its output.
+        environ: Added to this process's environment.
+    """
+
+    def __init__(self, command: Sequence[str], log: Path, environ: Mapping[str, str]) -> None:
+        self._name = log.stem
+        self._log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(  # noqa: S603 (commands of this package)
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def await_ready(self, url: str) -> None:
+        """Wait until ``url`` answers 200; ends the process and raises OperatorError otherwise."""
+        ready = Patience().until(
+            lambda: web.is_ready(url),
+            lambda answers: answers or self._popen.poll() is not None,
+            seconds=START_SECONDS,
+        )
+        if not ready:
+            self.end()
+            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+            last = "\n".join(lines[-LAST_LINES:])
+            raise OperatorError(f"the drill's {self._name} did not start; it said:\n{last}")
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        """End it at once, without a chance to tidy up."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def end(self) -> None:
+        """End it: politely, then surely."""
+        self._popen.terminate()
+        try:
+            self._popen.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+def free_port(address: str) -> int:
+    """Give a TCP port of an address of this machine that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def prometheus_binary() -> str:
+    """Give the path of Prometheus. Raises OperatorError when it is not on PATH."""
+    binary = shutil.which("prometheus")
+    if binary is None:
+        raise OperatorError(f"the drill needs Prometheus on PATH: {one_command()}")
+    return binary

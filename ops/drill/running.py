@@ -1,0 +1,91 @@
+"""Cause one condition after the other, watch, and say what was seen."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ops.drill.bench import Bench
+from ops.drill.conditions import Condition
+from ops.drill.load import Clients
+from ops.drill.timeline import Timeline, judge
+from ops.drill.watching import Observer, Watch
+from ops.verify.report import Check, failed, judged
+
+TRICKLE = Clients(1, pause_seconds=1.0)
+"""While things recover, somebody goes on asking, as on a real stack."""
+HINT = "compare the rule with its promtool cases (tests/observability), then with the drill's pace"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one condition went.
+
+    Attributes:
+        watch: What was seen.
+        ended: Seconds on the watch at which the cause was taken away.
+    """
+
+    watch: Watch
+    ended: float
+
+
+def run(condition: Condition, bench: Bench, observers: Sequence[Observer]) -> Run:
+    """Cause a condition until its alerts fire everywhere, then end it until they resolved."""
+    timing = bench.pace.limits.timing
+    longest_wait = max(timing.ticket_for_seconds, timing.page_for_seconds, timing.down_for_seconds)
+    patience = bench.pace.patience_seconds
+    with condition.caused(bench):
+        watch = Watch(observers)
+        watch.until(
+            lambda seen: (
+                seen.seconds >= condition.hold_seconds
+                and all(timeline.all_firing(condition.tells) for timeline in seen.timelines)
+            ),
+            seconds=condition.takes_seconds + condition.hold_seconds + longest_wait + patience,
+        )
+        ended = watch.seconds
+    with bench.asking(TRICKLE):
+        # Not only resolved but quiet: what is still pending would fall into the next condition.
+        watch.until(
+            lambda seen: all(timeline.quiet for timeline in seen.timelines),
+            seconds=timing.slow_burn_seconds + patience,
+        )
+    return Run(watch, ended)
+
+
+def findings(condition: Condition, done: Run) -> Iterator[Check]:
+    """Judge each alert at each place, and that nothing else fired."""
+    for observer, timeline in zip(done.watch.observers, done.watch.timelines, strict=True):
+        for alert in condition.tells:
+            verdict = judge(timeline, alert, ended=done.ended, shows_pending=observer.shows_pending)
+            complaint = done.watch.complaints.get(observer.place, "")
+            yield judged(
+                f"{alert} {observer.place}",
+                verdict.evidence,
+                ok=verdict.ok,
+                hint=complaint or HINT,
+            )
+    yield _silence(condition, done.watch.timelines)
+
+
+def _silence(condition: Condition, timelines: Sequence[Timeline]) -> Check:
+    fired = frozenset[str]().union(*(timeline.fired() for timeline in timelines))
+    others = sorted(fired - set(condition.tells))
+    if others:
+        return failed(
+            "one fault pages once",
+            f"{', '.join(others)} fired too",
+            "its expression should be quiet while the cause is told (alerts/guards.py)",
+        )
+    held = sorted(
+        {alert for timeline in timelines for alert in timeline.changes} - set(condition.tells)
+    )
+    return judged(
+        "one fault pages once",
+        f"no other alert fired{_kept_back(held)}",
+        ok=True,
+        hint="",
+    )
+
+
+def _kept_back(alerts: Sequence[str]) -> str:
+    return f" ({', '.join(alerts)} waited and fell silent)" if alerts else ""

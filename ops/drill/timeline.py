@@ -1,0 +1,114 @@
+"""What alerts went through, as an observer saw it, and whether that is what it should have been.
+
+Pure: seconds come from the caller.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """State of one alert."""
+
+    INACTIVE = "inactive"
+    PENDING = "pending"
+    FIRING = "firing"
+
+
+WORST_FIRST = (State.FIRING, State.PENDING, State.INACTIVE)
+
+
+def worst(states: Sequence[State]) -> State:
+    """Give the state of an alert with several series: that of its worst one."""
+    return next((state for state in WORST_FIRST if state in states), State.INACTIVE)
+
+
+@dataclass(frozen=True)
+class Change:
+    """An alert came into a state."""
+
+    seconds: float
+    state: State
+
+
+@dataclass
+class Timeline:
+    """The changes of every alert that one observer saw; all start inactive."""
+
+    changes: dict[str, list[Change]] = field(default_factory=dict)
+
+    def record(self, seconds: float, states: Mapping[str, State]) -> None:
+        """Write down what changed; an alert that is not named is inactive."""
+        for alert in sorted({*self.changes, *states}):
+            state = states.get(alert, State.INACTIVE)
+            if state is not self.now(alert):
+                self.changes.setdefault(alert, []).append(Change(seconds, state))
+
+    def now(self, alert: str) -> State:
+        """Give the last known state."""
+        changes = self.changes.get(alert)
+        return changes[-1].state if changes else State.INACTIVE
+
+    def first(self, alert: str, state: State) -> float | None:
+        """Give the seconds at which the alert first came into a state."""
+        changes = self.changes.get(alert, [])
+        return next((change.seconds for change in changes if change.state is state), None)
+
+    def fired(self) -> frozenset[str]:
+        """Give the alerts that fired at any time."""
+        return frozenset(
+            alert
+            for alert, changes in self.changes.items()
+            if any(change.state is State.FIRING for change in changes)
+        )
+
+    def all_firing(self, alerts: Sequence[str]) -> bool:
+        """Tell whether all these alerts have fired."""
+        return self.fired() >= set(alerts)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is pending or firing."""
+        return all(self.now(alert) is State.INACTIVE for alert in self.changes)
+
+    @property
+    def firing_now(self) -> bool:
+        """Whether anything fires."""
+        return any(self.now(alert) is State.FIRING for alert in self.changes)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one alert went the way it should, and what was seen of it."""
+
+    ok: bool
+    evidence: str
+
+
+def judge(timeline: Timeline, alert: str, *, ended: float, shows_pending: bool) -> Verdict:
+    """Judge the journey of an alert that had to fire: pending, firing, resolved, in this order.
+
+    Args:
+        timeline: What was seen, seconds counted from the start of the cause.
+        alert: Its name.
+        ended: When the cause ended.
+        shows_pending: Whether the observer can see alerts wait.
+    """
+    changes = timeline.changes.get(alert, [])
+    evidence = ", ".join(_told(change, ended) for change in changes) or "never pending"
+    states = [change.state for change in changes]
+    if State.FIRING not in states:
+        return Verdict(ok=False, evidence=f"{evidence}; never firing")
+    if states[-1] is not State.INACTIVE:
+        return Verdict(ok=False, evidence=f"{evidence}; not resolved")
+    unannounced = states[0] is not State.PENDING
+    if shows_pending and unannounced:
+        return Verdict(ok=False, evidence=f"{evidence}; fired without having been pending")
+    return Verdict(ok=True, evidence=evidence)
+
+
+def _told(change: Change, ended: float) -> str:
+    if change.state is State.INACTIVE:
+        return f"resolved {change.seconds - ended:+.0f} s after the cause"
+    return f"{change.state} {change.seconds:+.0f} s"
