@@ -99,7 +99,7 @@ $(TESTING): tests/requirements.txt $(RUNTIME)
 # Makes .venv unless a working one of the right age is there; a half-made one is removed.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 define make_venv
-if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
+found=; if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
 	for python in $(if $(PYTHON),'$(PYTHON)',python3 python3.13 python3.12 python3.11 python3.14); do \
 		if "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then found="$$python"; break; fi; done; \
 	if [ -z "$$found" ]; then \
