@@ -15,6 +15,7 @@ from proxy_service.engine import EngineReply
 from proxy_service.errors import (
     Dialect,
     EngineError,
+    EngineProtocolError,
     EngineTimeout,
     InvalidRequest,
     ModelNotFound,
@@ -102,10 +103,13 @@ async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
 
 
 def _read_usage(exchange: Exchange, body: bytes) -> None:
+    """Count a whole reply; one that is not JSON comes from something that is no engine."""
     try:
         value = json.loads(body)
-    except ValueError:
-        return
+    except ValueError as error:
+        raise EngineProtocolError(
+            "the engine's reply is not JSON; check that MISTRAL_URL is Mistral.rs"
+        ) from error
     if not isinstance(value, dict) or exchange.record.endpoint == "v1_embeddings":
         return
     usage = cast("JsonObject", value.get("usage") or {})

@@ -779,15 +779,24 @@ def test_wrong_methods_are_gos_405(proxy: RunningProxy, method: str) -> None:
     assert (answer.status_code, answer.text) == (405, "405 method not allowed")
 
 
-@pytest.mark.parametrize("content_type", ["text/html", "application/json"])
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
 @pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply((b"<html></html>",), content_type="text/html", length=True),
+        Reply((b"<html></html>",), length=True),
+        Reply((b"",), length=True),
+    ],
+    ids=["HTML", "not JSON", "nothing"],
+)
 def test_an_engine_that_is_something_else_is_a_502(
-    engine: ScriptedEngine, proxy: RunningProxy, content_type: str, *, streamed: bool
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, reply: Reply, *, streamed: bool
 ) -> None:
-    """HTML, or JSON of another kind, with a 200."""
-    engine.chat(Reply((b"<html></html>",), content_type=content_type, length=True))
+    """HTML, or nothing at all, with a 200."""
+    engine.chat(reply)
 
-    answer = proxy.http.post("/api/chat", json=CHAT | {"stream": streamed})
+    answer = proxy.http.post(path, json=CHAT | {"stream": streamed})
 
     assert answer.status_code == 502
     assert "error" in answer.json()
