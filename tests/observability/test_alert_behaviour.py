@@ -285,6 +285,30 @@ def test_four_per_cent_of_errors_burn_the_budget_slowly(rules: RuleTest) -> None
     )
 
 
+def test_the_slow_burn_resolves_once_two_hours_were_clean(rules: RuleTest) -> None:
+    rules.check(
+        {
+            UP: "1x1800",
+            **requests(success="0+951x1200 1141200+1000x600", error="0+49x1200 58800x600"),
+        },
+        fires("MistralErrorBudgetSlowBurn", at="5h", value="4.9%"),
+        silent("MistralErrorBudgetSlowBurn", at="7h15m"),
+        evaluated_every="1m",
+    )
+
+
+def test_the_fast_burn_leaves_requests_that_hang_to_very_high_latency(rules: RuleTest) -> None:
+    rules.check(
+        {
+            UP: "1x240",
+            **lasting(12, "0+10x240"),
+            **requests(success="0+8x240", error="0+2x240"),
+        },
+        fires("MistralVeryHighLatency", at="50m", value="14.75s"),
+        *(silent("MistralErrorBudgetFastBurn", at=f"{m}m") for m in range(5, 60, 5)),
+    )
+
+
 def test_the_slow_burn_leaves_it_to_the_error_rate(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x400", **requests(success="0+90x400", error="0+10x400")},
@@ -469,30 +493,33 @@ def test_a_proxy_that_vanished_is_not_called_idle(rules: RuleTest) -> None:
 # --- all together
 
 
-def test_while_the_proxy_is_down_nothing_else_is_told(rules: RuleTest) -> None:
+@pytest.mark.parametrize(
+    ("up", "labels"),
+    [
+        pytest.param("1x40 0x40", INSTANCE, id="down"),
+        pytest.param("1x40 stale", {}, id="vanished"),
+    ],
+)
+def test_while_the_proxy_is_down_nothing_else_is_told(
+    rules: RuleTest, up: str, labels: dict[str, str]
+) -> None:
     """Every symptom fires first; a minute after the last scrape only the cause is left."""
-    symptoms = {
-        "MistralVeryHighLatency",
-        "MistralHighErrorRate",
-        "MistralHighActiveRequests",
-        "MistralSlowGeneration",
-    }
     series = {
-        UP: "1x40 0x40",
+        UP: up,
         ACTIVE: "60x40 stale",
         **lasting(12, "0+10x40 stale"),
         **generations("big", 40, "0+1x40 stale"),
         **requests(success="0+80x40 stale", error="0+20x40 stale"),
     }
+    others = [name for name in ALERTS if name != "MistralDown"]
     rules.check(
         series,
         fires("MistralVeryHighLatency", at="9m", value="14.75s"),
         fires("MistralHighErrorRate", at="9m", value="20%"),
         fires("MistralHighActiveRequests", at="9m", value="60"),
         fires("MistralSlowGeneration", at="9m", value="44.25s", model="big"),
-        fires("MistralDown", at="11m15s", **INSTANCE),
-        *(silent(name, at="11m15s") for name in symptoms),
-        *(silent(name, at="15m") for name in ALERTS if name != "MistralDown"),
+        fires("MistralDown", at="11m15s", **labels),
+        *(silent(name, at=at) for name in others for at in ("11m15s", "13m", "15m")),
     )
 
 
