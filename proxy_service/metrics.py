@@ -37,15 +37,15 @@ LOAD_BUCKETS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
 TOKEN_BUCKETS = tuple(4**n for n in range(10))  # tokens
 
 UNMATCHED = "unmatched"
-STREAMING_ENDPOINTS = (
+GENERATION_ENDPOINTS = (
     "generate",
     "chat",
-    "pull",
     "v1_chat_completions",
     "v1_completions",
     "v1_responses",
     "v1_messages",
 )
+STREAMING_ENDPOINTS = (*GENERATION_ENDPOINTS, "pull")
 ENDPOINTS = (
     *STREAMING_ENDPOINTS,
     *("embed", "embeddings", "tags", "ps", "show", "version"),

@@ -11,6 +11,7 @@ from typing import Literal
 from proxy_service.errors import ProxyError
 from proxy_service.metrics import (
     FINISH_REASONS,
+    GENERATION_ENDPOINTS,
     STREAMING_ENDPOINTS,
     UNMATCHED,
     ModelMetrics,
@@ -83,7 +84,7 @@ class RequestRecord:
             endpoint.errors[self.error.error_type].inc()
         if self.streaming and self.endpoint in STREAMING_ENDPOINTS:
             endpoint.streams[self._outcome(status)].inc()
-        if self._model_metrics is not None:
+        if self._model_metrics is not None and self.endpoint in GENERATION_ENDPOINTS:
             self._observe_generation(self._model_metrics, status, now)
         self._log(status, now)
 

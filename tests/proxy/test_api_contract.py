@@ -869,3 +869,44 @@ def test_messages_pass_through_and_fail_in_anthropics_shape(
     assert unknown.json()["error"]["type"] == "not_found_error"
     assert present.json()["type"] == "message"
     assert proxy.idle().value("mistral_generate_tokens_total", model=MODEL) == 3
+
+
+def test_an_unknown_option_is_named_in_the_log_once(
+    proxy: RunningProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without its value, which may be anything."""
+    for _ in range(3):
+        proxy.http.post("/api/chat", json=CHAT | {"options": {"made_up": "private"}})
+
+    told = [record for record in caplog.records if record.message == "unknown_option_ignored"]
+    assert [record.__dict__["fields"] for record in told] == [{"option": "made_up"}]
+
+
+def test_too_long_an_input_to_embed_is_told_in_ollamas_words(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    message = "Prompt sequence length is greater than 512"
+    engine.on("/v1/embeddings", json_reply({"message": message}, 422))
+    answer = proxy.http.post("/api/embed", json={"model": MODEL, "input": "x", "truncate": False})
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "the input length exceeds the context length"}
+
+
+def test_an_error_as_first_event_is_a_status_on_v1_as_well(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(stream(event({"error": {"message": "out of memory"}}), DONE))
+
+    answer = proxy.http.post("/v1/chat/completions", json=CHAT | {"stream": True})
+
+    assert answer.status_code == 500
+    assert answer.json()["error"]["message"] == "out of memory"
+
+
+def test_every_page_may_call_when_the_settings_say_so(settings: ProxySettings) -> None:
+    """`OLLAMA_ORIGINS=*`, as people set it for Ollama."""
+    with RunningProxy(replace(settings, origins=("*",))) as proxy:
+        answer = proxy.http.get("/api/tags", headers={"Origin": "https://any.example"})
+
+    assert answer.headers["access-control-allow-origin"] == "*"

@@ -19,6 +19,7 @@ from tests.proxy.scripted_engine import (
     ScriptedEngine,
     Step,
     chunk,
+    json_reply,
     stream,
     words,
 )
@@ -371,3 +372,19 @@ def test_sixty_streams_are_sixty_active_requests(
             thread.join()
 
     assert requests(proxy.idle()) == {"success": 60}
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_embedding_is_no_generation(
+    engine: ScriptedEngine, proxy: RunningProxy, *, works: bool
+) -> None:
+    """Whether it works or fails, it moves no generation metric."""
+    if not works:
+        engine.on("/v1/embeddings", json_reply({"message": "boom"}, 500))
+    for path in ("/api/embed", "/v1/embeddings"):
+        proxy.http.post(path, json={"model": MODEL, "input": "x"})
+    scrape = proxy.idle()
+
+    moved = {k[0] for k, v in scrape.samples.items() if ("model", MODEL) in k[1] and v}
+    assert moved == {"mistral_model_loaded"}
+    assert requests(scrape, "embed") == {"success" if works else "error": 1}
