@@ -143,6 +143,10 @@ class Stack:
             names = docker(kind, "ls", "--format", "{{.Name}}", "--filter", f"name={self.name}")
             for name in names.split():
                 docker(kind, "rm", name)
+        images = docker("images", "--format", "{{.Repository}}:{{.Tag}}")
+        for image in images.split():
+            if image.endswith(f"-{self.name}:local"):
+                docker("rmi", image)
 
 
 @contextmanager
