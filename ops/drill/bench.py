@@ -17,6 +17,7 @@ from ops.drill.engine import DrillEngine
 from ops.drill.load import Clients, Traffic, asking
 from ops.drill.pace import Pace
 from ops.drill.process import Process, free_port, prometheus_binary
+from ops.drill.timeline import State
 from ops.ports import LOOPBACK
 from ops.verify.polling import Patience
 from ops.verify.prometheus_api import Prometheus
@@ -53,7 +54,7 @@ class Bench:
             self._prometheus_process = self._start_prometheus()
             ends.callback(self._prometheus_process.end)
             self._prometheus_process.await_ready(f"{self.prometheus}/-/ready")
-            self._await_first_scrape()
+            self._await_quiet()
             self._ends = ends.pop_all()
         return self
 
@@ -109,15 +110,17 @@ class Bench:
         ]
         return Process(command, self._folder / "prometheus.log", {})
 
-    def _await_first_scrape(self) -> None:
-        """Wait for it: until then Prometheus rightly holds the proxy for vanished."""
-        scraped = Patience().until(
-            lambda: Prometheus(self.prometheus).scalar(f'min(up{{job="{JOB}"}})'),
-            lambda up: up == 1,
-            seconds=self.pace.patience_seconds,
-        )
-        if scraped != 1:
-            raise OperatorError("the drill's Prometheus does not scrape the drill's proxy")
+    def _await_quiet(self) -> None:
+        """Wait for the first scrape: until then Prometheus rightly holds the proxy for gone."""
+        prometheus = Prometheus(self.prometheus)
+
+        def quiet() -> bool:
+            scraped = prometheus.scalar(f'min(up{{job="{JOB}"}})') == 1
+            rules = prometheus.alert_rules().values()
+            return scraped and all(rule["state"] == State.INACTIVE for rule in rules)
+
+        if not Patience().until(quiet, bool, seconds=self.pace.patience_seconds):
+            raise OperatorError("the drill's Prometheus does not find the drill's proxy well")
 
     def _configure(self, *, proxy: str) -> None:
         config = self.pace.prometheus_config(

@@ -8,7 +8,7 @@ from ops.drill.conditions import Condition
 from ops.drill.load import Clients
 from ops.drill.timeline import Timeline, judge
 from ops.drill.watching import Observer, Watch
-from ops.verify.report import Check, failed, judged
+from ops.verify.report import Check, failed, judged, passed
 
 TRICKLE = Clients(1, pause_seconds=1.0)
 """While things recover, somebody goes on asking, as on a real stack."""
@@ -52,6 +52,11 @@ def run(condition: Condition, bench: Bench, observers: Sequence[Observer]) -> Ru
     return Run(watch, ended)
 
 
+def tried(condition: Condition, bench: Bench, observers: Sequence[Observer]) -> Iterator[Check]:
+    """Cause a condition and judge what was seen."""
+    yield from findings(condition, run(condition, bench, observers))
+
+
 def findings(condition: Condition, done: Run) -> Iterator[Check]:
     """Judge each alert at each place, and that nothing else fired."""
     for observer, timeline in zip(done.watch.observers, done.watch.timelines, strict=True):
@@ -79,12 +84,7 @@ def _silence(condition: Condition, timelines: Sequence[Timeline]) -> Check:
     held = sorted(
         {alert for timeline in timelines for alert in timeline.changes} - set(condition.tells)
     )
-    return judged(
-        "one fault pages once",
-        f"no other alert fired{_kept_back(held)}",
-        ok=True,
-        hint="",
-    )
+    return passed("one fault pages once", f"no other alert fired{_kept_back(held)}")
 
 
 def _kept_back(alerts: Sequence[str]) -> str:

@@ -42,7 +42,7 @@ def serving(handle: Callable[[Asked], Answer]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(answer.body)
 
-        do_GET = do_POST = _answer  # noqa: N815 (names of the standard library)
+        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 (names of the standard library)
 
         def log_message(self, *_: object) -> None:
             pass
