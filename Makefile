@@ -12,7 +12,7 @@ TESTING := $(VENV)/.tests-installed
 STACK ?= dev
 export STACK
 
-.PHONY: help demo up down preview logs status verify test e2e lint types format render pin-images \
+.PHONY: help demo up down preview logs status verify drill test e2e lint types format render pin-images \
 	clean prometheus
 
 help: ## List the commands and variables
@@ -26,9 +26,9 @@ help: ## List the commands and variables
 #= PROXY_PORT=       demo: port of the Ollama API (11434)
 #= ENGINE_PORT=      demo: port of the engine (8080)
 #= PROMETHEUS_PORT=  demo: port of Prometheus (9090)
-#= STACK=            up, down, preview, logs, status, verify: the Pulumi stack (dev)
+#= STACK=            up, down, preview, logs, status, verify, drill: the Pulumi stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
-#= ARGS=             verify: further options, for instance ARGS="--no-traffic --json"
+#= ARGS=             verify, drill: further options, for instance ARGS="--no-traffic --json"
 #= PYTHON=           the Python (3.11 or later) that .venv is made with
 
 demo: $(RUNTIME) ## Run engine, proxy and Prometheus here, without Docker, until Ctrl-C
@@ -51,6 +51,9 @@ status: $(RUNTIME) ## Show the stack's containers, URLs and firing alerts
 
 verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
+
+drill: $(RUNTIME) prometheus ## Cause what each alert is about, on copies, and see it fire and resolve
+	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
 test: $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
 	@$(RUN) pytest -q -m 'not e2e'

@@ -14,7 +14,7 @@ REQUIREMENTS = (
     "embedded_engine/requirements.txt",
     "tests/requirements.txt",
 )
-RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify"]
+RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify", "drill"]
 DEVELOPING = ["test", "e2e", "lint", "types", "format", "render", "pin-images", "clean"]
 LATER = 4102444800
 """A time stamp after any that is made now: 2100-01-01."""
