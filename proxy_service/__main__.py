@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from proxy_service.app import create_app
 from proxy_service.clock import SystemClock
-from proxy_service.engine import AiohttpEngine
+from proxy_service.engine import HttpEngine
 from proxy_service.logs import set_up_logging
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import BindAddress, ProxySettings, SettingsError
@@ -34,7 +34,7 @@ def main() -> int:
     set_up_logging(settings.log_level)
     app = create_app(
         settings,
-        engine=AiohttpEngine(settings),
+        engine=HttpEngine(settings),
         metrics=ProxyMetrics(CollectorRegistry()),
         clock=SystemClock(),
     )

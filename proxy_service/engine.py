@@ -1,45 +1,45 @@
-"""The engine's socket: the only module that opens a connection.
+"""The way to the engine: the only place where a connection is opened.
 
-Everything that the HTTP library raises becomes an error of ours here. The interface is narrow
-(`Engine`, `EngineReply`), so that the library can be replaced without anyone noticing; see
-docs/adr/0004.
+The interface is narrow (`Engine`, `EngineReply`). Behind it stands a client of our own on
+`httptools`, because the client is the largest part of what the proxy costs; see docs/adr/0009.
+A request takes an idle connection or opens one, without a limit: each stream needs its own.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from io import BytesIO
-from typing import Protocol
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, Self
+from urllib.parse import unquote, urlsplit
 
-import aiohttp
-
-from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable
+from proxy_service.connection import Connection, Pool
+from proxy_service.errors import EngineError, EngineProtocolError, EngineUnavailable
 from proxy_service.settings import ProxySettings
 
-# Bytes; the library reads ahead up to twice this before it stops the engine's sending.
-_READ_BUFFER = 64 * 1024
-# Seconds; how long the rest of an answered stream may take before its connection is dropped.
-_DRAIN_SECONDS = 0.25
-# Bytes; a longer request body is handed over as a file, which the library sends piece by piece.
-_LARGE_BODY = 1024 * 1024
 # Bytes; far above any reply but a stream, which is never read as a whole.
 MAX_REPLY_BYTES = 256 * 1024 * 1024
+_HTTP_PORT = 80
 
 
 class EngineReply(Protocol):
     """An answer whose head has arrived."""
 
-    status: int
-    content_type: str
+    @property
+    def status(self) -> int:
+        """Give the HTTP status."""
+
+    @property
+    def content_type(self) -> str:
+        """Give the Content-Type header; empty when there is none."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Give the body as it arrives, in pieces of any size."""
+        """Give the body as it arrives: all that has come since the last piece, and no less."""
 
     async def body(self) -> bytes:
         """Give the whole body."""
 
-    async def drain(self) -> None:
-        """Read the little that is left, so that the connection can serve again."""
+    def let_go(self) -> None:
+        """Say that the rest does not matter: it should be little, and keeps the connection."""
 
 
 class Engine(Protocol):
@@ -51,7 +51,7 @@ class Engine(Protocol):
         """Send a request and wait for the head of the answer.
 
         Leaving the context before the body's end closes the connection, by which the engine
-        stops generating.
+        stops generating, unless the reply was let go.
 
         Raises:
             EngineUnavailable: No connection could be made.
@@ -66,103 +66,132 @@ class Engine(Protocol):
         """Close every connection."""
 
 
-class AiohttpEngine:
-    """An `Engine` on aiohttp."""
+class HttpEngine:
+    """An `Engine` over plain HTTP/1.1."""
 
     def __init__(self, settings: ProxySettings) -> None:
-        self._url = settings.engine_url
-        self._silence_seconds = settings.engine_silence_timeout_seconds
-        self._timeout = aiohttp.ClientTimeout(
-            total=None,
-            connect=None,
-            sock_connect=settings.engine_connect_timeout_seconds,
-            sock_read=self._silence_seconds,
-        )
-        self._session: aiohttp.ClientSession | None = None
+        self._settings = settings
+        parts = urlsplit(settings.engine_url)
+        self._host = parts.hostname or ""
+        self._port = parts.port or _HTTP_PORT
+        self._base_path = parts.path
+        self._fixed_headers = f"Host: {parts.netloc.rpartition('@')[2]}\r\nAccept: */*\r\n"
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            self._fixed_headers += f"Authorization: Basic {b64encode(pair.encode()).decode()}\r\n"
+        self._pool = Pool()
 
     async def start(self) -> None:
-        """Open the connection pool, without a limit below the number of streams."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=self._timeout,
-            auto_decompress=False,
-            read_bufsize=_READ_BUFFER,
-            skip_auto_headers=("User-Agent",),
-        )
+        """Need nothing: connections are opened as requests come."""
 
     async def stop(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        self._pool.close()
 
-    @asynccontextmanager
-    async def request(
+    @property
+    def idle_connections(self) -> int:
+        """How many connections wait for a request."""
+        return self._pool.idle_count
+
+    def request(
         self, method: str, path: str, *, body: bytes | None = None, request_id: str = ""
-    ) -> AsyncIterator[EngineReply]:
+    ) -> "_Call":
         """Send a request; see `Engine.request`."""
-        if self._session is None:
-            raise EngineUnavailable("the proxy has not finished starting; try again")
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        head = f"{method} {self._base_path}{path} HTTP/1.1\r\n{self._fixed_headers}"
         if request_id:
-            headers["X-Request-ID"] = request_id
-        data = BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
-        with self._own_errors():
-            response = await self._session.request(
-                method, self._url + path, data=data, headers=headers, allow_redirects=False
-            )
-        try:
-            yield _AiohttpReply(response, self)
-        finally:
-            # Closes the connection unless the body was read to its end.
-            response.close()
+            head += f"X-Request-ID: {request_id}\r\n"
+        if body is None:
+            return _Call(self, f"{head}\r\n".encode("latin-1"))
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        return _Call(self, head.encode("latin-1") + body)
 
-    @contextmanager
-    def _own_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except aiohttp.ConnectionTimeoutError as error:
-            raise EngineUnavailable(self._unreachable("it does not answer")) from error
-        except (TimeoutError, aiohttp.ServerTimeoutError) as error:
-            raise EngineTimeout(
-                f"the engine was silent for {self._silence_seconds:g} s "
-                "(ENGINE_SILENCE_TIMEOUT sets how long it may be)"
-            ) from error
-        except aiohttp.ClientConnectorError as error:
-            raise EngineUnavailable(self._unreachable(str(error.os_error))) from error
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise EngineProtocolError(
-                f"the connection to the engine broke: {type(error).__name__}; see the engine's log"
-            ) from error
+    async def send(self, request: bytes) -> Connection:
+        """Send ``request`` and wait for the head of its answer.
 
-    def _unreachable(self, reason: str) -> str:
-        return (
-            f"the engine at {self._url} can't be reached: {reason}; "
+        A connection that was idle may have been closed by the engine as the request left: that
+        is seen when it ends without a byte, and the request goes over a new one, once.
+        """
+        connection = self._pool.take()
+        if connection is not None:
+            try:
+                return await _ask(connection, request)
+            except EngineProtocolError:
+                if not connection.reader.untouched:
+                    raise
+        return await _ask(await self._connect(), request)
+
+    async def _connect(self) -> Connection:
+        silence_seconds = self._settings.engine_silence_timeout_seconds
+        try:
+            async with asyncio.timeout(self._settings.engine_connect_timeout_seconds):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: Connection(self._pool, silence_seconds=silence_seconds),
+                    self._host,
+                    self._port,
+                )
+        except TimeoutError as error:
+            raise self._unreachable("it does not answer") from error
+        except OSError as error:
+            raise self._unreachable(error.strerror or str(error)) from error
+        return connection
+
+    def _unreachable(self, reason: str) -> EngineUnavailable:
+        return EngineUnavailable(
+            f"the engine at {self._settings.engine_url} can't be reached: {reason}; "
             "check that it runs and that MISTRAL_URL is right"
         )
 
-    @contextmanager
-    def own_errors(self) -> Iterator[None]:
-        """Turn what the library raises within into errors of ours."""
-        with self._own_errors():
-            yield
+
+async def _ask(connection: Connection, request: bytes) -> Connection:
+    try:
+        connection.send(request)
+        while not connection.reader.has_head:
+            await connection.more()
+    except (EngineError, asyncio.CancelledError):
+        connection.close()
+        raise
+    return connection
 
 
-class _AiohttpReply:
-    """An `EngineReply` on aiohttp."""
+class _Call:
+    """One request: a context whose value is itself, as an `EngineReply`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, engine: AiohttpEngine) -> None:
-        self._response = response
+    __slots__ = ("_connection", "_engine", "_let_go", "_request", "content_type", "status")
+
+    def __init__(self, engine: HttpEngine, request: bytes) -> None:
         self._engine = engine
-        self.status = response.status
-        self.content_type = response.headers.get("Content-Type", "")
+        self._request = request
+        self._connection: Connection
+        self._let_go = False
+        self.status = 0
+        self.content_type = ""
+
+    async def __aenter__(self) -> Self:
+        self._connection = await self._engine.send(self._request)
+        self._request = b""
+        self.status = self._connection.reader.status
+        self.content_type = self._connection.reader.content_type
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._let_go:
+            self._connection.let_go()
+        else:
+            self._connection.release()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        with self._engine.own_errors():
-            async for data in self._response.content.iter_any():
+        """Give the body as it arrives."""
+        connection, reader = self._connection, self._connection.reader
+        while True:
+            if data := reader.take():
                 yield data
+            elif reader.complete:
+                return
+            else:
+                await connection.more()
 
     async def body(self) -> bytes:
+        """Give the whole body."""
         parts: list[bytes] = []
         size = 0
         async for data in self.chunks():
@@ -172,10 +201,6 @@ class _AiohttpReply:
             parts.append(data)
         return b"".join(parts)
 
-    async def drain(self) -> None:
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                async for _ in self._response.content.iter_any():
-                    pass
-        except (TimeoutError, aiohttp.ClientError, ConnectionError):
-            return
+    def let_go(self) -> None:
+        """Say that the rest does not matter."""
+        self._let_go = True

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from proxy_service.settings import log_level_number
 
-_FRAMEWORK_LOGGERS = ("sanic.root", "sanic.error", "sanic.server", "aiohttp", "asyncio")
+_FRAMEWORK_LOGGERS = ("sanic.root", "sanic.error", "sanic.server", "asyncio")
 
 
 class JSONFormatter(logging.Formatter):

@@ -172,7 +172,7 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) 
         async for data in reply.chunks():
             await _pass_on(exchange, stream, stream.feed(data, exchange.moment()))
             if stream.done:
-                await reply.drain()
+                reply.let_go()
                 return
         await _pass_on(exchange, stream, stream.close(exchange.moment()))
     except ProxyError as error:

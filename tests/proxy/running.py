@@ -16,7 +16,7 @@ from sanic import Sanic
 
 from proxy_service.app import ProxyApp, create_app
 from proxy_service.clock import SystemClock
-from proxy_service.engine import AiohttpEngine
+from proxy_service.engine import HttpEngine
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ProxySettings
 
@@ -110,7 +110,7 @@ class RunningProxy:
     async def _serve(self) -> None:
         self.app = create_app(
             self.settings,
-            engine=AiohttpEngine(self.settings),
+            engine=HttpEngine(self.settings),
             metrics=ProxyMetrics(CollectorRegistry()),
             clock=SystemClock(),
         )

@@ -1,0 +1,247 @@
+"""One connection to the engine: bytes in and out, flow control, silence, and the pool.
+
+Theory of operation. A connection is in one of three uses::
+
+    busy  --release, response complete-->  idle  --send-->  busy
+    busy  --let_go-->  letting go  --rest has come-->  idle
+
+and closed from any of them. It never holds more of a body than `READ_AHEAD_BYTES` and one
+read: then it stops reading, and the engine's own buffers fill. One timer per connection bounds
+silence when busy, idleness when idle and the wait for the rest when letting go; bytes only
+note the time, so that none of them touches the timer.
+"""
+
+import asyncio
+from enum import Enum
+from typing import cast
+
+from proxy_service.errors import EngineError, EngineProtocolError, EngineTimeout
+from proxy_service.response import ResponseReader
+
+# Bytes of a body that nobody has taken; with more than this the engine has to wait.
+READ_AHEAD_BYTES = 64 * 1024
+# Bytes that one read may bring.
+READ_BYTES = 64 * 1024
+# Seconds an unused connection is kept; shorter than what usual servers allow.
+IDLE_SECONDS = 30.0
+# Seconds; how long the rest of an answered stream may take before its connection is dropped.
+_REST_SECONDS = 0.25
+
+
+class Use(Enum):
+    """What a connection is for at the moment."""
+
+    BUSY = "busy"
+    LETTING_GO = "letting go"
+    IDLE = "idle"
+
+
+class Pool:
+    """All open connections, and which of them are idle."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Connection, None] = {}
+        self._open: set[Connection] = set()
+        # Filled and emptied within one callback of the loop, so that all connections share it.
+        self.read_buffer = memoryview(bytearray(READ_BYTES))
+
+    @property
+    def idle_count(self) -> int:
+        """How many connections are idle."""
+        return len(self._idle)
+
+    def take(self) -> "Connection | None":
+        """Give the connection that was idle for the shortest time, if there is one."""
+        return self._idle.popitem()[0] if self._idle else None
+
+    def add(self, connection: "Connection") -> None:
+        """Note a connection that was opened."""
+        self._open.add(connection)
+
+    def add_idle(self, connection: "Connection") -> None:
+        """Note a connection that can serve again."""
+        self._idle[connection] = None
+
+    def remove(self, connection: "Connection") -> None:
+        """Note a connection that was closed."""
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in list(self._open):
+            connection.close()
+
+
+class Connection(asyncio.BufferedProtocol):
+    """See the module; made by the event loop's ``create_connection``."""
+
+    def __init__(self, pool: Pool, *, silence_seconds: float) -> None:
+        self.reader = ResponseReader()
+        self._pool = pool
+        self._silence_seconds = silence_seconds
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: EngineError | None = None
+        self._use = Use.BUSY
+        self._paused = False
+        self._limit = silence_seconds
+        self._quiet_since = 0.0
+        self._unsent = 0
+        self._due = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def send(self, request: bytes) -> None:
+        """Send a request, head and body; what comes from now on is its response."""
+        self.reader.begin()
+        self._enter(Use.BUSY, self._silence_seconds)
+        if self._transport is not None:
+            self._transport.write(request)
+
+    async def more(self) -> None:
+        """Wait until more of the response has come, or its end.
+
+        Raises:
+            EngineTimeout: Nothing came for too long.
+            EngineProtocolError: The connection broke, or what came is not HTTP.
+        """
+        if self._failure is None:
+            self._resume_reading()
+            self._quiet_since = self._loop.time()
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        if self._failure is not None and not self.reader.has_body:
+            raise self._failure
+
+    def release(self) -> None:
+        """End the use: keep the connection if its response is complete, else close it."""
+        if self.reader.complete and self.reader.reusable:
+            self._enter(Use.IDLE, IDLE_SECONDS)
+            self._pool.add_idle(self)
+        else:
+            self.close()
+
+    def let_go(self) -> None:
+        """End the use of a response whose little rest does not matter."""
+        if self.reader.complete:
+            self.release()
+        else:
+            self._enter(Use.LETTING_GO, _REST_SECONDS)
+            self._resume_reading()
+
+    def close(self) -> None:
+        """Close at once, by which the engine stops generating."""
+        if self._transport is not None:
+            self._transport.abort()
+            self._forget()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._pool.add(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  the interface's
+        """Say where the next read goes."""
+        return self._pool.read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self._quiet_since = self._loop.time()
+        reader = self.reader
+        if reader.complete:
+            self.close()  # bytes that nobody asked for
+            return
+        try:
+            reader.feed(self._pool.read_buffer[:nbytes])
+        except EngineProtocolError as error:
+            self._fail(error)
+            return
+        if self._use is Use.LETTING_GO:
+            reader.take()
+            if reader.complete:
+                self.release()
+            return
+        if reader.pending > READ_AHEAD_BYTES:
+            self._pause_reading()
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the interface's
+        """Tell whoever waits."""
+        if self._transport is None:
+            return
+        self._forget()
+        try:
+            self.reader.close()
+        except EngineProtocolError as error:
+            self._failure = error
+        self._wake()
+
+    def _pause_reading(self) -> None:
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: EngineError) -> None:
+        self._failure = error
+        self.close()
+        self._wake()
+
+    def _forget(self) -> None:
+        self._transport = None
+        self._pool.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _enter(self, use: Use, limit_seconds: float) -> None:
+        self._use = use
+        self._limit = limit_seconds
+        self._quiet_since = self._loop.time()
+        if self._due > self._quiet_since + limit_seconds:
+            self._arm(self._quiet_since + limit_seconds)
+
+    def _arm(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due
+        self._timer = self._loop.call_at(due, self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        self._timer = None
+        if self._busy_otherwise():
+            self._quiet_since = now
+        due = self._quiet_since + self._limit
+        if due > now:
+            self._arm(due)
+        elif self._use is Use.BUSY:
+            self._fail(
+                EngineTimeout(
+                    f"the engine was silent for {self._silence_seconds:g} s "
+                    "(ENGINE_SILENCE_TIMEOUT sets how long it may be)"
+                )
+            )
+        else:
+            self.close()
+
+    def _busy_otherwise(self) -> bool:
+        """Tell whether it is not the engine that holds things up: reader slow, request long."""
+        before = self._unsent
+        self._unsent = self._transport.get_write_buffer_size() if self._transport else 0
+        reading_waits = self._use is Use.BUSY and self._waiter is None
+        return reading_waits or self._unsent != before

@@ -1,0 +1,205 @@
+"""The client to the engine on real sockets: keeping, losing and holding back connections."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from proxy_service.connection import READ_AHEAD_BYTES, READ_BYTES
+from proxy_service.engine import HttpEngine
+from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable
+from proxy_service.settings import ProxySettings
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def engine_at(serve: Serve, **settings: float) -> AsyncIterator[HttpEngine]:
+    """A client whose engine answers each connection with `serve`."""
+    handlers: set[asyncio.Task[None] | None] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.add(asyncio.current_task())
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await serve(reader, writer)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"http://user:pass%20word@127.0.0.1:{port}/base"
+    engine = HttpEngine(ProxySettings(engine_url=url, **settings))  # type: ignore[arg-type]
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.stop()
+        server.close()
+        await asyncio.gather(*(task for task in handlers if task))
+
+
+async def get(engine: HttpEngine) -> bytes:
+    async with engine.request("GET", "/v1/models") as reply:
+        return await reply.body()
+
+
+class Connections:
+    """Counts connections and answers `OK` to each request, `per_connection` times."""
+
+    def __init__(self, per_connection: int) -> None:
+        self.count = 0
+        self.requests: list[bytes] = []
+        self._per_connection = per_connection
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.count += 1
+        for _ in range(self._per_connection):
+            self.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(OK)
+        # Reads the next request before it hangs up, as if both had crossed on their way.
+        await reader.read(1)
+
+
+async def test_a_connection_serves_one_request_after_another() -> None:
+    """Opening one per request would cost more than the request."""
+    connections = Connections(per_connection=10)
+    async with engine_at(connections) as engine:
+        assert [await get(engine) for _ in range(10)] == [b"ok"] * 10
+
+    assert connections.count == 1
+
+
+async def test_the_engine_hanging_up_on_a_kept_connection_is_not_seen() -> None:
+    """The request goes over a new one: the engine has not answered a byte of it."""
+    connections = Connections(per_connection=1)
+    async with engine_at(connections) as engine:
+        assert [await get(engine) for _ in range(3)] == [b"ok"] * 3
+
+    assert connections.count == 3
+
+
+async def test_the_engine_hanging_up_on_a_new_connection_is_an_error() -> None:
+    """No second try for an engine that just does not answer."""
+    connections = Connections(per_connection=0)
+    async with engine_at(connections) as engine:
+        with pytest.raises(EngineProtocolError):
+            await get(engine)
+
+    assert connections.count == 1
+
+
+async def test_a_request_names_path_host_and_credentials_of_the_url() -> None:
+    """What stands in MISTRAL_URL is used; the credentials go into their header only."""
+    connections = Connections(per_connection=1)
+    async with engine_at(connections) as engine:
+        await get(engine)
+
+    head = connections.requests[0]
+    assert head.startswith(b"GET /base/v1/models HTTP/1.1\r\nHost: 127.0.0.1:")
+    assert b"\r\nAuthorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in head
+
+
+async def test_a_reader_that_waits_makes_the_engine_wait() -> None:
+    """No more of a reply is held than two fixed buffers, and all of it arrives."""
+    piece = b"x" * 16384
+    frame = b"%x\r\n%b\r\n" % (len(piece), piece)
+    sent, total = 0, 2000
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAM)
+        for _ in range(total):
+            writer.write(frame)
+            await writer.drain()
+            sent += 1
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        await reader.read()
+
+    async with engine_at(serve) as engine, engine.request("GET", "/") as reply:
+        before = -1
+        while sent > before:  # until the system's own buffers are full as well
+            before = sent
+            for _ in range(200):
+                await asyncio.sleep(0)
+        sizes = [len(data) async for data in reply.chunks()]
+
+    assert before < total
+    assert max(sizes) <= READ_AHEAD_BYTES + READ_BYTES
+    assert sum(sizes) == total * len(piece)
+
+
+async def test_a_reply_that_is_let_go_keeps_its_connection() -> None:
+    """The end of a stream's framing comes after the last event that anyone wants."""
+    answered = asyncio.Event()
+    count = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        count += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAM + b"3\r\nend\r\n")
+        await answered.wait()
+        writer.write(b"0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await reader.read()
+
+    async with engine_at(serve) as engine:
+        async with engine.request("GET", "/") as reply:
+            assert await anext(reply.chunks()) == b"end"
+            reply.let_go()
+        answered.set()
+        while not engine.idle_connections:  # noqa: ASYNC110  a state of the client's, no event
+            await asyncio.sleep(0)
+        assert await get(engine) == b"ok"
+
+    assert count == 1
+
+
+async def test_a_reply_that_is_left_closes_its_connection() -> None:
+    """By which the engine stops generating."""
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAM + b"3\r\nabc\r\n")
+        if not await reader.read(1):
+            gone.set()
+
+    async with engine_at(serve) as engine:
+        async with engine.request("GET", "/") as reply:
+            await anext(reply.chunks())
+        await asyncio.wait_for(gone.wait(), 1)
+
+
+async def test_a_slow_reader_is_no_silent_engine() -> None:
+    """Only a wait for the engine counts as its silence."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAM + b"3\r\nabc\r\n")
+        await reader.read(1)
+
+    async with (
+        engine_at(serve, engine_silence_timeout_seconds=0.1) as engine,
+        engine.request("GET", "/") as reply,
+    ):
+        chunks = reply.chunks()
+        await asyncio.sleep(0.3)
+        assert await anext(chunks) == b"abc"
+        with pytest.raises(EngineTimeout):
+            await anext(chunks)
+
+
+async def test_a_port_where_nobody_listens_is_told_with_the_url() -> None:
+    """And with the setting that holds it."""
+    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+    with pytest.raises(EngineUnavailable, match=f"{url}.*MISTRAL_URL"):
+        await get(HttpEngine(ProxySettings(engine_url=url)))
