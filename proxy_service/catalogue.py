@@ -81,7 +81,7 @@ class Catalogue:
 
     def declared(self, model: EngineModel) -> ModelDetails | None:
         """Give what the settings tell about a model, None when they do not name it."""
-        return self._details.get(fold_name(model.id))
+        return self._details.get(fold_name(model.name)) or self._details.get(fold_name(model.id))
 
     def start(self) -> None:
         """Begin to ask the engine again and again."""
@@ -149,7 +149,7 @@ class Catalogue:
                 await self._post("/v1/models/reload", model)
             await self._wait_until_loaded(model, started)
             seconds = self._clock.monotonic() - started
-            self._metrics.model(model.id).load_duration.observe(seconds)
+            self._metrics.model(model.name).load_duration.observe(seconds)
             return max(round(seconds * NS_PER_SECOND), 1)
 
     async def unload(self, model: EngineModel) -> None:
@@ -241,4 +241,4 @@ class Catalogue:
         self._metrics.upstream_up.set(failure is None)
         for model in self._table.models:
             loaded = failure is None and model.status == LOADED
-            self._metrics.model(model.id).loaded.set(loaded)
+            self._metrics.model(model.name).loaded.set(loaded)

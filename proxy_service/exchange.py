@@ -89,7 +89,7 @@ class Exchange:
         except ProxyError:
             self.record.model = UNKNOWN_MODEL
             raise
-        self.record.generates_with(model.id)
+        self.record.generates_with(model.name)
         return model
 
     def reply(

@@ -115,13 +115,13 @@ class ProxyMetrics:
         """Give the children of an endpoint, by a name of `ENDPOINTS`."""
         return self._endpoints[name]
 
-    def model(self, engine_id: str) -> ModelMetrics:
+    def model(self, name: str) -> ModelMetrics:
         """Give the children of a model that the engine lists, or of ``unknown``."""
-        known = self._models.get(engine_id)
+        known = self._models.get(name)
         if known is None:
-            if len(self._models) >= MODEL_LIMIT and engine_id != OTHER_MODEL:
+            if len(self._models) >= MODEL_LIMIT and name != OTHER_MODEL:
                 return self.model(OTHER_MODEL)
-            known = self._models[engine_id] = self._families.model(engine_id)
+            known = self._models[name] = self._families.model(name)
         return known
 
     def expose(self, accept: str) -> tuple[bytes, str]:

@@ -1,9 +1,11 @@
 """Model names, and what Ollama tells about models that the engine lists."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import PureWindowsPath
 
 from proxy_service.errors import UnsupportedFeature
 from proxy_service.settings import ModelDetails
@@ -23,21 +25,50 @@ FOREVER = datetime(2318, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class EngineModel:
-    """One model that the engine lists; ``created`` is Unix seconds."""
+    """One model that the engine lists.
+
+    Attributes:
+        id: The engine's own name for it, which requests to the engine carry.
+        created: Unix seconds.
+        status: ``loaded``, ``unloaded`` or ``reloading``.
+        name: What clients and metrics call it; the id where nothing else is given.
+    """
 
     id: str
     created: int = 0
     status: str = LOADED
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", self.id)
 
 
 def from_model_list(body: ModelList) -> tuple[EngineModel, ...]:
-    """Read ``GET /v1/models``, leaving out the engine's name for "whichever is the default"."""
+    """Read ``GET /v1/models``, leaving out the engine's name for "whichever is the default".
+
+    An engine that was started on a folder or a file has its path for an id. Clients take what
+    stands before a slash for a namespace, so such a model goes by the last part of its path,
+    unless another one does already.
+    """
+    entries = [entry for entry in body["data"] if entry["id"] != DEFAULT_NAME]
+    names = Counter(fold_name(_last_part(entry["id"])) for entry in entries)
     models = (
-        EngineModel(entry["id"], int(entry.get("created", 0)), entry.get("status") or LOADED)
-        for entry in body["data"]
-        if entry["id"] != DEFAULT_NAME
+        EngineModel(
+            entry["id"],
+            int(entry.get("created", 0)),
+            entry.get("status") or LOADED,
+            name if names[fold_name(name := _last_part(entry["id"]))] == 1 else entry["id"],
+        )
+        for entry in entries
     )
-    return tuple(sorted(models, key=lambda model: model.id.lower()))
+    return tuple(sorted(models, key=lambda model: model.name.lower()))
+
+
+def _last_part(engine_id: str) -> str:
+    """Give the last part of an absolute path, and any other id as it is."""
+    path = PureWindowsPath(engine_id)  # takes slashes of both kinds
+    return path.name if path.root and path.name else engine_id
 
 
 def fold_name(name: str) -> str:
@@ -57,12 +88,14 @@ class NameTable:
         self.models = models
         self._aliases = aliases
         self._by_name = {fold_name(model.id): model for model in models}
+        for model in models:
+            self._by_name.setdefault(fold_name(model.name), model)
         if len(models) == 1:
             self._by_name.setdefault(DEFAULT_NAME, models[0])
         for alias, engine_id in aliases.items():
-            model = self._by_name.get(fold_name(engine_id))
-            if model is not None:
-                self._by_name.setdefault(fold_name(alias), model)
+            meant = self._by_name.get(fold_name(engine_id))
+            if meant is not None:
+                self._by_name.setdefault(fold_name(alias), meant)
 
     def find(self, name: str) -> EngineModel | None:
         """Give the model that ``name`` means, None when the engine has none such."""
@@ -115,7 +148,7 @@ def details_part(details: ModelDetails) -> JsonObject:
 
 def to_tag(model: EngineModel, details: ModelDetails) -> JsonObject:
     """Write one element of ``GET /api/tags``."""
-    name = with_tag(model.id)
+    name = with_tag(model.name)
     return {
         "name": name,
         "model": name,
@@ -129,7 +162,7 @@ def to_tag(model: EngineModel, details: ModelDetails) -> JsonObject:
 
 def to_process(model: EngineModel, details: ModelDetails, *, expires: datetime) -> JsonObject:
     """Write one element of ``GET /api/ps``."""
-    name = with_tag(model.id)
+    name = with_tag(model.name)
     return {
         "name": name,
         "model": name,
@@ -153,7 +186,7 @@ def to_show(model: EngineModel, details: ModelDetails) -> JsonObject:
         "details": details_part(details),
         "model_info": {
             "general.architecture": architecture,
-            "general.basename": model.id,
+            "general.basename": model.name,
             f"{architecture}.context_length": details.context_length,
             f"{architecture}.embedding_length": details.embedding_length,
         },

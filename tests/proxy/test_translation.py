@@ -24,7 +24,7 @@ from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.embeddings import shorten, vectors_of
 from proxy_service.translate.engine_errors import from_event, from_reply
 from proxy_service.translate.messages import image_url, to_engine_messages
-from proxy_service.translate.models import EngineModel, NameTable, with_tag
+from proxy_service.translate.models import EngineModel, NameTable, from_model_list, with_tag
 from proxy_service.translate.options import to_sampling, unknown_options
 from proxy_service.translate.replies import Moment, to_ollama_chat, to_ollama_counts
 from proxy_service.translate.requests import to_engine_chat
@@ -184,6 +184,31 @@ def test_the_engines_default_is_a_name_while_there_is_no_choice() -> None:
     model = EngineModel("only")
 
     assert NameTable((model,), {}).find("default") is model
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (["/models/tiny.gguf"], ["tiny.gguf"]),
+        (["C:\\models\\tiny"], ["tiny"]),
+        (["Qwen/Qwen3-4B"], ["Qwen/Qwen3-4B"]),
+        (["/a/tiny", "/b/Tiny", "/b/other"], ["/a/tiny", "/b/Tiny", "other"]),
+        (["/a/tiny", "tiny"], ["/a/tiny", "tiny"]),
+        (["/"], ["/"]),
+    ],
+)
+def test_a_model_that_is_a_path_goes_by_its_last_part(ids: list[str], names: list[str]) -> None:
+    """A Mistral.rs that was started on a folder lists the folder; clients never see it."""
+    listed: list[Any] = [{"id": engine_id} for engine_id in ["default", *ids]]
+    models = from_model_list({"data": listed})
+    table = NameTable(models, {})
+
+    expected = dict(zip(ids, names, strict=True))
+    assert {model.id: model.name for model in models} == expected
+    assert {model.id: table.find(model.id) for model in models} == {m.id: m for m in models}
+    assert {model.id: table.find(f"{model.name}:latest") for model in models} == {
+        m.id: m for m in models
+    }
 
 
 @pytest.mark.parametrize(
