@@ -123,6 +123,7 @@ def _monitoring(settings: "Settings") -> Iterator[str]:
 
 
 def _alerting(settings: "Settings") -> Iterator[str]:
+    yield from _url("runbookBaseUrl", settings.runbook_base_url)
     yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, shown="the value")
     yield from _url("alertSlackUrl", settings.alert_slack_url.value, shown="the value")
     for address in settings.email_addresses:

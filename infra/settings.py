@@ -59,6 +59,7 @@ class Settings:
     grafana_rules: GrafanaRules = GrafanaRules.CURRENT
     datasource_url: str = ""
     alert_thresholds: Thresholds = field(default_factory=Thresholds)
+    runbook_base_url: str = ""
     alert_webhook_url: Secret = NO_SECRET
     alert_slack_url: Secret = NO_SECRET
     alert_emails: str = ""

@@ -61,7 +61,9 @@ def build(
     if chosen.grafana is ServiceMode.MANAGED:
         grafana = Grafana("grafana", _grafana(chosen, placement), on_docker)
     dashboard = overview.render(
-        chosen.alert_thresholds, prometheus_url=addresses.prometheus_url(chosen)
+        chosen.alert_thresholds,
+        prometheus_url=addresses.prometheus_url(chosen),
+        runbook_base_url=chosen.runbook_base_url,
     )
     api = connect(addresses.grafana_url(chosen), _login(chosen, stack))
     _grafana_content(chosen, dashboard, api, grafana)
@@ -127,7 +129,9 @@ def _prometheus(chosen: Settings, placement: Placement) -> PrometheusArgs:
             grafana_target=topology.GRAFANA.target if managed_grafana else None,
             engine_target=addresses.engine_metrics_target(chosen),
         ),
-        rules=prometheus_rules.render(chosen.alert_thresholds),
+        rules=prometheus_rules.render(
+            chosen.alert_thresholds, runbook_base_url=chosen.runbook_base_url
+        ),
         retention=chosen.prometheus_retention,
         publication=Publication(chosen.bind_address, chosen.prometheus_port),
         wait_seconds=chosen.wait_seconds,
@@ -162,7 +166,10 @@ def _grafana_content(
         datasource_url=addresses.datasource_url(chosen),
         dashboard=dashboard,
         rule_groups=grafana_rules.rule_groups(
-            chosen.alert_thresholds, DATASOURCE_UID, dialect=chosen.grafana_rules.value
+            chosen.alert_thresholds,
+            DATASOURCE_UID,
+            runbook_base_url=chosen.runbook_base_url,
+            dialect=chosen.grafana_rules.value,
         ),
         notification=Notification(
             chosen.alert_webhook_url, chosen.alert_slack_url, chosen.email_addresses

@@ -20,8 +20,8 @@ from infra.readiness import GrafanaApi, NotReadyError
 FOLDER_UID = "frontier-llm"
 FOLDER_TITLE = "Frontier LLM"
 CONTACT_POINT = "Frontier LLM"
-RULES_ARE_ABOUT = ["grafana_folder", "alertname"]
-"""Alerts that agree in these labels make one notification."""
+TOLD_TOGETHER = ["grafana_folder", "service"]
+"""Alerts that agree in these labels make one notification: symptoms of one fault come at once."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class GrafanaContent(pulumi.ComponentResource):
         settings = None
         if contact_point is not None:
             settings = alerting.RuleGroupRuleNotificationSettingsArgs(
-                contact_point=contact_point.name, group_bies=RULES_ARE_ABOUT
+                contact_point=contact_point.name, group_bies=TOLD_TOGETHER
             )
         alerting.RuleGroup(
             f"{self._name}-rules-{group.name}",
@@ -147,7 +147,7 @@ class GrafanaContent(pulumi.ComponentResource):
         alerting.NotificationPolicy(
             f"{self._name}-policy",
             contact_point=contact_point.name,
-            group_bies=RULES_ARE_ABOUT,
+            group_bies=TOLD_TOGETHER,
             group_wait="30s",
             group_interval="5m",
             repeat_interval="12h",
@@ -212,7 +212,7 @@ def _critical_first(
                 label="severity", match="=", value="critical"
             )
         ],
-        group_bies=RULES_ARE_ABOUT,
+        group_bies=TOLD_TOGETHER,
         group_wait="10s",
         group_interval="1m",
         repeat_interval="4h",

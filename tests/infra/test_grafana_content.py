@@ -184,7 +184,7 @@ def test_the_policy_leads_to_the_contact_point_and_sends_critical_alerts_first()
     policy = deployed.inputs(POLICY, "grafana-content-policy")
     (critical,) = policy["policies"]
     assert (policy["contactPoint"], critical["contactPoint"]) == (name, name)
-    assert policy["groupBies"] == ["grafana_folder", "alertname"]
+    assert policy["groupBies"] == ["grafana_folder", "service"]
     assert critical["matchers"] == [{"label": "severity", "match": "=", "value": "critical"}]
 
 
@@ -203,3 +203,23 @@ def test_an_external_grafana_is_provisioned_by_token_and_keeps_its_own_policies(
 
 def _seconds(text: str) -> int:
     return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
+
+
+def test_alerts_and_dashboard_lead_to_the_runbooks_where_those_are_published() -> None:
+    base = "https://docs.example.org/runbooks"
+    deployed = deploy(Settings(runbook_base_url=base))
+
+    in_grafana = [
+        rule["annotations"]["runbook_url"]
+        for group in deployed.all_inputs(RULE_GROUP).values()
+        for rule in group["rules"]
+    ]
+    (prometheus_rule_file,) = (
+        upload["content"]
+        for upload in deployed.inputs(CONTAINER, "prometheus-container")["uploads"]
+        if upload["file"].endswith(".yml") and "groups:" in upload["content"]
+    )
+    (dashboard,) = deployed.all_inputs(DASHBOARD).values()
+    assert f"{base}/MistralDown.md" in in_grafana
+    assert all(url in prometheus_rule_file for url in in_grafana)
+    assert base in dashboard["configJson"]
