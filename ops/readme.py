@@ -23,22 +23,19 @@ def settings_table(project: dict[str, Any]) -> str:
     Returns:
         Lines of the table, in the file's order, ending with a newline.
     """
-    rows = ["| Setting | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
+    rows = ["| Setting | Default | Meaning |", "| --- | --- | --- |"]
     rows += [_row(key, schema) for key, schema in project["config"].items()]
     return "\n".join(rows) + "\n"
 
 
 def _row(key: str, schema: dict[str, Any]) -> str:
-    kind = schema["type"] + (", secret" if schema.get("secret") else "")
     meaning = " ".join(schema["description"].split()).replace("|", "\\|")
-    return f"| `{key}` | {kind} | {_default(schema)} | {meaning} |"
+    return f"| `{key}` | {_default(schema)} | {meaning} |"
 
 
 def _default(schema: dict[str, Any]) -> str:
     default = schema.get("default", "")
-    if default == "":
-        return "none"
-    return f"`{str(default).lower() if isinstance(default, bool) else default}`"
+    return f"`{default}`" if default != "" else "none"
 
 
 def with_table(readme: str, table: str) -> str:
