@@ -13,7 +13,7 @@ STACK ?= dev
 export STACK
 
 .PHONY: help demo up down preview logs status verify drill test e2e lint types format render pin-images \
-	clean prometheus
+	clean prometheus test-clients
 
 help: ## List the commands and variables
 	@echo 'Commands:'
@@ -57,6 +57,10 @@ drill: $(RUNTIME) prometheus ## Cause what each alert is about, on copies, and s
 
 test: $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
 	@$(RUN) pytest -q -m 'not e2e'
+	@$(RUN) tests.clients
+
+test-clients: $(TESTING) ## Run only other people's clients of Ollama against the proxy; needs Node.js
+	@$(RUN) tests.clients
 
 e2e: $(TESTING) ## Run the real `pulumi up` cycle; needs Docker
 	@$(RUN) ops.stack check
