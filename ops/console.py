@@ -1,5 +1,6 @@
 """What every operator command shares: where things lie, how it speaks, how it gives up."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,16 +23,25 @@ def say(text: str = "") -> None:
     sys.stdout.flush()
 
 
+def mute() -> None:
+    """Send further output nowhere: its reader is gone, as in ``make verify | head``."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run_command(command: Callable[[], int]) -> int:
     """Run a command's body and turn what stops it into an exit code.
 
     Returns:
-        What ``command`` returns; 1 after an OperatorError, printed as one line; 130 after Ctrl-C.
+        What ``command`` returns; 1 after an OperatorError, printed as one line, and
+        when the output's reader is gone; 130 after Ctrl-C.
     """
     try:
         return command()
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")
+        return 1
+    except BrokenPipeError:
+        mute()
         return 1
     except KeyboardInterrupt:
         return 130

@@ -7,6 +7,7 @@ first, a clean stop when the terminal closes, and a moment to act once all have 
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,10 @@ from typing import Any
 
 from honcho.environ import parse_procfile  # type: ignore[import-untyped]
 from honcho.manager import SIGNALS, Manager  # type: ignore[import-untyped]
+from honcho.printer import Printer  # type: ignore[import-untyped]
 from honcho.process import Process  # type: ignore[import-untyped]
+
+from ops.console import mute
 
 STOPPED_BY_SIGNAL = frozenset(entry["rc"] for entry in SIGNALS.values())
 RETRY_SECONDS = 0.1
@@ -28,6 +32,21 @@ class _Process(Process):  # type: ignore[misc]  # honcho has no types
         super().run(events, ignore_signals)
 
 
+class _Printer(Printer):  # type: ignore[misc]  # honcho has no types
+    """Prints lines while somebody reads them; else stops the whole, as a program in a pipe does."""
+
+    def write(self, message: Any) -> None:  # noqa: ANN401 (honcho's type)
+        try:
+            super().write(message)
+        except BrokenPipeError:
+            _reader_is_gone()
+
+
+def _reader_is_gone() -> None:
+    mute()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
     """Processes that live and end together.
 
@@ -39,10 +58,10 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
     def __init__(
         self, on_started: Callable[[threading.Event], None] = lambda _stopping: None
     ) -> None:
-        super().__init__()
+        super().__init__(_Printer(sys.stdout))
         self._process_ctor = _Process
         self._stopping = threading.Event()
-        self._watcher = threading.Thread(target=on_started, args=(self._stopping,), daemon=True)
+        self._watcher = threading.Thread(target=self._watch, args=(on_started,), daemon=True)
         self._first_ended: str | None = None
 
     def run(self) -> str | None:
@@ -52,7 +71,11 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
             None when the operator stopped them; else which ended first, and how.
         """
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        self.loop()
+        try:
+            self.loop()
+        except BaseException:
+            self.kill()  # whatever went wrong, no process may outlive us
+            raise
         self._stopping.set()
         return self._first_ended
 
@@ -65,6 +88,12 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         if self.returncode not in STOPPED_BY_SIGNAL and self._first_ended is None:
             self._first_ended = self._describe_ended()
         super().terminate()
+
+    def _watch(self, on_started: Callable[[threading.Event], None]) -> None:
+        try:
+            on_started(self._stopping)
+        except BrokenPipeError:
+            _reader_is_gone()
 
     def _describe_ended(self) -> str | None:
         for name, state in self._processes.items():

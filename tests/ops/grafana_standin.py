@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+from ops.drill.grafana import FALSE
 from tests.ops.local_http import Answer, Asked, serving
 
 PROVISIONING = "/api/v1/provisioning"
@@ -23,7 +24,7 @@ class GrafanaStandIn:
 
     Attributes:
         version: Version that it says it has.
-        misled: Alerts of the drill that went to people because its route was already gone.
+        misled: Alerts that went to people because their rule or their route was already gone.
         refuses: Paths that it answers with an error.
     """
 
@@ -52,8 +53,8 @@ class GrafanaStandIn:
     def _shown(self, path: str) -> Answer:
         if path.endswith("/alertmanager/grafana/api/v2/alerts"):
             shown = [{"labels": {"drill": "mistral-drill", "alertname": a}} for a in self.alerts]
-            if not self.rules:
-                self.alerts.clear()  # it forgets them a moment after their rules are gone
+            if all(rule["data"][0]["model"]["expr"] == FALSE for rule in self.rules.values()):
+                self.alerts.clear()  # it learns of it a moment after the next evaluation
             return _json(shown)
         return _json(
             {
@@ -82,6 +83,9 @@ class GrafanaStandIn:
 
     def _put(self, path: str, body: Any, headers: Mapping[str, str]) -> Answer:  # noqa: ANN401
         self.headers.append(headers)
+        if path.startswith(f"{PROVISIONING}/alert-rules/"):
+            self.rules[body["uid"]] = body
+            return _json(body)
         if path == f"{PROVISIONING}/policies":
             self._route(body)
             return _json({}, HTTPStatus.ACCEPTED)
@@ -101,6 +105,8 @@ class GrafanaStandIn:
         kind, _, uid = path.rpartition("/")
         if kind == f"{PROVISIONING}/contact-points" and uid in json.dumps([self.tree, self.rules]):
             return _json({"message": "in use"}, HTTPStatus.CONFLICT)
+        if kind == f"{PROVISIONING}/alert-rules":
+            self.misled += self.alerts
         shelf = {
             "/api/folders": self.folders,
             "/api/datasources/uid": self.sources,

@@ -15,6 +15,7 @@ from pathlib import Path
 import ollama
 import pytest
 
+from ops import web
 from ops.console import ROOT
 from ops.ports import Port, port_problems
 from tests.tiny_llama import make_tiny_llama
@@ -174,6 +175,17 @@ def test_a_stop_in_the_first_moments_is_clean(
         running.process.send_signal(number)
 
         assert running.wait() == 0, running.printed
+        running.assert_nothing_is_left()
+
+
+def test_a_reader_that_goes_away_leaves_nothing_behind(tmp_path: Path, model: Path) -> None:
+    with demo(tmp_path, model) as running:
+        running.read_until("The demo is ready")
+        assert running.process.stdout
+        running.process.stdout.close()
+        web.get(f"http://127.0.0.1:{running.ports['PROXY_PORT']}/api/tags")  # logs a line
+
+        running.process.wait()
         running.assert_nothing_is_left()
 
 
