@@ -1,0 +1,81 @@
+"""What the bench needs of the machine, and what the results say about it."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+WORK = ROOT / ".run" / "bench"
+_TOOLS = {"cc": "gcc", "nginx": "nginx-light", "wrk": "wrk"}
+# A core for what is measured, another for the engine and the load.
+CORES_NEEDED = 2
+
+
+class BenchError(Exception):
+    """The bench can't go on; the text says what to do."""
+
+
+def check() -> None:
+    """Say what is missing.
+
+    Raises:
+        BenchError: The machine lacks something; the text names the Debian packages.
+    """
+    if sys.platform != "linux":
+        raise BenchError("the bench needs Linux: it reads /proc and uses epoll")
+    if len(os.sched_getaffinity(0)) < CORES_NEEDED:
+        raise BenchError(
+            f"the bench needs {CORES_NEEDED} cores, or the load slows what it measures"
+        )
+    missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
+    if missing:
+        raise BenchError(f"install what is missing: apt-get install {' '.join(missing)}")
+
+
+def cores() -> tuple[int, int]:
+    """Give the core of the engine and the load, and the core of what is measured."""
+    first, second, *_ = sorted(os.sched_getaffinity(0))
+    return first, second
+
+
+def describe() -> dict[str, object]:
+    """Say what the figures were measured on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
+        "virtual": "hypervisor" in _cpuinfo(),
+        "kernel": platform.release(),
+        "python": sys.version,
+        "nginx": _first_line("nginx", "-v").rpartition("/")[2],
+        "wrk": _first_line("wrk", "-v").split(" [")[0],
+        "sanic": version("sanic"),
+        "load_average_before": os.getloadavg()[0],
+    }
+
+
+def compile_tool(name: str) -> Path:
+    """Compile ``bench/NAME.c`` unless that was done since it last changed."""
+    source, binary = ROOT / "bench" / f"{name}.c", WORK / name
+    WORK.mkdir(parents=True, exist_ok=True)
+    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
+        subprocess.run(["cc", "-O2", "-o", str(binary), str(source)], check=True)  # noqa: S603, S607
+    return binary
+
+
+def _cpuinfo() -> str:
+    return Path("/proc/cpuinfo").read_text()
+
+
+def _cpu_model() -> str:
+    lines = (line.partition(":") for line in _cpuinfo().splitlines())
+    return next((value.strip() for key, _, value in lines if key.strip() == "model name"), "?")
+
+
+def _first_line(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return (done.stdout + done.stderr).splitlines()[0]

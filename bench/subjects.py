@@ -1,0 +1,118 @@
+"""What is measured side by side: the engine itself, and four ways to put something in front."""
+
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.machine import ROOT, WORK, compile_tool, cores
+from bench.processes import Process
+
+BASE_PORT = 18600
+OPENAI_PATH = "/v1/chat/completions"
+DIRECT, NGINX, OLLAMA, OPENAI, LITELLM = (
+    "engine directly",
+    "nginx, unbuffered",
+    "this proxy, /api/chat",
+    "this proxy, /v1",
+    "LiteLLM proxy",
+)
+
+_LITELLM_CONFIG = """\
+model_list:
+  - model_name: bench
+    litellm_params:
+      model: openai/bench
+      api_base: http://127.0.0.1:{engine_port}/v1
+      api_key: none
+litellm_settings:
+  telemetry: false
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of the results: where the load goes, and whose costs count."""
+
+    name: str
+    process: Process
+    path: str = OPENAI_PATH
+
+
+@contextmanager
+def running(*, with_litellm: bool) -> Iterator[dict[str, Subject]]:
+    """Start everything; the engine on the load's core, all others on the other one."""
+    load_core, core = cores()
+    with ExitStack() as stack:
+        start = stack.enter_context
+        engine = start(_engine(load_core))
+        proxy = start(_proxy(core))
+        subjects = [
+            Subject(DIRECT, engine),
+            Subject(NGINX, start(_nginx(core))),
+            Subject(OLLAMA, proxy, "/api/chat"),
+            Subject(OPENAI, proxy),
+        ]
+        if with_litellm:
+            subjects.append(Subject(LITELLM, start(_litellm(core))))
+        yield {subject.name: subject for subject in subjects}
+
+
+def _engine(core: int) -> Process:
+    command = [str(compile_tool("engine")), str(BASE_PORT)]
+    return Process("engine", command, port=BASE_PORT, core=core)
+
+
+def _nginx(core: int) -> Process:
+    port = BASE_PORT + 1
+    template = (ROOT / "bench" / "nginx.conf").read_text()
+    config = WORK / "nginx.conf"
+    config.write_text(template.format(folder=WORK, port=port, engine_port=BASE_PORT))
+    return Process("nginx", ["nginx", "-c", str(config)], port=port, core=core)
+
+
+def _proxy(core: int) -> Process:
+    """Start this proxy as it is shipped: default settings, its log written to a file."""
+    port = BASE_PORT + 2
+    environ = {
+        "MISTRAL_URL": f"http://127.0.0.1:{BASE_PORT}",
+        "BIND_ADDRESS": f"127.0.0.1:{port}",
+    }
+    command = [sys.executable, "-m", "proxy_service"]
+    return Process("proxy", command, port=port, core=core, environ=environ, health="/readyz")
+
+
+def _litellm(core: int) -> Process:
+    port = BASE_PORT + 3
+    config = WORK / "litellm.yaml"
+    config.write_text(_LITELLM_CONFIG.format(engine_port=BASE_PORT))
+    command = [str(_litellm_venv() / "bin" / "litellm"), "--config", str(config)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
+    environ = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+    }
+    return Process(
+        "litellm",
+        command,
+        port=port,
+        core=core,
+        environ=environ,
+        health="/health/liveliness",
+        patience_seconds=120,
+    )
+
+
+def _litellm_venv() -> Path:
+    folder = WORK / "litellm"
+    if not (folder / "bin" / "litellm").exists():
+        sys.stderr.write("installing LiteLLM's proxy into .run/bench/litellm, once …\n")
+        venv.create(folder, with_pip=True)
+        requirements = str(ROOT / "bench" / "requirements.txt")
+        pip = str(folder / "bin" / "pip")
+        subprocess.run([pip, "install", "--quiet", "-r", requirements], check=True)  # noqa: S603
+    return folder

@@ -1,0 +1,5 @@
+-- One whole chat per request, for wrk. Without a function wrk builds the request only once.
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = '{"model":"bench","stream":false,' ..
+  '"messages":[{"role":"user","content":"Why is the sky blue?"}]}'
