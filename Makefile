@@ -82,6 +82,13 @@ render: $(RUNTIME) ## Write what is generated: alert rules, dashboard, the READM
 	@$(RUN) dashboards
 	@$(RUN) ops.readme
 
+.PHONY: bench bench-quick
+bench: $(RUNTIME) ## Measure the proxy beside nginx and LiteLLM's proxy, in about 15 minutes
+	@$(RUN) bench
+
+bench-quick: $(RUNTIME) ## Fail when the proxy has become slower than bench/results records
+	@$(RUN) bench --quick
+
 pin-images: $(RUNTIME) ## Resolve the images' tags to digests at their registries and record them
 	@$(RUN) ops.pin_images
 
