@@ -8,7 +8,7 @@ through Grafana's one tree of policies: a route of ours is put first, for our la
 out again; the rest of the tree is left as it is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,8 +24,13 @@ NAME: Final = "mistral-drill"
 FOLDER_TITLE: Final = "Mistral drill (temporary)"
 FIRST_WITH_OWN_RECEIVERS: Final = (11, 0)
 FIRST_OF_CURRENT_FIELDS: Final = (12, 0)
-FORGET_SECONDS: Final = 20.0
-"""Time that Grafana's Alertmanager is given to forget alerts whose rules are gone."""
+FALSE: Final = "vector(0) > 0"
+"""A condition that never holds."""
+CALM_SECONDS: Final = 180.0
+"""Longer than an alert lives in Grafana's Alertmanager when nobody renews it (some two minutes)."""
+
+ROUTED_SECONDS: Final = 90.0
+"""Longer than Grafana's Alertmanager lets a change of its configuration wait (a minute)."""
 
 _PROVISIONING: Final = "/api/v1/provisioning"
 _POLICIES: Final = f"{_PROVISIONING}/policies"
@@ -68,6 +73,21 @@ class DrillContent:
         for group in self.pace.grafana_rules(NAME, dialect):
             path = f"{_PROVISIONING}/folder/{NAME}/rule-groups/{group.name}"
             self.api.put(path, group_body(group, own_receivers=own_receivers))
+        self._await_route(must_be_seen=not own_receivers)
+
+    def _await_route(self, *, must_be_seen: bool) -> None:
+        """Wait until the running Alertmanager knows our route, which it reads once a minute.
+
+        Before, an alert of ours would be told to whoever gets the others. Routes that Grafana
+        makes of rules need not be shown; then the time that it takes to read them has passed.
+        """
+        seen = Patience().until(self._is_routed, bool, seconds=ROUTED_SECONDS)
+        if must_be_seen and not seen:
+            raise GrafanaError(f"its Alertmanager does not take our route in {ROUTED_SECONDS:g} s")
+
+    def _is_routed(self) -> bool:
+        status = self.api.get("/api/alertmanager/grafana/api/v2/status")
+        return any(route.get("receiver") == NAME for route in _routes(status["config"]["route"]))
 
     def check_reach(self) -> None:
         """Raise GrafanaError unless Grafana reaches the drill's Prometheus."""
@@ -80,10 +100,7 @@ class DrillContent:
     def remove(self) -> list[str]:
         """Take everything away again, also what an earlier drill left; give what went wrong."""
         steps: tuple[Callable[[], None], ...] = (
-            self._delete_rules,
-            self._await_forgotten,
-            lambda: self._put_policies(without_route),
-            self._delete_contact_point,
+            self._leave_the_alertmanager,
             lambda: self.api.delete(f"/api/datasources/uid/{NAME}"),
             lambda: self.api.delete(f"/api/folders/{NAME}?forceDeleteRules=true"),
         )
@@ -91,7 +108,7 @@ class DrillContent:
         for step in steps:
             try:
                 step()
-            except GrafanaError as error:
+            except (GrafanaError, ObserverError) as error:
                 problems.append(str(error))
         return problems
 
@@ -106,19 +123,39 @@ class DrillContent:
             "notification policies": ask(_POLICIES),
         }
 
-    def _delete_rules(self) -> None:
-        for rule in self.api.get(f"{_PROVISIONING}/alert-rules"):
-            if rule["folderUID"] == NAME:
-                self.api.delete(f"{_PROVISIONING}/alert-rules/{rule['uid']}")
+    def _leave_the_alertmanager(self) -> None:
+        """Delete the rules, then their way to the receiver; in this order, and no sooner.
 
-    def _await_forgotten(self) -> None:
-        """Wait until no alert of ours is left that would go to others once our route is gone."""
-        path = "/api/alertmanager/grafana/api/v2/alerts"
-        Patience().until(
-            lambda: [a for a in self.api.get(path) if a["labels"].get("drill") == NAME],
-            lambda ours: not ours,
-            seconds=FORGET_SECONDS,
-        )
+        An alert that outlives its rule or its route would be told to whoever gets the others.
+        """
+        self._calm()
+        for rule in self._rules():
+            self.api.delete(f"{_PROVISIONING}/alert-rules/{rule['uid']}")
+        self._put_policies(without_route)
+        self._delete_contact_point()
+
+    def _calm(self) -> None:
+        """Make every rule false and wait until Grafana has told that to its Alertmanager."""
+        if self._is_calm():
+            return
+        for rule in self._rules():
+            asking, *rest = rule["data"]
+            asking = {**asking, "model": {**asking["model"], "expr": FALSE}}
+            path = f"{_PROVISIONING}/alert-rules/{rule['uid']}"
+            self.api.put(path, {**rule, "data": [asking, *rest]})
+        if not Patience().until(self._is_calm, bool, seconds=CALM_SECONDS):
+            raise GrafanaError(f"alerts of the drill are still there after {CALM_SECONDS:g} s")
+
+    def _is_calm(self) -> bool:
+        alerts = self.api.get("/api/alertmanager/grafana/api/v2/alerts")
+        if any(alert["labels"].get("drill") == NAME for alert in alerts):
+            return False
+        states = InGrafana(self.api).states().values()
+        return all(state is State.INACTIVE for state in states)
+
+    def _rules(self) -> list[dict[str, Any]]:
+        rules = self.api.get(f"{_PROVISIONING}/alert-rules")
+        return [rule for rule in rules if rule["folderUID"] == NAME]
 
     def _delete_contact_point(self) -> None:
         points = self.api.get(f"{_PROVISIONING}/contact-points")
@@ -168,6 +205,12 @@ def without_route(tree: Mapping[str, Any]) -> dict[str, Any]:
     routes = [route for route in tree.get("routes", []) if route.get("receiver") != NAME]
     rest = {name: value for name, value in tree.items() if name != "routes"}
     return {**rest, "routes": routes} if routes else rest
+
+
+def _routes(route: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield route
+    for below in route.get("routes") or []:
+        yield from _routes(below)
 
 
 def group_body(group: RuleGroup, *, own_receivers: bool) -> dict[str, Any]:

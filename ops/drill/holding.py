@@ -10,7 +10,7 @@ from ops.drill.conditions import conditions
 from ops.drill.grafana_api import GrafanaError
 from ops.drill.interrupts import ignore_interrupts
 from ops.drill.pace import Pace
-from ops.drill.running import tried
+from ops.drill.running import TRICKLE, tried
 from ops.drill.stack import Grafana, stack_checks
 from ops.drill.watching import InPrometheus, Observer
 from ops.ports import LOOPBACK
@@ -48,9 +48,10 @@ class Drill:
         self.report.section("(1) What runs", stack_checks(self.targets, names))
         try:
             with ExitStack() as ends:
-                # Whatever ends the conditions, what follows must not be cut short.
-                self._cause_all(ends)
-                ignore_interrupts()
+                try:
+                    self._cause_all(ends)
+                finally:
+                    ignore_interrupts()  # what follows must not be cut short
         finally:
             if self.grafana is not None:
                 self.report.section("(3) Restored", [self.grafana.restored()])
@@ -61,7 +62,9 @@ class Drill:
         observers: list[Observer] = [InPrometheus(bench.prometheus)]
         if self.grafana is not None:
             try:
-                observers += ends.enter_context(self.grafana.taking_part(bench))
+                # Meanwhile somebody asks, or the first condition would begin before its time.
+                with bench.asking(TRICKLE):
+                    observers += ends.enter_context(self.grafana.taking_part(bench))
             except GrafanaError as error:
                 reason = failed("Grafana takes the drill's rules", str(error), REACH_HINT)
                 self.report.section("(2) Grafana", [reason])
