@@ -44,6 +44,12 @@ class NdjsonLines:
             f'{extra},"done":false}}\n'
         )
 
+    def run(self, texts: list[bytes], created_at: str) -> bytes:
+        """Write a line for each text, which is the inside of an ASCII JSON string already."""
+        head = f'{self._head}{created_at}{self._open["content"]}"'.encode("ascii")
+        tail = f'"{self._close},"done":false}}\n'.encode("ascii")
+        return b"%b%b%b" % (head, (tail + head).join(texts), tail)
+
     def tool_calls(self, calls: list[JsonObject], created_at: str) -> str:
         """Write a line that carries whole tool calls."""
         written = json.dumps(calls, separators=(",", ":"))

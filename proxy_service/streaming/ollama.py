@@ -20,6 +20,7 @@ from typing import cast
 
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.streaming.lines import NdjsonLines, Part
+from proxy_service.streaming.runs import PlainRuns, decode
 from proxy_service.streaming.sse import Event, SSEDecoder
 from proxy_service.streaming.text import TextGate
 from proxy_service.translate.engine_errors import from_event, from_message
@@ -70,6 +71,7 @@ class OllamaStream:
         self._options = options
         self._lines = NdjsonLines(model=options.model, chat=options.chat)
         self._decoder = SSEDecoder()
+        self._runs = PlainRuns()
         self._gate = TextGate(options.stops)
         self._calls: list[ToolCallDelta] = []
         self._text: list[str] = []
@@ -87,7 +89,23 @@ class OllamaStream:
 
     def feed(self, data: bytes, at: Moment) -> Batch:
         """Translate all events that ``data`` completes."""
-        return self._run(lambda: self._decoder.feed(data), at)
+        batch = Batch()
+        if self._gate.wide_open and not self.finish_reason:
+            data = self._decoder.reclaim(data)
+            if self._decoder.between_events:
+                data = self._plain_run(data, batch, at)
+        return self._run(lambda: self._decoder.feed(data), at, after=batch)
+
+    def _plain_run(self, data: bytes, batch: Batch, at: Moment) -> bytes:
+        """Translate the plain chunks that ``data`` begins with, at once; gives what follows."""
+        texts, rest = self._runs.split(data)
+        if texts:
+            batch.data = self._lines.run(texts, at.created_at)
+            batch.chunks = batch.deltas = len(texts)
+            self._deltas += len(texts)
+            if self._options.context_of is not None:
+                self._text.append(decode(texts))
+        return rest
 
     def close(self, at: Moment) -> Batch:
         """Translate what is left when the engine has closed its stream."""
@@ -111,8 +129,8 @@ class OllamaStream:
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             batch.error = EngineProtocolError("the engine sent a chunk of an unknown shape")
             batch.error.__cause__ = error
-        batch.data += "".join(self._out).encode("ascii")
-        self._deltas += batch.deltas
+        if self._out:
+            batch.data += "".join(self._out).encode("ascii")
         return batch
 
     def _event(self, event: Event, at: Moment) -> None:
@@ -126,6 +144,7 @@ class OllamaStream:
             self.usage = usage
         for choice in chunk["choices"][:1]:
             self._choice(choice, at)
+            self._runs.learn(event.data, chunk)
         if self.finish_reason and self.usage:
             self._finish(at)
 
@@ -144,6 +163,7 @@ class OllamaStream:
         calls = delta.get("tool_calls")
         if thinking or content or calls:
             self._batch.deltas += 1
+            self._deltas += 1
         if thinking:
             self._write("thinking", thinking, at, [])
         if content:
@@ -194,8 +214,7 @@ class OllamaStream:
         self._finish(at)
 
     def _finish(self, at: Moment) -> None:
-        deltas = self._deltas + self._batch.deltas
-        usage = self.usage or Usage(completion_tokens=deltas)
+        usage = self.usage or Usage(completion_tokens=self._deltas)
         reason = "stop" if self._gate.stopped else done_reason(self.finish_reason)
         tail: JsonObject = {"done": True, "done_reason": reason}
         tail |= to_ollama_counts(usage, at=at, load_ns=self._options.load_ns)

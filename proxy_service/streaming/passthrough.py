@@ -9,6 +9,7 @@ from typing import cast
 
 from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
 from proxy_service.streaming.ollama import DONE, Batch
+from proxy_service.streaming.runs import PlainRuns
 from proxy_service.streaming.sse import Event, SSEDecoder
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.wire import JsonObject
@@ -30,6 +31,7 @@ class PassthroughStream:
         self._model = model
         self._dialect = dialect
         self._decoder = SSEDecoder()
+        self._runs = PlainRuns()
         self._deltas = 0
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
@@ -43,8 +45,12 @@ class PassthroughStream:
     def feed(self, data: bytes) -> Batch:
         """Count the events that ``data`` completes; ``Batch.data`` is ``data`` itself."""
         batch = Batch(data)
+        rest = self._decoder.reclaim(data)
+        if self._decoder.between_events:
+            texts, rest = self._runs.split(rest)
+            batch.chunks = batch.deltas = len(texts)
         try:
-            for event in self._decoder.feed(data):
+            for event in self._decoder.feed(rest):
                 self._event(event, batch)
         except ProxyError as error:
             batch.error = error
@@ -79,6 +85,14 @@ class PassthroughStream:
             self._read_usage(event.data)
         if _CONTENT.search(event.data):
             batch.deltas += 1
+            if self._runs.curious:
+                self._learn(event.data)
+
+    def _learn(self, data: bytes) -> None:
+        try:
+            self._runs.learn(data, json.loads(data))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return  # an event of another API
 
     def _read_usage(self, data: bytes) -> None:
         try:

@@ -34,6 +34,21 @@ class SSEDecoder:
         self._skip_lf = False
         self._started = False
 
+    def reclaim(self, data: bytes) -> bytes:
+        """Give back an unfinished line, in front of ``data`` that was not yet fed.
+
+        Within an event of several lines there is nothing to give back.
+        """
+        if not self._tail or self._data or self._name:
+            return data
+        data, self._tail = self._tail + data, b""
+        return data
+
+    @property
+    def between_events(self) -> bool:
+        """Whether the next byte begins an event."""
+        return self._started and not (self._tail or self._data or self._name or self._skip_lf)
+
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes and give the events that they complete.
 

@@ -15,6 +15,11 @@ class TextGate:
         self._held = ""
         self.stopped = False
 
+    @property
+    def wide_open(self) -> bool:
+        """Whether text without surrogates passes as it is."""
+        return not (self._stops or self._held or self.stopped)
+
     def feed(self, text: str) -> str:
         """Take a piece and give what may leave; nothing leaves after a stop string."""
         if self.stopped:

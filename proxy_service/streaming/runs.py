@@ -1,0 +1,90 @@
+"""Reads runs of plain chunks without decoding each of them.
+
+The chunks of one stream are alike but for their text. Once the first was decoded in full, what
+stands before and after its text is known; a run of chunks that match both byte for byte is then
+taken apart by splitting at what lies between two texts. This is no guess:
+
+- what a text may hold (`_PLAIN`) has no unescaped quote, so each text ends where it seems to;
+- bytes outside a string do not depend on the string, so each chunk decodes to the first one
+  with another text;
+- every text is written exactly as `NdjsonLines` would write it again.
+
+Whatever does not match, in full or in part, takes the ordinary way through the decoder.
+"""
+
+import json
+import re
+from json.encoder import encode_basestring_ascii as quoted
+
+from proxy_service.wire.openai import Completion
+
+_PLAIN = re.compile(rb'[ !#-\[\]-~]*(?:\\["\\bfnrt][ !#-\[\]-~]*)*')
+_KEY = b'"content":'
+# Streams whose chunks differ in more than their text are not worth another look.
+_LESSONS = 8
+
+
+class PlainRuns:
+    """What the plain chunks of one stream look like."""
+
+    __slots__ = ("_after", "_before", "_between", "_lessons")
+
+    def __init__(self) -> None:
+        self._before = self._after = self._between = b""
+        self._lessons = _LESSONS
+
+    @property
+    def curious(self) -> bool:
+        """Whether another example may help."""
+        return self._lessons > 0
+
+    def learn(self, data: bytes, chunk: Completion) -> None:
+        """Take an event's data, and the chunk that it decodes to, as an example."""
+        if not self.curious or not is_plain(chunk):
+            return
+        self._lessons -= 1
+        text = chunk["choices"][0]["delta"].get("content") or ""
+        before, found, after = data.partition(_KEY + quoted(text).encode("ascii"))
+        if not found or b"\n" in data:
+            return
+        other = json.loads(before + _KEY + b'"?"' + after)
+        other["choices"][0]["delta"]["content"] = text
+        if other == chunk:
+            self._before = b"data: " + before + _KEY + b'"'
+            self._after = b'"' + after + b"\n\n"
+            self._between = self._after + self._before
+
+    def split(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """Give the texts of the plain chunks at the beginning of ``data``, and what follows.
+
+        The texts are the insides of JSON strings, none of them empty. There are none when the
+        first chunk is of another kind, or when one in the run is.
+        """
+        before = self._before
+        if not before or not data.startswith(before):
+            return [], data
+        end = data.rfind(self._after)
+        texts = data[len(before) : end].split(self._between)
+        if end < 0 or b"" in texts or not all(map(_PLAIN.fullmatch, texts)):
+            return [], data
+        return texts, data[end + len(self._after) :]
+
+
+def is_plain(chunk: Completion) -> bool:
+    """Tell whether a chunk carries text and nothing else."""
+    if chunk.get("usage") or len(chunk["choices"]) != 1:
+        return False
+    choice = chunk["choices"][0]
+    delta = choice.get("delta") or {}
+    return bool(delta.get("content")) and not (
+        choice.get("finish_reason")
+        or choice.get("logprobs")
+        or delta.get("reasoning_content")
+        or delta.get("tool_calls")
+    )
+
+
+def decode(texts: list[bytes]) -> str:
+    """Give the text that `PlainRuns.split` found, as one."""
+    text: str = json.loads(b'"%b"' % b"".join(texts))
+    return text

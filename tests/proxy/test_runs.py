@@ -1,0 +1,137 @@
+"""Runs of plain chunks: taken apart at once, and yet as if each had been decoded."""
+
+import itertools
+import json
+from dataclasses import asdict
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxy_service.errors import Dialect
+from proxy_service.streaming.ollama import OllamaStream, StreamOptions
+from proxy_service.streaming.passthrough import PassthroughStream
+from proxy_service.streaming.runs import PlainRuns, decode
+from proxy_service.translate.replies import Moment
+from tests.proxy.scripted_engine import DONE, USAGE, chunk
+
+AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)
+TEXTS = st.lists(st.text(max_size=6) | st.sampled_from(['"', "\\", '\\"', "\n", '","role":', "é"]))
+CUTS = st.lists(st.integers(min_value=0, max_value=6000), max_size=8)
+LAST = chunk("", finish="stop", usage=USAGE) + DONE
+
+
+def chunks(texts: list[str], *, ascii_only: bool) -> bytes:
+    """Write events as Python does, or with the text as raw UTF-8, as Rust does."""
+    pieces = []
+    for text in texts:
+        body = json.loads(chunk(text)[6:])
+        written = json.dumps(body, separators=(",", ":"), ensure_ascii=ascii_only)
+        pieces.append(b"data: " + written.encode("utf-8", "replace") + b"\n\n")
+    return b"".join(pieces)
+
+
+def pieces_of(body: bytes, cuts: list[int]) -> list[bytes]:
+    edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    return [body[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def translate(pieces: list[bytes], *, chat: bool) -> tuple[bytes, int, int, int]:
+    """Give the lines, the counts of chunks and deltas, and the tokens."""
+    context = None if chat else lambda text: [ord(character) for character in text]
+    stream = OllamaStream(StreamOptions(model="m", chat=chat, context_of=context))
+    batches = [stream.feed(piece, AT) for piece in pieces]
+    batches.append(stream.close(AT))
+    assert [batch.error for batch in batches if batch.error] == []
+    data = b"".join(batch.data for batch in batches)
+    return data, sum(b.chunks for b in batches), sum(b.deltas for b in batches), stream.tokens
+
+
+def undone(body: bytes) -> bytes:
+    """The same events with other line endings, in which no run is ever found."""
+    return body.replace(b"\n\n", b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("ascii_only", [True, False], ids=["escaped", "raw"])
+@pytest.mark.parametrize("chat", [True, False], ids=["chat", "generate"])
+@given(texts=TEXTS, cuts=CUTS)
+@example(texts=["a", "b", '"', "\\", "c\n", "\x7f", "/", "\N{GRINNING FACE}", ""], cuts=[])
+def test_runs_give_what_single_chunks_give(
+    texts: list[str], cuts: list[int], *, chat: bool, ascii_only: bool
+) -> None:
+    """The same bytes and the same counts, for any text and any reads."""
+    body = chunks(texts, ascii_only=ascii_only) + LAST
+
+    assert translate(pieces_of(body, cuts), chat=chat) == translate([undone(body)], chat=chat)
+
+
+@given(texts=TEXTS, cuts=CUTS)
+def test_runs_count_as_single_chunks_do(texts: list[str], cuts: list[int]) -> None:
+    """A stream that passes unchanged is counted the same way."""
+
+    def counts(pieces: list[bytes]) -> list[object]:
+        stream = PassthroughStream(model="m", dialect=Dialect.OPENAI)
+        batches = [asdict(stream.feed(piece)) for piece in pieces]
+        stream.close()
+        return [
+            sum(batch["chunks"] for batch in batches),
+            sum(batch["deltas"] for batch in batches),
+            stream.usage,
+            stream.finish_reason,
+            stream.done,
+        ]
+
+    body = chunks(texts, ascii_only=False) + LAST
+    assert counts(pieces_of(body, cuts)) == counts([undone(body)])
+
+
+def learned(example: bytes) -> PlainRuns:
+    runs = PlainRuns()
+    runs.learn(example[6:-2], json.loads(example[6:]))
+    return runs
+
+
+def test_a_run_is_taken_apart_up_to_the_first_other_chunk() -> None:
+    """What follows the run is left for the decoder."""
+    runs = learned(chunk("first"))
+    texts, rest = runs.split(chunk("a") + chunk('say "b"\n') + LAST)
+
+    assert texts == [b"a", b'say \\"b\\"\\n']
+    assert rest == LAST
+    assert decode(texts) == 'asay "b"\n'
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        chunk(None),
+        chunk(""),
+        chunk("\u00e9"),
+        chunk("a", reasoning_content="b"),
+        chunk("a", finish="stop"),
+        chunk("a").replace(b'"created":1', b'"created":2'),
+        b": comment\n\n",
+        b"event: x\n" + chunk("a"),
+    ],
+)
+def test_any_other_chunk_is_no_run(other: bytes) -> None:
+    """Not even when plain ones follow or surround it."""
+    runs = learned(chunk("first"))
+
+    assert runs.split(other + chunk("a"))[0] == []
+    assert runs.split(chunk("a") + other + chunk("b"))[0] == []
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        chunk("a", finish="stop", usage=USAGE),
+        chunk("a", reasoning_content="b"),
+        chunk("a", tool_calls=[{"index": 0}]),
+        chunk("a").replace(b'"content":', b'"content" :'),
+    ],
+    ids=["last", "thinking", "tool call", "spaced"],
+)
+def test_only_a_plain_chunk_in_the_usual_form_teaches(example: bytes) -> None:
+    """From anything else nothing is concluded."""
+    assert learned(example).split(example)[0] == []
