@@ -20,7 +20,7 @@ from typing import cast
 
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.streaming.lines import NdjsonLines, Part
-from proxy_service.streaming.runs import PlainRuns, decode
+from proxy_service.streaming.runs import PlainRuns, decode, first_event
 from proxy_service.streaming.sse import Event, SSEDecoder
 from proxy_service.streaming.text import TextGate
 from proxy_service.translate.engine_errors import from_event, from_message
@@ -90,18 +90,26 @@ class OllamaStream:
     def feed(self, data: bytes, at: Moment) -> Batch:
         """Translate all events that ``data`` completes."""
         batch = Batch()
-        if self._gate.wide_open and not self.finish_reason:
+        if self._runs.untaught and data:
+            # The rest of this read may be a run that its first event teaches to recognise.
+            length = first_event(data)
+            first, data = data[:length], data[length:]
+            self._run(lambda: self._decoder.feed(first), at, after=batch)
+        if batch.error is None and self._gate.wide_open and not self.finish_reason:
             data = self._decoder.reclaim(data)
             if self._decoder.between_events:
                 data = self._plain_run(data, batch, at)
+        if not data or batch.error is not None:
+            return batch
         return self._run(lambda: self._decoder.feed(data), at, after=batch)
 
     def _plain_run(self, data: bytes, batch: Batch, at: Moment) -> bytes:
         """Translate the plain chunks that ``data`` begins with, at once; gives what follows."""
         texts, rest = self._runs.split(data)
         if texts:
-            batch.data = self._lines.run(texts, at.created_at)
-            batch.chunks = batch.deltas = len(texts)
+            batch.data += self._lines.run(texts, at.created_at)
+            batch.chunks += len(texts)
+            batch.deltas += len(texts)
             self._deltas += len(texts)
             if self._options.context_of is not None:
                 self._text.append(decode(texts))

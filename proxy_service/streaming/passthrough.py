@@ -9,7 +9,7 @@ from typing import cast
 
 from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
 from proxy_service.streaming.ollama import DONE, Batch
-from proxy_service.streaming.runs import PlainRuns
+from proxy_service.streaming.runs import PlainRuns, first_event
 from proxy_service.streaming.sse import Event, SSEDecoder
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.wire import JsonObject
@@ -44,18 +44,27 @@ class PassthroughStream:
 
     def feed(self, data: bytes) -> Batch:
         """Count the events that ``data`` completes; ``Batch.data`` is ``data`` itself."""
-        batch = Batch(data)
-        rest = self._decoder.reclaim(data)
-        if self._decoder.between_events:
-            texts, rest = self._runs.split(rest)
-            batch.chunks = batch.deltas = len(texts)
+        batch, rest = Batch(data), data
         try:
-            for event in self._decoder.feed(rest):
-                self._event(event, batch)
+            if self._runs.untaught:
+                # The rest of this read may be a run that its first event teaches to recognise.
+                length = first_event(data)
+                self._events(data[:length], batch)
+                rest = data[length:]
+            rest = self._decoder.reclaim(rest)
+            if self._decoder.between_events:
+                texts, rest = self._runs.split(rest)
+                batch.chunks += len(texts)
+                batch.deltas += len(texts)
+            self._events(rest, batch)
         except ProxyError as error:
             batch.error = error
         self._deltas += batch.deltas
         return batch
+
+    def _events(self, data: bytes, batch: Batch) -> None:
+        for event in self._decoder.feed(data):
+            self._event(event, batch)
 
     def close(self) -> Batch:
         """Say whether the stream was complete when the engine closed it."""

@@ -38,6 +38,11 @@ class PlainRuns:
         """Whether another example may help."""
         return self._lessons > 0
 
+    @property
+    def untaught(self) -> bool:
+        """Whether no example was seen yet, and one is still wanted."""
+        return not self._before and self._lessons > 0
+
     def learn(self, data: bytes, chunk: Completion) -> None:
         """Take an event's data, and the chunk that it decodes to, as an example."""
         if not self.curious or not is_plain(chunk):
@@ -68,6 +73,12 @@ class PlainRuns:
         if end < 0 or b"" in texts or not all(map(_PLAIN.fullmatch, texts)):
             return [], data
         return texts, data[end + len(self._after) :]
+
+
+def first_event(data: bytes) -> int:
+    """Give the length of the first event in ``data``; all of it when none is complete."""
+    end = data.find(b"\n\n")
+    return end + 2 if end >= 0 else len(data)
 
 
 def is_plain(chunk: Completion) -> bool:
