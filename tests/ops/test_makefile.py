@@ -22,7 +22,9 @@ LATER = 4102444800
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environ = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "STACK"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MFLAGS", "STACK"))
     }
     return subprocess.run(
         ["make", *arguments],
