@@ -12,8 +12,8 @@ TESTING := $(VENV)/.tests-installed
 STACK ?= dev
 export STACK
 
-.PHONY: help demo up down preview logs status verify drill test e2e lint types format render pin-images \
-	clean prometheus test-clients
+.PHONY: help demo up down preview logs status env verify drill test test-clients e2e lint types \
+	format render pin-images clean prometheus
 
 help: ## List the commands and variables
 	@echo 'Commands:'
@@ -48,6 +48,9 @@ logs: $(RUNTIME) ## Follow the logs of the stack's containers (SERVICE= for one)
 
 status: $(RUNTIME) ## Show the stack's containers, URLs and firing alerts
 	@$(RUN) ops.stack status
+
+env: $(RUNTIME) ## Print what `pulumi` by hand needs for the same state: eval "$(make env)"
+	@$(RUN) ops.stack env
 
 verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)

@@ -1,7 +1,6 @@
 """The Docker Engine that the stack runs on: is it there, what can it build, has it the images."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,8 +8,6 @@ from ops.console import OperatorError, say
 from ops.runner import Result, Runner
 
 DEMO_INSTEAD = "(`make demo` runs the main job without Docker)"
-FIRST_WITH_BUILDKIT = 23
-"""Major version from which on the Docker Engine builds with BuildKit by itself."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,6 @@ class DockerEngine:
         answer = self.run("version", "--format", "{{.Server.Version}}")
         if not answer.ok:
             raise OperatorError(f"Docker can't be reached: {answer.reason} {DEMO_INSTEAD}")
-
-    def lacks_buildkit(self) -> bool:
-        """Whether images must be built with the classic builder: an old engine without buildx."""
-        if self.run("buildx", "version").ok:
-            return False
-        version = self.run("version", "--format", "{{.Server.Version}}").stdout
-        major = re.match(r"\d+", version)
-        return major is not None and int(major[0]) < FIRST_WITH_BUILDKIT
 
     def fetch_images(self, references: Mapping[str, str]) -> None:
         """Have every image on the engine's host, pulling those that are not there.

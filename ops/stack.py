@@ -1,4 +1,4 @@
-"""The full stack with Pulumi: ``python -m ops.stack up|down|preview|logs|status|check``.
+"""The full stack with Pulumi: ``python -m ops.stack up|down|preview|logs|status|env|check``.
 
 Everything that can be missing is looked at first, so that nothing is touched where it would fail.
 Exit code 0 when all is well; 1 with a message, or Pulumi's own.
@@ -6,6 +6,7 @@ Exit code 0 when all is well; 1 with a message, or Pulumi's own.
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ops.backend import choose_backend, create_local_backend, ensure_passphrase
 from ops.console import ROOT, OperatorError, run_command, say
 from ops.docker_engine import DockerEngine
 from ops.follow import follow
-from ops.pulumi_cli import ensure_cli, ensure_plugins, install_officially
+from ops.pulumi_cli import ensure_cli, ensure_plugins, find_cli, install_officially, path_with
 from ops.pulumi_stack import TOOLS_FOLDER, PulumiStack, find_stack
 from ops.runner import Runner, SystemRunner
 from ops.stack_config import StackConfig, read_stack_config
@@ -73,7 +74,6 @@ class Operator:
         self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
         stack.select(create=True)
-        self._choose_builder(stack)
         refreshed = stack.capture(
             "refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"
         )
@@ -88,7 +88,6 @@ class Operator:
         """Show what ``up`` would change."""
         stack = self._open(self.check())
         stack.select(create=True)
-        self._choose_builder(stack)
         return stack.show("preview")
 
     def down(self) -> int:
@@ -134,6 +133,18 @@ class Operator:
         say(_alert_line(outputs.get("prometheusUrl", "")))
         return 0 if all("(healthy)" in states[name] for name in containers.values()) else 1
 
+    def env(self) -> int:
+        """Print the variables with which `pulumi` by hand works on the same state."""
+        cli = find_cli(self.runner, self.root / TOOLS_FOLDER, self.config.required_cli)
+        backend = None
+        if cli is not None:
+            backend = choose_backend(self.runner, cli, self.root, self.environ)
+        if cli is None or backend is None:
+            raise OperatorError("there is no Pulumi state yet; run `make preview` or `make up`")
+        variables = {"PATH": path_with(cli), **backend}
+        say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
+        return 0
+
     def _open(self, cli: str) -> PulumiStack:
         backend = choose_backend(self.runner, cli, self.root, self.environ)
         if backend is None:
@@ -141,14 +152,6 @@ class Operator:
             say("Pulumi is not logged in: the state is kept in .pulumi-state/ of this checkout.")
         ensure_passphrase(backend)
         return PulumiStack(self.runner, cli, self.config.stack, backend)
-
-    def _choose_builder(self, stack: PulumiStack) -> None:
-        if "builder" in self.config.own or not self.docker.lacks_buildkit():
-            return
-        say("This Docker Engine has no BuildKit: setting `builder` to classic for this stack.")
-        done = stack.capture("config", "set", "builder", "classic")
-        if not done.ok:
-            raise OperatorError(f"the setting `builder` can't be changed: {done.reason}")
 
     def _how_to_reach(self, outputs: Mapping[str, str]) -> str:
         lines = ["", "The stack is up:", *_url_lines(outputs)]
@@ -193,7 +196,9 @@ def _alert_line(prometheus_url: str) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Run one command on the stack that STACK names."""
     parser = argparse.ArgumentParser(prog="python -m ops.stack")
-    parser.add_argument("command", choices=["up", "down", "preview", "logs", "status", "check"])
+    parser.add_argument(
+        "command", choices=["up", "down", "preview", "logs", "status", "env", "check"]
+    )
     parser.add_argument("service", nargs="?", choices=list(SERVICES), help="for logs")
     options = parser.parse_args(arguments)
     name = os.environ.get("STACK") or DEFAULT_STACK
@@ -208,6 +213,7 @@ def main(arguments: Sequence[str]) -> int:
         "down": operator.down,
         "preview": operator.preview,
         "status": operator.status,
+        "env": operator.env,
     }
     return commands[options.command]()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ops.drill.bench import Bench
 from ops.drill.conditions import Condition
 from ops.drill.load import Clients
-from ops.drill.timeline import Timeline, judge
+from ops.drill.timeline import judge
 from ops.drill.watching import Observer, Watch
 from ops.verify.report import Check, failed, judged, passed
 
@@ -69,22 +69,22 @@ def findings(condition: Condition, done: Run) -> Iterator[Check]:
                 ok=verdict.ok,
                 hint=complaint or HINT,
             )
-    yield _silence(condition, done.watch.timelines)
+    yield _silence(condition, done.watch)
 
 
-def _silence(condition: Condition, timelines: Sequence[Timeline]) -> Check:
-    fired = frozenset[str]().union(*(timeline.fired() for timeline in timelines))
-    others = sorted(fired - set(condition.tells))
-    if others:
-        return failed(
-            "one fault pages once",
-            f"{', '.join(others)} fired too",
-            "its expression should be quiet while the cause is told (alerts/guards.py)",
-        )
-    held = sorted(
-        {alert for timeline in timelines for alert in timeline.changes} - set(condition.tells)
-    )
-    return passed("one fault pages once", f"no other alert fired{_kept_back(held)}")
+def _silence(condition: Condition, watch: Watch) -> Check:
+    name = "one fault pages once"
+    told = [
+        f"{alert} {observer.place} ({timeline.story(alert, ended=None)})"
+        for observer, timeline in zip(watch.observers, watch.timelines, strict=True)
+        for alert in sorted(timeline.fired() - set(condition.tells))
+    ]
+    if told:
+        hint = "its expression should be quiet while the cause is told (alerts/guards.py)"
+        return failed(name, f"also fired: {'; '.join(told)}", hint)
+    seen = {alert for timeline in watch.timelines for alert in timeline.changes}
+    held = sorted(seen - set(condition.tells))
+    return passed(name, f"no other alert fired{_kept_back(held)}")
 
 
 def _kept_back(alerts: Sequence[str]) -> str:

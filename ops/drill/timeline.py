@@ -67,15 +67,14 @@ class Timeline:
         """Tell whether all these alerts have fired."""
         return self.fired() >= set(alerts)
 
+    def story(self, alert: str, *, ended: float | None) -> str:
+        """Tell an alert's changes in words; see ``judge``."""
+        return ", ".join(_told(change, ended) for change in self.changes.get(alert, []))
+
     @property
     def quiet(self) -> bool:
         """Whether nothing is pending or firing."""
         return all(self.now(alert) is State.INACTIVE for alert in self.changes)
-
-    @property
-    def firing_now(self) -> bool:
-        """Whether anything fires."""
-        return any(self.now(alert) is State.FIRING for alert in self.changes)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def judge(timeline: Timeline, alert: str, *, ended: float, shows_pending: bool) 
         shows_pending: Whether the observer can see alerts wait.
     """
     changes = timeline.changes.get(alert, [])
-    evidence = ", ".join(_told(change, ended) for change in changes) or "never pending"
+    evidence = timeline.story(alert, ended=ended) or "never pending"
     states = [change.state for change in changes]
     if State.FIRING not in states:
         return Verdict(ok=False, evidence=f"{evidence}; never firing")
@@ -108,7 +107,9 @@ def judge(timeline: Timeline, alert: str, *, ended: float, shows_pending: bool) 
     return Verdict(ok=True, evidence=evidence)
 
 
-def _told(change: Change, ended: float) -> str:
+def _told(change: Change, ended: float | None) -> str:
     if change.state is State.INACTIVE:
+        if ended is None:
+            return f"resolved {change.seconds:+.0f} s"
         return f"resolved {change.seconds - ended:+.0f} s after the cause"
     return f"{change.state} {change.seconds:+.0f} s"

@@ -184,25 +184,23 @@ def test_a_backend_that_cannot_be_reached_is_no_reason_to_start_another(root: Pa
     assert not (root / ".pulumi-state").exists()
 
 
-def test_an_old_docker_engine_without_buildx_builds_classically(root: Path) -> None:
-    answers = {
-        "docker version": Result(0, "20.10.24+dfsg1\n"),
-        "docker buildx": Result(1, "", "unknown command"),
-    }
-    runner = ScriptedRunner(answers)
+def test_env_gives_pulumi_by_hand_the_state_that_make_up_made(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator(root, ScriptedRunner()).up()
+    capsys.readouterr()
 
-    operator(root, runner).up()
+    assert operator(root, ScriptedRunner()).env() == 0
 
-    assert "pulumi config set builder classic" in runner.changing
+    exported = capsys.readouterr().out
+    assert f"export PULUMI_BACKEND_URL={(root / '.pulumi-state').as_uri()}" in exported
+    assert f"export PULUMI_CONFIG_PASSPHRASE_FILE={root / '.pulumi-passphrase'}" in exported
+    assert all(line.startswith("export ") for line in exported.splitlines())
 
 
-def test_a_builder_that_the_user_set_stays(root: Path) -> None:
-    configure(root, builder="buildkit")
-    runner = ScriptedRunner({"docker version": Result(0, "20.10.24\n"), "docker buildx": Result(1)})
-
-    operator(root, runner).up()
-
-    assert "pulumi config set builder classic" not in runner.changing
+def test_env_without_a_state_says_what_makes_one(root: Path) -> None:
+    with pytest.raises(OperatorError, match="make up"):
+        operator(root, ScriptedRunner()).env()
 
 
 def test_a_failed_update_gives_its_exit_code_and_no_urls(
