@@ -5,11 +5,11 @@ success or error, whole or streamed, leaves through it.
 """
 
 import asyncio
-import json
 import logging
 import re
 import secrets
 from dataclasses import dataclass, field
+from itertools import count
 from typing import cast
 
 from sanic import HTTPResponse, Request
@@ -26,12 +26,16 @@ from proxy_service.settings import ProxySettings
 from proxy_service.streaming.ollama import Batch
 from proxy_service.translate.models import EngineModel
 from proxy_service.translate.replies import Moment
+from proxy_service.wire.writing import to_json
 
 JSON = "application/json; charset=utf-8"
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 TEXT = "text/plain; charset=utf-8"
 
+# Request ids tell requests apart, processes included; they are no secret and cost no system call.
+_PROCESS = secrets.token_hex(4)
+_numbers = count(1)
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
 
 logger = logging.getLogger("proxy_service.exchange")
@@ -108,7 +112,7 @@ class Exchange:
 
     def json(self, value: object, *, status: int = 200) -> HTTPResponse:
         """Answer with JSON."""
-        return self.reply(json.dumps(value, separators=(",", ":")).encode("ascii"), status=status)
+        return self.reply(to_json(value), status=status)
 
     def refuse(self, error: ProxyError) -> HTTPResponse:
         """Answer with an error in the shape that the endpoint's clients expect."""
@@ -158,4 +162,6 @@ class Exchange:
 
 
 def _request_id(sent: str) -> str:
-    return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+    if sent and _REQUEST_ID.fullmatch(sent):
+        return sent
+    return f"{_PROCESS}{next(_numbers):08x}"

@@ -9,6 +9,8 @@ from proxy_service.settings import log_level_number
 
 _FRAMEWORK_LOGGERS = ("sanic.root", "sanic.error", "sanic.server", "asyncio")
 
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
+
 
 class JSONFormatter(logging.Formatter):
     """Writes a record as one ASCII line, so that nothing in it can forge another line."""
@@ -25,11 +27,14 @@ class JSONFormatter(logging.Formatter):
         entry |= {name: value for name, value in fields.items() if value is not None}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, separators=(",", ":"))
+        return _encode(entry)
 
 
 def set_up_logging(level: str) -> None:
     """Send everything at ``level`` and above to stdout as JSON."""
+    # Not in any line of ours, and costly to find out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  as the manual says
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JSONFormatter())
     logging.basicConfig(level=log_level_number(level), handlers=[handler], force=True)

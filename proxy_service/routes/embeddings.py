@@ -24,6 +24,7 @@ from proxy_service.translate.models import EngineModel
 from proxy_service.wire.ollama import parse_keep_alive
 from proxy_service.wire.openai import Usage
 from proxy_service.wire.reading import Fields
+from proxy_service.wire.writing import to_json
 
 PATH = "/v1/embeddings"
 
@@ -83,7 +84,7 @@ async def _vectors(
     exchange: Exchange, model: EngineModel, inputs: list[str], *, truncate: bool
 ) -> tuple[list[list[float]], Usage]:
     request = to_engine_embeddings(inputs, engine_id=model.id, truncate=truncate)
-    body = json.dumps(request, separators=(",", ":")).encode("ascii")
+    body = to_json(request)
     request_id = exchange.record.request_id
     engine = exchange.services.engine
     async with engine.request("POST", PATH, body=body, request_id=request_id) as reply:

@@ -29,6 +29,7 @@ from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models import EngineModel
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import parse_object
+from proxy_service.wire.writing import to_json
 
 _ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
@@ -84,7 +85,7 @@ async def transcriptions(exchange: Exchange) -> HTTPResponse:
 
 
 def _with_model(fields: JsonObject, found: EngineModel) -> bytes:
-    return json.dumps(fields | {"model": found.id}, separators=(",", ":")).encode("ascii")
+    return to_json(fields | {"model": found.id})
 
 
 async def _check(reply: EngineReply, path: str, name: str) -> None:

@@ -4,18 +4,18 @@ ASCII because clients that split lines as Python's `str.splitlines` does would c
 U+2028 and its like.
 """
 
-import json
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Literal
 
 from proxy_service.wire import JsonObject
+from proxy_service.wire.writing import to_json, to_text
 
 Part = Literal["content", "thinking"]
 
 
 def to_line(value: JsonObject) -> bytes:
     """Write one object as a line."""
-    return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
+    return to_json(value) + b"\n"
 
 
 class NdjsonLines:
@@ -38,7 +38,7 @@ class NdjsonLines:
 
     def text(self, part: Part, text: str, created_at: str, logprobs: list[JsonObject]) -> str:
         """Write a line that carries text; this runs once per event of the engine."""
-        extra = f',"logprobs":{json.dumps(logprobs, separators=(",", ":"))}' if logprobs else ""
+        extra = f',"logprobs":{to_text(logprobs)}' if logprobs else ""
         return (
             f"{self._head}{created_at}{self._open[part]}{quoted(text)}{self._close}"
             f'{extra},"done":false}}\n'
@@ -52,7 +52,7 @@ class NdjsonLines:
 
     def tool_calls(self, calls: list[JsonObject], created_at: str) -> str:
         """Write a line that carries whole tool calls."""
-        written = json.dumps(calls, separators=(",", ":"))
+        written = to_text(calls)
         return (
             f'{self._head}{created_at}","message":{{"role":"assistant","content":"",'
             f'"tool_calls":{written}}},"done":false}}\n'
@@ -60,5 +60,5 @@ class NdjsonLines:
 
     def final(self, tail: JsonObject, created_at: str) -> str:
         """Write the last line; ``tail`` is everything from ``done`` on."""
-        written = json.dumps(tail, separators=(",", ":"))[1:]
+        written = to_text(tail)[1:]
         return f'{self._head}{created_at}{self._open["content"]}""{self._close},{written}\n'

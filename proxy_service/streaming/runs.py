@@ -1,8 +1,8 @@
 """Reads runs of plain chunks without decoding each of them.
 
 The chunks of one stream are alike but for their text. Once the first was decoded in full, what
-stands before and after its text is known; a run of chunks that match both byte for byte is then
-taken apart by splitting at what lies between two texts. This is no guess:
+stands before and after its text is known; from a run of chunks that match both byte for byte, the
+texts are then cut out. This is no guess:
 
 - what a text may hold (`_PLAIN`) has no unescaped quote, so each text ends where it seems to;
 - bytes outside a string do not depend on the string, so each chunk decodes to the first one
@@ -27,10 +27,10 @@ _LESSONS = 8
 class PlainRuns:
     """What the plain chunks of one stream look like."""
 
-    __slots__ = ("_after", "_before", "_between", "_lessons")
+    __slots__ = ("_after", "_before", "_lessons")
 
     def __init__(self) -> None:
-        self._before = self._after = self._between = b""
+        self._before = self._after = b""
         self._lessons = _LESSONS
 
     @property
@@ -56,8 +56,7 @@ class PlainRuns:
         other["choices"][0]["delta"]["content"] = text
         if other == chunk:
             self._before = b"data: " + before + _KEY + b'"'
-            self._after = b'"' + after + b"\n\n"
-            self._between = self._after + self._before
+            self._after = b'"' + after
 
     def split(self, data: bytes) -> tuple[list[bytes], bytes]:
         """Give the texts of the plain chunks at the beginning of ``data``, and what follows.
@@ -65,14 +64,19 @@ class PlainRuns:
         The texts are the insides of JSON strings, none of them empty. There are none when the
         first chunk is of another kind, or when one in the run is.
         """
-        before = self._before
-        if not before or not data.startswith(before):
+        before, after = self._before, self._after
+        last = data.rfind(after + b"\n\n") if before and data.startswith(before) else -1
+        if last < 0:
             return [], data
-        end = data.rfind(self._after)
-        texts = data[len(before) : end].split(self._between)
-        if end < 0 or b"" in texts or not all(map(_PLAIN.fullmatch, texts)):
+        end = last + len(after) + 2
+        lines = data[:end].split(b"\n")
+        blank, chunks = lines[1::2], lines[:-1:2]
+        if any(blank) or not all(c.startswith(before) and c.endswith(after) for c in chunks):
             return [], data
-        return texts, data[end + len(self._after) :]
+        texts = [chunk[len(before) : -len(after)] for chunk in chunks]
+        if b"" in texts or not all(map(_PLAIN.fullmatch, texts)):
+            return [], data
+        return texts, data[end:]
 
 
 def first_event(data: bytes) -> int:
