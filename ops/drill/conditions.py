@@ -170,8 +170,9 @@ def _engine_dead(bench: Bench) -> Iterator[None]:
 
 @contextmanager
 def _proxy_dead(bench: Bench) -> Iterator[None]:
-    failed = 2 * bench.pace.limits.budget_min_requests
-    with _behaving(bench, Behaviour(fails_every=1)), bench.asking(Clients(4)) as traffic:
+    # Enough for the error budget, and quickly, so that no error is told before the proxy dies.
+    failed = round(1.2 * bench.pace.limits.budget_min_requests)
+    with _behaving(bench, Behaviour(fails_every=1)), bench.asking(Clients(8)) as traffic:
         if not traffic.wait_for(failed, seconds=bench.pace.patience_seconds):
             raise OperatorError(
                 f"the drill's proxy answered {traffic.answers} of {failed} requests"

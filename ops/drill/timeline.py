@@ -50,11 +50,6 @@ class Timeline:
         changes = self.changes.get(alert)
         return changes[-1].state if changes else State.INACTIVE
 
-    def first(self, alert: str, state: State) -> float | None:
-        """Give the seconds at which the alert first came into a state."""
-        changes = self.changes.get(alert, [])
-        return next((change.seconds for change in changes if change.state is state), None)
-
     def fired(self) -> frozenset[str]:
         """Give the alerts that fired at any time."""
         return frozenset(
