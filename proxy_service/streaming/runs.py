@@ -18,7 +18,8 @@ from json.encoder import encode_basestring_ascii as quoted
 
 from proxy_service.wire.openai import Completion
 
-_PLAIN = re.compile(rb'[ !#-\[\]-~]*(?:\\["\\bfnrt][ !#-\[\]-~]*)*')
+# The insides of JSON strings that need no decoding, one per line.
+_PLAIN = re.compile(rb'[\n !#-\[\]-~]*(?:\\["\\bfnrt][\n !#-\[\]-~]*)*')
 _KEY = b'"content":'
 # Streams whose chunks differ in more than their text are not worth another look.
 _LESSONS = 8
@@ -69,12 +70,9 @@ class PlainRuns:
         if last < 0:
             return [], data
         end = last + len(after) + 2
-        lines = data[:end].split(b"\n")
-        blank, chunks = lines[1::2], lines[:-1:2]
-        if any(blank) or not all(c.startswith(before) and c.endswith(after) for c in chunks):
-            return [], data
-        texts = [chunk[len(before) : -len(after)] for chunk in chunks]
-        if b"" in texts or not all(map(_PLAIN.fullmatch, texts)):
+        texts = [line[len(before) : -len(after)] for line in data[:end].split(b"\n")[:-1:2]]
+        whole = before + (after + b"\n\n" + before).join(texts) + after + b"\n\n"
+        if whole != data[:end] or b"" in texts or not _PLAIN.fullmatch(b"\n".join(texts)):
             return [], data
         return texts, data[end:]
 

@@ -222,4 +222,4 @@ def _object(item: object, field: str) -> JsonObject:
 
 def timestamp(moment: datetime) -> str:
     """Write ``moment`` as Ollama writes ``created_at``: RFC 3339, UTC, with a fraction."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
