@@ -79,7 +79,8 @@ def _rules_check(prometheus: Prometheus, patience: Patience) -> Check:
         sick = [
             f"{name}: {rule.get('lastError') or rule['health']}"
             for name, rule in rules.items()
-            if rule["health"] != "ok"
+            # "unknown" until the group's first evaluation, up to its interval after a start.
+            if rule["health"] == "err"
         ]
         return missing + sick
 

@@ -125,6 +125,9 @@ class StandIn:
 
     def _rules(self) -> list[dict[str, Any]]:
         rules = [{"name": alert.name, "health": "ok"} for alert in alerts(Thresholds())]
+        rules[-1]["health"] = "unknown"  # as in the first seconds after a start
+        if "broken rule" in self.faults:
+            rules[0] |= {"health": "err", "lastError": "many-to-many matching"}
         return rules[1:] if "lost rule" in self.faults else rules
 
     def _query(self, query: str) -> list[dict[str, Any]]:

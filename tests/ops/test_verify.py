@@ -45,6 +45,7 @@ def test_a_second_run_counts_from_where_the_first_ended() -> None:
         ("bare content type", "FAIL  /metrics parses"),
         ("engine down", "FAIL  proxy reaches the engine"),
         ("not scraped", "FAIL  job mistral is scraped — no such target"),
+        ("broken rule", "healthy — MistralDown: many-to-many matching"),
         ("lost rule", "FAIL  alert rules are loaded and healthy — MistralDown is not loaded"),
         ("lost tokens", "FAIL  proxy: mistral_generate_tokens_total — +0 instead of +9"),
         ("leaking gauge", "FAIL  no request is active any more"),
