@@ -34,6 +34,10 @@ _NAME_SIZE = 14
 _COLUMN_WIDTH = 60
 
 
+#: A share; the axis reaches at least this far, since one that stays at 0 would get 10000 %.
+_SHARE_AXIS = 0.1
+
+
 class PanelBuilder(Protocol):
     """What all panel builders of the SDK have in common."""
 
@@ -84,6 +88,8 @@ def counts(signal: Signal) -> PanelBuilder:
 def graph(signal: Signal, *limits: tuple[float, str]) -> PanelBuilder:
     """Show lines over time, outcomes in their colours, alert limits as dashed lines."""
     panel = style.with_outcome_colours(_graph(signal))
+    if signal.unit == "percentunit":
+        panel = panel.axis_soft_max(_SHARE_AXIS)
     return style.with_limits(panel, *limits) if limits else panel
 
 
