@@ -6,7 +6,6 @@ than two, writes nothing and fails when a ratio has fallen below 0.8 of the reco
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from bench.chart import to_svg
 from bench.guard import ratios, regressions
 from bench.load import MEASURES, Sample
-from bench.machine import ROOT, BenchError, check, describe
+from bench.machine import ROOT, BenchError, busy_cores, check, describe
 from bench.memory import measure
 from bench.report import to_json, to_table
 from bench.subjects import DIRECT, LITELLM, OLLAMA, Subject, running
@@ -69,7 +68,7 @@ def full(*, with_litellm: bool) -> None:
         say("memory, a soak of 200,000 requests …")
         memory = measure(subjects[OLLAMA])
         run = Run(repeat(FULL, list(subjects.values())))
-    machine["load_average_after"] = os.getloadavg()[0]
+    machine["cores_busy_with_other_work_afterwards"] = round(busy_cores(), 2)
     table = to_table(run, memory, machine)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "results.txt").write_text(table)

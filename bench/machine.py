@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,8 +55,23 @@ def describe() -> dict[str, object]:
         "nginx": _first_line("nginx", "-v").rpartition("/")[2],
         "wrk": _first_line("wrk", "-v").split(" [")[0],
         "sanic": version("sanic"),
-        "load_average_before": os.getloadavg()[0],
+        "cores_busy_with_other_work": round(busy_cores(), 2),
     }
+
+
+def busy_cores() -> float:
+    """Give how many cores are busy now, over two seconds: before a run, that is other work."""
+    before, started = _busy_ticks(), time.monotonic()
+    time.sleep(2)
+    ticks = _busy_ticks() - before
+    return ticks / os.sysconf("SC_CLK_TCK") / (time.monotonic() - started)
+
+
+def _busy_ticks() -> int:
+    user, nice, system, _, _, irq, softirq, steal, *_ = (
+        int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    )
+    return user + nice + system + irq + softirq + steal
 
 
 def compile_tool(name: str) -> Path:
