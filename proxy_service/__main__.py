@@ -18,8 +18,9 @@ from proxy_service.settings import BindAddress, ProxySettings, SettingsError
 BAD_SETTINGS = 2
 CANNOT_LISTEN = 1
 _BACKLOG = 1024
-# Objects that are new since the last look for cycles. Requests leave hardly any behind, but a hundred
-# at once hold more than the interpreter's default, which would then look several times for each.
+# Objects that are new since the last look for cycles. Requests leave hardly any behind, but a
+# hundred at once hold more than the interpreter's default, which would then look several times
+# for each.
 _COLLECT_AFTER = 10_000
 
 
