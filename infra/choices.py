@@ -28,13 +28,6 @@ class GrafanaRules(StrEnum):
     BEFORE_12 = "before-12"
 
 
-class Builder(StrEnum):
-    """Image builder of the Docker Engine."""
-
-    BUILDKIT = "buildkit"
-    CLASSIC = "classic"
-
-
 @dataclass(frozen=True)
 class Secret:
     """A text that must not be shown; resources get it by ``output`` only."""

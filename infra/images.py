@@ -6,14 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from infra.choices import Builder
 from infra.topology import physical_name
-
-_BUILDERS = {
-    Builder.BUILDKIT: docker.BuilderVersion.BUILDER_BUILD_KIT,
-    Builder.CLASSIC: docker.BuilderVersion.BUILDER_V1,
-}
-
 
 _ARM_MACHINES = ("arm64", "aarch64")
 
@@ -24,12 +17,10 @@ class Build:
 
     Attributes:
         base_image: Reference for the Dockerfiles' ``BASE_IMAGE``.
-        builder: Builder of the Docker Engine.
         platform: ``os/architecture``; empty for that of this machine.
     """
 
     base_image: str
-    builder: Builder
     platform: str
 
 
@@ -64,7 +55,8 @@ def built(  # noqa: PLR0913 - each is a fact of its own
             context=f"./{folder}",
             dockerfile=f"{folder}/Dockerfile",
             args={"BASE_IMAGE": build.base_image},
-            builder_version=_BUILDERS[build.builder],
+            # The provider's default, stated: through the engine's API it needs no buildx.
+            builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
             platform=build.platform or platform_of(platform.machine()),
         ),
         image_name=f"{physical_name(tag, stack)}:local",

@@ -20,7 +20,6 @@ from infra.checks import problems
 from infra.choices import (
     DEFAULT_PASSWORD,
     NO_SECRET,
-    Builder,
     EngineMode,
     GrafanaRules,
     Secret,
@@ -72,7 +71,6 @@ class Settings:
     grafana_image: str = "grafana/grafana:13.2.3"
     python_image: str = "python:3.13.16-slim-bookworm"
     use_digests: bool = True
-    builder: Builder = Builder.BUILDKIT
     platform: str = ""
     docker_host: str = ""
     wait_seconds: int = 120
@@ -241,5 +239,4 @@ _PARSERS: dict[Any, Callable[[str], Any]] = {
     EngineMode: _choice(EngineMode),
     ServiceMode: _choice(ServiceMode),
     GrafanaRules: _choice(GrafanaRules),
-    Builder: _choice(Builder),
 }

@@ -86,7 +86,7 @@ def _image(chosen: Settings, reference: str) -> str:
 
 
 def _build(chosen: Settings) -> Build:
-    return Build(_image(chosen, chosen.python_image), chosen.builder, chosen.platform)
+    return Build(_image(chosen, chosen.python_image), chosen.platform)
 
 
 def _engine(chosen: Settings, placement: Placement) -> EngineArgs:

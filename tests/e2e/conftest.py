@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from ops.docker_engine import DockerEngine
-from ops.runner import SystemRunner
 from tests.e2e.harness import Stack, free_ports, missing_tools, stack
 from tests.tiny_llama import make_tiny_llama
 
@@ -30,14 +28,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base_settings(tiny_model: Path) -> dict[str, str]:
-    """Engine and builder for this machine; ports are each stack's own."""
-    classic = DockerEngine(SystemRunner()).lacks_buildkit()
+    """The engine that needs no download; ports are each stack's own."""
     return {
         "engine": "embedded",
         "model": str(tiny_model),
         "engineWaitSeconds": "120",
         "waitSeconds": "60",
-        "builder": "classic" if classic else "buildkit",
     }
 
 

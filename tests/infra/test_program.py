@@ -9,7 +9,7 @@ import pytest
 from alerts.grafana import rule_groups
 from alerts.thresholds import Thresholds
 from dashboards.signals import DATASOURCE_UID
-from infra.choices import Builder, EngineMode, Secret, ServiceMode
+from infra.choices import EngineMode, Secret, ServiceMode
 from infra.images import platform_of
 from infra.settings import Settings
 from tests.infra import monitor
@@ -148,10 +148,10 @@ def test_images_are_built_from_relative_folders_and_never_pushed(
     assert folders.keys() == deployed.of(IMAGE).keys()
 
 
-def test_the_builder_and_the_platform_are_settings() -> None:
-    deployed = deploy(Settings(builder=Builder.CLASSIC, platform="linux/arm64"))
+def test_buildkit_builds_for_the_platform_of_the_settings() -> None:
+    deployed = deploy(Settings(platform="linux/arm64"))
     build = deployed.inputs(IMAGE, "proxy-image")["build"]
-    assert (build["builderVersion"], build["platform"]) == ("BuilderV1", "linux/arm64")
+    assert (build["builderVersion"], build["platform"]) == ("BuilderBuildKit", "linux/arm64")
 
 
 @pytest.mark.parametrize(
