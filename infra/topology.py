@@ -53,9 +53,11 @@ MEMBERS = (ENGINE, PROXY, PROMETHEUS, GRAFANA)
 
 NETWORK = "frontier"
 MODEL_CACHE_VOLUME = "frontier-model-cache"
+EMBEDDED_CACHE_VOLUME = "frontier-embedded-cache"
+"""Apart from the other: the two engines run as different users, and neither may write to what the
+other's user made."""
 PROMETHEUS_VOLUME = "frontier-prometheus-data"
 GRAFANA_VOLUME = "frontier-grafana-data"
-VOLUMES = (MODEL_CACHE_VOLUME, PROMETHEUS_VOLUME, GRAFANA_VOLUME)
 
 RULES_FILE = "mistral-alerts.yml"
 RULES_FOLDER = "/etc/prometheus/rules"

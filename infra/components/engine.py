@@ -12,7 +12,7 @@ from infra import images
 from infra.choices import EngineMode, Secret
 from infra.container import ContainerSpec, HealthCheck, Mount, Placement, run
 from infra.storage import data_volume
-from infra.topology import ENGINE, MODEL_CACHE_VOLUME
+from infra.topology import EMBEDDED_CACHE_VOLUME, ENGINE, MODEL_CACHE_VOLUME
 
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"
 """About 1.5 GB to fetch, needs no token, and answers on a laptop's CPU."""
@@ -22,6 +22,12 @@ MISTRALRS_CACHE = "/data"
 
 EMBEDDED_CACHE = "/models"
 """Our image's ``MODEL_CACHE``."""
+
+_CACHES = {
+    EngineMode.MISTRALRS: ("model", MODEL_CACHE_VOLUME),
+    EngineMode.EMBEDDED: ("embedded", EMBEDDED_CACHE_VOLUME),
+}
+"""Word in the logical name, and volume, of each engine's cache."""
 
 LOCAL_MODELS = "/local-models"
 """Where a model folder of the host appears inside the container."""
@@ -122,9 +128,10 @@ class Engine(pulumi.ComponentResource):
         self, name: str, args: EngineArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("frontier:infra:Engine", name, {}, opts)
+        kind, volume = _CACHES[args.mode]
         cache = data_volume(
-            f"{name}-model-cache",
-            MODEL_CACHE_VOLUME,
+            f"{name}-{kind}-cache",
+            volume,
             args.placement.stack,
             parent=self,
             protect=args.protect_data,

@@ -209,7 +209,7 @@ def test_a_second_stack_comes_and_goes_beside_the_first(
         left = docker("volume", "ls", "--format", "{{.Name}}", "--filter", f"name={second.name}")
         assert set(left.split()) == {
             second.container("frontier-prometheus-data"),
-            second.container("frontier-model-cache"),
+            second.container("frontier-embedded-cache"),
         }
         second.up()  # finds what was kept
     assert container_ids(running.name) == ids

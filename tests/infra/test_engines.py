@@ -5,7 +5,7 @@ import yaml
 
 from infra.choices import EngineMode, Secret
 from infra.settings import Settings
-from tests.infra.monitor import CONTAINER, Deployed, deploy
+from tests.infra.monitor import CONTAINER, VOLUME, Deployed, deploy
 
 EMBEDDED = Settings(engine=EngineMode.EMBEDDED)
 EXTERNAL = Settings(engine=EngineMode.EXTERNAL, mistral_url="http://host.docker.internal:8080")
@@ -27,6 +27,26 @@ def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volu
         "readOnly": False,
     } in inputs["volumes"]
     assert "HF_TOKEN=hf_x" in inputs["envs"]
+
+
+def test_the_two_engines_share_no_volume_since_they_run_as_different_users() -> None:
+    logical, physical = [], []
+    for settings in (Settings(), EMBEDDED):
+        volumes = deploy(settings).all_inputs(VOLUME)
+        engines = {name: volumes[name]["name"] for name in volumes if name.startswith("engine-")}
+        logical += engines.keys()
+        physical += engines.values()
+    assert logical == ["engine-model-cache", "engine-embedded-cache"]
+    assert physical == ["frontier-model-cache", "frontier-embedded-cache"]
+
+
+def test_the_embedded_engine_keeps_its_models_on_its_own_volume() -> None:
+    mounts = deploy(EMBEDDED).inputs(CONTAINER, "engine-container")["volumes"]
+    assert {
+        "containerPath": "/models",
+        "volumeName": "frontier-embedded-cache",
+        "readOnly": False,
+    } in mounts
 
 
 def test_no_token_is_passed_where_none_is_set(default: Deployed) -> None:
