@@ -149,6 +149,7 @@ def _grafana(chosen: Settings, placement: Placement) -> GrafanaArgs:
         publication=Publication(chosen.bind_address, chosen.grafana_port),
         wait_seconds=chosen.wait_seconds,
         protect_data=chosen.protect_data,
+        host_gateway=addresses.is_on_docker_host(addresses.datasource_url(chosen)),
         smtp=Smtp(chosen.smtp_host, chosen.smtp_from, chosen.smtp_user, chosen.smtp_password),
     )
 

@@ -49,6 +49,7 @@ class GrafanaArgs:
         publication: Address and port on the host.
         wait_seconds: How long ``up`` waits until it is healthy.
         protect_data: Whether its volume may never be deleted.
+        host_gateway: Whether its data source is on the Docker host.
         smtp: Mail server for alerts.
     """
 
@@ -59,6 +60,7 @@ class GrafanaArgs:
     publication: Publication
     wait_seconds: int
     protect_data: bool
+    host_gateway: bool
     smtp: Smtp = field(default_factory=Smtp)
 
 
@@ -83,6 +85,7 @@ def grafana_spec(
         memory_mb=MEMORY_MB,
         # Enough to close its database.
         stop_seconds=30,
+        host_gateway=args.host_gateway,
     )
 
 

@@ -105,6 +105,27 @@ def test_the_data_source_can_lead_elsewhere(settings: Settings, url: str) -> Non
     assert deploy(settings).inputs(DATA_SOURCE, "grafana-content-prometheus")["url"] == url
 
 
+@pytest.mark.parametrize(
+    ("settings", "hosts"),
+    [
+        pytest.param(Settings(), None, id="on the network"),
+        pytest.param(
+            Settings(
+                prometheus=ServiceMode.EXTERNAL,
+                prometheus_url="http://localhost:9090",
+                datasource_url="http://host.docker.internal:9090",
+            ),
+            [{"host": "host.docker.internal", "ip": "host-gateway"}],
+            id="on the Docker host",
+        ),
+    ],
+)
+def test_grafana_reaches_a_prometheus_on_the_docker_host_by_name(
+    settings: Settings, hosts: list[dict[str, str]] | None
+) -> None:
+    assert deploy(settings).inputs(CONTAINER, "grafana-container").get("hosts") == hosts
+
+
 def test_the_dashboard_has_its_own_uid_and_no_trace_of_another_grafana(default: Deployed) -> None:
     inputs = default.inputs(DASHBOARD, "grafana-content-overview")
     dashboard = json.loads(inputs["configJson"])
