@@ -108,7 +108,7 @@ def test_the_data_source_can_lead_elsewhere(settings: Settings, url: str) -> Non
 @pytest.mark.parametrize(
     ("settings", "hosts"),
     [
-        pytest.param(Settings(), None, id="on the network"),
+        pytest.param(Settings(), [], id="on the network"),
         pytest.param(
             Settings(
                 prometheus=ServiceMode.EXTERNAL,
@@ -121,9 +121,9 @@ def test_the_data_source_can_lead_elsewhere(settings: Settings, url: str) -> Non
     ],
 )
 def test_grafana_reaches_a_prometheus_on_the_docker_host_by_name(
-    settings: Settings, hosts: list[dict[str, str]] | None
+    settings: Settings, hosts: list[dict[str, str]]
 ) -> None:
-    assert deploy(settings).inputs(CONTAINER, "grafana-container").get("hosts") == hosts
+    assert deploy(settings).inputs(CONTAINER, "grafana-container").get("hosts", []) == hosts
 
 
 def test_the_dashboard_has_its_own_uid_and_no_trace_of_another_grafana(default: Deployed) -> None:

@@ -33,6 +33,7 @@ def _loaded(monkeypatch: pytest.MonkeyPatch) -> Load:
     def load_these(values: dict[str, Any], *, encrypted: bool = True) -> Settings:
         config = {f"frontier:{name}": str(value) for name, value in values.items()}
         monitor.start()
+        monitor.finish()
         monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
         monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps([*config] if encrypted else []))
         return load(pulumi.Config("frontier"))
