@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from infra.choices import DEFAULT_PASSWORD, EngineMode, ServiceMode
+from infra.reach import is_loopback, unreachable
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -34,6 +35,7 @@ def problems(settings: "Settings") -> list[str]:
             _addresses(settings),
             _passwords(settings),
             _monitoring(settings),
+            unreachable(settings),
             _alerting(settings),
             _images(settings),
             _waits(settings),
@@ -91,18 +93,12 @@ def _passwords(settings: "Settings") -> Iterator[str]:
         return
     if not settings.grafana_admin_password:
         yield "grafanaAdminPassword: is empty"
-    if settings.grafana_admin_password == DEFAULT_PASSWORD and not _is_loopback(settings):
+    is_public = not is_loopback(settings.bind_address)
+    if settings.grafana_admin_password == DEFAULT_PASSWORD and is_public:
         yield (
             f"grafanaAdminPassword: the default is not accepted with bindAddress "
             f"{settings.bind_address}; run `pulumi config set --secret grafanaAdminPassword`"
         )
-
-
-def _is_loopback(settings: "Settings") -> bool:
-    try:
-        return ipaddress.ip_address(settings.bind_address).is_loopback
-    except ValueError:
-        return False
 
 
 def _monitoring(settings: "Settings") -> Iterator[str]:
@@ -124,8 +120,8 @@ def _monitoring(settings: "Settings") -> Iterator[str]:
 
 def _alerting(settings: "Settings") -> Iterator[str]:
     yield from _url("runbookBaseUrl", settings.runbook_base_url)
-    yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, shown="the value")
-    yield from _url("alertSlackUrl", settings.alert_slack_url.value, shown="the value")
+    yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, is_secret=True)
+    yield from _url("alertSlackUrl", settings.alert_slack_url.value, is_secret=True)
     for address in settings.email_addresses:
         if not _EMAIL.fullmatch(address):
             yield f"alertEmails: {address!r} is not an e-mail address"
@@ -162,9 +158,14 @@ def _waits(settings: "Settings") -> Iterator[str]:
         yield f"engineMemoryMb: {settings.engine_memory_mb} is not above 0"
 
 
-def _url(name: str, value: str, *, shown: str = "") -> Iterator[str]:
-    if value and not _is_http_url(value):
-        yield f"{name}: {shown or repr(value)} is not a URL such as http://host:8080"
+def _url(name: str, value: str, *, is_secret: bool = False) -> Iterator[str]:
+    if not value:
+        return
+    if not _is_http_url(value):
+        shown = "the value" if is_secret or "@" in value else repr(value)
+        yield f"{name}: {shown} is not a URL such as http://host:8080"
+    elif not is_secret and "@" in urlsplit(value).netloc:
+        yield f"{name}: leave user and password out of the URL, which is shown in plain text"
 
 
 def _is_http_url(value: str) -> bool:

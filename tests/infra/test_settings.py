@@ -25,6 +25,13 @@ ROOT = Path(__file__).parents[2]
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
 DECLARED: dict[str, dict[str, Any]] = PROJECT["config"]
 
+ELSEWHERE = {
+    "grafana": "external",
+    "grafanaUrl": "https://grafana.example",
+    "grafanaToken": "glsa_x",
+}
+"""A Grafana on another machine."""
+
 Load = Callable[..., Settings]
 
 
@@ -125,6 +132,37 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
         ({"engine": "llama"}, "'llama' is none of mistralrs, external, embedded"),
         ({"mistralUrl": "ftp://x"}, "mistralUrl: 'ftp://x' is not a URL"),
         ({"mistralUrl": "http://x:99999"}, "mistralUrl: 'http://x:99999' is not a URL"),
+        (
+            {"engine": "external", "mistralUrl": "http://localhost:8080"},
+            "mistralUrl: loopback leads the proxy's container to itself",
+        ),
+        (
+            {"engine": "external", "mistralUrl": "http://localhost:8080"},
+            "a server on the Docker host is http://host.docker.internal:8080",
+        ),
+        ({"engine": "external", "mistralUrl": "http://127.0.0.2"}, "http://host.docker.internal"),
+        ({"engine": "external", "mistralUrl": "http://[::1]:80/x"}, "host.docker.internal:80/x"),
+        ({"mistralUrl": "http://me:word@box:1"}, "mistralUrl: leave user and password out"),
+        (
+            {"prometheus": "external", "prometheusUrl": "http://127.0.0.1:9090"},
+            "set datasourceUrl to http://host.docker.internal:9090",
+        ),
+        (
+            {"datasourceUrl": "http://localhost:9090"},
+            "datasourceUrl: loopback leads Grafana's container to itself",
+        ),
+        (ELSEWHERE, "datasourceUrl: Prometheus is on this machine's loopback"),
+        ({**ELSEWHERE, "bindAddress": "0.0.0.0"}, "datasourceUrl: Prometheus is on this"),
+        ({**ELSEWHERE, "advertisedHost": "box.example"}, "datasourceUrl: Prometheus is on this"),
+        (
+            {**ELSEWHERE, "prometheus": "external", "prometheusUrl": "http://localhost:9090"},
+            "datasourceUrl: Prometheus is on this machine's loopback",
+        ),
+        ({"dockerHost": "ssh://me@box"}, "advertisedHost: dockerHost is another machine"),
+        (
+            {"dockerHost": "tcp://192.0.2.7:2376", "bindAddress": "0.0.0.0"},
+            "advertisedHost: dockerHost is another machine",
+        ),
         ({"proxyPort": 3000}, "proxyPort and grafanaPort: all are 3000"),
         ({"proxyPort": 0}, "proxyPort: 0 is not a port"),
         ({"proxyPort": "eleven"}, "proxyPort: 'eleven' is not a whole number"),
@@ -161,6 +199,40 @@ def test_a_bad_setting_is_refused_with_what_to_do(
     with pytest.raises(SettingsError) as caught:
         loaded(values)
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"mistralUrl": "http://localhost:8080"},
+        {"engine": "external", "mistralUrl": "http://host.docker.internal:8080"},
+        {"prometheus": "external", "prometheusUrl": "http://p.example:9090"},
+        {
+            "prometheus": "external",
+            "prometheusUrl": "http://localhost:9090",
+            "datasourceUrl": "http://host.docker.internal:9090",
+        },
+        {**ELSEWHERE, "grafanaUrl": "http://localhost:3000"},
+        {**ELSEWHERE, "datasourceUrl": "http://tunnel.example:9090"},
+        {**ELSEWHERE, "bindAddress": "192.0.2.7"},
+        {"dockerHost": "ssh://me@box", "advertisedHost": "127.0.0.1"},
+        {"dockerHost": "tcp://127.0.0.1:2375"},
+        {"dockerHost": "unix:///var/run/docker.sock"},
+        {"alertWebhookUrl": "https://me:word@hooks.example/x"},
+    ],
+)
+def test_addresses_that_lead_where_they_should_are_fine(
+    loaded: Load, values: dict[str, Any]
+) -> None:
+    assert loaded(values)
+
+
+@pytest.mark.parametrize("place", ["box:1", "box:99999", "localhost:1"])
+def test_a_password_in_a_url_is_not_repeated(loaded: Load, place: str) -> None:
+    url = f"http://me:word@{place}"
+    with pytest.raises(SettingsError) as caught:
+        loaded({"engine": "external", "mistralUrl": url, "datasourceUrl": url})
+    assert "word" not in str(caught.value).replace("leave user and password out", "")
 
 
 def test_a_secret_value_is_never_part_of_an_error(loaded: Load) -> None:
