@@ -203,7 +203,7 @@ def _outputs(chosen: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[str
         "proxyUrl": addresses.proxy_url(chosen),
         "metricsUrl": f"{addresses.proxy_url(chosen)}/metrics",
         "prometheusUrl": addresses.prometheus_url(chosen),
-        "grafanaUrl": grafana_url if managed else "",
+        "grafanaUrl": grafana_url,
         "dashboardUrl": f"{grafana_url}/d/{dashboard_uid}",
         "engineUrl": addresses.engine_url(chosen),
         "engine": chosen.engine.value,

@@ -218,7 +218,7 @@ def test_an_external_grafana_is_provisioned_by_token_and_keeps_its_own_policies(
     assert not deployed.of(POLICY)
     assert rule["notificationSettings"]["contactPoint"] == "Frontier LLM"
     assert "grafana-container" not in deployed.of(CONTAINER)
-    assert deployed.outputs["grafanaUrl"] == ""
+    assert deployed.outputs["grafanaUrl"] == "https://grafana.example.org"
     assert deployed.outputs["dashboardUrl"] == "https://grafana.example.org/d/mistral-metrics"
 
 
