@@ -10,8 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 DEADLINE_SECONDS = 90.0
 """How long Grafana may take to answer when something is to be written to it."""
@@ -24,17 +23,18 @@ class NotReadyError(Exception):
     """Grafana cannot be provisioned; the message says why and what to do."""
 
 
-class Login(NamedTuple):
+@dataclass(frozen=True)
+class Login:
     """How Grafana knows us.
 
     Attributes:
         user: Name of the user; empty for a token.
-        secret: Password or token.
+        secret: Password or token; no representation shows it.
         remedy: What to do where Grafana refuses it.
     """
 
     user: str
-    secret: str
+    secret: str = field(repr=False)
     remedy: str
 
     @property

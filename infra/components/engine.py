@@ -114,6 +114,7 @@ def _model(model: str) -> tuple[str, tuple[Mount, ...]]:
 
 
 def _token(token: Secret) -> dict[str, pulumi.Input[str]]:
+    # Not a file, as other secrets are: the official image reads the token from here only.
     return {"HF_TOKEN": token.output} if token else {}
 
 

@@ -44,6 +44,10 @@ def _serve() -> Iterator[Serve]:
         server.server_close()
 
 
+def test_no_representation_shows_the_password() -> None:
+    assert "right" not in repr(GrafanaApi("http://127.0.0.1:1", ADMIN))
+
+
 def test_it_waits_until_grafana_is_healthy(serve: Serve) -> None:
     url = serve({"/api/health": [503, 503, 200], "/api/org": [200]})
     pauses: list[float] = []
