@@ -36,7 +36,20 @@ def markdown(base: dict[str, str], head: dict[str, str]) -> str:
     text = "\n".join(
         ["### `pulumi preview`\n", f"{len(sections)} resource(s) differ.\n", *sections]
     )
-    return text if len(text) <= COMMENT_LIMIT else f"{text[:COMMENT_LIMIT]}\n```\n\nShortened.\n"
+    return text if len(text) <= COMMENT_LIMIT else _shortened(text)
+
+
+def _shortened(text: str) -> str:
+    """Cut a comment between two lines, and close what is open there.
+
+    No line of a difference starts like the marks: each has its sign in front.
+    """
+    lines = text[:COMMENT_LIMIT].splitlines()[:-1]
+    if sum(line.startswith("```") for line in lines) % 2:
+        lines.append("```")
+    if sum(line.startswith("<details>") for line in lines) > lines.count("</details>"):
+        lines += ["", "</details>"]
+    return "\n".join([*lines, "", "Shortened.", ""])
 
 
 def _title(urn: str) -> str:

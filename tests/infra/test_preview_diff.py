@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,19 @@ def test_a_file_is_compared_line_by_line_and_json_by_what_it_says() -> None:
 def test_a_long_comparison_is_shortened_to_what_a_comment_takes() -> None:
     text = _compared(_preview(), _preview(a={"long": "x\n" * 100_000}))
     assert len(text) < 65_536
-    assert "Shortened" in text
+    assert text.endswith("\n```\n\n</details>\n\nShortened.\n")
+
+
+@pytest.mark.parametrize("padding", range(60))
+def test_a_comparison_is_closed_properly_wherever_it_is_cut(padding: int) -> None:
+    limit = PROGRAM["COMMENT_LIMIT"]
+    first = {"long": "x\n" * (limit // 5 - 60) + padding * "y"}
+    lines = _compared(
+        _preview(), _preview(a=first, b={"memory": 1, "long": "x\n" * 99})
+    ).splitlines()
+    assert lines[-1] == "Shortened."
+    assert lines.count("```") == lines.count("```diff")
+    assert lines.count("</details>") == len([line for line in lines if "<details>" in line])
 
 
 def test_workflows_have_least_permissions_and_exact_action_versions() -> None:
@@ -64,6 +77,15 @@ def test_workflows_have_least_permissions_and_exact_action_versions() -> None:
         versions = [step["uses"].partition("@")[2] for step in steps if "uses" in step]
         assert all(version.count(".") == 2 for version in versions), versions
         assert "secrets." not in file.read_text(encoding="utf-8")
+
+
+def test_the_preview_runs_the_cli_of_the_same_version_as_the_sdk() -> None:
+    text = (ROOT / ".github/workflows/preview.yml").read_text(encoding="utf-8")
+    steps = yaml.safe_load(text)["jobs"]["preview"]["steps"]
+    (version,) = [
+        step["with"]["pulumi-version"] for step in steps if "pulumi" in step.get("uses", "")
+    ]
+    assert f"pulumi=={version}" in (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
 
 
 def test_only_the_job_that_runs_no_proposed_code_may_comment() -> None:
