@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.infra import monitor
+
 
 @pytest.fixture(scope="package", autouse=True)
 def event_loops() -> Iterator[None]:
@@ -23,6 +25,9 @@ def event_loops() -> Iterator[None]:
     have_loop()
     threads = ThreadPoolExecutor(initializer=have_loop)
     loops[0].set_default_executor(threads)
+    # The SDK registers the stack itself once for all runs: here, and so in no test's own run.
+    monitor.start()
+    monitor.finish()
     yield
     threads.shutdown()
     asyncio.set_event_loop(None)

@@ -30,7 +30,8 @@ def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volu
 
 
 def test_the_two_engines_share_no_volume_since_they_run_as_different_users() -> None:
-    logical, physical = [], []
+    logical: list[str] = []
+    physical: list[str] = []
     for settings in (Settings(), EMBEDDED):
         volumes = deploy(settings).all_inputs(VOLUME)
         engines = {name: volumes[name]["name"] for name in volumes if name.startswith("engine-")}
