@@ -182,10 +182,6 @@ class OllamaStream:
             self._collect(calls)
         reason = choice.get("finish_reason")
         if reason and not self.finish_reason:
-            if reason == "stop" and not content:
-                # An engine that holds text back itself releases it with the finish_reason.
-                # One that does not (0.8.1) has sent the first part of the stop string before.
-                self._gate.drop()
             self._begin_finish(reason, at)
 
     def _write(self, part: Part, text: str, at: Moment, logprobs: list[JsonObject]) -> None:

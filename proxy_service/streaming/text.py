@@ -38,10 +38,6 @@ class TextGate:
         held, self._held = self._held, ""
         return "" if self.stopped else _join_pairs(held)
 
-    def drop(self) -> None:
-        """Forget what may begin a stop string; half of a character is no part of one."""
-        self._held = self._held[:1] if _is_first_half(self._held[:1]) else ""
-
     def _cut(self, text: str) -> str:
         found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
         if found:

@@ -89,15 +89,22 @@ def test_halves_of_a_character_are_joined_or_replaced(pieces: list[str], text: s
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (chunk("the E") + chunk("", finish="stop", usage=USAGE), "the "),
+        (chunk("the E") + chunk("", finish="stop", usage=USAGE), "the E"),
+        (chunk("the END") + chunk(" x") + chunk("", finish="stop", usage=USAGE), "the "),
         (chunk("the ") + chunk("E", finish="stop", usage=USAGE), "the E"),
         (chunk("the E") + chunk("", finish="length", usage=USAGE), "the E"),
         (chunk("the E") + chunk("N") + chunk("D!", finish="length", usage=USAGE), "the "),
     ],
-    ids=["begun before the end", "released with the end", "cut by length", "complete"],
+    ids=[
+        "begun before the end",
+        "sent in full",
+        "released with the end",
+        "cut by length",
+        "complete",
+    ],
 )
 def test_the_beginning_of_a_stop_string_leaves_only_when_it_is_text(body: bytes, text: str) -> None:
-    """An engine that stops at a string may have sent its first part in an earlier chunk."""
+    """An engine that stopped at a string has sent all of it or nothing: the rest is text."""
     lines = [json.loads(line) for line in translate(body + DONE).splitlines()]
 
     assert "".join(line["message"]["content"] for line in lines) == text

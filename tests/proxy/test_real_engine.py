@@ -156,6 +156,19 @@ def test_a_format_makes_the_reply_json(client: ollama.Client, model: str) -> Non
         assert json.loads(reply.message.content)["a"] in (1, 2)
 
 
+def test_a_reply_that_ends_like_the_beginning_of_a_stop_string_keeps_its_end(
+    client: ollama.Client, model: str
+) -> None:
+    """A natural end is no stop hit: what was held back until then is text."""
+    schema = {"enum": ["a"]}
+    asked: dict[str, Any] = {"format": schema, "options": GREEDY | {"stop": ['""']}}
+    whole = client.chat(model, MESSAGES, **asked).message.content
+    streamed = client.chat(model, MESSAGES, stream=True, **asked)
+
+    assert whole == '"a"'
+    assert "".join(part.message.content or "" for part in streamed) == whole
+
+
 def test_a_prompt_that_is_too_long_is_cut_or_refused(client: ollama.Client, model: str) -> None:
     """Check 42."""
     long = [{"role": "user", "content": "x" * (CONTEXT_LENGTH + 500)}]
