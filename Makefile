@@ -13,7 +13,7 @@ STACK ?= dev
 export STACK
 
 .PHONY: help demo up down preview logs status env verify drill test test-clients e2e lint types \
-	format render pin-images clean prometheus
+	format render pin-images clean prometheus node
 
 help: ## List the commands and variables
 	@echo 'Commands:'
@@ -58,7 +58,7 @@ verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 drill: $(RUNTIME) prometheus ## Cause what each alert is about, on copies, and see it fire and resolve
 	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
-test: $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
+test: node $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
 	@$(RUN) pytest -q -m 'not e2e'
 	@$(RUN) tests.clients
 
@@ -96,20 +96,25 @@ pin-images: $(RUNTIME) ## Resolve the images' tags to digests at their registrie
 	@$(RUN) ops.pin_images
 
 clean: ## Delete what was made here but the stack's state: .venv, .tools, .run, caches
-	@rm -rf $(VENV) .tools .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Asked first: without it the tests of ollama-js would fail after minutes.
+node:
+	@command -v npm >/dev/null || { \
+		echo 'error: the tests run ollama-js, which needs Node.js 18 or later with npm; please install it' >&2; exit 1; }
 
 prometheus: $(RUNTIME)
 	@$(RUN) ops.prometheus_install
 
 $(RUNTIME): $(RUNTIME_REQUIREMENTS)
 	@$(make_venv)
-	@echo 'Installing requirements.txt into $(VENV) …'
+	@echo 'Installing requirements.txt into $(VENV) …' >&2
 	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(TESTING): tests/requirements.txt $(RUNTIME)
-	@echo 'Installing tests/requirements.txt into $(VENV) …'
+	@echo 'Installing tests/requirements.txt into $(VENV) …' >&2
 	@$(RUN) pip install --quiet --disable-pip-version-check -r tests/requirements.txt
 	@touch $@
 

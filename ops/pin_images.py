@@ -33,7 +33,11 @@ def pin(references: Iterable[str], file: Path) -> int:
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise OperatorError(f"{file.name} stays as it is; no digest could be read of\n{lines}")
-    file.write_text(json.dumps(digests, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    # Those of other stacks' images stay.
+    recorded = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    file.write_text(
+        json.dumps(recorded | digests, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
     for reference, digest in digests.items():
         say(f"{reference}@{digest}")
     return 0

@@ -4,12 +4,12 @@ The table stands between two markers; ``python -m ops.readme`` rewrites it, and 
 fails while the two differ.
 """
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+from ops.console import ROOT
+
 BEGIN = "<!-- settings: generated from Pulumi.yaml by `make render` -->"
 END = "<!-- settings: end -->"
 

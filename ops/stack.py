@@ -103,6 +103,7 @@ class Operator:
         if code == 0 and kept:
             say(f"Kept for the next `make up`: {', '.join(kept)}.")
             say(f"Delete them with: docker volume rm {' '.join(kept)}")
+            say("Grafana's own database went with it, unless the setting protectData is on.")
         return code
 
     def logs(self, service: str | None) -> int:

@@ -29,6 +29,17 @@ def test_every_relative_link_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_every_file_that_is_named_in_full_exists() -> None:
+    """A path in backticks, as in `infra/stack.py`, is one."""
+    folders = "|".join(entry.name for entry in ROOT.iterdir() if entry.is_dir())
+    text = README + (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(rf"`((?:{folders})/[\w./-]*)`", text)
+    made = {"alerts/mistral-alerts.yml", "dashboards/mistral-metrics.json"}
+
+    assert made <= set(named)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_every_make_target_in_the_documents_exists() -> None:
     """A command shown to a reader can be run."""
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
