@@ -4,7 +4,9 @@ import re
 
 import yaml
 
-from ops.readme import ROOT, settings_table, with_table
+from infra.render import prometheus_config
+from ops.console import ROOT
+from ops.readme import settings_table, with_table
 
 README = (ROOT / "README.md").read_text()
 
@@ -27,6 +29,14 @@ def test_every_relative_link_leads_somewhere() -> None:
     ]
 
     assert broken == []
+
+
+def test_the_scrape_job_for_ones_own_prometheus_is_the_stacks() -> None:
+    """What a reader copies makes the same series as the stack's own Prometheus."""
+    (shown,) = re.findall(r"```yaml\n(- job_name: mistral\n.*?)```", README, re.DOTALL)
+    rendered = prometheus_config(proxy_target="HOST:11434", prometheus_target="x:1", rules_glob="x")
+
+    assert yaml.safe_load(shown)[0] in yaml.safe_load(rendered)["scrape_configs"]
 
 
 def test_every_file_that_is_named_in_full_exists() -> None:
