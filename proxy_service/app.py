@@ -51,8 +51,7 @@ class ProxyApp(Sanic[Config, Services]):
             await self._answer(exchange)
         except CancelledError:
             transport = request.transport
-            gone = transport is None or transport.is_closing()
-            exchange.record.cancelled, exchange.record.timed_out = gone, not gone
+            exchange.record.interrupted(gone=transport is None or transport.is_closing())
             raise
         finally:
             exchange.record.finish(self.ctx.clock.monotonic())

@@ -21,6 +21,7 @@ from proxy_service.errors import (
     EngineTimeout,
     EngineUnavailable,
     ModelNotFound,
+    ProxyError,
 )
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ModelDetails, ProxySettings
@@ -63,6 +64,7 @@ class Catalogue:
         self._loading = asyncio.Lock()
         self._in_use: Counter[str] = Counter()
         self._watcher: asyncio.Task[None] | None = None
+        self._unloads: set[asyncio.Task[None]] = set()
         self._failure: EngineError | None = EngineUnavailable("the engine was not asked yet")
 
     @property
@@ -88,10 +90,12 @@ class Catalogue:
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Ask no more."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.wait([self._watcher])
+        """Ask no more, and leave loaded what is not unloaded yet."""
+        tasks = {*self._unloads, *([self._watcher] if self._watcher is not None else [])}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _watch(self) -> None:
         while True:
@@ -167,6 +171,19 @@ class Catalogue:
                 self._table = self._table.with_status(current, UNLOADED)
                 await self._post("/v1/models/unload", current)
             await self._ask()
+
+    def unload_soon(self, model: EngineModel) -> None:
+        """Unload ``model`` apart from the request that asks for it, whose reply is complete."""
+        task = asyncio.create_task(self._unload_or_log(model))
+        self._unloads.add(task)
+        task.add_done_callback(self._unloads.discard)
+
+    async def _unload_or_log(self, model: EngineModel) -> None:
+        try:
+            await self.unload(model)
+        except ProxyError as error:
+            fields = {"model": model.name, "reason": error.message}
+            logger.warning("unload_failed", extra={"fields": fields})
 
     async def _wait_until_loaded(self, model: EngineModel, started: float) -> None:
         while True:

@@ -129,6 +129,7 @@ class Exchange:
         if self._response is None:
             self._response = await self._open(content_type)
         await self._response.send(batch.data, end_stream=end)
+        self.record.delivered = self.record.delivered or end
         self.record.wrote(batch.chunks, batch.deltas, self.services.clock.monotonic())
 
     async def fail(self, error: ProxyError, last_words: bytes, *, content_type: str) -> None:

@@ -38,6 +38,7 @@ class RequestRecord:
     error: ProxyError | None = None
     cancelled: bool = False
     timed_out: bool = False
+    delivered: bool = False
     finish_reason: str = ""
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -63,6 +64,15 @@ class RequestRecord:
                 self.first_token = now
         if deltas:
             self._count_tokens(deltas)
+
+    def interrupted(self, *, gone: bool) -> None:
+        """Note that the request was ended from outside, which changes no complete answer.
+
+        Args:
+            gone: Whether the client hung up; else it was the server that lost patience.
+        """
+        if not self.delivered:
+            self.cancelled, self.timed_out = gone, not gone
 
     def completed(self, usage: Usage | None, finish_reason: str | None) -> None:
         """Note a generation that reached its end."""

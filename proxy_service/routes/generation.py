@@ -136,7 +136,7 @@ async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPRe
             return await _send(exchange, job, refusals)
     finally:
         if job.common.keep_alive_seconds == 0:
-            await catalogue.unload(model)
+            catalogue.unload_soon(model)
 
 
 async def _send(exchange: Exchange, job: _Job, refusals: int) -> HTTPResponse | None:

@@ -126,10 +126,12 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
                 raise batch.error
             exchange.record.error = batch.error or exchange.record.error
             await exchange.write(batch, content_type=reply.content_type)
+            if stream.done and exchange.record.error is None:
+                _complete(exchange, stream)
         batch = stream.close()
         if batch.error is not None and exchange.record.error is None:
             raise batch.error
-        exchange.record.completed(stream.usage, stream.finish_reason or "stop")
+        _complete(exchange, stream)
         await exchange.write(batch, content_type=reply.content_type, end=True)
     except ProxyError as error:
         if not exchange.streaming:
@@ -137,3 +139,9 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
         if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
             error = StreamInterrupted(error.message)
         await exchange.fail(error, stream.error_event(error), content_type=reply.content_type)
+
+
+def _complete(exchange: Exchange, stream: PassthroughStream) -> None:
+    """Count a stream whose last event has left; the engine may be slow to close it."""
+    exchange.record.delivered = True
+    exchange.record.completed(stream.usage, stream.finish_reason or "stop")

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from proxy_service.settings import ModelDetails, ProxySettings
-from tests.proxy.running import RunningProxy
+from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
@@ -159,12 +159,29 @@ def test_a_model_unloaded_after_a_reply_is_loaded_for_the_next(
     """Check 43: the engine never gets a request for a model that it has unloaded."""
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
         proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 0})
-        assert engine.status_of[MODEL] == "unloaded"
+        assert eventually(lambda: engine.status_of[MODEL] == "unloaded")
         assert proxy.http.get("/api/ps").json()["models"][0]["name"] == f"{OTHER_MODEL}:latest"
         reply = proxy.http.post("/api/chat", json=CHAT).json()
 
     assert reply["load_duration"] > 0
     assert reply["message"]["content"] == "Hello world"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_unload_that_fails_takes_no_reply_away(
+    engine: ScriptedEngine, settings: ProxySettings, *, streamed: bool
+) -> None:
+    """The reply was complete before; that the model stayed is for the log."""
+    engine.on("/v1/models/unload", json_reply({"message": "busy"}, 500))
+    with RunningProxy(replace(settings, model_unload=True)) as proxy:
+        answer = proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 0, "stream": streamed})
+        assert eventually(lambda: len(engine.calls("/v1/models/unload")) == 1)
+        again = proxy.http.post("/api/chat", json=CHAT)
+
+    lines = [json.loads(line) for line in answer.content.splitlines()]
+    assert answer.status_code == 200
+    assert "".join(line["message"]["content"] for line in lines) == "Hello world"
+    assert again.json()["message"]["content"] == "Hello world"
 
 
 def test_a_refusal_right_after_a_load_is_tried_once_more(

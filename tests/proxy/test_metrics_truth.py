@@ -175,6 +175,39 @@ def test_a_client_that_leaves_a_stream_is_cancelled_and_so_is_the_engine(
     assert scrape.value(TOKENS, model=MODEL) == 5
 
 
+def test_a_client_that_leaves_after_the_last_line_had_success(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """Although its ``keep_alive`` of 0 has the model unloaded after that."""
+    unloading = threading.Event()
+    engine.on("/v1/models/unload", Reply((unloading, b"{}")))
+    with RunningProxy(replace(settings, model_unload=True)) as proxy:
+        body = HELLO | {"keep_alive": 0}
+        with httpx.stream("POST", f"{proxy.url}/api/chat", json=body, trust_env=False) as answer:
+            lines = list(answer.iter_lines())
+        assert eventually(lambda: len(engine.calls("/v1/models/unload")) == 1)
+        scrape = proxy.idle()
+        unloading.set()
+
+    assert json.loads(lines[-1])["done"] is True
+    assert requests(scrape) == {"success": 1}
+    assert scrape.value(STREAMS, endpoint="chat", outcome="completed") == 1
+
+
+def test_a_client_that_leaves_v1_after_done_had_success(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """The engine may take its time to close a stream that has said ``[DONE]``."""
+    engine.chat(stream(chunk("x"), chunk("", finish="stop", usage=USAGE), DONE, Step.STALL))
+
+    with proxy.http.stream("POST", "/v1/chat/completions", json=HELLO | {"stream": True}) as answer:
+        for line in answer.iter_lines():
+            if line == "data: [DONE]":
+                break
+
+    assert requests(proxy.idle(), "v1_chat_completions") == {"success": 1}
+
+
 def leave_while_waiting(proxy: RunningProxy, body: bytes, until: threading.Event) -> None:
     """Send a request, wait for `until`, and hang up without an answer."""
     with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
