@@ -114,7 +114,8 @@ def _model(model: str) -> tuple[str, tuple[Mount, ...]]:
 
 
 def _token(token: Secret) -> dict[str, pulumi.Input[str]]:
-    # Not a file, as other secrets are: the official image reads the token from here only.
+    # Not a file, as other secrets are: the variable is what the official image documents, and what
+    # the Hugging Face library in ours reads.
     return {"HF_TOKEN": token.output} if token else {}
 
 
