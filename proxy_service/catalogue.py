@@ -25,7 +25,7 @@ from proxy_service.errors import (
 )
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ModelDetails, ProxySettings
-from proxy_service.translate.engine_errors import from_reply
+from proxy_service.translate.engine_errors import from_reply, no_model_list
 from proxy_service.translate.models import (
     LOADED,
     UNLOADED,
@@ -239,8 +239,7 @@ class Catalogue:
         async with self._engine.request("GET", "/v1/models") as reply:
             body = await reply.body()
         if reply.status != HTTPStatus.OK:
-            error = from_reply(reply.status, body, model="")
-            raise error if isinstance(error, EngineError) else EngineProtocolError(error.message)
+            raise no_model_list(reply.status, body)
         try:
             return from_model_list(json.loads(body))
         except (AttributeError, KeyError, TypeError, ValueError) as error:

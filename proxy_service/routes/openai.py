@@ -25,7 +25,7 @@ from proxy_service.errors import (
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
 from proxy_service.streaming.passthrough import PassthroughStream, to_usage
-from proxy_service.translate.engine_errors import from_reply
+from proxy_service.translate.engine_errors import from_reply, no_model_list
 from proxy_service.translate.models import EngineModel
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import parse_object
@@ -40,7 +40,7 @@ async def models(exchange: Exchange) -> HTTPResponse:
     async with exchange.services.engine.request("GET", "/v1/models") as reply:
         body = await reply.body()
     if reply.status != HTTPStatus.OK:
-        raise from_reply(reply.status, body, model="")
+        raise no_model_list(reply.status, body)
     return exchange.reply(body, content_type=reply.content_type)
 
 

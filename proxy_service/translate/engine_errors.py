@@ -14,16 +14,26 @@ from proxy_service.errors import (
 )
 from proxy_service.wire import JsonObject
 
-# Phrases by which the engine names faults of the request, though it answers most with a 500.
+# How the engine's messages about faults of the request begin, though it answers most with a
+# 500. Only beginnings: words such as "image" stand in messages about the engine as well.
 _CLIENT_FAULTS = (
     "prompt sequence length is greater",
-    "incompatible for this model's category",
-    "must be at least",
-    "chat template",
-    "image",
-    "grammar",
-    "schema",
-    "kv cache capacity",
+    "received a request incompatible for this model's category",
+    "max_tokens must be at least",
+    "invalid grammar",
+)
+# Statuses by which the engine says that the request is at fault.
+_CLIENT_STATUSES = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+# Statuses that mean the same on the way to the client.
+_GATEWAY_STATUSES = (
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
 )
 _LONGEST_MESSAGE = 2000
 POISONED = "EnginePoisoned"
@@ -43,6 +53,15 @@ def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:
     return from_message(message, model=model, status=status)
 
 
+def no_model_list(status: int, body: bytes) -> EngineProtocolError:
+    """Translate a reply to ``GET /v1/models`` that is not a success, which no client causes."""
+    reason = _message(body)[:_LONGEST_MESSAGE] or "no reason"
+    return EngineProtocolError(
+        f"the server behind MISTRAL_URL told no models, but status {status} and {reason}; "
+        "check that MISTRAL_URL is Mistral.rs"
+    )
+
+
 def from_message(message: str, *, model: str, status: int = 500) -> ProxyError:
     """Translate an error's text, which says more than the engine's status does."""
     message = message[:_LONGEST_MESSAGE]
@@ -51,8 +70,13 @@ def from_message(message: str, *, model: str, status: int = 500) -> ProxyError:
         return ModelNotFound(f"model '{model}' not found")
     if "is being reloaded" in lowered or POISONED in message:
         return EngineUnavailable(f"{message}; try again in a moment")
-    if any(phrase in lowered for phrase in _CLIENT_FAULTS):
+    if lowered.startswith(_CLIENT_FAULTS):
         return EngineRejected(message, status=HTTPStatus.BAD_REQUEST)
+    if _is_foreign(status):
+        return EngineProtocolError(
+            f"the server behind MISTRAL_URL answered with status {status}: {message}; "
+            "check that MISTRAL_URL is Mistral.rs"
+        )
     return EngineRejected(message, status=_status(status))
 
 
@@ -64,16 +88,17 @@ def from_event(payload: bytes, *, model: str) -> ProxyError:
     return from_message(message, model=model)
 
 
+def _is_foreign(status: int) -> bool:
+    """Tell whether no request of ours is answered this way by the engine we know."""
+    return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _CLIENT_STATUSES
+
+
 def _status(status: int) -> HTTPStatus:
-    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
-        return HTTPStatus(status)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return HTTPStatus.SERVICE_UNAVAILABLE
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
         return HTTPStatus.BAD_REQUEST
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return HTTPStatus.INTERNAL_SERVER_ERROR
-    return HTTPStatus.BAD_GATEWAY
+    if status in _CLIENT_STATUSES or status in _GATEWAY_STATUSES:
+        return HTTPStatus(status)
+    return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _message(body: bytes) -> str:

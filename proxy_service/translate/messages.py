@@ -1,6 +1,7 @@
 """Turns of a chat, from Ollama's shape to the engine's."""
 
 import json
+from base64 import b64decode
 from collections import deque
 
 from proxy_service.errors import InvalidRequest
@@ -47,11 +48,21 @@ def user_content(text: str, images: tuple[str, ...]) -> str | list[JsonObject]:
 
 
 def image_url(image: str) -> str:
-    """Write base64 as a data URL; one that is a data URL already stays as it is."""
-    if image.startswith("data:"):
-        return image
-    kind = next((t for start, t in _IMAGE_TYPES.items() if image.startswith(start)), "png")
-    return f"data:image/{kind};base64,{image}"
+    """Write base64 as a data URL, which it may be already; line breaks in it go, as in Go.
+
+    Raises:
+        InvalidRequest: It is neither.
+    """
+    head, _, encoded = image.rpartition(",") if image.startswith("data:") else ("", "", image)
+    encoded = encoded.replace("\r", "").replace("\n", "")
+    try:
+        b64decode(encoded, validate=True)
+    except ValueError:
+        raise InvalidRequest("an image is not valid base64") from None
+    if head:
+        return f"{head},{encoded}"
+    kind = next((t for start, t in _IMAGE_TYPES.items() if encoded.startswith(start)), "png")
+    return f"data:image/{kind};base64,{encoded}"
 
 
 def _numbered(message: Message) -> enumerate[ToolCall]:

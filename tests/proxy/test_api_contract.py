@@ -819,6 +819,21 @@ def test_an_engine_that_is_something_else_is_a_502(
     assert "error" in answer.json()
 
 
+@pytest.mark.parametrize("path", ["/api/tags", "/v1/models", "/readyz"])
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+def test_a_server_without_a_list_of_models_is_no_engine(
+    engine: ScriptedEngine, settings: ProxySettings, path: str, status: int
+) -> None:
+    """Whatever its status says: the client asked for nothing wrong."""
+    engine.on("/v1/models", json_reply({"message": "Requested model 'x' is not available"}, status))
+    with RunningProxy(settings) as proxy:
+        assert proxy.http.get("/api/tags").status_code == 502
+        answer = proxy.http.get(path)
+
+    assert answer.status_code == (503 if path == "/readyz" else 502)
+    assert "MISTRAL_URL" in answer.text
+
+
 def test_an_engine_that_resets_before_it_answers_is_a_502(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:

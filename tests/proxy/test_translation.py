@@ -149,13 +149,20 @@ def test_messages_that_the_engine_would_choke_on_are_refused(message: Message) -
     ("image", "url"),
     [
         ("/9j/4AAQ", "data:image/jpeg;base64,/9j/4AAQ"),
-        ("UklGRg", "data:image/webp;base64,UklGRg"),
+        ("UklGRg==", "data:image/webp;base64,UklGRg=="),
         ("AAAA", "data:image/png;base64,AAAA"),
-        ("data:image/gif;base64,R0", "data:image/gif;base64,R0"),
+        ("AA\r\nAA\n", "data:image/png;base64,AAAA"),
+        ("data:image/gif;base64,R0lG", "data:image/gif;base64,R0lG"),
     ],
 )
 def test_images_are_data_urls(image: str, url: str) -> None:
     assert image_url(image) == url
+
+
+@pytest.mark.parametrize("image", ["/9j/4", "not base64", "https://example.com/a.png", "data:,A"])
+def test_an_image_that_is_not_base64_is_the_clients_error(image: str) -> None:
+    with pytest.raises(InvalidRequest):
+        image_url(image)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +284,18 @@ def test_arguments_that_are_no_object_are_the_engines_fault(arguments: str) -> N
         (413, "request body too large", EngineRejected, 413),
         (422, "Failed to deserialize", EngineRejected, 400),
         (415, "Expected application/json", InternalError, 500),
-        (302, "", EngineRejected, 502),
+        (302, "", EngineProtocolError, 502),
+        (400, "bad", EngineRejected, 400),
+        (401, {"message": "no key"}, EngineProtocolError, 502),
+        (403, "", EngineProtocolError, 502),
+        (404, {"message": "not here"}, EngineProtocolError, 502),
+        (405, "", EngineProtocolError, 502),
+        (408, "", EngineProtocolError, 502),
+        (502, "", EngineRejected, 502),
+        (504, "", EngineRejected, 504),
+        (500, {"message": "no kernel image is available"}, EngineRejected, 500),
+        (500, {"message": "the KV cache has no schema"}, EngineRejected, 500),
+        (500, {"message": "Invalid grammar: x"}, EngineRejected, 400),
         (500, "<html>", EngineRejected, 500),
     ],
 )
