@@ -10,7 +10,8 @@ from collections.abc import Iterable
 
 from proxy_service.settings import BindAddress
 
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  names in an origin, not a bind
+# Any port, but nothing that only looks like one: "http://localhost:1.evil.example".
+_LOCAL_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[0-9]+)?"
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 _APP_ORIGINS = (
     "app://*",
@@ -38,13 +39,21 @@ class AllowedOrigins:
     """Decides about the ``Origin`` header of web pages."""
 
     def __init__(self, extra: Iterable[str]) -> None:
-        patterns = [*_local_origins(), *_APP_ORIGINS, *extra]
+        patterns = [*_APP_ORIGINS, *extra]
         self._everyone = "*" in patterns
-        self._pattern = re.compile("|".join(_wildcard(p) for p in patterns), re.IGNORECASE)
+        self._pattern = re.compile(
+            "|".join([_LOCAL_ORIGIN, *(_wildcard(p) for p in patterns)]), re.IGNORECASE
+        )
 
-    def allows(self, origin: str) -> bool:
-        """Tell whether a page of this origin may call."""
-        return self._everyone or self._pattern.fullmatch(origin) is not None
+    def allows(self, origin: str, *, host: str) -> bool:
+        """Tell whether a page of this origin may call the server that it names ``host``."""
+        if self._everyone or self._pattern.fullmatch(origin) is not None:
+            return True
+        # A page that came from here, by whatever name; which names may be is for `AllowedHosts`.
+        return bool(host) and origin.lower() in (
+            f"http://{host}".lower(),
+            f"https://{host}".lower(),
+        )
 
     def headers(self, origin: str) -> dict[str, str]:
         """Give the headers by which a browser lets an allowed page read the answer."""
@@ -57,15 +66,6 @@ class AllowedOrigins:
             "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
             "Access-Control-Max-Age": _MAX_AGE_SECONDS,
         }
-
-
-def _local_origins() -> list[str]:
-    return [
-        f"{scheme}://{host}{port}"
-        for scheme in ("http", "https")
-        for host in _LOCAL_HOSTS
-        for port in ("", ":*")
-    ]
 
 
 def _wildcard(pattern: str) -> str:

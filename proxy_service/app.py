@@ -162,7 +162,7 @@ def _early_answer(exchange: Exchange) -> HTTPResponse | None:
     origin = headers.get("origin")
     if origin is None:
         return None
-    if not services.origins.allows(origin):
+    if not services.origins.allows(origin, host=headers.get("host", "")):
         return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
     if exchange.request.method == "OPTIONS":
         preflight = services.origins.preflight_headers(origin)

@@ -156,8 +156,9 @@ class Exchange:
 
     def _headers(self, more: dict[str, str] | None) -> dict[str, str]:
         headers = {"X-Request-ID": self.record.request_id}
-        origin = self.request.headers.get("origin")
-        if origin is not None and self.services.origins.allows(origin):
+        sent = self.request.headers
+        origin, host = sent.get("origin"), sent.get("host", "")
+        if origin is not None and self.services.origins.allows(origin, host=host):
             headers |= self.services.origins.headers(origin)
         return headers | more if more else headers
 

@@ -579,9 +579,25 @@ def test_local_pages_may_call_and_foreign_ones_may_not(settings: ProxySettings) 
             assert "x-stainless-os" in allowed
             got = proxy.http.get("/api/tags", headers={"Origin": origin})
             assert got.headers["access-control-allow-origin"] == origin
-        for origin in ("https://evil.example", "http://localhost.evil.example"):
+        for origin in (
+            "https://evil.example",
+            "http://localhost.evil.example",
+            "http://localhost:x.evil.example",
+            "http://localhost:1.evil.example",
+            "http://box.local",
+        ):
             refused = proxy.http.post("/api/chat", json=CHAT, headers={"Origin": origin})
             assert (refused.status_code, refused.content) == (403, b"")
+
+
+@pytest.mark.parametrize("origin", ["http://box.local:8443", "https://Box.local:8443"])
+def test_a_page_may_call_the_host_that_it_came_from(proxy: RunningProxy, origin: str) -> None:
+    """As behind a reverse proxy that serves a web interface beside the API."""
+    headers = {"Origin": origin, "Host": "box.local:8443"}
+    answer = proxy.http.post("/api/chat", json=CHAT, headers=headers)
+
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == origin
 
 
 def test_a_refused_page_is_counted_as_the_clients_error(proxy: RunningProxy) -> None:
