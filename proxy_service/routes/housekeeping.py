@@ -4,7 +4,9 @@ from sanic import HTTPResponse
 
 from proxy_service.exchange import TEXT, Exchange
 
-HOUSEKEEPING_PATHS = frozenset({"/", "/livez", "/readyz", "/metrics", "/api/metrics"})
+_PATHS = ("/livez", "/readyz", "/health", "/metrics", "/api/metrics")
+# With a slash at the end, too. /health is none of ours, but what probes it is no traffic either.
+HOUSEKEEPING_PATHS = frozenset({"/", *_PATHS, *(f"{path}/" for path in _PATHS)})
 
 
 async def root(exchange: Exchange) -> HTTPResponse:
