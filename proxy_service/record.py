@@ -26,7 +26,11 @@ logger = logging.getLogger("proxy_service.requests")
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request's account; times are seconds of the monotonic clock."""
+    """One request's account; times are seconds of the monotonic clock.
+
+    ``at_once`` tells of a stream that was written when the generation was over: when its first
+    token came is unknown. ``delivered`` turns true with the answer's last byte.
+    """
 
     metrics: ProxyMetrics
     request_id: str
@@ -39,6 +43,7 @@ class RequestRecord:
     cancelled: bool = False
     timed_out: bool = False
     delivered: bool = False
+    at_once: bool = False
     finish_reason: str = ""
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -60,7 +65,7 @@ class RequestRecord:
         counter = self.metrics.endpoint(self.endpoint).chunks
         if chunks and counter is not None:
             counter.inc(chunks)
-            if self.first_token is None:
+            if self.first_token is None and not self.at_once:
                 self.first_token = now
         if deltas:
             self._count_tokens(deltas)

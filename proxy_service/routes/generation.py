@@ -214,6 +214,7 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
     exchange.record.completed(usage, choice.get("finish_reason"))
     if not job.as_lines:
         return exchange.json(answer)
+    exchange.record.at_once = True
     await exchange.write(_two_lines(answer), content_type=NDJSON, end=True)
     return None
 

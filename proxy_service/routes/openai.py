@@ -124,7 +124,8 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
             batch = stream.feed(data)
             if batch.error is not None and not exchange.streaming and not batch.chunks:
                 raise batch.error
-            exchange.record.error = batch.error or exchange.record.error
+            if batch.error is not None:
+                exchange.record.error = _within_stream(batch.error)
             await exchange.write(batch, content_type=reply.content_type)
             if stream.done and exchange.record.error is None:
                 _complete(exchange, stream)
@@ -136,9 +137,15 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
     except ProxyError as error:
         if not exchange.streaming:
             raise
-        if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
-            error = StreamInterrupted(error.message)
+        error = _within_stream(error)
         await exchange.fail(error, stream.error_event(error), content_type=reply.content_type)
+
+
+def _within_stream(error: ProxyError) -> ProxyError:
+    """Give what an error is once a part of the answer has left, whatever its status was."""
+    if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
+        return StreamInterrupted(error.message)
+    return error
 
 
 def _complete(exchange: Exchange, stream: PassthroughStream) -> None:

@@ -89,10 +89,10 @@ class PassthroughStream:
         if event.data.startswith(b'{"error"') or not event.data.startswith(b"{"):
             batch.error = from_event(event.data, model=self._model)
             return
-        batch.chunks += 1
         if _SUMMARY.search(event.data):
             self._read_usage(event.data)
         if _CONTENT.search(event.data):
+            batch.chunks += 1
             batch.deltas += 1
             if self._runs.curious:
                 self._learn(event.data)

@@ -19,6 +19,7 @@ from tests.proxy.scripted_engine import (
     ScriptedEngine,
     Step,
     chunk,
+    event,
     json_reply,
     stream,
     words,
@@ -70,7 +71,8 @@ def test_all_families_exist_at_zero_before_any_traffic(proxy: RunningProxy) -> N
 def test_housekeeping_is_no_traffic(proxy: RunningProxy) -> None:
     """Check 2: health checks and scrapes count nowhere."""
     before = proxy.scrape()
-    for path in ("/", "/livez", "/readyz", "/metrics", "/api/metrics"):
+    paths = ("/livez", "/readyz", "/health", "/metrics", "/api/metrics")
+    for path in ("/", *paths, *(f"{path}/" for path in paths)):
         for _ in range(10):
             proxy.http.get(path)
         proxy.http.head(path)
@@ -206,6 +208,70 @@ def test_a_client_that_leaves_v1_after_done_had_success(
                 break
 
     assert requests(proxy.idle(), "v1_chat_completions") == {"success": 1}
+
+
+@pytest.mark.parametrize(
+    "failure", [{"error": {"message": "out of memory"}}, {"error": {"message": "Invalid grammar"}}]
+)
+def test_an_error_event_within_a_v1_stream_is_an_interrupted_stream(
+    engine: ScriptedEngine, proxy: RunningProxy, failure: dict[str, object]
+) -> None:
+    """Whoever's fault it would have been before the 200 had left."""
+    events = chunk("a") + event(failure) + DONE
+    engine.chat(stream(events))
+
+    answer = proxy.http.post("/v1/chat/completions", json=HELLO | {"stream": True})
+    scrape = proxy.idle()
+
+    endpoint = "v1_chat_completions"
+    assert answer.content == events
+    assert requests(scrape, endpoint) == {"error": 1}
+    assert scrape.value(STREAMS, endpoint=endpoint, outcome="upstream_error") == 1
+    assert scrape.value(ERRORS, endpoint=endpoint, error_type="stream_interrupted") == 1
+
+
+def test_only_content_begins_and_counts_a_v1_stream(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """A role, a summary and the end of a stream are no tokens."""
+    gate = threading.Event()
+    last = chunk("", finish="length", usage=usage(2))
+    engine.chat(stream(chunk(""), gate, chunk("a"), chunk("b"), last, DONE))
+    endpoint = "v1_chat_completions"
+
+    body = HELLO | {"stream": True}
+    with proxy.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+        parts = answer.iter_bytes()
+        next(parts)
+        assert proxy.scrape().value(CHUNKS, endpoint=endpoint) == 0
+        gate.set()
+        list(parts)
+    scrape = proxy.idle()
+
+    assert scrape.value(CHUNKS, endpoint=endpoint) == 2
+    assert scrape.value(FIRST_TOKEN, model=MODEL) == 1
+
+
+def test_a_v1_stream_without_content_has_no_first_token(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(stream(chunk(""), chunk("", finish="stop", usage=usage(0)), DONE))
+    proxy.http.post("/v1/chat/completions", json=HELLO | {"stream": True})
+    scrape = proxy.idle()
+
+    assert requests(scrape, "v1_chat_completions") == {"success": 1}
+    assert scrape.value(FIRST_TOKEN, model=MODEL) == 0
+
+
+def test_raw_text_that_comes_in_one_piece_tells_no_token_times(proxy: RunningProxy) -> None:
+    """Its lines are written when the generation is over."""
+    proxy.http.post("/api/generate", json={"model": MODEL, "prompt": "hi", "raw": True})
+    scrape = proxy.idle()
+
+    assert requests(scrape, "generate") == {"success": 1}
+    assert scrape.value(FIRST_TOKEN, model=MODEL) == 0
+    assert scrape.value("mistral_time_per_output_token_seconds_count", model=MODEL) == 0
+    assert scrape.value(GENERATED, model=MODEL) == 1
 
 
 def leave_while_waiting(proxy: RunningProxy, body: bytes, until: threading.Event) -> None:
