@@ -28,6 +28,7 @@ from proxy_service.settings import ModelDetails, ProxySettings
 from proxy_service.translate.engine_errors import from_reply, no_model_list
 from proxy_service.translate.models import (
     LOADED,
+    RELOADING,
     UNLOADED,
     EngineModel,
     NameTable,
@@ -42,6 +43,21 @@ _FRESH_SECONDS = 1.0
 _LOADING_PAUSE_SECONDS = 0.25
 
 logger = logging.getLogger("proxy_service.catalogue")
+
+
+def _check_reload(answer: bytes, model: EngineModel) -> None:
+    """Raise what a reload's answer tells: the engine answers 200 even when it can't load."""
+    try:
+        value = json.loads(answer)
+        status, reason = value["status"], value.get("error")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise EngineProtocolError("the engine's answer to a reload is of no known shape") from error
+    if status == "not_found":
+        raise ModelNotFound(f"model '{model.name}' not found")
+    if status not in (LOADED, RELOADING):
+        raise EngineUnavailable(
+            f"the engine can't load model '{model.name}': {reason or status}; its log may say why"
+        )
 
 
 class Catalogue:
@@ -145,12 +161,12 @@ class Catalogue:
         async with self._loading:
             started = self._clock.monotonic()
             await self._ask()
-            current = self._table.find(model.id) or model
+            current = self._listed(model)
             if current.status == LOADED:
                 return 0
             if current.status == UNLOADED:
                 # Never on a loaded model: the engine would call it "reloading" for good.
-                await self._post("/v1/models/reload", model)
+                _check_reload(await self._post("/v1/models/reload", model), model)
             await self._wait_until_loaded(model, started)
             seconds = self._clock.monotonic() - started
             self._metrics.model(model.name).load_duration.observe(seconds)
@@ -188,19 +204,28 @@ class Catalogue:
     async def _wait_until_loaded(self, model: EngineModel, started: float) -> None:
         while True:
             await self._ask()
-            current = self._table.find(model.id)
-            if current is None or current.status == LOADED:
+            current = self._listed(model)
+            if current.status == LOADED:
                 return
+            if current.status == UNLOADED:
+                raise EngineUnavailable(f"the engine did not load model '{model.name}'")
             if self._clock.monotonic() - started > self._settings.engine_silence_timeout_seconds:
                 raise EngineTimeout(f"the engine did not finish loading model '{model.id}'")
             await asyncio.sleep(_LOADING_PAUSE_SECONDS)
 
-    async def _post(self, path: str, model: EngineModel) -> None:
+    def _listed(self, model: EngineModel) -> EngineModel:
+        current = self._table.find(model.id)
+        if current is None:
+            raise ModelNotFound(f"model '{model.name}' not found: the engine lists it no more")
+        return current
+
+    async def _post(self, path: str, model: EngineModel) -> bytes:
         body = json.dumps({"model_id": model.id}).encode("ascii")
         async with self._engine.request("POST", path, body=body) as reply:
             answer = await reply.body()
         if reply.status != HTTPStatus.OK:
             raise from_reply(reply.status, answer, model=model.id)
+        return answer
 
     async def _ask(self) -> None:
         came_at = self._clock.monotonic()
