@@ -20,7 +20,7 @@ _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"re
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _SUMMARY = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"')
 _CONTENT = re.compile(
-    rb'"(?:content|reasoning_content|text|delta|thinking)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{'
+    rb'"(?:content|reasoning_content|text|delta|thinking|partial_json)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{'
 )
 
 
@@ -91,7 +91,9 @@ class PassthroughStream:
             return
         if _SUMMARY.search(event.data):
             self._read_usage(event.data)
-        if _CONTENT.search(event.data):
+        # Other APIs name their events, and repeat at a part's end what its deltas brought.
+        plain = event.name in (b"", b"message") or event.name.endswith(b"delta")
+        if plain and _CONTENT.search(event.data):
             batch.chunks += 1
             batch.deltas += 1
             if self._runs.curious:

@@ -450,6 +450,46 @@ def test_a_load_is_recorded_only_when_the_engine_loads(
     assert [call.json for call in engine.calls("/v1/models/reload")] == [{"model_id": MODEL}]
 
 
+@pytest.mark.parametrize(
+    ("answer", "status", "text"),
+    [
+        ({"status": "not_found"}, 404, "not found"),
+        ({"status": "internal_error", "error": "out of memory"}, 503, "out of memory"),
+        ({"status": "no_loader_config"}, 503, "no_loader_config"),
+        ({"status": "reloading"}, 503, "did not load"),
+        ({}, 502, "no known shape"),
+    ],
+)
+def test_a_model_that_the_engine_can_not_load_is_told_at_once(
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    answer: dict[str, str],
+    status: int,
+    text: str,
+) -> None:
+    """The engine says so with a 200; nothing is sent to the model, no load is recorded."""
+    engine.status_of[MODEL] = "unloaded"
+    engine.on("/v1/models/reload", json_reply({"model_id": MODEL} | answer))
+    reply = proxy.http.post("/api/chat", json=WHOLE)
+
+    assert reply.status_code == status
+    assert text in reply.json()["error"]
+    assert engine.calls() == []
+    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
+
+
+def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """It was listed as unloaded when the request came, and no more when it was to be loaded."""
+    engine.status_of[MODEL] = "unloaded"
+    proxy.probe()
+    del engine.status_of[MODEL]
+    reply = proxy.http.post("/api/chat", json=WHOLE)
+
+    assert reply.status_code == 404
+    assert engine.calls("/v1/models/reload") == []
+    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
+
+
 def test_sixty_streams_are_sixty_active_requests(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:

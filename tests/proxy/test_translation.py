@@ -419,6 +419,26 @@ def test_what_passes_through_is_counted_and_unchanged() -> None:
     assert stream.finish_reason == "stop"
 
 
+def test_only_deltas_of_other_apis_are_content() -> None:
+    """As `/v1/responses` was seen to stream: the whole text comes again at the end."""
+    whole = {"output": [{"content": [{"type": "output_text", "text": "ab"}]}]}
+    events = [
+        ("response.created", {"response": {"output": []}}),
+        ("response.content_part.added", {"part": {"text": ""}}),
+        ("response.output_text.delta", {"delta": "a"}),
+        ("response.output_text.delta", {"delta": "b"}),
+        ("response.content_part.done", {"part": {"text": "ab"}}),
+        ("response.completed", {"response": whole | {"usage": {"output_tokens": 2}}}),
+    ]
+    body = b"".join(f"event: {n}\n".encode() + event({"type": n} | v) for n, v in events)
+    stream = PassthroughStream(model="m", dialect=Dialect.OPENAI)
+    batch = stream.feed(body)
+
+    assert (batch.chunks, batch.deltas) == (2, 2)
+    assert batch.data == body
+    assert stream.tokens == 2
+
+
 @pytest.mark.parametrize(
     ("name", "usage"),
     [
