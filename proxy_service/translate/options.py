@@ -2,7 +2,7 @@
 
 An option that the engine lacks is ignored, as Ollama ignores what a model lacks; a key that
 is in no table is ignored too and named in the log once. Only a value of the wrong type is an
-error. Sampling that the client leaves unset stays unset: the model's own defaults apply.
+error. Sampling that the client leaves unset is what Ollama's server would use.
 """
 
 from dataclasses import dataclass
@@ -76,6 +76,9 @@ OPTIONS: dict[str, Option] = {
     "draft_num_predict": Option(Kind.INTEGER, note=_SERVER_SIDE),
 }
 
+# Ollama's ``DefaultOptions``, of which the engine's own defaults differ.
+DEFAULTS: JsonObject = {"temperature": 0.8, "top_k": 40, "top_p": 0.9}
+
 RETIRED_OPTIONS = frozenset(
     {
         "tfs_z",
@@ -110,6 +113,12 @@ def to_sampling(options: JsonObject) -> JsonObject:
         if option.field is not None and usable is not None:
             sampling[option.field] = usable
     return sampling
+
+
+def with_defaults(options: JsonObject) -> JsonObject:
+    """Add what Ollama's server samples with where the client says nothing."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return DEFAULTS | given
 
 
 def unknown_options(options: JsonObject) -> list[str]:

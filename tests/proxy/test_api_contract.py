@@ -191,6 +191,7 @@ def test_a_refusal_right_after_a_load_is_tried_once_more(
     replies = [json_reply({"message": "EnginePoisoned"}, 500), completion("fine")]
     engine.chat(lambda _: replies.pop(0))
     engine.status_of[MODEL] = "unloaded"
+    proxy.probe()
 
     assert proxy.http.post("/api/chat", json=CHAT).json()["message"]["content"] == "fine"
 
@@ -349,6 +350,32 @@ def test_options_are_mapped_bounded_or_ignored(engine: ScriptedEngine, proxy: Ru
     }
     assert "max_tokens" not in second
     assert third["max_tokens"] == 7
+
+
+@pytest.mark.parametrize("body", [CHAT, GENERATE, GENERATE | {"raw": True}])
+def test_sampling_that_is_not_set_is_ollamas(
+    engine: ScriptedEngine, proxy: RunningProxy, body: dict[str, object]
+) -> None:
+    """Each default on its own; an option that switches a filter off stays in force."""
+    path = "chat" if "messages" in body else "generate"
+    for options in ({}, {"temperature": 0.1}, {"top_k": 0, "top_p": None}):
+        proxy.http.post(f"/api/{path}", json=body | {"options": options})
+
+    names = ("temperature", "top_k", "top_p")
+    calls = engine.calls("/v1/completions") if body.get("raw") else engine.calls()
+    assert [[call.json.get(name) for name in names] for call in calls] == [
+        [0.8, 40, 0.9],
+        [0.1, 40, 0.9],
+        [0.8, None, 0.9],
+    ]
+
+
+def test_sampling_on_v1_is_the_clients_and_the_models(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    proxy.http.post("/v1/chat/completions", json=CHAT | {"model": MODEL.lower()})
+
+    assert engine.calls()[0].json == CHAT
 
 
 def test_an_option_of_the_wrong_type_is_told_in_ollamas_words(proxy: RunningProxy) -> None:

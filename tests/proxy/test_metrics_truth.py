@@ -470,6 +470,7 @@ def test_a_model_that_the_engine_can_not_load_is_told_at_once(
     """The engine says so with a 200; nothing is sent to the model, no load is recorded."""
     engine.status_of[MODEL] = "unloaded"
     engine.on("/v1/models/reload", json_reply({"model_id": MODEL} | answer))
+    proxy.probe()
     reply = proxy.http.post("/api/chat", json=WHOLE)
 
     assert reply.status_code == status
