@@ -1,6 +1,5 @@
 """``/api/chat`` and ``/api/generate``: the main job."""
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from proxy_service.exchange import NDJSON, Exchange
 from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import Batch, OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
-from proxy_service.translate.engine_errors import POISONED, from_reply
+from proxy_service.translate.engine_errors import POISONED, from_reply, parse_reply
 from proxy_service.translate.models import EngineModel, refuse_incapable
 from proxy_service.translate.options import stop_strings, unknown_options
 from proxy_service.translate.replies import only_choice, to_ollama_chat, to_ollama_generate
@@ -229,12 +228,7 @@ def _two_lines(answer: JsonObject) -> Batch:
 
 
 def _completion(body: bytes) -> Completion:
-    try:
-        value = json.loads(body)
-    except ValueError as error:
-        raise EngineProtocolError(
-            "the engine's reply is not JSON; check that MISTRAL_URL is Mistral.rs"
-        ) from error
+    value = parse_reply(body)
     if not isinstance(value, dict):
         raise EngineProtocolError("the engine's reply is not a JSON object")
     return cast("Completion", value)

@@ -4,7 +4,6 @@ The proxy reads a request's model, so that Ollama's names work here too, and wha
 of the answer. Errors take the shape of the API that was called.
 """
 
-import json
 from http import HTTPStatus
 from typing import cast
 from urllib.parse import unquote
@@ -15,7 +14,6 @@ from proxy_service.engine import EngineReply
 from proxy_service.errors import (
     Dialect,
     EngineError,
-    EngineProtocolError,
     EngineTimeout,
     InvalidRequest,
     ModelNotFound,
@@ -25,7 +23,7 @@ from proxy_service.errors import (
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
 from proxy_service.streaming.passthrough import PassthroughStream, to_usage
-from proxy_service.translate.engine_errors import from_reply, no_model_list
+from proxy_service.translate.engine_errors import from_reply, no_model_list, parse_reply
 from proxy_service.translate.models import EngineModel
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import parse_object
@@ -104,13 +102,8 @@ async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
 
 
 def _read_usage(exchange: Exchange, body: bytes) -> None:
-    """Count a whole reply; one that is not JSON comes from something that is no engine."""
-    try:
-        value = json.loads(body)
-    except ValueError as error:
-        raise EngineProtocolError(
-            "the engine's reply is not JSON; check that MISTRAL_URL is Mistral.rs"
-        ) from error
+    """Count a whole reply."""
+    value = parse_reply(body)
     if not isinstance(value, dict) or exchange.record.endpoint == "v1_embeddings":
         return
     usage = cast("JsonObject", value.get("usage") or {})

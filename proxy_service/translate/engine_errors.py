@@ -39,6 +39,21 @@ _LONGEST_MESSAGE = 2000
 POISONED = "EnginePoisoned"
 
 
+def parse_reply(body: bytes) -> object:
+    """Decode a whole reply of the engine.
+
+    Raises:
+        EngineProtocolError: It is not JSON, so it comes from something that is no engine.
+    """
+    try:
+        value: object = json.loads(body)
+    except ValueError as error:
+        raise EngineProtocolError(
+            "the engine's reply is not JSON; check that MISTRAL_URL is Mistral.rs"
+        ) from error
+    return value
+
+
 def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:
     """Translate a reply that is not a success.
 

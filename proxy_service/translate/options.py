@@ -43,7 +43,6 @@ class Option:
 
 _NO_COUNTERPART = "the engine has no such setting"
 _SERVER_SIDE = "decided when the engine starts"
-_RETIRED = "retired by Ollama; older clients still send it"
 
 OPTIONS: dict[str, Option] = {
     "num_predict": Option(
