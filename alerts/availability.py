@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
-from alerts.guards import enough_requests, unless_down, unless_explained
+from alerts.guards import enough, unless_down, unless_explained
 from alerts.model import Alert
 from alerts.promql import PROXY, duration
 from dashboards.signals import JOB
@@ -61,7 +61,10 @@ def high_error_rate(t: Thresholds) -> Alert:
         value=recorded.error_ratio(t.timing.window_seconds).of(JOB),
         comparison=">",
         threshold=t.high_error_ratio,
-        guards=(enough_requests(t, t.error_min_requests), *unless_explained(t)),
+        guards=(
+            enough(recorded.judged_requests(t.timing.window_seconds), t.error_min_requests),
+            *unless_explained(t),
+        ),
         for_seconds=t.timing.ticket_for_seconds,
         summary="Too many requests fail.",
         description=(

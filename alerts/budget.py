@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
-from alerts.guards import unless_explained, unless_very_high_latency
+from alerts.guards import enough, unless_explained, unless_very_high_latency
 from alerts.model import Alert
 from alerts.promql import quiet_while, require
 from alerts.thresholds import FAST_BURN, SLOW_BURN
@@ -85,4 +85,4 @@ def _ratio(seconds: int) -> str:
 
 
 def _enough_requests(t: Thresholds, seconds: int) -> str:
-    return require(f"{recorded.requests(seconds).of(JOB)} >= {t.budget_min_requests}")
+    return enough(recorded.judged_requests(seconds), t.budget_min_requests)

@@ -17,6 +17,7 @@ from alerts.promql import PROXY, duration, quiet_while, require
 from dashboards.signals import JOB
 
 if TYPE_CHECKING:
+    from alerts.model import Recording
     from alerts.thresholds import Thresholds
 
 
@@ -47,6 +48,6 @@ def unless_very_high_latency(t: Thresholds) -> str:
     return quiet_while(f"min_over_time({p95}[{wait}]) > {t.very_high_latency_seconds:g}")
 
 
-def enough_requests(t: Thresholds, minimum: int) -> str:
+def enough(requests: Recording, minimum: int) -> str:
     """Give the guard against judging a handful of requests."""
-    return require(f"{recorded.requests(t.timing.window_seconds).of(JOB)} >= {minimum}")
+    return require(f"{requests.of(JOB)} >= {minimum}")

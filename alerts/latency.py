@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
-from alerts.guards import enough_requests, unless_explained, unless_very_high_latency
+from alerts.guards import enough, unless_explained, unless_very_high_latency
 from alerts.model import Alert
 from alerts.promql import increase, p95, require
 from dashboards.signals import JOB
@@ -22,7 +22,7 @@ def very_high_latency(t: Thresholds) -> Alert:
         value=recorded.latency_p95(t.timing).of(JOB),
         comparison=">",
         threshold=t.very_high_latency_seconds,
-        guards=(enough_requests(t, t.latency_min_requests), *unless_explained(t)),
+        guards=(_enough_requests(t), *unless_explained(t)),
         for_seconds=t.timing.page_for_seconds,
         summary="Requests take very long.",
         description=(
@@ -43,7 +43,7 @@ def high_latency(t: Thresholds) -> Alert:
         comparison=">",
         threshold=t.high_latency_seconds,
         guards=(
-            enough_requests(t, t.latency_min_requests),
+            _enough_requests(t),
             unless_very_high_latency(t),
             *unless_explained(t),
         ),
@@ -107,3 +107,7 @@ def slow_first_token(t: Thresholds) -> Alert:
         ),
         value_format="humanizeDuration",
     )
+
+
+def _enough_requests(t: Thresholds) -> str:
+    return enough(recorded.requests(t.timing.window_seconds), t.latency_min_requests)

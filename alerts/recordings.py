@@ -15,6 +15,9 @@ REQUESTS: Final = "mistral_http_requests_total"
 
 BUDGET: Final = "mistral-error-budget"
 
+#: Cancelled and refused requests are the client's doing: they make no ratio, nor its minimum count.
+_JUDGED: Final = 'status=~"success|error"'
+
 
 def latency_p95(timing: Timing) -> Recording:
     """95th percentile of the request duration, seconds."""
@@ -25,26 +28,31 @@ def latency_p95(timing: Timing) -> Recording:
     )
 
 
-def requests(window_seconds: int, *, group: Group = "mistral") -> Recording:
-    """Requests finished in the window."""
+def requests(window_seconds: int) -> Recording:
+    """Requests finished in the window, all outcomes: what the latency is made of."""
     return Recording(
-        group=group,
         name=f"job:mistral_http_requests:increase{promql.duration(window_seconds)}",
         expr=promql.increase(REQUESTS, window_seconds),
     )
 
 
-def error_ratio(window_seconds: int, *, group: Group = "mistral") -> Recording:
-    """Share of failed requests, 0 to 1; no series while nothing was asked.
+def judged_requests(window_seconds: int, *, group: Group = "mistral") -> Recording:
+    """Requests in the window that the error ratio is made of."""
+    return Recording(
+        group=group,
+        name=f"job:mistral_http_requests_judged:increase{promql.duration(window_seconds)}",
+        expr=promql.increase(REQUESTS, window_seconds, where=_JUDGED),
+    )
 
-    Cancelled and refused requests are the client's doing and count on neither side.
-    """
+
+def error_ratio(window_seconds: int, *, group: Group = "mistral") -> Recording:
+    """Share of failed requests, 0 to 1; no series while nothing was asked."""
     failed = promql.rate(REQUESTS, window_seconds, where='status="error"')
-    answered = promql.rate(REQUESTS, window_seconds, where='status=~"success|error"')
+    judged = promql.rate(REQUESTS, window_seconds, where=_JUDGED)
     return Recording(
         group=group,
         name=f"job:mistral_http_requests_error:ratio_rate{promql.duration(window_seconds)}",
-        expr=f"{failed}\n/ ({answered} > 0)",
+        expr=f"{failed}\n/ ({judged} > 0)",
     )
 
 
@@ -67,8 +75,9 @@ def recordings(timing: Timing) -> tuple[Recording, ...]:
     return (
         latency_p95(timing),
         requests(timing.window_seconds),
+        judged_requests(timing.window_seconds),
         error_ratio(timing.window_seconds),
         engine_reachable(timing),
         *(error_ratio(seconds, group=BUDGET) for seconds in (fast, slow_short, slow)),
-        *(requests(seconds, group=BUDGET) for seconds in (fast, slow)),
+        *(judged_requests(seconds, group=BUDGET) for seconds in (fast, slow)),
     )

@@ -64,6 +64,7 @@ class Thresholds:
     latency_min_requests: int = 5
     #: Share of failed requests, 0 to 1; cancelled and refused requests do not count.
     high_error_ratio: float = 0.05
+    #: Fewer failed and answered requests in the window than this say nothing about errors.
     error_min_requests: int = 10
     #: More than this many at once; exactly this many is still fine.
     high_active_requests: int = 50

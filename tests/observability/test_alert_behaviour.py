@@ -190,6 +190,10 @@ def test_cancelled_requests_do_not_hide_failing_ones(rules: RuleTest) -> None:
         pytest.param({"success": "0x100", "error": "0x20 1 2 3x77"}, id="all of three requests"),
         pytest.param({"success": "0+50x100", "cancelled": "0+50x100"}, id="half cancelled"),
         pytest.param({"success": "0+50x100", "client_error": "0+50x100"}, id="half asked wrongly"),
+        pytest.param(
+            {"error": staircase(5), "cancelled": "0+50x100", "client_error": "0+50x100"},
+            id="four failures among many cancelled and refused requests",
+        ),
         pytest.param({"success": "0x100", "error": "0x100"}, id="no traffic"),
         pytest.param({"success": "0+100x50 0+100x50", "error": "0+1x50 0+1x50"}, id="a restart"),
     ],
@@ -264,6 +268,9 @@ def test_a_fifth_of_errors_burns_the_budget_fast_and_stops_soon_after_the_errors
     [
         pytest.param({"success": "0+86x280", "error": "0+14x280"}, id="fourteen per cent"),
         pytest.param({"success": "0x280", "error": "0x20 90x260"}, id="ninety requests only"),
+        pytest.param(
+            {"error": "0x20 90x260", "cancelled": "0+50x280"}, id="ninety beside cancelled ones"
+        ),
         pytest.param({"success": "0+50x280", "client_error": "0+50x280"}, id="asked wrongly"),
         pytest.param({"success": "0x280", "error": "0x280"}, id="no traffic"),
     ],
