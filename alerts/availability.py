@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from alerts import recordings as recorded
 from alerts.guards import enough, unless_down, unless_explained
 from alerts.model import Alert
-from alerts.promql import PROXY, duration
+from alerts.promql import PROXY, duration, require
 from dashboards.signals import JOB
 
 if TYPE_CHECKING:
     from alerts.thresholds import Thresholds
+
+#: How long an engine that answered is expected to do so again; beyond any restart of the proxy.
+_REMEMBERED: Final = "1d"
 
 
 def down(t: Thresholds) -> Alert:
@@ -34,14 +37,22 @@ def down(t: Thresholds) -> Alert:
 
 
 def engine_unreachable(t: Thresholds) -> Alert:
-    """The proxy runs, but has nobody to pass requests to."""
+    """The proxy runs, but has nobody to pass requests to.
+
+    An engine that never answered may still fetch its model, which cuts nobody off: it is given
+    longer. What Prometheus remembers decides, since a restarted proxy knows of no earlier answer.
+    """
+    up = f"mistral_upstream_up{{{PROXY}}}"
+    waited = f"time() - mistral_start_time_seconds{{{PROXY}}}"
+    served = f"max_over_time({up}[{_REMEMBERED}]) == 1"
+    late = f"{waited} > {t.engine_start_minutes * 60}"
     return Alert(
         name="MistralEngineUnreachable",
         severity="critical",
-        value=f"mistral_upstream_up{{{PROXY}}}",
+        value=up,
         comparison="==",
         threshold=0,
-        guards=(unless_down(t),),
+        guards=(require(f"({served} or {late})", on="job, instance"), unless_down(t)),
         for_seconds=t.timing.page_for_seconds,
         summary="The engine does not answer the proxy.",
         description=(

@@ -71,6 +71,8 @@ class Thresholds:
     slow_generation_seconds: float = 30.0
     slow_generation_min_requests: int = 3
     no_requests_minutes: int = 10
+    #: How long an engine that has not answered yet may take: a first start fetches its model.
+    engine_start_minutes: int = 30
     slow_first_token_seconds: float = 5.0
     first_token_min_requests: int = 5
     #: Share of requests that shall not fail, 0 to 1; what remains is the error budget.
@@ -98,6 +100,7 @@ def _range_faults(t: Thresholds) -> list[str]:
         "high_active_requests",
         "slow_generation_min_requests",
         "no_requests_minutes",
+        "engine_start_minutes",
         "first_token_min_requests",
         "budget_min_requests",
     )

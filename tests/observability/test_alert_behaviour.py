@@ -208,6 +208,7 @@ def test_error_rate_is_silent_at(rules: RuleTest, series: dict[str, str]) -> Non
 # --- MistralEngineUnreachable
 
 ENGINE = metric("mistral_upstream_up")
+STARTED = metric("mistral_start_time_seconds")
 
 
 def test_a_gone_engine_fires_after_two_minutes_and_resolves(rules: RuleTest) -> None:
@@ -217,6 +218,31 @@ def test_a_gone_engine_fires_after_two_minutes_and_resolves(rules: RuleTest) -> 
         fires("MistralEngineUnreachable", at="7m15s", **INSTANCE),
         silent("MistralEngineUnreachable", at="10m30s"),
         *(silent("MistralDown", at=f"{m}m") for m in range(1, 20)),
+    )
+
+
+def test_an_engine_that_fetches_its_model_first_is_given_half_an_hour(rules: RuleTest) -> None:
+    """It comes after 25 minutes and goes ten minutes later, which is told as usual."""
+    rules.check(
+        {UP: "1x200", STARTED: "0x200", ENGINE: "0x99 1x39 0x60", **requests(error="0+1x200")},
+        *(silent("MistralEngineUnreachable", at=f"{m}m") for m in range(1, 37)),
+        fires("MistralEngineUnreachable", at="37m15s", **INSTANCE),
+    )
+
+
+def test_an_engine_that_never_comes_is_told_after_half_an_hour(rules: RuleTest) -> None:
+    rules.check(
+        {UP: "1x200", STARTED: "0x200", ENGINE: "0x200"},
+        silent("MistralEngineUnreachable", at="32m"),
+        fires("MistralEngineUnreachable", at="32m15s", **INSTANCE),
+    )
+
+
+def test_a_proxy_that_restarts_does_not_forget_that_its_engine_is_gone(rules: RuleTest) -> None:
+    """Gone at 5m15s, the proxy restarts at 30m and knows of no earlier answer."""
+    rules.check(
+        {UP: "1x200", STARTED: "-3600x119 1800x80", ENGINE: "1x20 0x180"},
+        *(fires("MistralEngineUnreachable", at=f"{m}m", **INSTANCE) for m in range(8, 48, 3)),
     )
 
 
@@ -452,8 +478,6 @@ def test_a_late_first_token_is_not_told_beside_very_high_latency(rules: RuleTest
 
 
 # --- MistralNoRequests
-
-STARTED = metric("mistral_start_time_seconds")
 
 
 def test_idleness_fires_after_ten_minutes_and_one_request_resolves_it(rules: RuleTest) -> None:
