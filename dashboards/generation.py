@@ -14,6 +14,7 @@ _PER_TOKEN: Final = "mistral_time_per_output_token_seconds"  # noqa: S105 - a me
 _LOAD: Final = "mistral_model_load_duration_seconds"
 _TOKENS_PER_SECOND: Final = "suffix: tok/s"
 _CHUNKS: Final = "mistral_streaming_chunks_total"
+_NO_LOADS: Final = "no loads"
 
 TOKENS_NOW: Final = Signal(
     title="Tokens/s",
@@ -102,11 +103,41 @@ MODELS: Final = Signal(
         ),
     ),
 )
+LOAD_TIME: Final = Signal(
+    title="Load time by model",
+    description="p95 of the time that the engine took to load a model, as the proxy saw it.",
+    unit="s",
+    when_empty=_NO_LOADS,
+    queries=(Query(q.quantile(0.95, _LOAD, by="model"), "{{model}}"),),
+)
+LOADS: Final = Signal(
+    title="Loads by model",
+    description="Loads of a model so far. One that is loaded often is unloaded often.",
+    unit="short",
+    when_empty=_NO_LOADS,
+    queries=(Query(q.used_total(f"{_LOAD}_count", by="model"), "{{model}}"),),
+)
+LOAD_SPREAD: Final = Signal(
+    title="Load time spread",
+    description="How many loads took how long. From the disk's cache it is quick, else it is not.",
+    unit="s",
+    when_empty=_NO_LOADS,
+    queries=(Query(q.buckets(_LOAD), "{{le}}"),),
+)
 CHUNKS: Final = Signal(
     title="Streamed chunks by endpoint",
     description="Pieces of text written to clients per second; usually one token each.",
     unit="cps",
     queries=(Query(q.used_rate(_CHUNKS, by="endpoint"), "{{endpoint}}"),),
+)
+TOKENS_PER_CHUNK: Final = Signal(
+    title="Output tokens per chunk",
+    description=(
+        "1 where all is streamed token by token; more where the engine sends several at once, or "
+        "where answers are not streamed."
+    ),
+    unit="short",
+    queries=(Query(q.ratio(q.rate(_OUTPUT), q.rate(_CHUNKS)), "tokens per chunk"),),
 )
 STREAM_OUTCOMES: Final = Signal(
     title="How streams end",

@@ -17,8 +17,9 @@ _NOT_SCRAPED: Final = "not scraped"
 _ENGINE: Final = f'job="{ENGINE_JOB}"'
 
 
-def _engine_rate(metric: str, by: str) -> str:
-    return f"sum by ({by}) (rate({metric}{{{_ENGINE}}}[$__rate_interval]))"
+def _engine_rate(metric: str, by: str = "") -> str:
+    total = f"sum by ({by})" if by else "sum"
+    return f"{total} (rate({metric}{{{_ENGINE}}}[$__rate_interval]))"
 
 
 ENGINE_SEQUENCES: Final = Signal(
@@ -66,6 +67,42 @@ ENGINE_FIRST_TOKEN: Final = Signal(
         Query(q.quantile(0.95, "mistral_time_to_first_token_seconds"), "proxy p95"),
     ),
 )
+ENGINE_PREFIX_CACHE: Final = Signal(
+    title="Prefix cache hits",
+    description="Share of new sequences whose beginning was found in the cache; saves prompt work.",
+    unit="percentunit",
+    when_empty=_NO_METRICS,
+    queries=(
+        Query(
+            q.ratio(
+                _engine_rate("mistralrs_prefix_cache_hits_total"),
+                _engine_rate("mistralrs_prefix_cache_lookups_total"),
+            ),
+            "hits",
+        ),
+    ),
+)
+ENGINE_PREEMPTIONS: Final = Signal(
+    title="Preemptions",
+    description="Running sequences that had to wait again, since the KV cache is too small.",
+    unit="ops",
+    when_empty=_NO_METRICS,
+    queries=(Query(_engine_rate("mistralrs_paged_preemptions_total"), "preempted"),),
+)
+ENGINE_PACE: Final = Signal(
+    title="Time between tokens in the engine",
+    description="Gaps between tokens of a stream as the engine sees them, before the proxy.",
+    unit="s",
+    when_empty=_NO_METRICS,
+    queries=tuple(
+        Query(
+            f"histogram_quantile({p / 100:g}, "
+            f"{_engine_rate('mistralrs_inter_token_latency_seconds_bucket', 'le')}) >= 0",
+            f"p{p}",
+        )
+        for p in (50, 95)
+    ),
+)
 MEMORY: Final = Signal(
     title="Proxy memory",
     description="Resident memory of the proxy. Steady growth without load is a leak.",
@@ -90,6 +127,16 @@ FILES: Final = Signal(
     queries=(
         Query(q.ratio(q.select("process_open_fds"), q.select("process_max_fds")), "{{instance}}"),
     ),
+)
+LOOP_LAG: Final = Signal(
+    title="Event loop lag",
+    description=(
+        "Longest time within 15 seconds that the proxy's one event loop was late; every stream "
+        "is held up by as much. Near 0 unless the proxy has too much to do."
+    ),
+    unit="s",
+    when_empty=_NOT_SCRAPED,
+    queries=(Query(q.select("mistral_event_loop_lag_seconds"), "{{instance}}"),),
 )
 SCRAPE_TIME: Final = Signal(
     title="Scrape duration",

@@ -21,6 +21,8 @@ TITLE: Final = "Mistral.rs Metrics"
 _TILE: Final = 4
 _GRAPH: Final = 8
 _NEW_PROXY_SECONDS: Final = 600
+#: Seconds; a scrape and a probe are at most 20 s old, and after two minutes somebody is told.
+_ANSWER_AGES: Final = (30, ORANGE), (120, RED)
 _BUSY_SHARE: Final = 0.8
 _BUDGET_FINE: Final = 0.25
 
@@ -58,6 +60,7 @@ def rows(limits: Limits) -> tuple[Row, ...]:
         _generation(limits),
         _errors(limits),
         _streaming(limits),
+        _loads(),
         _engine(),
         _proxy(),
     )
@@ -86,9 +89,10 @@ def _status(limits: Limits) -> Row:
             Line(
                 6,
                 (
-                    (10, panels.alert_timeline(traffic.ALERTS)),
-                    (8, panels.model_table(generation.MODELS)),
+                    (8, panels.alert_timeline(traffic.ALERTS)),
+                    (7, panels.model_table(generation.MODELS)),
                     (3, panels.counts(traffic.TOTALS)),
+                    (3, panels.tile(traffic.ENGINE_ANSWER, *_ANSWER_AGES)),
                     (3, panels.tile(traffic.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
                 ),
             ),
@@ -114,6 +118,14 @@ def _traffic(limits: Limits) -> Row:
                     (8, panels.graph(traffic.LATENCY, *latency)),
                     (8, panels.graph(traffic.LATENCY_BY_ENDPOINT, *latency)),
                     (8, panels.spread(traffic.LATENCY_SPREAD)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(traffic.WITHIN_5_SECONDS)),
+                    (8, panels.graph(traffic.ENGINE_WAIT)),
+                    (8, panels.graph(traffic.OVERHEAD)),
                 ),
             ),
         ),
@@ -184,8 +196,9 @@ def _streaming(limits: Limits) -> Row:
             Line(
                 _GRAPH,
                 (
-                    (12, panels.graph(generation.CHUNKS)),
-                    (12, panels.stack(generation.STREAM_OUTCOMES)),
+                    (8, panels.graph(generation.CHUNKS)),
+                    (8, panels.stack(generation.STREAM_OUTCOMES)),
+                    (8, panels.graph(generation.TOKENS_PER_CHUNK)),
                 ),
             ),
             Line(
@@ -200,6 +213,23 @@ def _streaming(limits: Limits) -> Row:
     )
 
 
+def _loads() -> Row:
+    return Row(
+        "Model loads",
+        (
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(generation.LOADS)),
+                    (8, panels.graph(generation.LOAD_TIME)),
+                    (8, panels.spread(generation.LOAD_SPREAD)),
+                ),
+            ),
+        ),
+        collapsed=True,
+    )
+
+
 def _engine() -> Row:
     return Row(
         "Engine (where it serves metrics of its own)",
@@ -211,6 +241,14 @@ def _engine() -> Row:
                     (6, panels.graph(machinery.ENGINE_CACHE)),
                     (6, panels.stack(machinery.ENGINE_COMPLETED)),
                     (6, panels.graph(machinery.ENGINE_FIRST_TOKEN)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
+                    (8, panels.graph(machinery.ENGINE_PACE)),
+                    (8, panels.graph(machinery.ENGINE_PREFIX_CACHE)),
+                    (8, panels.graph(machinery.ENGINE_PREEMPTIONS)),
                 ),
             ),
         ),
@@ -233,8 +271,9 @@ def _proxy() -> Row:
             Line(
                 _GRAPH,
                 (
-                    (12, panels.graph(machinery.SCRAPE_TIME)),
-                    (12, panels.graph(machinery.SCRAPE_SAMPLES)),
+                    (8, panels.graph(machinery.LOOP_LAG)),
+                    (8, panels.graph(machinery.SCRAPE_TIME)),
+                    (8, panels.graph(machinery.SCRAPE_SAMPLES)),
                 ),
             ),
         ),

@@ -52,6 +52,11 @@ def used_rate(metric: str, *where: str, by: str) -> str:
     return f"{rate(metric, *where, by=by)} and {growth(metric, *where, by=by)} > 0"
 
 
+def used_total(metric: str, *where: str, by: str) -> str:
+    """Give a counter itself, by a label, for values that occur in the time shown."""
+    return f"{_sum(by)} ({select(metric, *where)}) and {growth(metric, *where, by=by)} > 0"
+
+
 def growth(metric: str, *where: str, by: str = "") -> str:
     """Sum what a counter grew over the whole time that the dashboard shows."""
     return f"{_sum(by)} (increase({select(metric, *where)}[$__range]))"

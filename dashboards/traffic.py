@@ -12,6 +12,16 @@ _REQUESTS: Final = "mistral_http_requests_total"
 _DURATION: Final = "mistral_http_request_duration_seconds"
 _FAILED: Final = 'status="error"'
 _ANSWERED: Final = 'status=~"success|error"'
+_UPSTREAM: Final = "mistral_upstream_request_duration_seconds"
+
+#: What waits for the engine, as requests and as what they ask of it. Listing models is not among
+#: it: the proxy does that of its own accord. No variable narrows it, for an operation has no
+#: endpoint.
+_OF_ALL: Final = 'job=~"$job",instance=~"$instance"'
+_ENGINES_WORK: Final = (
+    f'{_OF_ALL},endpoint=~"chat|generate|pull|embed.*|v1_.*",endpoint!="v1_models"'
+)
+_ENGINES_TIME: Final = f'{_OF_ALL},operation!~"models|unload|other"'
 
 PROXY_UP: Final = Signal(
     title="Proxy",
@@ -25,6 +35,18 @@ ENGINE_UP: Final = Signal(
     unit="none",
     when_empty="unknown",
     queries=(Query(f"min({q.select('mistral_upstream_up')})", "Engine"),),
+)
+ENGINE_ANSWER: Final = Signal(
+    title="Engine's last answer",
+    description="How long ago the engine last answered a probe well; it is asked every 5 seconds.",
+    unit="s",
+    when_empty="never",
+    queries=(
+        Query(
+            f"time() - min({q.select('mistral_upstream_last_success_timestamp_seconds')} > 0)",
+            "ago",
+        ),
+    ),
 )
 FIRING: Final = Signal(
     title="Firing alerts",
@@ -111,6 +133,44 @@ LATENCY_SPREAD: Final = Signal(
     description="How many requests took how long. Two bands mean two kinds of requests.",
     unit="s",
     queries=(Query(q.buckets(_DURATION), "{{le}}"),),
+)
+WITHIN_5_SECONDS: Final = Signal(
+    title="Requests within 5 s",
+    description="Share of the requests that took at most 5 seconds, all outcomes.",
+    unit="percentunit",
+    queries=(
+        Query(
+            q.ratio(q.rate(f"{_DURATION}_bucket", 'le=~"5|5.0"'), q.rate(f"{_DURATION}_count")),
+            "within 5 s",
+        ),
+    ),
+)
+ENGINE_WAIT: Final = Signal(
+    title="Waiting for the engine",
+    description=(
+        "p95 of the time that the proxy waits for the engine, by what it asks for: the whole "
+        "generation, without the time in which the client reads."
+    ),
+    unit="s",
+    queries=(Query(q.quantile(0.95, _UPSTREAM, by="operation"), "{{operation}}"),),
+)
+OVERHEAD: Final = Signal(
+    title="Time outside the engine",
+    description=(
+        "Mean part of a request that is not waiting for the engine: the proxy's own work, and "
+        "clients that send or read slowly. Generations and embeddings of all endpoints."
+    ),
+    unit="s",
+    queries=(
+        Query(
+            q.ratio(
+                f"(sum(rate({_DURATION}_sum{{{_ENGINES_WORK}}}[$__rate_interval]))"
+                f" - sum(rate({_UPSTREAM}_sum{{{_ENGINES_TIME}}}[$__rate_interval])))",
+                f"sum(rate({_DURATION}_count{{{_ENGINES_WORK}}}[$__rate_interval]))",
+            ),
+            "per request",
+        ),
+    ),
 )
 ERROR_RATIO: Final = Signal(
     title="Error rate",

@@ -37,11 +37,9 @@ def main() -> int:
         sys.stderr.write(f"proxy_service: {explain(error, settings.bind)}\n")
         return CANNOT_LISTEN
     set_up_logging(settings.log_level)
+    metrics = ProxyMetrics(CollectorRegistry())
     app = create_app(
-        settings,
-        engine=HttpEngine(settings),
-        metrics=ProxyMetrics(CollectorRegistry()),
-        clock=SystemClock(),
+        settings, engine=HttpEngine(settings, metrics), metrics=metrics, clock=SystemClock()
     )
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)

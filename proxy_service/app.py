@@ -17,6 +17,7 @@ from proxy_service.clock import Clock
 from proxy_service.engine import Engine
 from proxy_service.errors import BodyTooLarge, InternalError, InvalidRequest, ProxyError
 from proxy_service.exchange import TEXT, Exchange, Services
+from proxy_service.lag import LagMeter
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
@@ -96,6 +97,7 @@ def create_app(
         metrics=metrics,
         clock=clock,
         catalogue=Catalogue(settings, engine=engine, metrics=metrics, clock=clock),
+        lag=LagMeter(metrics.event_loop_lag, clock),
         origins=AllowedOrigins(settings.origins),
         hosts=AllowedHosts(settings.bind),
     )
@@ -197,6 +199,7 @@ async def _start(app: ProxyApp) -> None:
     await services.engine.start()
     services.metrics.started(services.clock.now().timestamp())
     services.catalogue.start()
+    services.lag.start()
 
 
 async def _begin_stop(app: ProxyApp) -> None:
@@ -204,5 +207,6 @@ async def _begin_stop(app: ProxyApp) -> None:
 
 
 async def _stop(app: ProxyApp) -> None:
+    app.ctx.lag.stop()
     await app.ctx.catalogue.stop()
     await app.ctx.engine.stop()

@@ -280,6 +280,8 @@ class Catalogue:
             logger.warning(event, extra={"fields": fields})
         self._failure = failure
         self._metrics.upstream_up.set(failure is None)
+        if failure is None:
+            self._metrics.upstream_last_success.set(self._clock.now().timestamp())
         for model in self._table.models:
             loaded = failure is None and model.status == LOADED
             self._metrics.model(model.name).loaded.set(loaded)

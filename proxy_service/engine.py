@@ -9,11 +9,15 @@ import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from time import monotonic
 from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
+from prometheus_client import Histogram
+
 from proxy_service.connection import Connection, Pool
 from proxy_service.errors import EngineError, EngineProtocolError, EngineUnavailable
+from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ProxySettings
 
 # Bytes; far above any reply but a stream, which is never read as a whole.
@@ -69,8 +73,9 @@ class Engine(Protocol):
 class HttpEngine:
     """An `Engine` over plain HTTP/1.1."""
 
-    def __init__(self, settings: ProxySettings) -> None:
+    def __init__(self, settings: ProxySettings, metrics: ProxyMetrics) -> None:
         self._settings = settings
+        self._metrics = metrics
         parts = urlsplit(settings.engine_url)
         self._host = parts.hostname or ""
         self._port = parts.port or _HTTP_PORT
@@ -97,13 +102,14 @@ class HttpEngine:
         self, method: str, path: str, *, body: bytes | None = None, request_id: str = ""
     ) -> "_Call":
         """Send a request; see `Engine.request`."""
+        duration = self._metrics.upstream_duration(path)
         head = f"{method} {self._base_path}{path} HTTP/1.1\r\n{self._fixed_headers}"
         if request_id:
             head += f"X-Request-ID: {request_id}\r\n"
         if body is None:
-            return _Call(self, f"{head}\r\n".encode("latin-1"))
+            return _Call(self, f"{head}\r\n".encode("latin-1"), duration)
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        return _Call(self, head.encode("latin-1") + body)
+        return _Call(self, head.encode("latin-1") + body, duration)
 
     async def send(self, request: bytes) -> Connection:
         """Send ``request`` and wait for the head of its answer.
@@ -154,26 +160,42 @@ async def _ask(connection: Connection, request: bytes) -> Connection:
 
 
 class _Call:
-    """One request: a context whose value is itself, as an `EngineReply`."""
+    """One request: a context whose value is itself, as an `EngineReply`.
 
-    __slots__ = ("_connection", "_engine", "_let_go", "_request", "content_type", "status")
+    ``duration`` observes how long it was waited for, once, whatever its end. The time between,
+    in which the proxy translates and its client reads, is not the engine's.
+    """
 
-    def __init__(self, engine: HttpEngine, request: bytes) -> None:
+    __slots__ = (
+        *("_connection", "_duration", "_engine", "_let_go", "_request", "_waited"),
+        *("content_type", "status"),
+    )
+
+    def __init__(self, engine: HttpEngine, request: bytes, duration: Histogram) -> None:
         self._engine = engine
         self._request = request
+        self._duration = duration
+        self._waited = 0.0
         self._connection: Connection
         self._let_go = False
         self.status = 0
         self.content_type = ""
 
     async def __aenter__(self) -> Self:
-        self._connection = await self._engine.send(self._request)
+        since = monotonic()
+        try:
+            self._connection = await self._engine.send(self._request)
+        except BaseException:
+            self._duration.observe(monotonic() - since)
+            raise
+        self._waited = monotonic() - since
         self._request = b""
         self.status = self._connection.reader.status
         self.content_type = self._connection.reader.content_type
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._duration.observe(self._waited)
         if self._let_go:
             self._connection.let_go()
         else:
@@ -188,7 +210,11 @@ class _Call:
             elif reader.complete:
                 return
             else:
-                await connection.more()
+                since = monotonic()
+                try:
+                    await connection.more()
+                finally:
+                    self._waited += monotonic() - since
 
     async def body(self) -> bytes:
         """Give the whole body."""

@@ -20,6 +20,7 @@ from proxy_service.catalogue import Catalogue
 from proxy_service.clock import Clock, moment
 from proxy_service.engine import Engine
 from proxy_service.errors import Dialect, InternalError, ProxyError, error_body
+from proxy_service.lag import LagMeter
 from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
 from proxy_service.record import RequestRecord
 from proxy_service.settings import ProxySettings
@@ -50,6 +51,7 @@ class Services:
     metrics: ProxyMetrics
     clock: Clock
     catalogue: Catalogue
+    lag: LagMeter
     origins: AllowedOrigins
     hosts: AllowedHosts
     reported_options: set[str] = field(default_factory=set)

@@ -58,6 +58,19 @@ FINISH_REASONS = (
     *("stop", "length", "tool_calls", "load", "unload", "error", "cancelled", "other"),
 )
 
+# What the proxy asks its engine for, by the engine's path; anything else is ``other``.
+OPERATIONS = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "completions",
+    "/v1/embeddings": "embeddings",
+    "/v1/responses": "responses",
+    "/v1/messages": "messages",
+    "/v1/models": "models",
+    "/v1/models/reload": "load",
+    "/v1/models/unload": "unload",
+}
+OTHER_OPERATION = "other"
+
 UNKNOWN_MODEL = "unknown"
 OTHER_MODEL = "other"
 MODEL_LIMIT = 50
@@ -102,6 +115,11 @@ class ProxyMetrics:
         self._models: dict[str, ModelMetrics] = {}
         self.active_requests = self._families.active_requests
         self.upstream_up = self._families.upstream_up
+        self.upstream_last_success = self._families.upstream_last_success
+        durations = self._families.upstream_duration
+        self._upstream = {path: durations.labels(name) for path, name in OPERATIONS.items()}
+        self._upstream_other = durations.labels(OTHER_OPERATION)
+        self.event_loop_lag = self._families.event_loop_lag
         self._families.info.labels(version=VERSION).set(1)
         prometheus_client.ProcessCollector(registry=registry)
         prometheus_client.PlatformCollector(registry=registry)
@@ -123,6 +141,10 @@ class ProxyMetrics:
                 return self.model(OTHER_MODEL)
             known = self._models[name] = self._families.model(name)
         return known
+
+    def upstream_duration(self, path: str) -> Histogram:
+        """Give the child for requests to a path of the engine."""
+        return self._upstream.get(path, self._upstream_other)
 
     def expose(self, accept: str) -> tuple[bytes, str]:
         """Write everything in the format that ``accept`` asks for; gives body and type."""
@@ -220,8 +242,22 @@ class _Families:
         self.upstream_up = gauge(
             "mistral_upstream_up", "1 when the engine answered the last probe, else 0."
         )
+        self.upstream_last_success = gauge(
+            "mistral_upstream_last_success_timestamp_seconds",
+            "Unix time in seconds of the engine's last good answer to a probe; 0 before the first.",
+        )
+        self.upstream_duration = histogram(
+            "mistral_upstream_request_duration_seconds",
+            "Seconds that a request to the engine was waited for, from connecting to its end.",
+            HTTP_BUCKETS,
+            "operation",
+        )
         self.loaded = gauge(
             "mistral_model_loaded", "1 when the engine has the model loaded, else 0.", "model"
+        )
+        self.event_loop_lag = gauge(
+            "mistral_event_loop_lag_seconds",
+            "Longest time that the proxy's event loop was late within the last 15 seconds.",
         )
         self.info = gauge("mistral_proxy_info", "Always 1; the version is a label.", "version")
         self.start_time = gauge(

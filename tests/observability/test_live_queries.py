@@ -42,6 +42,10 @@ NEED_THE_ENGINES_METRICS = {
     "KV cache in use A",
     "Sequences completed by reason A",
     "First token, engine and proxy A",
+    "Time between tokens in the engine A",
+    "Time between tokens in the engine B",
+    "Prefix cache hits A",
+    "Preemptions A",
 }
 
 #: Seconds that hold all of the traffic, and how Grafana's variables write them.
@@ -219,6 +223,19 @@ def test_tiles_tell_the_state(prometheus: RunningPrometheus) -> None:
     assert prometheus.value(panel("Firing alerts")) >= 1
     assert 0 < prometheus.value(panel("p95 latency")) < 5
     assert 0 < prometheus.value(panel("Uptime")) < 300
+
+
+def test_the_engines_share_of_a_request_is_told_apart(prometheus: RunningPrometheus) -> None:
+    mean = prometheus.value(
+        "sum(mistral_http_request_duration_seconds_sum)"
+        " / sum(mistral_http_request_duration_seconds_count)"
+    )
+    assert 0 < prometheus.value(panel("Time outside the engine")) < 2 * mean
+    waits = {
+        one["metric"]["operation"] for one in prometheus.query(panel("Waiting for the engine"))
+    }
+    assert waits == {"chat", "models", "load"}
+    assert 0 <= prometheus.value(panel("Engine's last answer")) < 300
 
 
 def test_the_dashboard_gives_exact_counts(prometheus: RunningPrometheus) -> None:

@@ -29,6 +29,10 @@ ENGINE = {
     "mistralrs_kv_cache_blocks_total",
     "mistralrs_sequences_completed_total",
     "mistralrs_time_to_first_token_seconds_bucket",
+    "mistralrs_inter_token_latency_seconds_bucket",
+    "mistralrs_prefix_cache_lookups_total",
+    "mistralrs_prefix_cache_hits_total",
+    "mistralrs_paged_preemptions_total",
 }
 
 SPECIFIED = (

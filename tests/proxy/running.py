@@ -91,6 +91,11 @@ class RunningProxy:
         """Have the proxy ask the engine now."""
         self.http.get("/api/tags")
 
+    def hold_up(self, *, seconds: float) -> None:
+        """Keep the proxy's event loop from doing anything for so long."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(threading.Event().wait, seconds)
+
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
@@ -108,10 +113,11 @@ class RunningProxy:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
+        metrics = ProxyMetrics(CollectorRegistry())
         self.app = create_app(
             self.settings,
-            engine=HttpEngine(self.settings),
-            metrics=ProxyMetrics(CollectorRegistry()),
+            engine=HttpEngine(self.settings, metrics),
+            metrics=metrics,
             clock=SystemClock(),
         )
         server = await self.app.create_server(sock=self._listener, return_asyncio_server=True)

@@ -5,15 +5,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from proxy_service.connection import READ_AHEAD_BYTES, READ_BYTES
 from proxy_service.engine import HttpEngine
 from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable
+from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ProxySettings
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def engine_of(settings: ProxySettings) -> HttpEngine:
+    return HttpEngine(settings, ProxyMetrics(CollectorRegistry()))
 
 
 @asynccontextmanager
@@ -30,7 +36,7 @@ async def engine_at(serve: Serve, **settings: float) -> AsyncIterator[HttpEngine
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     url = f"http://user:pass%20word@127.0.0.1:{port}/base"
-    engine = HttpEngine(ProxySettings(engine_url=url, **settings))  # type: ignore[arg-type]
+    engine = engine_of(ProxySettings(engine_url=url, **settings))  # type: ignore[arg-type]
     await engine.start()
     try:
         yield engine
@@ -202,4 +208,4 @@ async def test_a_port_where_nobody_listens_is_told_with_the_url() -> None:
     server.close()
 
     with pytest.raises(EngineUnavailable, match=f"{url}.*MISTRAL_URL"):
-        await get(HttpEngine(ProxySettings(engine_url=url)))
+        await get(engine_of(ProxySettings(engine_url=url)))

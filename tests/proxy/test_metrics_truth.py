@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from dataclasses import replace
 
 import httpx
@@ -41,6 +42,8 @@ CHUNKS = "mistral_streaming_chunks_total"
 TOKENS = "mistral_generate_tokens_total"
 STREAMS = "mistral_streams_total"
 ERRORS = "mistral_request_errors_total"
+UPSTREAM = "mistral_upstream_request_duration_seconds"
+LAST_SUCCESS = "mistral_upstream_last_success_timestamp_seconds"
 FIRST_TOKEN = "mistral_time_to_first_token_seconds_count"
 GENERATED = "mistral_generate_duration_seconds_count"
 
@@ -489,6 +492,87 @@ def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: Runni
     assert reply.status_code == 404
     assert engine.calls("/v1/models/reload") == []
     assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
+
+
+def test_time_that_passes_in_the_engine_is_told_apart_from_the_proxys_own(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """The wait for the engine's head counts, and that for the rest of its stream."""
+    go_on = threading.Event()
+    engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+
+    with proxy.http.stream("POST", "/api/chat", json=HELLO) as answer:
+        parts = answer.iter_bytes()
+        next(parts)
+        began = time.monotonic()
+        assert eventually(lambda: time.monotonic() - began > 0.4)
+        go_on.set()
+        b"".join(parts)
+    scrape = proxy.idle()
+
+    waited = scrape.value(f"{UPSTREAM}_sum", operation="chat")
+    took = scrape.value("mistral_http_request_duration_seconds_sum", endpoint="chat")
+    assert scrape.value(f"{UPSTREAM}_count", operation="chat") == 1
+    assert 0.3 <= waited < took
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "operation"),
+    [
+        ("/api/generate", {"model": MODEL, "prompt": "hi", "raw": True}, "completions"),
+        ("/api/embed", {"model": MODEL, "input": "hi"}, "embeddings"),
+        ("/v1/chat/completions", HELLO, "chat"),
+        ("/v1/responses", {"model": MODEL, "input": "hi"}, "responses"),
+    ],
+)
+def test_what_the_engine_is_asked_for_is_a_label(
+    proxy: RunningProxy, path: str, body: dict[str, object], operation: str
+) -> None:
+    """Whether it answers or, as with the last, has no such path."""
+    proxy.http.post(path, json=body)
+
+    assert proxy.idle().value(f"{UPSTREAM}_count", operation=operation) == 1
+
+
+def test_an_engine_that_hangs_shows_in_the_time_it_was_waited_for(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    engine.chat(stream(chunk("a"), Step.STALL))
+    with RunningProxy(replace(settings, engine_silence_timeout_seconds=0.3)) as proxy:
+        proxy.http.post("/api/chat", json=HELLO)
+        scrape = proxy.idle()
+
+    assert scrape.value(f"{UPSTREAM}_sum", operation="chat") >= 0.3
+
+
+def test_the_engines_last_good_answer_has_a_time_that_a_failure_leaves(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """So that its age can be told: 0 before the first, then the time of the last."""
+    before = time.time()
+    proxy.probe()
+    answered = proxy.scrape()
+    engine.stop()
+    proxy.probe()
+    gone = proxy.scrape()
+
+    assert before <= answered.value(LAST_SUCCESS) <= time.time()
+    assert answered.value("mistral_upstream_up") == 1
+    assert gone.value("mistral_upstream_up") == 0
+    assert gone.value(LAST_SUCCESS) == answered.value(LAST_SUCCESS)
+
+
+def test_an_engine_that_never_answered_has_no_last_good_answer(settings: ProxySettings) -> None:
+    with RunningProxy(replace(settings, engine_url="http://127.0.0.1:9")) as proxy:
+        proxy.probe()
+        assert proxy.scrape().value(LAST_SUCCESS) == 0
+
+
+def test_a_proxy_that_is_held_up_shows_it(proxy: RunningProxy) -> None:
+    """For longer than the pause between two looks, so that one of them is late in any case."""
+    proxy.hold_up(seconds=1.5)
+
+    assert eventually(lambda: proxy.scrape().value("mistral_event_loop_lag_seconds") > 0.9)
 
 
 def test_sixty_streams_are_sixty_active_requests(
