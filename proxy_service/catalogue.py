@@ -250,14 +250,14 @@ class Catalogue:
 
     async def _fetch_in_time(self) -> tuple[EngineModel, ...]:
         # A list is no generation: this much silence means that the engine is as good as away.
-        seconds = self._settings.engine_connect_timeout_seconds
+        seconds = self._settings.engine_probe_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
                 return await self._fetch()
         except TimeoutError as error:
             raise EngineTimeout(
                 f"the engine did not tell its models within {seconds:g} s "
-                "(ENGINE_CONNECT_TIMEOUT sets how long it may take)"
+                "(ENGINE_PROBE_TIMEOUT sets how long it may take)"
             ) from error
 
     async def _fetch(self) -> tuple[EngineModel, ...]:

@@ -12,6 +12,7 @@ note the time, so that none of them touches the timer.
 """
 
 import asyncio
+import select
 from enum import Enum
 from typing import cast
 
@@ -22,8 +23,6 @@ from proxy_service.response import ResponseReader
 READ_AHEAD_BYTES = 64 * 1024
 # Bytes that one read may bring.
 READ_BYTES = 64 * 1024
-# Seconds an unused connection is kept; shorter than what usual servers allow.
-IDLE_SECONDS = 30.0
 # Seconds; how long the rest of an answered stream may take before its connection is dropped.
 _REST_SECONDS = 0.25
 
@@ -51,8 +50,16 @@ class Pool:
         return len(self._idle)
 
     def take(self) -> "Connection | None":
-        """Give the connection that was idle for the shortest time, if there is one."""
-        return self._idle.popitem()[0] if self._idle else None
+        """Give the connection that was idle for the shortest time, if there is one.
+
+        One that the engine has closed is never given, even when the loop was not told yet.
+        """
+        while self._idle:
+            connection = self._idle.popitem()[0]
+            if connection.quiet():
+                return connection
+            connection.close()
+        return None
 
     def add(self, connection: "Connection") -> None:
         """Note a connection that was opened."""
@@ -76,12 +83,14 @@ class Pool:
 class Connection(asyncio.BufferedProtocol):
     """See the module; made by the event loop's ``create_connection``."""
 
-    def __init__(self, pool: Pool, *, silence_seconds: float) -> None:
+    def __init__(self, pool: Pool, *, silence_seconds: float, idle_seconds: float) -> None:
         self.reader = ResponseReader()
         self._pool = pool
         self._silence_seconds = silence_seconds
+        self._idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._poll = select.poll()
         self._waiter: asyncio.Future[None] | None = None
         self._failure: EngineError | None = None
         self._use = Use.BUSY
@@ -120,7 +129,7 @@ class Connection(asyncio.BufferedProtocol):
     def release(self) -> None:
         """End the use: keep the connection if its response is complete, else close it."""
         if self.reader.complete and self.reader.reusable:
-            self._enter(Use.IDLE, IDLE_SECONDS)
+            self._enter(Use.IDLE, self._idle_seconds)
             self._pool.add_idle(self)
         else:
             self.close()
@@ -133,6 +142,10 @@ class Connection(asyncio.BufferedProtocol):
             self._enter(Use.LETTING_GO, _REST_SECONDS)
             self._resume_reading()
 
+    def quiet(self) -> bool:
+        """Ask the system whether an idle connection is as it was left: no end, no bytes."""
+        return self._transport is not None and not self._poll.poll(0)
+
     def close(self) -> None:
         """Close at once, by which the engine stops generating."""
         if self._transport is not None:
@@ -144,6 +157,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._pool.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  the interface's

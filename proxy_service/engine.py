@@ -107,38 +107,50 @@ class HttpEngine:
         if request_id:
             head += f"X-Request-ID: {request_id}\r\n"
         if body is None:
-            return _Call(self, f"{head}\r\n".encode("latin-1"), duration)
+            return _Call(self, f"{head}\r\n".encode("latin-1"), duration, safe=method == "GET")
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        return _Call(self, head.encode("latin-1") + body, duration)
+        return _Call(self, head.encode("latin-1") + body, duration, safe=False)
 
-    async def send(self, request: bytes) -> Connection:
+    async def send(self, request: bytes, *, safe: bool) -> Connection:
         """Send ``request`` and wait for the head of its answer.
 
-        A connection that was idle may have been closed by the engine as the request left: that
-        is seen when it ends without a byte, and the request goes over a new one, once.
+        A kept connection that the engine has closed is seen before it is used. The engine may
+        still close one as the request leaves: then only a ``safe`` one goes over a new
+        connection, for the engine may have begun with any other.
         """
         connection = self._pool.take()
         if connection is not None:
             try:
                 return await _ask(connection, request)
             except EngineProtocolError:
-                if not connection.reader.untouched:
+                if not safe or not connection.reader.untouched:
                     raise
         return await _ask(await self._connect(), request)
 
     async def _connect(self) -> Connection:
-        silence_seconds = self._settings.engine_silence_timeout_seconds
+        """Open a connection, trying a second time when that fails at once."""
         try:
             async with asyncio.timeout(self._settings.engine_connect_timeout_seconds):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self._pool, silence_seconds=silence_seconds),
-                    self._host,
-                    self._port,
-                )
+                try:
+                    return await self._open()
+                except OSError:
+                    return await self._open()
         except TimeoutError as error:
             raise self._unreachable("it does not answer") from error
         except OSError as error:
             raise self._unreachable(error.strerror or str(error)) from error
+
+    async def _open(self) -> Connection:
+        settings = self._settings
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(
+                self._pool,
+                silence_seconds=settings.engine_silence_timeout_seconds,
+                idle_seconds=settings.engine_keep_alive_seconds,
+            ),
+            self._host,
+            self._port,
+        )
         return connection
 
     def _unreachable(self, reason: str) -> EngineUnavailable:
@@ -167,14 +179,17 @@ class _Call:
     """
 
     __slots__ = (
-        *("_connection", "_duration", "_engine", "_let_go", "_request", "_waited"),
+        *("_connection", "_duration", "_engine", "_let_go", "_request", "_safe", "_waited"),
         *("content_type", "status"),
     )
 
-    def __init__(self, engine: HttpEngine, request: bytes, duration: Histogram) -> None:
+    def __init__(
+        self, engine: HttpEngine, request: bytes, duration: Histogram, *, safe: bool
+    ) -> None:
         self._engine = engine
         self._request = request
         self._duration = duration
+        self._safe = safe
         self._waited = 0.0
         self._connection: Connection
         self._let_go = False
@@ -184,7 +199,7 @@ class _Call:
     async def __aenter__(self) -> Self:
         since = monotonic()
         try:
-            self._connection = await self._engine.send(self._request)
+            self._connection = await self._engine.send(self._request, safe=self._safe)
         except BaseException:
             self._duration.observe(monotonic() - since)
             raise

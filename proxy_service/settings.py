@@ -66,7 +66,10 @@ class ProxySettings:
     log_level: str = "info"
     engine_connect_timeout_seconds: float = 5.0
     engine_silence_timeout_seconds: float = 300.0
+    # Below the 30 s after which the server library of Mistral.rs (hyper) may hang up.
+    engine_keep_alive_seconds: float = 15.0
     engine_probe_interval_seconds: float = 5.0
+    engine_probe_timeout_seconds: float = 5.0
     shutdown_grace_seconds: float = 8.0  # Docker kills after 10
     model_aliases: Mapping[str, str] = field(default_factory=dict)
     model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
@@ -212,7 +215,7 @@ VARIABLES = (
         "engine_connect_timeout_seconds",
         _seconds(0.1, 60),
         "seconds, 0.1 to 60",
-        "longest wait for a connection to the engine, and for its list of models",
+        "longest wait for a connection to the engine",
     ),
     Variable(
         "ENGINE_SILENCE_TIMEOUT",
@@ -222,11 +225,25 @@ VARIABLES = (
         "longest time without a byte from the engine; a long generation that talks is no hang",
     ),
     Variable(
+        "ENGINE_KEEP_ALIVE",
+        "engine_keep_alive_seconds",
+        _seconds(0, 3600),
+        "seconds, 0 to 3600",
+        "how long an unused connection to the engine is kept; shorter than the engine keeps it",
+    ),
+    Variable(
         "ENGINE_PROBE_INTERVAL",
         "engine_probe_interval_seconds",
         _seconds(0.05, 3600),
         "seconds, 0.05 to 3600",
         "pause between two looks at what the engine serves",
+    ),
+    Variable(
+        "ENGINE_PROBE_TIMEOUT",
+        "engine_probe_timeout_seconds",
+        _seconds(0.05, 3600),
+        "seconds, 0.05 to 3600",
+        "longest wait for the engine's list of models",
     ),
     Variable(
         "SHUTDOWN_GRACE",

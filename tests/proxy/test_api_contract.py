@@ -795,7 +795,7 @@ def test_an_engine_that_hangs_is_asked_once_for_all_who_wait(
     """Those who came while one was waiting share its failure; nobody queues behind it."""
     engine.on("/v1/models", stream(Step.STALL))
     codes: list[int] = []
-    with RunningProxy(replace(settings, engine_connect_timeout_seconds=0.5)) as proxy:
+    with RunningProxy(replace(settings, engine_probe_timeout_seconds=0.5)) as proxy:
         threads = [
             threading.Thread(target=lambda: codes.append(proxy.http.get("/api/tags").status_code))
             for _ in range(20)

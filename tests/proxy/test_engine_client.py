@@ -1,6 +1,7 @@
 """The client to the engine on real sockets: keeping, losing and holding back connections."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -51,6 +52,11 @@ async def get(engine: HttpEngine) -> bytes:
         return await reply.body()
 
 
+async def post(engine: HttpEngine) -> bytes:
+    async with engine.request("POST", "/v1/chat/completions", body=b"{}") as reply:
+        return await reply.body()
+
+
 class Connections:
     """Counts connections and answers `OK` to each request, `per_connection` times."""
 
@@ -77,13 +83,73 @@ async def test_a_connection_serves_one_request_after_another() -> None:
     assert connections.count == 1
 
 
-async def test_the_engine_hanging_up_on_a_kept_connection_is_not_seen() -> None:
-    """The request goes over a new one: the engine has not answered a byte of it."""
+async def test_a_list_is_asked_for_again_when_the_engine_hangs_up_on_a_kept_connection() -> None:
+    """Asking twice changes nothing."""
     connections = Connections(per_connection=1)
     async with engine_at(connections) as engine:
         assert [await get(engine) for _ in range(3)] == [b"ok"] * 3
 
     assert connections.count == 3
+
+
+async def test_what_may_have_begun_to_generate_is_not_sent_again() -> None:
+    """The engine read a request on a kept connection and hung up: it may have worked on it."""
+    connections = requests = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections, requests
+        connections += 1
+        for answer in (OK, b""):
+            await reader.readuntil(b"\r\n\r\n{}")
+            requests += 1
+            writer.write(answer)
+
+    async with engine_at(serve) as engine:
+        assert await post(engine) == b"ok"
+        with pytest.raises(EngineProtocolError):
+            await post(engine)
+
+    assert (connections, requests) == (1, 2)
+
+
+async def test_a_kept_connection_that_the_engine_has_closed_is_not_used() -> None:
+    """Even in the same turn of the loop in which it closed it; nothing is lost, nothing told."""
+    count = 0
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        count += 1
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(OK)
+        await asyncio.sleep(0)
+        writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+        closed.set()
+        await reader.read()
+
+    async with engine_at(serve) as engine:
+        for _ in range(3):
+            closed.clear()
+            assert await post(engine) == b"ok"
+            await closed.wait()
+
+    assert count == 3
+
+
+async def test_a_kept_connection_is_dropped_before_the_engine_does() -> None:
+    """Unused for `engine_keep_alive_seconds`, it is closed from this side."""
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        if not await reader.read(1):
+            gone.set()
+
+    async with engine_at(serve, engine_keep_alive_seconds=0.05) as engine:
+        assert await get(engine) == b"ok"
+        await asyncio.wait_for(gone.wait(), 5)
+        assert engine.idle_connections == 0
 
 
 async def test_the_engine_hanging_up_on_a_new_connection_is_an_error() -> None:
