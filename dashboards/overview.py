@@ -180,8 +180,9 @@ def _errors(limits: Limits) -> Row:
             Line(
                 _GRAPH,
                 (
-                    (12, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
-                    (12, panels.graph(traffic.CLIENT_TROUBLE)),
+                    (8, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
+                    (8, panels.graph(traffic.SATURATION, (1, RED))),
+                    (8, panels.graph(traffic.CLIENT_TROUBLE)),
                 ),
             ),
         ),

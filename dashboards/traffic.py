@@ -23,6 +23,11 @@ _ENGINES_WORK: Final = (
 )
 _ENGINES_TIME: Final = f'{_OF_ALL},operation!~"models|unload|other"'
 
+
+def _share_of_limit(gauge: str) -> str:
+    return q.ratio(f"sum({q.select(gauge)})", f"sum({q.select(f'{gauge}_limit')})")
+
+
 PROXY_UP: Final = Signal(
     title="Proxy",
     description="Whether Prometheus can scrape the proxy. DOWN also when it lost the target.",
@@ -207,6 +212,17 @@ ACTIVE: Final = Signal(
     unit="short",
     when_empty="not scraped",
     queries=(Query(f"sum({q.select('mistral_active_requests')})", "active"),),
+)
+SATURATION: Final = Signal(
+    title="Places taken",
+    description="Requests at the engine and in the queue, as shares of their limits. "
+    "Both at 1 means that more are refused.",
+    unit="percentunit",
+    when_empty="not scraped",
+    queries=(
+        Query(_share_of_limit("mistral_running_requests"), "at the engine"),
+        Query(_share_of_limit("mistral_queued_requests"), "in the queue"),
+    ),
 )
 ACTIVE_NOW: Final = replace(ACTIVE, title="Active now")
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from infra.choices import DEFAULT_PASSWORD, EngineMode, ServiceMode
 from infra.reach import is_loopback, unreachable
+from proxy_service.settings import CONCURRENT_REQUESTS, QUEUED_REQUESTS
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -156,6 +157,10 @@ def _waits(settings: "Settings") -> Iterator[str]:
             yield f"{name}: {seconds} is less than {MIN_WAIT_SECONDS}"
     if settings.engine_memory_mb < 1:
         yield f"engineMemoryMb: {settings.engine_memory_mb} is not above 0"
+    if settings.max_concurrent_requests not in CONCURRENT_REQUESTS:
+        yield f"maxConcurrentRequests: {settings.max_concurrent_requests} is not 1 to 100000"
+    if settings.max_queued_requests not in QUEUED_REQUESTS:
+        yield f"maxQueuedRequests: {settings.max_queued_requests} is not 0 to 100000"
 
 
 def _url(name: str, value: str, *, is_secret: bool = False) -> Iterator[str]:

@@ -25,6 +25,7 @@ from infra.choices import (
     Secret,
     ServiceMode,
 )
+from proxy_service.settings import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
 
 
 class SettingsError(pulumi.RunError):
@@ -46,6 +47,8 @@ class Settings:
     bind_address: str = "127.0.0.1"
     advertised_host: str = ""
     proxy_port: int = topology.PROXY.port
+    max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
+    max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
     prometheus_port: int = topology.PROMETHEUS.port
     grafana_port: int = topology.GRAFANA.port
     prometheus: ServiceMode = ServiceMode.MANAGED

@@ -113,6 +113,8 @@ def _proxy(chosen: Settings, placement: Placement) -> ProxyArgs:
         engine_url=engine_url,
         host_gateway=addresses.is_on_docker_host(engine_url),
         publication=Publication(chosen.bind_address, chosen.proxy_port),
+        max_concurrent_requests=chosen.max_concurrent_requests,
+        max_queued_requests=chosen.max_queued_requests,
         wait_seconds=chosen.wait_seconds,
     )
 

@@ -12,6 +12,7 @@ from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicE
 from sanic.handlers import ErrorHandler
 
 from proxy_service.access import AllowedHosts, AllowedOrigins
+from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import Clock
 from proxy_service.engine import Engine
@@ -98,6 +99,7 @@ def create_app(
         clock=clock,
         catalogue=Catalogue(settings, engine=engine, metrics=metrics, clock=clock),
         lag=LagMeter(metrics.event_loop_lag, clock),
+        admission=Admission(settings, metrics=metrics, clock=clock),
         origins=AllowedOrigins(settings.origins),
         hosts=AllowedHosts(settings.bind),
     )

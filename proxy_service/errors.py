@@ -12,6 +12,7 @@
         EngineRejected           it answered with a status of its own
         EngineProtocolError 502  its answer is not what its API promises
         StreamInterrupted 502    it failed after the first byte had left
+      Overloaded 503, ShuttingDown 503: nobody's, to be tried again
       InternalError 500: ours
 
 ``error_type`` is the label of ``mistral_request_errors_total`` and the field in the log.
@@ -37,6 +38,8 @@ class ProxyError(Exception):
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     error_type: str = "internal"
+    # Seconds after which another try makes sense; 0 where none does.
+    retry_after_seconds = 0
 
     @property
     def message(self) -> str:
@@ -138,6 +141,29 @@ class StreamInterrupted(EngineError):
     error_type = "stream_interrupted"
 
 
+class Overloaded(ProxyError):
+    """As many requests run and wait as the settings allow."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    error_type = "overloaded"
+    retry_after_seconds = 5
+
+    def __init__(self) -> None:
+        # Ollama's own words, by which its clients know it; two blanks included.
+        super().__init__("server busy, please try again.  maximum pending requests exceeded")
+
+
+class ShuttingDown(ProxyError):
+    """The proxy was told to stop, and this request has not begun or had its grace."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    error_type = "shutting_down"
+    retry_after_seconds = 5
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down; try again in a moment")
+
+
 class InternalError(ProxyError):
     """A fault of the proxy; details are in its log only."""
 
@@ -152,6 +178,7 @@ ERROR_TYPES = (
     "upstream_status",
     "upstream_protocol",
     "stream_interrupted",
+    "shutting_down",
     "internal",
 )
 
@@ -164,11 +191,15 @@ _OPENAI_TYPES = {
 def error_body(error: ProxyError, dialect: Dialect) -> bytes:
     """Write ``error`` as the JSON object that clients of ``dialect`` expect, without a newline."""
     kind = _OPENAI_TYPES.get(error.status, "api_error")
+    anthropic_kind = "overloaded_error" if isinstance(error, Overloaded) else kind
     shapes: dict[Dialect, object] = {
         Dialect.OLLAMA: {"error": error.message},
         Dialect.OPENAI: {
             "error": {"message": error.message, "type": kind, "param": None, "code": None}
         },
-        Dialect.ANTHROPIC: {"type": "error", "error": {"type": kind, "message": error.message}},
+        Dialect.ANTHROPIC: {
+            "type": "error",
+            "error": {"type": anthropic_kind, "message": error.message},
+        },
     }
     return json.dumps(shapes[dialect], separators=(",", ":")).encode("ascii")

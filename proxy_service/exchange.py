@@ -16,6 +16,7 @@ from sanic import HTTPResponse, Request
 from sanic.response import BaseHTTPResponse
 
 from proxy_service.access import AllowedHosts, AllowedOrigins
+from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import Clock, moment
 from proxy_service.engine import Engine
@@ -52,6 +53,7 @@ class Services:
     clock: Clock
     catalogue: Catalogue
     lag: LagMeter
+    admission: Admission
     origins: AllowedOrigins
     hosts: AllowedHosts
     reported_options: set[str] = field(default_factory=set)
@@ -119,7 +121,9 @@ class Exchange:
     def refuse(self, error: ProxyError) -> HTTPResponse:
         """Answer with an error in the shape that the endpoint's clients expect."""
         self.record.error = error
-        return self.reply(error_body(error, self.dialect), status=error.status)
+        after = error.retry_after_seconds
+        headers = {"Retry-After": str(after)} if after else None
+        return self.reply(error_body(error, self.dialect), status=error.status, headers=headers)
 
     async def write(self, batch: Batch, *, content_type: str, end: bool = False) -> None:
         """Send a part of a streamed answer; the first part opens it.

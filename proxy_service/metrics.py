@@ -33,6 +33,7 @@ OUTPUT_TOKEN_BUCKETS = (
     *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75),
     *(1, 2.5, 5, 7.5, 10, 20, 40, 80),
 )
+QUEUE_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 LOAD_BUCKETS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
 TOKEN_BUCKETS = tuple(4**n for n in range(10))  # tokens
 
@@ -120,6 +121,11 @@ class ProxyMetrics:
         self._upstream = {path: durations.labels(name) for path, name in OPERATIONS.items()}
         self._upstream_other = durations.labels(OTHER_OPERATION)
         self.event_loop_lag = self._families.event_loop_lag
+        self.running_requests = self._families.running_requests
+        self.running_limit = self._families.running_limit
+        self.queued_requests = self._families.queued_requests
+        self.queued_limit = self._families.queued_limit
+        self.queue_wait = self._families.queue_wait
         self._families.info.labels(version=VERSION).set(1)
         prometheus_client.ProcessCollector(registry=registry)
         prometheus_client.PlatformCollector(registry=registry)
@@ -178,6 +184,24 @@ class _Families:
         )
         self.active_requests = gauge(
             "mistral_active_requests", "Requests accepted and not yet finished."
+        )
+        self.running_requests = gauge(
+            "mistral_running_requests",
+            "Generations and embeddings that hold a place at the engine.",
+        )
+        self.running_limit = gauge(
+            "mistral_running_requests_limit", "How many of these there may be at once."
+        )
+        self.queued_requests = gauge(
+            "mistral_queued_requests", "Generations and embeddings that wait for their turn."
+        )
+        self.queued_limit = gauge(
+            "mistral_queued_requests_limit", "How many of these there may be at once."
+        )
+        self.queue_wait = histogram(
+            "mistral_queue_wait_seconds",
+            "Seconds in the queue, of requests that had to wait and however that ended.",
+            QUEUE_BUCKETS,
         )
         self.generate_duration = histogram(
             "mistral_generate_duration_seconds",

@@ -15,9 +15,15 @@ from urllib.parse import urlsplit
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434  # Ollama's own
 DEFAULT_ENGINE_URL = "http://127.0.0.1:8080"
+# Far above what Mistral.rs works on at once, which has a queue of its own: a bound on what a crowd
+# can pile up, and no throttle.
+DEFAULT_CONCURRENT_REQUESTS = 512
+DEFAULT_QUEUED_REQUESTS = 512  # as Ollama's OLLAMA_MAX_QUEUE
 
 MAX_PORT = 65535
 MIB = 1024 * 1024
+CONCURRENT_REQUESTS = range(1, 100_001)
+QUEUED_REQUESTS = range(100_001)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _DIGITS_AND_DOTS = re.compile(r"\d+(\.\d+){2}")
 
@@ -71,6 +77,8 @@ class ProxySettings:
     engine_probe_interval_seconds: float = 5.0
     engine_probe_timeout_seconds: float = 5.0
     shutdown_grace_seconds: float = 8.0  # Docker kills after 10
+    max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
+    max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
     model_aliases: Mapping[str, str] = field(default_factory=dict)
     model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
     model_unload: bool = False
@@ -142,6 +150,15 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
         if not low <= value <= high:
             raise ValueError(text)
         return value
+
+    return parse
+
+
+def _count(allowed: range) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if int(text) not in allowed:
+            raise ValueError(text)
+        return int(text)
 
     return parse
 
@@ -251,6 +268,20 @@ VARIABLES = (
         _seconds(0, 3600),
         "seconds, 0 to 3600",
         "how long running requests may take to finish after SIGTERM",
+    ),
+    Variable(
+        "MAX_CONCURRENT_REQUESTS",
+        "max_concurrent_requests",
+        _count(CONCURRENT_REQUESTS),
+        "whole numbers, 1 to 100000",
+        "how many generations and embeddings the engine may be asked for at once; more wait",
+    ),
+    Variable(
+        "MAX_QUEUED_REQUESTS",
+        "max_queued_requests",
+        _count(QUEUED_REQUESTS),
+        "whole numbers, 0 to 100000",
+        "how many requests may wait for their turn; more are refused with a 503",
     ),
     Variable(
         "MODEL_ALIASES",

@@ -21,6 +21,8 @@ class ProxyArgs:
         engine_url: Base URL of the engine, as this container reaches it.
         host_gateway: Whether that URL leads to the Docker host.
         publication: Address and port on the host.
+        max_concurrent_requests: How many generations and embeddings run at once.
+        max_queued_requests: How many more may wait.
         wait_seconds: How long ``up`` waits until it is healthy.
     """
 
@@ -29,6 +31,8 @@ class ProxyArgs:
     engine_url: str
     host_gateway: bool
     publication: Publication
+    max_concurrent_requests: int
+    max_queued_requests: int
     wait_seconds: int
 
 
@@ -43,6 +47,8 @@ def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
         environment={
             "MISTRAL_URL": args.engine_url,
             "BIND_ADDRESS": f"0.0.0.0:{PROXY.port}",
+            "MAX_CONCURRENT_REQUESTS": str(args.max_concurrent_requests),
+            "MAX_QUEUED_REQUESTS": str(args.max_queued_requests),
         },
         publication=args.publication,
         host_gateway=args.host_gateway,

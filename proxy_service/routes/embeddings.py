@@ -40,7 +40,8 @@ async def embed(exchange: Exchange) -> HTTPResponse:
     model = await _find(exchange, name, "model '' not found", HTTPStatus.NOT_FOUND)
     if not inputs:
         return exchange.json({"model": name, "embeddings": []})
-    async with exchange.services.catalogue.loaded(model) as load_ns:
+    services = exchange.services
+    async with services.admission.place(), services.catalogue.loaded(model) as load_ns:
         vectors, usage = await _vectors(exchange, model, inputs, truncate=truncate)
     return exchange.json(
         {
@@ -62,7 +63,8 @@ async def embeddings(exchange: Exchange) -> HTTPResponse:
     model = await _find(exchange, name, "model is required", HTTPStatus.BAD_REQUEST)
     if not prompt:
         return exchange.json({"embedding": []})
-    async with exchange.services.catalogue.loaded(model):
+    services = exchange.services
+    async with services.admission.place(), services.catalogue.loaded(model):
         vectors, _ = await _vectors(exchange, model, [prompt], truncate=True)
     return exchange.json({"embedding": vectors[0]})
 

@@ -63,10 +63,11 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     found = await exchange.find(name)
     if name != found.id:
         body = _with_model(fields, found)
-    engine, request_id = exchange.services.engine, exchange.record.request_id
+    services, request_id = exchange.services, exchange.record.request_id
     async with (
-        exchange.services.catalogue.loaded(found),
-        engine.request("POST", path, body=body, request_id=request_id) as reply,
+        services.admission.place(),
+        services.catalogue.loaded(found),
+        services.engine.request("POST", path, body=body, request_id=request_id) as reply,
     ):
         await _check(reply, path, name)
         if reply.content_type.startswith(EVENT_STREAM):

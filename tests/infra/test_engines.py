@@ -92,6 +92,13 @@ def test_the_proxy_finds_the_engine_by_its_alias(default: Deployed) -> None:
     assert "BIND_ADDRESS=0.0.0.0:11434" in envs
 
 
+def test_the_proxys_limits_are_those_of_the_settings() -> None:
+    chosen = Settings(max_concurrent_requests=3, max_queued_requests=0)
+    envs = deploy(chosen).inputs(CONTAINER, "proxy-container")["envs"]
+    assert "MAX_CONCURRENT_REQUESTS=3" in envs
+    assert "MAX_QUEUED_REQUESTS=0" in envs
+
+
 @pytest.mark.parametrize("settings", EVERY_ENGINE, ids=lambda chosen: chosen.engine.value)
 def test_prometheus_scrapes_what_runs(settings: Settings) -> None:
     config = _uploads(deploy(settings), "prometheus-container")["/etc/prometheus/prometheus.yml"]

@@ -182,6 +182,8 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
         ({"platform": "arm"}, "platform: 'arm' is not a platform"),
         ({"model": "./tiny"}, "model: give the folder './tiny' by its absolute path"),
         ({"quantization": "4 bits"}, "quantization: '4 bits' is not a level"),
+        ({"maxConcurrentRequests": 0}, "maxConcurrentRequests: 0 is not 1 to 100000"),
+        ({"maxQueuedRequests": -1}, "maxQueuedRequests: -1 is not 0 to 100000"),
         ({"engineMemoryMb": 0}, "engineMemoryMb: 0 is not above 0"),
         ({"alertThresholds": "[]"}, "alertThresholds: '[]' is not an object"),
         ({"alertThresholds": '{"highLatency": 1}'}, "did you mean highLatencySeconds?"),

@@ -53,6 +53,8 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("LOG_LEVEL", "verbose"),
         ("ENGINE_CONNECT_TIMEOUT", "0"),
         ("ENGINE_SILENCE_TIMEOUT", "soon"),
+        ("MAX_CONCURRENT_REQUESTS", "0"),
+        ("MAX_QUEUED_REQUESTS", "many"),
         ("ENGINE_SILENCE_TIMEOUT", "nan"),
         ("MODEL_ALIASES", "a="),
         ("MODEL_ALIASES", "a"),

@@ -1,0 +1,183 @@
+"""More clients than the engine is to be asked for at once: who runs, who waits, who is refused."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from proxy_service.settings import ProxySettings
+from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.scripted_engine import (
+    DONE,
+    MODEL,
+    USAGE,
+    Received,
+    Reply,
+    ScriptedEngine,
+    chunk,
+    completion,
+    json_reply,
+    stream,
+)
+
+BUSY = "server busy, please try again.  maximum pending requests exceeded"
+HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
+WHOLE = HELLO | {"stream": False}
+RUNNING, QUEUED = "mistral_running_requests", "mistral_queued_requests"
+
+
+@pytest.fixture
+def settings(settings: ProxySettings) -> ProxySettings:
+    """One request at a time, two wait."""
+    return replace(settings, max_concurrent_requests=1, max_queued_requests=2)
+
+
+class Crowd:
+    """Clients that ask at once, each in a thread of its own, in the order in which they came."""
+
+    def __init__(self, proxy: RunningProxy) -> None:
+        self._proxy = proxy
+        self._pool = ThreadPoolExecutor(max_workers=8)
+        self._asked: list[Callable[[], httpx.Response]] = []
+
+    def ask(self, path: str, body: dict[str, object]) -> None:
+        self._asked.append(self._pool.submit(self._proxy.http.post, path, json=body).result)
+
+    def answers(self) -> list[httpx.Response]:
+        return [result() for result in self._asked]
+
+
+@pytest.fixture
+def gate(engine: ScriptedEngine) -> threading.Event:
+    """Chats are answered, with the client's text, when this is set."""
+    event = threading.Event()
+
+    def echo(request: Received) -> Reply:
+        text = request.json["messages"][0]["content"]
+        if request.json.get("stream"):
+            return stream(chunk(text), event, chunk("", finish="stop", usage=USAGE), DONE)
+        answer = completion(text)
+        return Reply((event, *answer.steps))
+
+    engine.chat(echo)
+    return event
+
+
+@pytest.fixture
+def crowd(proxy: RunningProxy, gate: threading.Event) -> Iterator[Crowd]:
+    """One chat runs, two wait."""
+    crowd = Crowd(proxy)
+    crowd.ask("/api/chat", HELLO)
+    assert proxy.counted(RUNNING, 1)
+    for number in (1, 2):
+        crowd.ask("/api/chat", WHOLE | {"messages": [{"role": "user", "content": f"{number}"}]})
+        assert proxy.counted(QUEUED, number)
+    yield crowd
+    gate.set()
+    crowd.answers()
+
+
+def test_who_comes_first_is_served_first(
+    engine: ScriptedEngine, proxy: RunningProxy, crowd: Crowd, gate: threading.Event
+) -> None:
+    gate.set()
+
+    assert [answer.status_code for answer in crowd.answers()] == [200] * 3
+    texts = [call.json["messages"][0]["content"] for call in engine.calls()]
+    assert texts == ["hi", "1", "2"]
+    scrape = proxy.idle()
+    assert scrape.value(RUNNING) == scrape.value(QUEUED) == 0
+    assert scrape.value("mistral_queue_wait_seconds_count") == 2
+
+
+@pytest.mark.usefixtures("crowd")
+@pytest.mark.parametrize(
+    ("path", "body", "error"),
+    [
+        ("/api/chat", HELLO, BUSY),
+        ("/api/chat", WHOLE, BUSY),
+        ("/api/generate", {"model": MODEL, "prompt": "hi"}, BUSY),
+        ("/api/embed", {"model": MODEL, "input": "hi"}, BUSY),
+        ("/api/embeddings", {"model": MODEL, "prompt": "hi"}, BUSY),
+        (
+            "/v1/chat/completions",
+            HELLO | {"stream": True},
+            {"message": BUSY, "type": "api_error", "param": None, "code": None},
+        ),
+        ("/v1/messages", HELLO, {"type": "overloaded_error", "message": BUSY}),
+    ],
+)
+def test_beyond_the_queue_a_request_is_refused_at_once(
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    path: str,
+    body: dict[str, object],
+    error: object,
+) -> None:
+    """In Ollama's words and each API's shape; an error of its own type, and no engine's."""
+    answer = proxy.http.post(path, json=body)
+
+    assert answer.status_code == 503
+    assert answer.json()["error"] == error
+    assert int(answer.headers["retry-after"]) > 0
+    assert len(engine.calls()) == 1
+    labels = {"endpoint": path.removeprefix("/api/").removeprefix("/").replace("/", "_")}
+    assert proxy.counted("mistral_http_requests_total", 1, **labels, status="error")
+    assert proxy.counted("mistral_request_errors_total", 1, **labels, error_type="overloaded")
+
+
+@pytest.mark.usefixtures("crowd")
+def test_what_needs_no_place_is_answered_when_all_are_taken(proxy: RunningProxy) -> None:
+    """Health, metrics, lists, and the empty prompt by which clients load a model."""
+    for path in ("/", "/livez", "/readyz", "/metrics", "/api/tags", "/api/version", "/v1/models"):
+        assert proxy.http.get(path).status_code == 200
+    assert proxy.http.post("/api/generate", json={"model": MODEL}).status_code == 200
+
+    scrape = proxy.scrape()
+    assert (scrape.value(RUNNING), scrape.value(f"{RUNNING}_limit")) == (1, 1)
+    assert (scrape.value(QUEUED), scrape.value(f"{QUEUED}_limit")) == (2, 2)
+
+
+def test_a_waiting_client_that_leaves_gives_up_its_place(
+    engine: ScriptedEngine, proxy: RunningProxy, gate: threading.Event
+) -> None:
+    """It is cancelled, the engine never hears of it, and the next one moves up."""
+    crowd = Crowd(proxy)
+    crowd.ask("/api/chat", HELLO)
+    assert proxy.counted(RUNNING, 1)
+    body = json.dumps(WHOLE | {"messages": [{"role": "user", "content": "left"}]}).encode()
+    with socket.create_connection(("127.0.0.1", proxy.port)) as leaving:
+        head = f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        leaving.sendall(head.encode() + body)
+        assert proxy.counted(QUEUED, 1)
+    assert proxy.counted(QUEUED, 0)
+    crowd.ask("/api/chat", WHOLE | {"messages": [{"role": "user", "content": "stayed"}]})
+    assert proxy.counted(QUEUED, 1)
+    gate.set()
+
+    assert [answer.status_code for answer in crowd.answers()] == [200, 200]
+    texts = [call.json["messages"][0]["content"] for call in engine.calls()]
+    assert texts == ["hi", "stayed"]
+    proxy.idle()
+    assert proxy.counted("mistral_http_requests_total", 1, endpoint="chat", status="cancelled")
+    assert proxy.counted("mistral_http_requests_total", 2, endpoint="chat", status="success")
+
+
+def test_a_place_is_free_again_however_its_request_ended(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Success, the engine's error, a model's absence: none of them keeps it."""
+    proxy.http.post("/api/chat", json=WHOLE)
+    engine.chat(json_reply({"message": "boom"}, 500))
+    proxy.http.post("/api/chat", json=WHOLE)
+    engine.status_of[MODEL] = "unloaded"
+    engine.on("/v1/models/reload", json_reply({"status": "not_found"}))
+    proxy.probe()
+    assert proxy.http.post("/api/chat", json=WHOLE).status_code == 404
+
+    assert eventually(lambda: proxy.scrape().value(RUNNING) == 0)
