@@ -9,20 +9,18 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from bench.chart import to_svg
 from bench.guard import ratios, regressions
 from bench.load import MEASURES, Sample
-from bench.machine import ROOT, BenchError, busy_cores, check, describe
+from bench.machine import ROOT, BenchError, busy_cores, check, describe, take_precedence
 from bench.memory import measure
 from bench.report import to_json, to_table
 from bench.subjects import DIRECT, LITELLM, OLLAMA, Subject, running
 from bench.summary import Run
 
 RESULTS = ROOT / "bench" / "results"
-_NICENESS = -10
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     try:
         check()
-        take_precedence()
+        take_precedence(os.getpid())
         if options.quick:
             return guard()
         full(with_litellm=not options.without_litellm)
@@ -63,12 +61,6 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"bench: {error}\n")
         return 1
     return 0
-
-
-def take_precedence() -> None:
-    """Run everything before other work of the machine where that is allowed, all alike."""
-    with suppress(PermissionError):
-        os.nice(_NICENESS)
 
 
 def full(*, with_litellm: bool) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from bench.machine import ROOT, WORK, BenchError
+from bench.machine import ROOT, WORK, BenchError, take_precedence
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _POLL_SECONDS = 0.05
@@ -51,6 +51,7 @@ class Process:
                 start_new_session=True,
             )
         os.sched_setaffinity(self._popen.pid, {self._core})
+        take_precedence(self._popen.pid)
         self._wait()
         for pid in self.pids():
             os.sched_setaffinity(pid, {self._core})
