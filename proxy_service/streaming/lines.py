@@ -36,29 +36,31 @@ class NdjsonLines:
         )
         self._close = "}" if chat else ""
 
-    def text(self, part: Part, text: str, created_at: str, logprobs: list[JsonObject]) -> str:
+    def text(self, part: Part, text: str, created_at: str, logprobs: list[JsonObject]) -> bytes:
         """Write a line that carries text; this runs once per event of the engine."""
         extra = f',"logprobs":{to_text(logprobs)}' if logprobs else ""
         return (
             f"{self._head}{created_at}{self._open[part]}{quoted(text)}{self._close}"
             f'{extra},"done":false}}\n'
-        )
+        ).encode("ascii")
 
     def run(self, texts: list[bytes], created_at: str) -> bytes:
         """Write a line for each text, which is the inside of an ASCII JSON string already."""
-        head = f'{self._head}{created_at}{self._open["content"]}"'.encode("ascii")
-        tail = f'"{self._close},"done":false}}\n'.encode("ascii")
-        return b"%b%b%b" % (head, (tail + head).join(texts), tail)
+        head = f'{self._head}{created_at}{self._open["content"]}"'
+        tail = f'"{self._close},"done":false}}\n'
+        between = (tail + head).encode("ascii")
+        return between[len(tail) :] + between.join(texts) + between[: len(tail)]
 
-    def tool_calls(self, calls: list[JsonObject], created_at: str) -> str:
+    def tool_calls(self, calls: list[JsonObject], created_at: str) -> bytes:
         """Write a line that carries whole tool calls."""
         written = to_text(calls)
         return (
             f'{self._head}{created_at}","message":{{"role":"assistant","content":"",'
             f'"tool_calls":{written}}},"done":false}}\n'
-        )
+        ).encode("ascii")
 
-    def final(self, tail: JsonObject, created_at: str) -> str:
+    def final(self, tail: JsonObject, created_at: str) -> bytes:
         """Write the last line; ``tail`` is everything from ``done`` on."""
         written = to_text(tail)[1:]
-        return f'{self._head}{created_at}{self._open["content"]}""{self._close},{written}\n'
+        opening = self._open["content"]
+        return f'{self._head}{created_at}{opening}""{self._close},{written}\n'.encode("ascii")

@@ -14,14 +14,15 @@ written after either.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
 from proxy_service.errors import EngineProtocolError, ProxyError
+from proxy_service.streaming.engine_stream import DONE, EngineStream
 from proxy_service.streaming.lines import NdjsonLines, Part
-from proxy_service.streaming.runs import PlainRuns, decode, first_event
-from proxy_service.streaming.sse import Event, SSEDecoder
+from proxy_service.streaming.runs import decode
+from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextGate
 from proxy_service.translate.engine_errors import from_event, from_message
 from proxy_service.translate.replies import (
@@ -34,8 +35,6 @@ from proxy_service.translate.replies import (
 )
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Choice, Completion, ToolCallDelta, Usage
-
-DONE = b"[DONE]"
 
 
 @dataclass(slots=True)
@@ -64,82 +63,57 @@ class StreamOptions:
     context_of: Callable[[str], list[int]] | None = None
 
 
-class OllamaStream:
+class OllamaStream(EngineStream):
     """One reply on its way: the engine's bytes in, lines out."""
 
     def __init__(self, options: StreamOptions) -> None:
+        super().__init__()
         self._options = options
         self._lines = NdjsonLines(model=options.model, chat=options.chat)
-        self._decoder = SSEDecoder()
-        self._runs = PlainRuns()
         self._gate = TextGate(options.stops)
         self._calls: list[ToolCallDelta] = []
         self._text: list[str] = []
-        self._out: list[str] = []
+        self._out: list[bytes] = []
         self._batch = Batch()
-        self._deltas = 0
-        self.usage: Usage | None = None
-        self.finish_reason: str | None = None
-        self.done = False
-
-    @property
-    def tokens(self) -> int:
-        """Output tokens: the engine's count, else the events seen so far."""
-        return (self.usage or {}).get("completion_tokens", self._deltas)
 
     def feed(self, data: bytes, at: Moment) -> Batch:
         """Translate all events that ``data`` completes."""
-        batch = Batch()
-        if self._runs.untaught and data:
-            # The rest of this read may be a run that its first event teaches to recognise.
-            length = first_event(data)
-            first, data = data[:length], data[length:]
-            self._run(lambda: self._decoder.feed(first), at, after=batch)
-        if batch.error is None and self._gate.wide_open and not self.finish_reason:
-            data = self._decoder.reclaim(data)
-            if self._decoder.between_events:
-                data = self._plain_run(data, batch, at)
-        if not data or batch.error is not None:
-            return batch
-        return self._run(lambda: self._decoder.feed(data), at, after=batch)
-
-    def _plain_run(self, data: bytes, batch: Batch, at: Moment) -> bytes:
-        """Translate the plain chunks that ``data`` begins with, at once; gives what follows."""
-        texts, rest = self._runs.split(data)
-        if texts:
-            batch.data += self._lines.run(texts, at.created_at)
-            batch.chunks += len(texts)
-            batch.deltas += len(texts)
-            self._deltas += len(texts)
-            if self._options.context_of is not None:
-                self._text.append(decode(texts))
-        return rest
+        return self._translate(self._read(data), at)
 
     def close(self, at: Moment) -> Batch:
         """Translate what is left when the engine has closed its stream."""
-        batch = self._run(self._decoder.close, at)
-        if batch.error is None and not self.done:
-            return self._run(lambda: [Event(b"", DONE)], at, after=batch)
-        return batch
+        return self._translate([*self._decoder.close(), Event(b"", DONE)], at)
 
-    def _run(
-        self, events: Callable[[], list[Event]], at: Moment, after: Batch | None = None
-    ) -> Batch:
-        batch = self._batch = after or Batch()
+    def _takes_runs(self) -> bool:
+        return self._gate.wide_open and not self.finish_reason
+
+    def _translate(self, items: Iterable[Event | list[bytes]], at: Moment) -> Batch:
+        batch = self._batch = Batch()
         self._out = []
         try:
-            for event in events():
+            for item in items:
                 if self.done:
                     break
-                self._event(event, at)
+                if isinstance(item, Event):
+                    self._event(item, at)
+                else:
+                    self._run(item, at)
         except ProxyError as error:
             batch.error = error
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             batch.error = EngineProtocolError("the engine sent a chunk of an unknown shape")
             batch.error.__cause__ = error
-        if self._out:
-            batch.data += "".join(self._out).encode("ascii")
+        batch.data = b"".join(self._out)
         return batch
+
+    def _run(self, texts: list[bytes], at: Moment) -> None:
+        """Translate a run of plain chunks at once."""
+        self._out.append(self._lines.run(texts, at.created_at))
+        self._batch.chunks += len(texts)
+        self._batch.deltas += len(texts)
+        self._deltas += len(texts)
+        if self._options.context_of is not None:
+            self._text.append(decode(texts))
 
     def _event(self, event: Event, at: Moment) -> None:
         if event.data == DONE:

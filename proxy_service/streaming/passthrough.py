@@ -8,9 +8,9 @@ import re
 from typing import cast
 
 from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
-from proxy_service.streaming.ollama import DONE, Batch
-from proxy_service.streaming.runs import PlainRuns, first_event
-from proxy_service.streaming.sse import Event, SSEDecoder
+from proxy_service.streaming.engine_stream import DONE, EngineStream
+from proxy_service.streaming.ollama import Batch
+from proxy_service.streaming.sse import Event
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Usage
@@ -24,47 +24,28 @@ _CONTENT = re.compile(
 )
 
 
-class PassthroughStream:
+class PassthroughStream(EngineStream):
     """Counts what passes; the bytes stay as they are."""
 
     def __init__(self, *, model: str, dialect: Dialect) -> None:
+        super().__init__()
         self._model = model
         self._dialect = dialect
-        self._decoder = SSEDecoder()
-        self._runs = PlainRuns()
-        self._deltas = 0
-        self.usage: Usage | None = None
-        self.finish_reason: str | None = None
-        self.done = False
-
-    @property
-    def tokens(self) -> int:
-        """Output tokens: the engine's count, else the events seen so far."""
-        return (self.usage or {}).get("completion_tokens", self._deltas)
 
     def feed(self, data: bytes) -> Batch:
         """Count the events that ``data`` completes; ``Batch.data`` is ``data`` itself."""
-        batch, rest = Batch(data), data
+        batch = Batch(data)
         try:
-            if self._runs.untaught:
-                # The rest of this read may be a run that its first event teaches to recognise.
-                length = first_event(data)
-                self._events(data[:length], batch)
-                rest = data[length:]
-            rest = self._decoder.reclaim(rest)
-            if self._decoder.between_events:
-                texts, rest = self._runs.split(rest)
-                batch.chunks += len(texts)
-                batch.deltas += len(texts)
-            self._events(rest, batch)
+            for item in self._read(data):
+                if isinstance(item, Event):
+                    self._event(item, batch)
+                else:
+                    batch.chunks += len(item)
+                    batch.deltas += len(item)
         except ProxyError as error:
             batch.error = error
         self._deltas += batch.deltas
         return batch
-
-    def _events(self, data: bytes, batch: Batch) -> None:
-        for event in self._decoder.feed(data):
-            self._event(event, batch)
 
     def close(self) -> Batch:
         """Say whether the stream was complete when the engine closed it."""

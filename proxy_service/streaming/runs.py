@@ -28,10 +28,10 @@ _LESSONS = 8
 class PlainRuns:
     """What the plain chunks of one stream look like."""
 
-    __slots__ = ("_after", "_before", "_lessons")
+    __slots__ = ("_before", "_end", "_lessons")
 
     def __init__(self) -> None:
-        self._before = self._after = b""
+        self._before = self._end = b""  # around the text, the blank line included
         self._lessons = _LESSONS
 
     @property
@@ -57,7 +57,7 @@ class PlainRuns:
         other["choices"][0]["delta"]["content"] = text
         if other == chunk:
             self._before = b"data: " + before + _KEY + b'"'
-            self._after = b'"' + after
+            self._end = b'"' + after + b"\n\n"
 
     def split(self, data: bytes) -> tuple[list[bytes], bytes]:
         """Give the texts of the plain chunks at the beginning of ``data``, and what follows.
@@ -65,16 +65,21 @@ class PlainRuns:
         The texts are the insides of JSON strings, none of them empty. There are none when the
         first chunk is of another kind, or when one in the run is.
         """
-        before, after = self._before, self._after
-        last = data.rfind(after + b"\n\n") if before and data.startswith(before) else -1
+        before, end = self._before, self._end
+        last = data.rfind(end) if before and data.startswith(before) else -1
         if last < 0:
             return [], data
-        end = last + len(after) + 2
-        texts = [line[len(before) : -len(after)] for line in data[:end].split(b"\n")[:-1:2]]
-        whole = before + (after + b"\n\n" + before).join(texts) + after + b"\n\n"
-        if whole != data[:end] or b"" in texts or not _PLAIN.fullmatch(b"\n".join(texts)):
+        begin = len(before)
+        body = data[begin:last]
+        texts = [body]
+        if b"\n" in body:  # more than one chunk
+            after = len(end) - 2
+            texts = [line[begin:-after] for line in data[: last + after].split(b"\n")[::2]]
+            if (end + before).join(texts) != body:
+                return [], data
+        if b"" in texts or not _PLAIN.fullmatch(b"\n".join(texts)):
             return [], data
-        return texts, data[end:]
+        return texts, data[last + len(end) :]
 
 
 def first_event(data: bytes) -> int:
