@@ -14,7 +14,7 @@ from sanic.handlers import ErrorHandler
 from proxy_service.access import AllowedHosts, AllowedOrigins
 from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
-from proxy_service.clock import Clock
+from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engine import Engine
 from proxy_service.errors import BodyTooLarge, InternalError, InvalidRequest, ProxyError
 from proxy_service.exchange import TEXT, Exchange, Services
@@ -199,7 +199,7 @@ def _translate(exception: Exception) -> ProxyError:
 async def _start(app: ProxyApp) -> None:
     services = app.ctx
     await services.engine.start()
-    services.metrics.started(services.clock.now().timestamp())
+    services.metrics.started(services.clock.time_ns() / NS_PER_SECOND)
     services.catalogue.start()
     services.lag.start()
 

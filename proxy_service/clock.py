@@ -2,10 +2,10 @@
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 from proxy_service.translate.replies import Moment
-from proxy_service.wire.ollama import timestamp
 
 NS_PER_SECOND = 1_000_000_000
 
@@ -13,8 +13,8 @@ NS_PER_SECOND = 1_000_000_000
 class Clock(Protocol):
     """What the proxy asks of a clock."""
 
-    def now(self) -> datetime:
-        """Give the time of day, UTC."""
+    def time_ns(self) -> int:
+        """Give the time of day, in nanoseconds since 1970."""
 
     def monotonic(self) -> float:
         """Give seconds that never run backwards."""
@@ -23,9 +23,9 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
-    def now(self) -> datetime:
-        """Give the time of day, UTC."""
-        return datetime.now(UTC)
+    def time_ns(self) -> int:
+        """Give the time of day, in nanoseconds since 1970."""
+        return time.time_ns()
 
     def monotonic(self) -> float:
         """Give seconds that never run backwards."""
@@ -34,5 +34,12 @@ class SystemClock:
 
 def moment(clock: Clock, since: float) -> Moment:
     """Give the present, counted from ``since`` on the monotonic clock."""
+    seconds, nanoseconds = divmod(clock.time_ns(), NS_PER_SECOND)
     elapsed_ns = round((clock.monotonic() - since) * NS_PER_SECOND)
-    return Moment(timestamp(clock.now()), max(elapsed_ns, 1))
+    return Moment(f"{_second(seconds)}.{nanoseconds // 1000:06d}Z", max(elapsed_ns, 1))
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    """Write a second as `wire.ollama.timestamp` does; each is asked for many times."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")

@@ -1,8 +1,7 @@
 """The engine's whole replies, as Ollama's objects."""
 
 import json
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from proxy_service.errors import EngineProtocolError
 from proxy_service.wire import JsonObject
@@ -14,8 +13,7 @@ _NS_PER_SECOND = 1_000_000_000
 _DONE_REASONS = {"length": "length"}
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """When something happened: ``created_at`` as Ollama writes it, and ns since the request."""
 
     created_at: str
