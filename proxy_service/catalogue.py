@@ -281,7 +281,7 @@ class Catalogue:
         self._failure = failure
         self._metrics.upstream_up.set(failure is None)
         if failure is None:
-            self._metrics.upstream_last_success.set(self._clock.now().timestamp())
+            self._metrics.upstream_last_success.set(self._clock.time_ns() / NS_PER_SECOND)
         for model in self._table.models:
             loaded = failure is None and model.status == LOADED
             self._metrics.model(model.name).loaded.set(loaded)
