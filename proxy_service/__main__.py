@@ -13,6 +13,7 @@ from proxy_service.clock import SystemClock
 from proxy_service.engine import HttpEngine
 from proxy_service.logs import set_up_logging
 from proxy_service.metrics import ProxyMetrics
+from proxy_service.server import ClientConnection
 from proxy_service.settings import BindAddress, ProxySettings, SettingsError
 
 BAD_SETTINGS = 2
@@ -43,7 +44,14 @@ def main() -> int:
     )
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
-    app.run(sock=listener, single_process=True, motd=False, access_log=False, backlog=_BACKLOG)
+    app.run(
+        sock=listener,
+        protocol=ClientConnection,
+        single_process=True,
+        motd=False,
+        access_log=False,
+        backlog=_BACKLOG,
+    )
     return 0
 
 

@@ -1,84 +1,74 @@
 """Puts the parts together: one Sanic application per proxy, wiring only."""
 
-import asyncio
-import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from sanic import Config, HTTPResponse, Request, Sanic
-from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicException
-from sanic.handlers import ErrorHandler
+from sanic.exceptions import MethodNotAllowed, NotFound
 
 from proxy_service.access import AllowedHosts, AllowedOrigins
 from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engine import Engine
-from proxy_service.errors import BodyTooLarge, InternalError, InvalidRequest, ProxyError
+from proxy_service.errors import ProxyError
 from proxy_service.exchange import TEXT, Exchange, Services
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
+from proxy_service.server import ClientStream
 from proxy_service.settings import ProxySettings
-
-if TYPE_CHECKING:
-    from sanic.http import Http
 
 # Seconds on top of the engine's silence after which a request that sends and receives nothing
 # is ended by the server: only a client that stopped reading or sending gets that far.
 _CLIENT_GRACE_SECONDS = 60.0
-# Bytes; above this much unread input the server stops reading from a connection.
-_REQUEST_BUFFER = 64 * 1024
 
 SanicHandler = Callable[..., Coroutine[object, object, HTTPResponse | None]]
-
-logger = logging.getLogger("proxy_service.app")
 
 
 class ProxyApp(Sanic[Config, Services]):
     """A Sanic application that accounts for each request from its head to its last byte."""
 
-    async def handle_request(self, request: Request) -> None:
-        """Handle one request; everything that can happen to it passes through here once."""
-        exchange = Exchange(request, self.ctx)
-        request.ctx.exchange = exchange
+    async def answer(self, request: Request, stream: ClientStream) -> None:
+        """Answer one request; everything that can happen to it passes through here once."""
+        exchange = Exchange(request, stream, self.ctx)
         if request.path in HOUSEKEEPING_PATHS or request.method == "OPTIONS":
-            await self._answer(exchange)
+            await self._answer(exchange, stream)
             return
         exchange.record.open()
         try:
-            await self._answer(exchange)
+            await self._answer(exchange, stream)
         except CancelledError:
-            transport = request.transport
-            exchange.record.interrupted(gone=transport is None or transport.is_closing())
+            exchange.record.interrupted(gone=stream.client_is_gone)
             raise
         finally:
             exchange.record.finish(self.ctx.clock.monotonic())
 
-    async def _answer(self, exchange: Exchange) -> None:
-        early = _early_answer(exchange)
-        if early is None:
-            await super().handle_request(exchange.request)
-        else:
-            response = await exchange.request.respond(early)
-            await response.send(end_stream=True)
+    async def _answer(self, exchange: Exchange, stream: ClientStream) -> None:
+        response = _early_answer(exchange, stream) or await self._route(exchange)
+        if response is not None:
+            await exchange.send(response)
         if self.ctx.stopping.is_set():
             # Else an idle connection would use up the whole grace of the shutdown.
-            cast("Http", exchange.request.stream).keep_alive = False
+            stream.keep_alive = False
 
-
-class _Errors(ErrorHandler):
-    """Answers what the framework itself raises, the way Ollama's server does."""
-
-    def response(self, request: Request, exception: Exception) -> HTTPResponse:
-        if isinstance(exception, NotFound):
-            return _answer(request, b"404 page not found", HTTPStatus.NOT_FOUND)
-        if isinstance(exception, MethodNotAllowed):
-            return _answer(request, b"405 method not allowed", HTTPStatus.METHOD_NOT_ALLOWED)
-        return _exchange(request).refuse(_translate(exception))
+    async def _route(self, exchange: Exchange) -> HTTPResponse | None:
+        """Have the endpoint answer, and turn what it raises into an answer."""
+        request = exchange.request
+        try:
+            _, handler, parameters = self.router.get(request.path, request.method, None)
+            return await cast("SanicHandler", handler)(exchange, **parameters)
+        except NotFound:
+            return _plain(exchange, b"404 page not found", HTTPStatus.NOT_FOUND)
+        except MethodNotAllowed:
+            return _plain(exchange, b"405 method not allowed", HTTPStatus.METHOD_NOT_ALLOWED)
+        except ProxyError as error:
+            return exchange.refuse(error)
+        except Exception as error:  # noqa: BLE001  the last resort: logged, and answered as ours
+            return await exchange.crashed(error)
 
 
 def create_app(
@@ -107,7 +97,6 @@ def create_app(
         "proxy_service",
         ctx=services,
         config=_config(settings),
-        error_handler=_Errors(),
         configure_logging=False,
     )
     for route in ROUTES:
@@ -124,7 +113,6 @@ def _config(settings: ProxySettings) -> Config:
             "ACCESS_LOG": False,
             "MOTD": False,
             "REQUEST_MAX_SIZE": settings.max_body_bytes,
-            "REQUEST_BUFFER_SIZE": _REQUEST_BUFFER,
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds,
             "RESPONSE_TIMEOUT": settings.engine_silence_timeout_seconds + _CLIENT_GRACE_SECONDS,
         },
@@ -139,27 +127,20 @@ def _add(app: ProxyApp, route: Route) -> None:
 
 
 def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:
-    """Wrap a handler: name the endpoint, and turn what it raises into an answer."""
+    """Wrap a handler: name the endpoint, and wait for the request's body."""
 
-    async def handle(request: Request, **parameters: str) -> HTTPResponse | None:
-        exchange = _exchange(request)
+    async def handle(exchange: Exchange, **parameters: str) -> HTTPResponse | None:
         exchange.record.endpoint = endpoint
-        if len(request.body) >= _REQUEST_BUFFER:
-            # The server stopped reading when the buffer was full, and would not see the
-            # client hang up while the engine works.
-            cast("asyncio.ReadTransport", request.transport).resume_reading()
-        try:
-            return await handler(exchange, **parameters)
-        except ProxyError as error:
-            return exchange.refuse(error)
-        except Exception as error:  # noqa: BLE001  the last resort: logged, and answered as ours
-            return await exchange.crashed(error)
+        await exchange.receive()
+        return await handler(exchange, **parameters)
 
     return handle
 
 
-def _early_answer(exchange: Exchange) -> HTTPResponse | None:
-    """Answer what never reaches a route: foreign hosts, foreign pages, preflights."""
+def _early_answer(exchange: Exchange, stream: ClientStream) -> HTTPResponse | None:
+    """Answer what never reaches a route: no HTTP, foreign hosts, foreign pages, preflights."""
+    if stream.unroutable is not None:
+        return exchange.refuse(stream.unroutable)
     services, headers = exchange.services, exchange.request.headers
     if not services.hosts.allows(headers.get("host", "")):
         return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
@@ -174,26 +155,8 @@ def _early_answer(exchange: Exchange) -> HTTPResponse | None:
     return None
 
 
-def _exchange(request: Request) -> Exchange:
-    """Give the request's exchange, making one for a request that was too broken to be routed."""
-    if not hasattr(request.ctx, "exchange"):
-        request.ctx.exchange = Exchange(request, cast("ProxyApp", request.app).ctx)
-    return cast("Exchange", request.ctx.exchange)
-
-
-def _answer(request: Request, text: bytes, status: HTTPStatus) -> HTTPResponse:
-    return _exchange(request).reply(text, status=status, content_type=TEXT)
-
-
-def _translate(exception: Exception) -> ProxyError:
-    if isinstance(exception, PayloadTooLarge):
-        return BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")
-    if isinstance(exception, SanicException):
-        status = HTTPStatus(exception.status_code or HTTPStatus.INTERNAL_SERVER_ERROR)
-        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return InvalidRequest(str(exception), status=status)
-    logger.error("internal_error", exc_info=exception)
-    return InternalError("internal error; the proxy's log has the details")
+def _plain(exchange: Exchange, text: bytes, status: HTTPStatus) -> HTTPResponse:
+    return exchange.reply(text, status=status, content_type=TEXT)
 
 
 async def _start(app: ProxyApp) -> None:

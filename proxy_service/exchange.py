@@ -9,11 +9,10 @@ import logging
 import re
 import secrets
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from itertools import count
-from typing import cast
 
 from sanic import HTTPResponse, Request
-from sanic.response import BaseHTTPResponse
 
 from proxy_service.access import AllowedHosts, AllowedOrigins
 from proxy_service.admission import Admission
@@ -24,6 +23,7 @@ from proxy_service.errors import Dialect, InternalError, ProxyError, error_body
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
 from proxy_service.record import RequestRecord
+from proxy_service.server import ClientStream
 from proxy_service.settings import ProxySettings
 from proxy_service.streaming.ollama import Batch
 from proxy_service.translate.models import EngineModel
@@ -63,28 +63,24 @@ class Services:
 class Exchange:
     """One request on its way through the proxy."""
 
-    __slots__ = ("_response", "dialect", "record", "request", "services")
+    __slots__ = ("_stream", "body", "dialect", "record", "request", "services", "streaming")
 
-    def __init__(self, request: Request, services: Services) -> None:
+    def __init__(self, request: Request, stream: ClientStream, services: Services) -> None:
         self.request = request
         self.services = services
+        self.body = b""
+        self.streaming = False
         self.dialect = Dialect.OLLAMA
         self.record = RequestRecord(
             metrics=services.metrics,
             request_id=_request_id(request.headers.get("x-request-id", "")),
             started=services.clock.monotonic(),
         )
-        self._response: BaseHTTPResponse | None = None
+        self._stream = stream
 
-    @property
-    def body(self) -> bytes:
-        """The request's body."""
-        return self.request.body
-
-    @property
-    def streaming(self) -> bool:
-        """Whether a part of the answer has left."""
-        return self._response is not None
+    async def receive(self) -> None:
+        """Wait for the request's body; raises `RequestError` when there will be none."""
+        self.body = await self._stream.body()
 
     def moment(self) -> Moment:
         """Give the present as answers need it."""
@@ -118,6 +114,13 @@ class Exchange:
         """Answer with JSON."""
         return self.reply(to_json(value), status=status)
 
+    async def send(self, response: HTTPResponse) -> None:
+        """Send a whole answer."""
+        headers = list(response.headers.items())
+        if response.content_type is not None:
+            headers.append(("content-type", response.content_type))
+        await self._stream.send(response.status, headers, response.body or b"")
+
     def refuse(self, error: ProxyError) -> HTTPResponse:
         """Answer with an error in the shape that the endpoint's clients expect."""
         self.record.error = error
@@ -132,9 +135,9 @@ class Exchange:
         """
         if not batch.data and not end:
             return
-        if self._response is None:
-            self._response = await self._open(content_type)
-        await self._response.send(batch.data, end_stream=end)
+        if not self.streaming:
+            self._open(content_type)
+        await self._stream.write(batch.data, end=end)
         self.record.delivered = self.record.delivered or end
         self.record.wrote(batch.chunks, batch.deltas, self.services.clock.monotonic())
 
@@ -152,13 +155,12 @@ class Exchange:
         await self.fail(ours, error_body(ours, self.dialect) + b"\n", content_type=NDJSON)
         return None
 
-    async def _open(self, content_type: str) -> BaseHTTPResponse:
+    def _open(self, content_type: str) -> None:
+        self.streaming = True
         self.record.http_status = 200
         self.record.streaming = True
-        response = await self.request.respond(
-            headers=self._headers(None), content_type=content_type
-        )
-        return cast("BaseHTTPResponse", response)
+        headers = [*self._headers(None).items(), ("content-type", content_type)]
+        self._stream.open(HTTPStatus.OK, headers)
 
     def _headers(self, more: dict[str, str] | None) -> dict[str, str]:
         headers = {"X-Request-ID": self.record.request_id}

@@ -18,6 +18,7 @@ from proxy_service.app import ProxyApp, create_app
 from proxy_service.clock import SystemClock
 from proxy_service.engine import HttpEngine
 from proxy_service.metrics import ProxyMetrics
+from proxy_service.server import ClientConnection
 from proxy_service.settings import ProxySettings
 
 # Seconds; what runs after a request's last byte is given this long to happen.
@@ -120,7 +121,9 @@ class RunningProxy:
             metrics=metrics,
             clock=SystemClock(),
         )
-        server = await self.app.create_server(sock=self._listener, return_asyncio_server=True)
+        server = await self.app.create_server(
+            sock=self._listener, protocol=ClientConnection, return_asyncio_server=True
+        )
         assert server is not None
         await server.startup()
         await server.before_start()

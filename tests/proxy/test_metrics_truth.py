@@ -384,7 +384,7 @@ def test_unknown_paths_and_methods_are_one_label(proxy: RunningProxy) -> None:
     before = proxy.scrape().series()
     for i in range(1000):
         proxy.http.get(f"/random/{i}")
-    for method in ("DELETE", "PATCH", "BREW"):
+    for method in ("DELETE", "PATCH", "PROPFIND"):
         assert proxy.http.request(method, "/api/chat").status_code == 405
     after = proxy.idle()
 

@@ -1,0 +1,262 @@
+"""Reads clients' HTTP/1.1 requests from bytes that may be split anywhere; no I/O.
+
+`httptools` takes the bytes apart, strictly: whatever another server could read as a different
+request is refused there (two lengths, a length beside chunks, folded lines, a line feed without
+its carriage return, space before a colon, control characters, framing of chunks that is off by
+one). This module adds what llhttp leaves to its user: sizes, versions, ``Host``, ``Expect``,
+codings other than chunked, and offers of another protocol, which are ignored.
+
+One reader serves all the requests of one connection, one after the other::
+
+    head  --headers-->  body  --last byte-->  head of the next one
+    any   --error-->    broken: nothing that follows can be trusted, so nothing is read
+
+A request is handed over when its head is complete, because much can be refused without its
+body. An error belongs to the request in whose bytes it lies; one within a head makes a request
+of its own, which has nothing but its failure.
+"""
+
+from collections import deque
+from http import HTTPStatus
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from sanic.compat import Header
+
+from proxy_service.errors import BodyTooLarge, InvalidRequest, RequestError
+
+# Bytes of a request line and its headers together. nginx allows as much by default.
+MAX_HEAD_BYTES = 32 * 1024
+# Fields in one head; Apache's default.
+MAX_HEADERS = 100
+# Bytes that may come without completing a head or adding to a body: long extensions of chunks
+# and trailers are neither. Two reads of the event loop.
+_MAX_IDLE_BYTES = 512 * 1024
+_VERSIONS = ("1.1", "1.0")
+
+
+class IncomingRequest:
+    """One request, from its complete head on.
+
+    ``failure`` is what is wrong with it, in its head unless it is ``routable``; ``body`` is
+    there once it is ``complete``.
+    """
+
+    __slots__ = (
+        "awaits_continue",
+        "body",
+        "complete",
+        "failure",
+        "headers",
+        "keep_alive",
+        "method",
+        "routable",
+        "target",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.method = "NONE"
+        self.target = b"*"
+        self.version = "1.1"
+        self.headers = Header()
+        self.routable = False
+        self.keep_alive = False
+        self.awaits_continue = False
+        self.body = b""
+        self.complete = False
+        self.failure: RequestError | None = None
+
+
+class RequestReader:
+    """Turns bytes into requests."""
+
+    __slots__ = (
+        "_body_bytes",
+        "_current",
+        "_ended",
+        "_fields",
+        "_head_bytes",
+        "_idle_bytes",
+        "_max_body_bytes",
+        "_parser",
+        "_parts",
+        "_target",
+        "_within_head",
+        "requests",
+    )
+
+    def __init__(self, *, max_body_bytes: int) -> None:
+        self.requests: deque[IncomingRequest] = (
+            deque()
+        )  # oldest first; whoever takes one removes it
+        self._max_body_bytes = max_body_bytes
+        self._current: IncomingRequest | None = None  # the one whose body is being read
+        self._ended = self._within_head = False
+        self._target = b""
+        self._fields: list[tuple[str, str]] = []
+        self._parts: list[bytes] = []
+        self._head_bytes = self._body_bytes = self._idle_bytes = 0
+        self._parser = HttpRequestParser(self)
+
+    @property
+    def within_head(self) -> bool:
+        """Whether a request has begun whose head is not complete."""
+        return self._within_head and not self._ended
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes of an incomplete body are held."""
+        return self._body_bytes if self._current is not None else 0
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; after an error or a last request they are not looked at."""
+        if self._ended:
+            return
+        self._idle_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._begin_without_upgrade()
+            self.feed(data[upgrade.args[0] :])
+        except HttpParserError as error:
+            cause = error.__context__
+            if isinstance(cause, RequestError):
+                self._fail(cause)
+            else:
+                self._fail(InvalidRequest(f"malformed HTTP request: {error}"))
+        if self._idle_bytes > _MAX_IDLE_BYTES:
+            self._fail(_head_too_large())
+
+    def give_up(self, error: RequestError) -> None:
+        """Wait no longer for the rest of what has begun."""
+        self._fail(error)
+
+    def _fail(self, error: RequestError) -> None:
+        if self._ended:
+            return  # bytes behind a request that announced itself as the last
+        self._ended = True
+        request = self._current
+        if request is None:
+            request = IncomingRequest()
+            self.requests.append(request)
+        request.failure = error
+        request.keep_alive = False
+        self._current = None
+        self._parts.clear()
+
+    def _begin_without_upgrade(self) -> None:
+        """Read the head once more without the offer of another protocol.
+
+        llhttp ends a message at such a head, body or not; but the client goes on as usual when
+        the offer is ignored (RFC 9110, 7.8). Java's client makes one with its first request.
+        """
+        method = self._parser.get_method().decode("ascii")
+        lines = [f"{method} {self._target.decode('ascii')} HTTP/{self._parser.get_http_version()}"]
+        lines += [f"{name}: {value}" for name, value in self._fields if name.lower() != "upgrade"]
+        self._parser = HttpRequestParser(self)
+        self._parser.feed_data("\r\n".join([*lines, "\r\n"]).encode("latin-1"))
+
+    # What the parser calls, by the names that it looks for. What raises here ends `feed`.
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self._within_head = True
+        self._target = b""
+        self._fields.clear()
+        self._head_bytes = self._body_bytes = 0
+
+    def on_url(self, part: bytes) -> None:
+        """Take the request's target, or a part of it."""
+        self._target += part
+        self._grow_head(len(part))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header; those behind a body are counted and ignored."""
+        self._grow_head(len(name) + len(value))
+        if self._current is None:
+            self._fields.append((name.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        """Hand over the request."""
+        parser = self._parser
+        request = IncomingRequest()
+        request.method = parser.get_method().decode("ascii")
+        if parser.should_upgrade() and request.method != "CONNECT":
+            return  # `feed` sees to it
+        request.target = self._target
+        request.version = parser.get_http_version()
+        request.headers = Header(self._fields)
+        request.keep_alive = parser.should_keep_alive()
+        _check(request, fields=len(self._fields))
+        request.routable = True
+        self._within_head = False
+        self._idle_bytes = 0
+        self._current = request
+        self.requests.append(request)
+        if int(request.headers.get("content-length", "0")) > self._max_body_bytes:
+            raise self._body_too_large()
+
+    def on_body(self, part: bytes) -> None:
+        """Take a part of the body."""
+        self._idle_bytes = 0
+        self._body_bytes += len(part)
+        if self._body_bytes > self._max_body_bytes:
+            raise self._body_too_large()
+        self._parts.append(part)
+
+    def on_message_complete(self) -> None:
+        """Give the request its body."""
+        request = self._current
+        if request is None:
+            return  # it offered another protocol
+        request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        request.complete = True
+        self._parts.clear()
+        self._current = None
+        self._idle_bytes = 0
+        self._ended = not request.keep_alive
+
+    def _grow_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _head_too_large()
+
+    def _body_too_large(self) -> BodyTooLarge:
+        return BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")
+
+
+def _check(request: IncomingRequest, *, fields: int) -> None:
+    """Refuse what llhttp lets pass."""
+    headers = request.headers
+    if request.version not in _VERSIONS:
+        raise InvalidRequest(
+            "only HTTP/1.1 and HTTP/1.0 are spoken here",
+            status=HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+        )
+    if request.method == "CONNECT":
+        raise InvalidRequest("this is no forward proxy", status=HTTPStatus.METHOD_NOT_ALLOWED)
+    if fields > MAX_HEADERS:
+        raise _head_too_large()
+    hosts = len(headers.getall("host", ()))
+    if hosts > 1 or (not hosts and request.version == "1.1"):
+        raise InvalidRequest("a request needs exactly one Host header")
+    coding = headers.get("transfer-encoding")
+    if coding is not None and (coding.lower() != "chunked" or request.version == "1.0"):
+        raise InvalidRequest(
+            "no transfer coding but chunked is known here, and HTTP/1.0 has none",
+            status=HTTPStatus.NOT_IMPLEMENTED,
+        )
+    expected = headers.get("expect")
+    if expected is not None and request.version == "1.1":
+        if expected.lower() != "100-continue":
+            raise InvalidRequest(
+                "nothing but 100-continue can be expected", status=HTTPStatus.EXPECTATION_FAILED
+            )
+        request.awaits_continue = True
+
+
+def _head_too_large() -> InvalidRequest:
+    return InvalidRequest(
+        f"the request's head is above {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} fields",
+        status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    )

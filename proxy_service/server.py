@@ -1,0 +1,335 @@
+"""One client's connection: requests in, answers out, flow control, and patience.
+
+Theory of operation. Requests of a connection are answered one after the other, each by a task
+of its own that lives from the request's head to the last byte of its answer::
+
+    waiting  --first byte-->  head  --complete-->  answering  --answered-->  waiting
+    answering  --answered before all of the request was read-->  lingering  -->  closed
+    any  --the client is gone, or patience has run out-->  closed
+
+Whoever hangs up cancels the task, by which the engine stops generating. One timer per connection
+bounds each state; bytes only note the time, so that none of them touches the timer.
+
+The framework's part is what `SanicProtocol` has: the set of open connections, by which the
+server shuts down gracefully, and closing that ends in an abort when a client takes nothing.
+"""
+
+import asyncio
+import logging
+from asyncio import CancelledError
+from collections.abc import Coroutine
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from sanic import Request, Sanic
+from sanic.exceptions import BadURL
+from sanic.server.protocols.base_protocol import SanicProtocol
+
+from proxy_service.errors import InvalidRequest, RequestError
+from proxy_service.request import IncomingRequest, RequestReader
+
+if TYPE_CHECKING:
+    from sanic.models.protocol_types import TransportProtocol
+
+# Bytes that may wait while nobody asks for them, bodies and further requests alike; with more
+# than this the client has to wait.
+_READ_AHEAD_BYTES = 64 * 1024
+# Seconds for which the rest of a refused request is taken and dropped. Closing at once would
+# make the client's system throw away the answer that it has not read yet.
+_LINGER_SECONDS = 5.0
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
+_NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
+Headers = list[tuple[str, str]]
+
+logger = logging.getLogger("proxy_service.server")
+
+
+class Application(Protocol):
+    """What a connection asks of the application."""
+
+    def answer(self, request: Request, stream: "ClientStream") -> Coroutine[Any, Any, None]:
+        """Answer a request, whatever is wrong with it, through its stream."""
+
+
+class ClientStream:
+    """One request's body and its answer, on the connection that they travel over."""
+
+    __slots__ = ("_chunked", "_connection", "_head", "_incoming", "ended", "keep_alive")
+
+    def __init__(self, connection: "ClientConnection", incoming: IncomingRequest) -> None:
+        self._connection = connection
+        self._incoming = incoming
+        self._chunked = False
+        self._head = b""
+        self.keep_alive = incoming.keep_alive
+        self.ended = False
+
+    @property
+    def client_is_gone(self) -> bool:
+        """Whether the client has hung up."""
+        return self._connection.closing
+
+    @property
+    def unroutable(self) -> RequestError | None:
+        """What is wrong with a request whose head can't be used; None when it can."""
+        return None if self._incoming.routable else self._incoming.failure
+
+    async def body(self) -> bytes:
+        """Give the request's body, waiting for it.
+
+        Raises:
+            RequestError: It is too large, malformed or too slow.
+        """
+        incoming = self._incoming
+        if not incoming.complete and incoming.failure is None:
+            if incoming.awaits_continue:
+                incoming.awaits_continue = False
+                await self._connection.write(_CONTINUE)
+            while not incoming.complete and incoming.failure is None:
+                await self._connection.read_more()
+        if incoming.failure is not None:
+            raise incoming.failure
+        return incoming.body
+
+    async def send(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole answer."""
+        self.ended = True
+        if status not in _NO_BODY:
+            headers = [*headers, ("content-length", str(len(body)))]
+        if self._incoming.method == "HEAD":
+            body = b""
+        await self._connection.write(self._format_head(status, headers) + body)
+
+    def open(self, status: int, headers: Headers) -> None:
+        """Begin an answer whose length is not known; its head leaves with the first part."""
+        if self._incoming.version == "1.1":
+            self._chunked = True
+            headers = [*headers, ("transfer-encoding", "chunked")]
+        else:
+            self.keep_alive = False  # by which HTTP/1.0 sees where the body ends
+        self._head = self._format_head(status, headers)
+
+    async def write(self, data: bytes, *, end: bool = False) -> None:
+        """Send a part of an answer that was opened; waits while the client's buffer is full."""
+        self.ended = end
+        if self._chunked:
+            framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+            data = framed + b"0\r\n\r\n" if end else framed
+        if self._head:
+            data, self._head = self._head + data, b""
+        await self._connection.write(data)
+
+    def _format_head(self, status: int, headers: Headers) -> bytes:
+        """Write a head. Names and values hold no line break: they are ours, or were parsed."""
+        if not self._incoming.complete:
+            self.keep_alive = False  # what comes next may be the rest of this request
+        lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown"]
+        lines += [f"{name}: {value}" for name, value in headers]
+        if not self.keep_alive:
+            lines.append("connection: close")
+        elif self._incoming.version == "1.0":
+            lines.append("connection: keep-alive")
+        return "\r\n".join([*lines, "\r\n"]).encode("latin-1", errors="replace")
+
+
+class ClientConnection(SanicProtocol):
+    """See the module; made by the server for each connection that it accepts."""
+
+    __slots__ = (
+        "_answer_seconds",
+        "_arrival",
+        "_idle_seconds",
+        "_lingering",
+        "_quiet_since",
+        "_reader",
+        "_reading_paused",
+        "_request_seconds",
+        "_shortest_seconds",
+        "_timer",
+    )
+
+    def __init__(self, *, app: Sanic[Any, Any], **parts: Any) -> None:  # noqa: ANN401  the server's
+        super().__init__(app=app, **parts)
+        config = app.config
+        self._reader = RequestReader(max_body_bytes=config.REQUEST_MAX_SIZE)
+        self._idle_seconds = float(config.KEEP_ALIVE_TIMEOUT)
+        self._request_seconds = float(config.REQUEST_TIMEOUT)
+        self._answer_seconds = float(config.RESPONSE_TIMEOUT)
+        self._shortest_seconds = min(
+            self._idle_seconds, self._request_seconds, self._answer_seconds
+        )
+        self._arrival: asyncio.Future[None] | None = None
+        self._lingering = self._reading_paused = False
+        self._quiet_since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.transport is None or self.transport.is_closing()
+
+    def close_if_idle(self) -> bool:
+        """Close unless a request is being read or answered; part of a graceful shutdown."""
+        if self._task is not None or self._reader.within_head:
+            return False
+        self.close()
+        return True
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, waiting while the client's buffer is full.
+
+        Raises:
+            CancelledError: The client is gone.
+        """
+        if not self._can_write.is_set():
+            await self._can_write.wait()
+        if self.transport is None or self.transport.is_closing():
+            raise CancelledError
+        self.transport.write(data)
+        self._quiet_since = self.loop.time()
+
+    async def read_more(self) -> None:
+        """Wait until more of the request's body has come, or its end."""
+        self._resume_reading()
+        self._arrival = self.loop.create_future()
+        self._quiet_since = self.loop.time()
+        try:
+            await self._arrival
+        finally:
+            self._arrival = None
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(transport)  # type: ignore[no-untyped-call]  # the framework's
+        self._quiet_since = self.loop.time()
+        self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was read."""
+        if self._lingering:
+            return
+        reader = self._reader
+        if not reader.within_head:
+            self._quiet_since = self.loop.time()  # a head has its time as a whole
+        reader.feed(data)
+        if self._task is None:
+            if reader.requests:
+                self._begin()
+        elif self._arrival is not None:
+            self._arrived()
+        elif reader.requests or reader.buffered > _READ_AHEAD_BYTES:
+            self._pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the task of whoever is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        super().connection_lost(exc)  # type: ignore[no-untyped-call]  # the framework's
+
+    def _begin(self) -> None:
+        self._task = self.loop.create_task(self._answer(self._reader.requests.popleft()))
+
+    async def _answer(self, incoming: IncomingRequest) -> None:
+        """Have one request answered, then see to the next one."""
+        stream = ClientStream(self, incoming)
+        try:
+            await cast("Application", self.app).answer(self._to_request(incoming), stream)
+        except CancelledError:
+            stream.ended = False
+        except Exception:
+            logger.exception("internal_error")
+        finally:
+            self._task = None
+        if self.closing:
+            return
+        if not (stream.ended and stream.keep_alive):
+            self._end(linger=stream.ended and not incoming.complete)
+        elif self._reader.requests:
+            self._begin()
+        else:
+            self._quiet_since = self.loop.time()
+            self._resume_reading()
+
+    def _to_request(self, incoming: IncomingRequest) -> Request:
+        """Make the framework's object, by which routes are found."""
+        transport = cast("TransportProtocol", self.transport)
+        try:
+            return Request(
+                incoming.target,
+                incoming.headers,
+                incoming.version,
+                incoming.method,
+                transport,
+                self.app,
+            )
+        except BadURL:
+            incoming.routable = False
+            incoming.failure = InvalidRequest("the request's target is not a URL")
+            return Request(b"*", incoming.headers, "1.1", incoming.method, transport, self.app)
+
+    def _end(self, *, linger: bool) -> None:
+        """Close; while the client may still be sending, only after it has read its answer."""
+        if linger and self.transport is not None:
+            self._lingering = True
+            self.transport.write_eof()
+            self._quiet_since = self.loop.time()
+            self._resume_reading()
+            self._arm()
+        else:
+            self.close()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and self.transport is not None:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    def _arrived(self) -> None:
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
+
+    def _arm(self) -> None:
+        """Look again when patience may be at its end, in this state or any that may follow."""
+        if self._timer is not None:
+            self._timer.cancel()
+        soonest = self.loop.time() + self._shortest_seconds
+        due = min(self._quiet_since + self._patience(), soonest)
+        self._timer = self.loop.call_at(due, self._tick)
+
+    def _patience(self) -> float:
+        """Give the seconds that the present state may last without anything happening."""
+        if self._lingering:
+            return _LINGER_SECONDS
+        if self._task is None:
+            return self._request_seconds if self._reader.within_head else self._idle_seconds
+        return self._answer_seconds if self._arrival is None else self._request_seconds
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._quiet_since + self._patience() > self.loop.time():
+            self._arm()
+        elif self._reader.within_head or self._arrival is not None:
+            self._reader.give_up(_too_slow(self._request_seconds))
+            self._arrived()
+            if self._task is None:
+                self._begin()
+        elif self._task is not None:
+            self._task.cancel()
+        else:
+            self.close()
+
+
+def _too_slow(seconds: float) -> InvalidRequest:
+    return InvalidRequest(
+        f"no whole request came within {seconds:g} s", status=HTTPStatus.REQUEST_TIMEOUT
+    )
