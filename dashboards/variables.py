@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 #: Matches every value; unlike Grafana's list of all values it stays short with many of them.
 _ALL: Final = ".+"
 
-#: Grafana's own store of annotations, where a deployment can leave its mark.
+#: Tags of the annotations that a deployment leaves in Grafana's own store.
+DEPLOYMENT_TAGS: Final = ("deployment", "mistral")
+
 _GRAFANA: Final = common.DataSourceRef(type_val="grafana", uid="-- Grafana --")
 
 
@@ -56,7 +58,7 @@ def annotation_queries() -> list[dashboard.AnnotationQuery]:
             icon_color=style.GREEN,
             # Grafana's own query for annotations, which the SDK types apart from data queries.
             target=dashboard.AnnotationTarget(  # type: ignore[arg-type]
-                limit=100, match_any=False, tags=["deployment"], type_val="tags"
+                limit=100, match_any=False, tags=list(DEPLOYMENT_TAGS), type_val="tags"
             ),
         ),
     ]

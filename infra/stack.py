@@ -1,7 +1,7 @@
 """Composition: from the settings to the components, and the URLs that they give."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pulumi
 import pulumi_docker as docker
@@ -52,11 +52,15 @@ def build(
     provider = docker.Provider("docker", host=chosen.docker_host or None)
     on_docker = pulumi.ResourceOptions(providers=[provider])
     placement = _placement(stack, provider)
+    deployed: dict[str, pulumi.Output[str]] = {}
     if chosen.engine is not EngineMode.EXTERNAL:
-        Engine("engine", _engine(chosen, placement), on_docker)
-    Proxy("proxy", _proxy(chosen, placement), on_docker)
+        engine = Engine("engine", _engine(chosen, placement), on_docker)
+        deployed["engine"] = engine.container.id
+    proxy = Proxy("proxy", _proxy(chosen, placement), on_docker)
+    deployed["proxy"] = proxy.container.id
     if chosen.prometheus is ServiceMode.MANAGED:
-        Prometheus("prometheus", _prometheus(chosen, placement), on_docker)
+        prometheus = Prometheus("prometheus", _prometheus(chosen, placement), on_docker)
+        deployed["prometheus"] = prometheus.container.id
     grafana = None
     if chosen.grafana is ServiceMode.MANAGED:
         grafana = Grafana("grafana", _grafana(chosen, placement), on_docker)
@@ -66,7 +70,7 @@ def build(
         runbook_base_url=chosen.runbook_base_url,
     )
     api = connect(addresses.grafana_url(chosen), _login(chosen, stack))
-    _grafana_content(chosen, dashboard, api, grafana)
+    _grafana_content(chosen, dashboard, api, grafana, deployed)
     return _outputs(chosen, json.loads(dashboard)["uid"])
 
 
@@ -157,7 +161,11 @@ def _grafana(chosen: Settings, placement: Placement) -> GrafanaArgs:
 
 
 def _grafana_content(
-    chosen: Settings, dashboard: str, api: GrafanaApi, grafana: Grafana | None
+    chosen: Settings,
+    dashboard: str,
+    api: GrafanaApi,
+    grafana: Grafana | None,
+    deployed: Mapping[str, pulumi.Output[str]],
 ) -> None:
     provider = api_provider(
         "grafana-api",
@@ -179,6 +187,7 @@ def _grafana_content(
         ),
         owns_policies=grafana is not None,
         api=api,
+        deployed=deployed,
         volume=None if grafana is None else grafana.volume,
     )
     GrafanaContent("grafana-content", args, pulumi.ResourceOptions(providers=[provider]))

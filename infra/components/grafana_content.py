@@ -2,10 +2,11 @@
 
 The content itself comes as values from ``dashboards/`` and ``alerts/``; here it only becomes
 resources. Uids are fixed, so that links and rules stay valid when something is created anew.
+Deployments are annotations: of each container one when it is new, with the time Grafana gives it.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -14,6 +15,7 @@ from pulumiverse_grafana import alerting, oss
 
 from alerts.grafana import Query, Rule, RuleGroup
 from dashboards.signals import DATASOURCE_UID
+from dashboards.variables import DEPLOYMENT_TAGS
 from infra.choices import NO_SECRET, Secret
 from infra.readiness import GrafanaApi, NotReadyError
 
@@ -49,6 +51,7 @@ class GrafanaContentArgs:
         owns_policies: Whether Grafana's one tree of notification policies is ours. Where it is
             not, each rule names its contact point instead.
         api: Tells whether Grafana may be written to, and whether its content is still there.
+        deployed: Ids of the containers whose deployments are marked, by what they run.
         volume: Grafana's database. When it goes, its content goes with it and needs no deletion.
     """
 
@@ -57,6 +60,7 @@ class GrafanaContentArgs:
     rule_groups: Sequence[RuleGroup]
     owns_policies: bool
     api: GrafanaApi
+    deployed: Mapping[str, pulumi.Output[str]]
     notification: Notification = field(default_factory=Notification)
     volume: pulumi.Resource | None = None
 
@@ -89,6 +93,8 @@ class GrafanaContent(pulumi.ComponentResource):
             overwrite=True,
             opts=self._after(source),
         )
+        for what, container_id in args.deployed.items():
+            self._mark(what, container_id)
         contact_point = self._contact_point(args.notification)
         for group in args.rule_groups:
             self._rule_group(group, folder, source, None if args.owns_policies else contact_point)
@@ -108,6 +114,18 @@ class GrafanaContent(pulumi.ComponentResource):
     def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions.merge(
             self._options, pulumi.ResourceOptions(depends_on=list(resources))
+        )
+
+    def _mark(self, what: str, container_id: pulumi.Output[str]) -> None:
+        """Leave a mark for a new container; those of its predecessors stay as its history."""
+        oss.Annotation(
+            f"{self._name}-deployed-{what}",
+            text=container_id.apply(lambda known: f"{what} deployed (container {known[:12]})"),
+            tags=list(DEPLOYMENT_TAGS),
+            opts=pulumi.ResourceOptions.merge(
+                self._options,
+                pulumi.ResourceOptions(replace_on_changes=["text"], retain_on_delete=True),
+            ),
         )
 
     def _rule_group(

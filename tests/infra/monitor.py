@@ -27,6 +27,7 @@ FOLDER = "grafana:oss/folder:Folder"
 DATA_SOURCE = "grafana:oss/dataSource:DataSource"
 DASHBOARD = "grafana:oss/dashboard:Dashboard"
 RULE_GROUP = "grafana:alerting/ruleGroup:RuleGroup"
+ANNOTATION = "grafana:oss/annotation:Annotation"
 CONTACT_POINT = "grafana:alerting/contactPoint:ContactPoint"
 POLICY = "grafana:alerting/notificationPolicy:NotificationPolicy"
 

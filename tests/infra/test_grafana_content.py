@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from alerts import prometheus as prometheus_rules
-from infra.choices import GrafanaRules, Secret, ServiceMode
+from infra.choices import EngineMode, GrafanaRules, Secret, ServiceMode
 from infra.settings import Settings
 from tests.infra.monitor import (
+    ANNOTATION,
     CONTACT_POINT,
     CONTAINER,
     DASHBOARD,
@@ -135,6 +136,37 @@ def test_the_dashboard_has_its_own_uid_and_no_trace_of_another_grafana(default: 
     assert inputs["folder"] == default.inputs(FOLDER, "grafana-content-folder")["uid"]
     uids = set(re.findall(r'"uid": "([^"]+)"', inputs["configJson"]))
     assert uids <= {"mistral-metrics", SOURCE_UID, "${datasource}", "-- Grafana --", "grafana"}
+
+
+def test_each_new_container_leaves_a_mark_that_the_dashboard_shows(default: Deployed) -> None:
+    """A mark has no time of ours, which would differ at each preview; Grafana gives it one."""
+    dashboard = json.loads(default.inputs(DASHBOARD, "grafana-content-overview")["configJson"])
+    (shown,) = (
+        annotation["target"]["tags"]
+        for annotation in dashboard["annotations"]["list"]
+        if annotation["name"] == "Deployments"
+    )
+    marks = default.all_inputs(ANNOTATION)
+    assert {name: mark["text"] for name, mark in marks.items()} == {
+        "grafana-content-deployed-engine": "engine deployed (container engine-conta)",
+        "grafana-content-deployed-proxy": "proxy deployed (container proxy-contai)",
+        "grafana-content-deployed-prometheus": "prometheus deployed (container prometheus-c)",
+    }
+    for name, mark in marks.items():
+        request = default.requests[ANNOTATION, name]
+        assert mark["tags"] == shown
+        assert "time" not in mark
+        assert (list(request.replaceOnChanges), request.retainOnDelete) == (["text"], True)
+
+
+def test_an_external_engine_and_prometheus_leave_no_mark() -> None:
+    settings = Settings(
+        engine=EngineMode.EXTERNAL,
+        mistral_url="http://engine.example:8080",
+        prometheus=ServiceMode.EXTERNAL,
+        prometheus_url="http://p.example:9090",
+    )
+    assert list(deploy(settings).all_inputs(ANNOTATION)) == ["grafana-content-deployed-proxy"]
 
 
 def test_every_rule_asks_then_tells_whether_anything_came_back(rules: list[dict[str, Any]]) -> None:

@@ -68,6 +68,10 @@ def test_the_default_stack_is_exactly_this(default: Deployed) -> None:
         (monitor.DATA_SOURCE, "grafana-content-prometheus"): content,
         (monitor.DASHBOARD, "grafana-content-overview"): content,
         **{
+            (monitor.ANNOTATION, f"grafana-content-deployed-{what}"): content
+            for what in ("engine", "proxy", "prometheus")
+        },
+        **{
             (monitor.RULE_GROUP, f"grafana-content-rules-{group.name}"): content
             for group in rule_groups(Thresholds(), DATASOURCE_UID)
         },
