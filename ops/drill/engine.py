@@ -14,6 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+from ops.drill.process import free_port
 from ops.ports import LOOPBACK
 
 MODEL: Final = "drill-model"
@@ -42,7 +43,7 @@ HEALTHY: Final = Behaviour()
 
 
 class DrillEngine:
-    """The engine, on one free port of loopback for as long as it exists, dead or alive."""
+    """The engine, on one port of loopback for as long as it exists, dead or alive."""
 
     def __init__(self) -> None:
         self._behaviour = HEALTHY
@@ -50,7 +51,7 @@ class DrillEngine:
         self._answered = 0
         self._lock = threading.Lock()
         self._server: _Server | None = None
-        self.port = 0
+        self.port = free_port(LOOPBACK)
 
     @property
     def url(self) -> str:
@@ -66,9 +67,8 @@ class DrillEngine:
             self._changed = threading.Event()
 
     def start(self) -> None:
-        """Listen; the second time on the same port."""
+        """Listen, each time on the same port."""
         self._server = _Server((LOOPBACK, self.port), self)
-        self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:

@@ -43,10 +43,10 @@ class Traffic:
             self.answers += 1
             self._changed.notify_all()
 
-    def wait_for(self, answers: int, *, seconds: float) -> bool:
-        """Wait until there are so many answers; tells whether that came in time."""
+    def wait_for(self, answers: int, *, seconds: float) -> None:
+        """Wait until there are so many answers, or the time is over."""
         with self._changed:
-            return self._changed.wait_for(lambda: self.answers >= answers, seconds)
+            self._changed.wait_for(lambda: self.answers >= answers, seconds)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Pace:
     )
     scrape: str = "2s"
     evaluation: str = "1s"
-    patience_seconds: float = 60.0
+    patience_seconds: float = 120.0
 
     def prometheus_rules(self) -> str:
         """Give the project's rule file, every group evaluated at the drill's rhythm."""

@@ -1,6 +1,8 @@
 """A process of the drill: its output goes to a file, its end is certain."""
 
+import errno
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,6 +19,9 @@ from ops.verify.polling import Patience
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
 LAST_LINES: Final = 5
+
+#: Below what Linux (from 32768) and macOS (from 49152) choose from.
+_PORTS: Final = range(20_000, 32_000)
 
 
 class Process:
@@ -76,11 +81,21 @@ class Process:
 
 
 def free_port(address: str) -> int:
-    """Give a TCP port of an address of this machine that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Give a TCP port of an address of this machine that nothing listens on now.
+
+    Not one of those that systems give to whoever asks for any: what dies in the drill must find
+    its port free when it comes back.
+    """
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
+    raise OperatorError(f"no port of {address} from {_PORTS[0]} to {_PORTS[-1]} is free")
 
 
 def prometheus_binary() -> str:

@@ -26,10 +26,11 @@ def worst(states: Sequence[State]) -> State:
 
 @dataclass(frozen=True)
 class Change:
-    """An alert came into a state."""
+    """An alert came into a state, at most ``unseen_seconds`` before it was seen."""
 
     seconds: float
     state: State
+    unseen_seconds: float = 0.0
 
 
 @dataclass
@@ -37,13 +38,15 @@ class Timeline:
     """The changes of every alert that one observer saw; all start inactive."""
 
     changes: dict[str, list[Change]] = field(default_factory=dict)
+    looked: float = 0.0
 
     def record(self, seconds: float, states: Mapping[str, State]) -> None:
         """Write down what changed; an alert that is not named is inactive."""
+        unseen, self.looked = seconds - self.looked, seconds
         for alert in sorted({*self.changes, *states}):
             state = states.get(alert, State.INACTIVE)
             if state is not self.now(alert):
-                self.changes.setdefault(alert, []).append(Change(seconds, state))
+                self.changes.setdefault(alert, []).append(Change(seconds, state, unseen))
 
     def now(self, alert: str) -> State:
         """Give the last known state."""
@@ -80,14 +83,16 @@ class Verdict:
     evidence: str
 
 
-def judge(timeline: Timeline, alert: str, *, ended: float, shows_pending: bool) -> Verdict:
+def judge(timeline: Timeline, alert: str, *, ended: float, waits_seconds: float | None) -> Verdict:
     """Judge the journey of an alert that had to fire: pending, firing, resolved, in this order.
 
     Args:
         timeline: What was seen, seconds counted from the start of the cause.
         alert: Its name.
         ended: When the cause ended.
-        shows_pending: Whether the observer can see alerts wait.
+        waits_seconds: How long the alert is pending in sight of the observer before it fires;
+            None where the observer can't see that. On a busy machine two looks may be so far
+            apart that the whole of it falls between them.
     """
     changes = timeline.changes.get(alert, [])
     evidence = timeline.story(alert, ended=ended) or "never pending"
@@ -97,7 +102,7 @@ def judge(timeline: Timeline, alert: str, *, ended: float, shows_pending: bool) 
     if states[-1] is not State.INACTIVE:
         return Verdict(ok=False, evidence=f"{evidence}; not resolved")
     unannounced = states[0] is not State.PENDING
-    if shows_pending and unannounced:
+    if waits_seconds is not None and unannounced and changes[0].unseen_seconds < waits_seconds:
         return Verdict(ok=False, evidence=f"{evidence}; fired without having been pending")
     return Verdict(ok=True, evidence=evidence)
 

@@ -1,14 +1,23 @@
 """What the drill makes of the states that it sees."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from ops.drill.conditions import Condition
+from ops.drill.pace import Pace
+from ops.drill.running import tried
 from ops.drill.timeline import State, Timeline, judge, worst
 from ops.drill.watching import ObserverError, Watch
 from ops.drill.webhook import AtWebhook
 
+if TYPE_CHECKING:
+    from ops.drill.bench import Bench
+
+ERRORS = "MistralHighErrorRate"
 INACTIVE, PENDING, FIRING = State.INACTIVE, State.PENDING, State.FIRING
 
 
@@ -45,7 +54,7 @@ def test_nothing_is_quiet_while_something_waits() -> None:
 
 def test_pending_firing_resolved_passes_with_its_timings() -> None:
     verdict = judge(
-        seen(INACTIVE, PENDING, FIRING, FIRING, INACTIVE), "A", ended=3, shows_pending=True
+        seen(INACTIVE, PENDING, FIRING, FIRING, INACTIVE), "A", ended=3, waits_seconds=2
     )
 
     assert verdict.ok
@@ -64,14 +73,24 @@ def test_pending_firing_resolved_passes_with_its_timings() -> None:
 def test_every_other_journey_fails_and_says_what_is_missing(
     states: list[State], complaint: str
 ) -> None:
-    verdict = judge(seen(*states), "A", ended=0, shows_pending=True)
+    verdict = judge(seen(*states), "A", ended=0, waits_seconds=2)
 
     assert not verdict.ok
     assert complaint in verdict.evidence
 
 
 def test_where_waiting_cannot_be_seen_it_is_not_asked_for() -> None:
-    assert judge(seen(FIRING, INACTIVE), "A", ended=0, shows_pending=False).ok
+    assert judge(seen(FIRING, INACTIVE), "A", ended=0, waits_seconds=None).ok
+
+
+def test_an_alert_may_wait_between_two_looks_that_are_far_apart() -> None:
+    timeline = Timeline()
+    timeline.record(1, {"A": INACTIVE})
+    timeline.record(12, {"A": FIRING})
+    timeline.record(13, {"A": INACTIVE})
+
+    assert judge(timeline, "A", ended=12, waits_seconds=10).ok
+    assert not judge(timeline, "A", ended=12, waits_seconds=20).ok
 
 
 def test_an_alert_is_what_its_worst_series_is() -> None:
@@ -141,6 +160,37 @@ def test_who_cannot_be_asked_for_a_moment_is_taken_at_the_last_word() -> None:
 
     assert watch.timelines[0].now("A") is FIRING
     assert watch.complaints == {"in a script": "busy"}
+
+
+@dataclass
+class NoBench:
+    """Where nothing needs to be caused, since the observers say what they say anyway."""
+
+    pace: Pace = field(default_factory=Pace)
+    asking: Callable[..., AbstractContextManager[None]] = lambda *_: nullcontext()
+
+
+def tried_while(*looks: Mapping[str, State]) -> list[str]:
+    """The lines on a condition that an observer in Prometheus sees this way."""
+    condition = Condition("errors", "", (ERRORS,), lambda _: nullcontext())
+    bench = cast("Bench", NoBench())
+    checks = tried(condition, bench, [Script(iter(looks), shows_pending=False)])
+    return [str(check).partition(" — ")[0] for check in checks]
+
+
+def test_a_condition_is_caused_anew_where_prometheus_lost_the_proxy_meanwhile() -> None:
+    lost, well = {"MistralDown": FIRING, ERRORS: FIRING}, {ERRORS: FIRING}
+
+    assert tried_while(lost, {}, well, {}) == [
+        "SKIP  errors",
+        f"PASS  {ERRORS} in a script",
+        "PASS  one fault pages once",
+    ]
+    assert tried_while(*[lost, {}] * 3) == [
+        *["SKIP  errors"] * 2,
+        f"PASS  {ERRORS} in a script",
+        "FAIL  one fault pages once",
+    ]
 
 
 def notification(status: str, model: str) -> Mapping[str, object]:
