@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alerts.__main__ import RULES_FILE
+from alerts.grafana import rule_groups
 from alerts.prometheus import render as render_rules
 from alerts.thresholds import Thresholds
 from dashboards.__main__ import DASHBOARD_FILE
@@ -51,6 +53,28 @@ def test_rendering_does_not_depend_on_hash_seeds(package: str) -> None:
         for seed in ("1", "2")
     }
     assert len(texts) == 1
+
+
+def test_a_changed_limit_reaches_everything_that_tells_of_it() -> None:
+    """Rules of Prometheus, rules of Grafana, and the line on the dashboard."""
+    eight = Thresholds(high_latency_seconds=8)
+    (rule,) = (
+        rule
+        for group in rule_groups(eight, "prometheus")
+        for rule in group.rules
+        if rule.title == "MistralHighLatency"
+    )
+    (latency,) = (
+        panel
+        for panel in json.loads(render_dashboard(eight))["panels"]
+        if panel["title"] == "Latency percentiles"
+    )
+
+    assert 'p95_5m{job="mistral"} > 8' in render_rules(eight)
+    assert "> 8\n" in rule.queries[0].model["expr"]
+    assert "limit 8 s" in rule.annotations["description"]
+    steps = latency["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [step["value"] for step in steps] == [None, 8, 10]
 
 
 def test_prometheus_accepts_the_rules(promtool: Promtool) -> None:

@@ -1,15 +1,19 @@
 """The metrics against what really happened: black-box checks through real sockets."""
 
 import json
+import re
 import socket
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 
 import httpx
 import pytest
 
 from proxy_service.metrics import ENDPOINTS, HTTP_BUCKETS, STATUSES
+from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
+from proxy_service.routes.table import ROUTES
 from proxy_service.settings import ProxySettings
 from tests.proxy.running import Exposition, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
@@ -72,13 +76,16 @@ def test_all_families_exist_at_zero_before_any_traffic(proxy: RunningProxy) -> N
 
 
 def test_housekeeping_is_no_traffic(proxy: RunningProxy) -> None:
-    """Check 2: health checks and scrapes count nowhere."""
+    """Check 2: health checks, scrapes and what browsers ask beforehand count nowhere."""
     before = proxy.scrape()
     paths = ("/livez", "/readyz", "/health", "/metrics", "/api/metrics")
     for path in ("/", *paths, *(f"{path}/" for path in paths)):
         for _ in range(10):
             proxy.http.get(path)
         proxy.http.head(path)
+    for path in ("/", "/api/chat", "/nowhere"):
+        proxy.http.options(path)
+        proxy.http.options(path, headers={"Origin": "http://localhost"})
     after = proxy.scrape()
 
     for name in (REQUESTS, "mistral_http_request_duration_seconds_count"):
@@ -151,13 +158,21 @@ def test_tokens_follow_the_engines_usage(engine: ScriptedEngine, proxy: RunningP
 
 def test_empty_deltas_are_no_chunks(engine: ScriptedEngine, proxy: RunningProxy) -> None:
     """Check 7: role-only and empty deltas do not count, nor open the first token."""
-    engine.chat(
-        stream(chunk(None), chunk(""), chunk("x"), chunk("", finish="stop", usage=usage(1)), DONE)
-    )
+    text = threading.Event()
+    empty = chunk(None), chunk("")
+    engine.chat(stream(*empty, text, chunk("x"), chunk("", finish="stop", usage=usage(1)), DONE))
 
-    proxy.http.post("/api/chat", json=HELLO)
+    sending = threading.Thread(target=proxy.http.post, args=["/api/chat"], kwargs={"json": HELLO})
+    sending.start()
+    assert eventually(lambda: len(engine.calls()) == 1)
+    began = time.monotonic()
+    assert eventually(lambda: time.monotonic() - began > 0.3)
+    text.set()
+    sending.join()
+    scrape = proxy.idle()
 
-    assert proxy.idle().value(CHUNKS, endpoint="chat") == 1
+    assert scrape.value(CHUNKS, endpoint="chat") == 1
+    assert scrape.value("mistral_time_to_first_token_seconds_sum", model=MODEL) > 0.3
 
 
 def test_a_client_that_leaves_a_stream_is_cancelled_and_so_is_the_engine(
@@ -317,6 +332,7 @@ def test_a_stream_that_the_engine_cuts_is_an_error(
     assert scrape.value(STREAMS, endpoint="chat", outcome="upstream_error") == 1
     assert scrape.value(ERRORS, endpoint="chat", error_type="stream_interrupted") == 1
     assert scrape.value("mistral_generations_total", model=MODEL, finish_reason="error") == 1
+    assert scrape.value(GENERATED, model=MODEL) == 0
 
 
 def test_an_engine_that_is_away_is_an_error_and_shows_as_down(settings: ProxySettings) -> None:
@@ -349,6 +365,7 @@ def test_an_engine_that_falls_silent_is_a_timeout(
     assert requests(scrape) == {"error": 1}
     assert scrape.value(ERRORS, endpoint="chat", error_type="upstream_timeout") == 1
     assert scrape.value(STREAMS, endpoint="chat", outcome="timeout") == len(before)
+    assert scrape.value("mistral_http_request_duration_seconds_sum", endpoint="chat") >= 0.3
 
 
 @pytest.mark.parametrize("body", [b"{", b"", b'{"model":""}'], ids=["cut", "empty", "no model"])
@@ -415,6 +432,26 @@ def test_openmetrics_is_given_to_those_who_ask(proxy: RunningProxy) -> None:
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text; version=")
     assert openmetrics.text.endswith("# EOF\n")
     assert "_created" not in text.text
+
+
+def test_every_route_counts_its_requests_whatever_comes_of_them(proxy: RunningProxy) -> None:
+    """Also those that have no model, and bodies that nothing can be made of."""
+    sent: Counter[str] = Counter()
+    for route in ROUTES:
+        if route.path in HOUSEKEEPING_PATHS:
+            continue
+        for method in route.methods:
+            body = None if method in ("GET", "HEAD") else b"{"
+            proxy.http.request(method, re.sub("<[^>]*>", "x", route.path), content=body)
+            sent[route.endpoint] += 1
+    scrape = proxy.idle()
+
+    took = "mistral_http_request_duration_seconds_count"
+    for endpoint in ENDPOINTS:
+        counted = requests(scrape, endpoint)
+        assert sum(counted.values()) == sent[endpoint], endpoint
+        assert scrape.value(took, endpoint=endpoint) == sent[endpoint]
+        assert counted.keys() <= {"success", "client_error", "error"}
 
 
 def test_every_alert_threshold_is_a_bucket_edge_with_room_above() -> None:
@@ -497,7 +534,7 @@ def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: Runni
 def test_time_that_passes_in_the_engine_is_told_apart_from_the_proxys_own(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """The wait for the engine's head counts, and that for the rest of its stream."""
+    """The wait for the engine's head counts, and that for the rest of its stream (check 4)."""
     go_on = threading.Event()
     engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
 
@@ -512,8 +549,10 @@ def test_time_that_passes_in_the_engine_is_told_apart_from_the_proxys_own(
 
     waited = scrape.value(f"{UPSTREAM}_sum", operation="chat")
     took = scrape.value("mistral_http_request_duration_seconds_sum", endpoint="chat")
+    first = scrape.value("mistral_time_to_first_token_seconds_sum", model=MODEL)
     assert scrape.value(f"{UPSTREAM}_count", operation="chat") == 1
     assert 0.3 <= waited < took
+    assert first <= took - 0.3
 
 
 @pytest.mark.parametrize(

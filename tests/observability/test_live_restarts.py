@@ -1,0 +1,107 @@
+"""A proxy that dies and comes back, as a real Prometheus sees it."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from alerts.__main__ import RULES_FILE
+from tests.observability import queries
+from tests.observability.live import RunningPrometheus, free_port
+from tests.processes import start_process
+from tests.proxy.scripted_engine import (
+    DONE,
+    MODEL,
+    USAGE,
+    ScriptedEngine,
+    Step,
+    chunk,
+    stream,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from tests.processes import RunningProcess
+
+ACTIVE = 'mistral_active_requests{job="mistral"}'
+CHATS = 'mistral_http_requests_total{job="mistral",endpoint="chat",status="success"}'
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+def proxy(port: int, engine: ScriptedEngine) -> AbstractContextManager[RunningProcess]:
+    environ = {"BIND_ADDRESS": f"127.0.0.1:{port}", "MISTRAL_URL": engine.url}
+    ready_url = f"http://127.0.0.1:{port}/readyz"
+    return start_process(["-m", "proxy_service"], env=environ, ready_url=ready_url)
+
+
+def chat(port: int, client: httpx.Client) -> AbstractContextManager[httpx.Response]:
+    body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
+    return client.stream("POST", f"http://127.0.0.1:{port}/api/chat", json=body)
+
+
+def test_a_proxy_that_is_killed_amid_a_stream_comes_back_at_zero_and_is_marked(
+    tmp_path: Path, port: int
+) -> None:
+    """Checks 28 and 29: no request stays active, no rate is negative, the dashboard marks it."""
+    restarts = next(
+        a.expr for a in queries.of_dashboard() if a.where == "annotation Proxy restarts"
+    )
+    complete = stream(chunk("a"), chunk("", finish="stop", usage=USAGE), DONE, bare_close=True)
+    with (
+        ScriptedEngine() as engine,
+        httpx.Client(trust_env=False) as client,
+        RunningPrometheus(tmp_path, port, RULES_FILE) as prometheus,
+    ):
+        with proxy(port, engine) as process:
+            engine.chat(complete)
+            for _ in range(3):
+                with chat(port, client) as answer:
+                    answer.read()
+            assert prometheus.eventually(f"{CHATS} == 3")
+            engine.chat(stream(chunk("a"), Step.STALL))
+            with chat(port, client) as answer:
+                parts = answer.iter_raw()  # kept: a dropped one hangs up at once
+                next(parts)
+                assert prometheus.eventually(f"{ACTIVE} == 1")
+                assert process.stop(signal.SIGKILL) == -signal.SIGKILL
+                with pytest.raises(httpx.RemoteProtocolError):
+                    list(parts)
+        assert prometheus.eventually('up{job="mistral"} == 0')
+        with proxy(port, engine):
+            engine.chat(complete)
+            with chat(port, client) as answer:
+                answer.read()
+            assert prometheus.eventually(f"{CHATS} == 1")
+            assert prometheus.value(ACTIVE) == 0
+            assert prometheus.eventually(restarts)
+            assert prometheus.query("rate(mistral_http_requests_total[1m]) < 0") == []
+            assert prometheus.query('ALERTS{alertname="MistralNoRequests"}') == []
+
+
+def test_before_any_traffic_every_query_answers_with_usable_numbers(
+    tmp_path: Path, port: int
+) -> None:
+    """Check 33, with ten models: nothing is red, nothing is drawn twice, idle or not."""
+    with ScriptedEngine() as engine:
+        engine.status_of |= {f"model-{n}": "loaded" for n in range(8)}
+        with (
+            proxy(port, engine),
+            RunningPrometheus(tmp_path, port, RULES_FILE) as prometheus,
+        ):
+            assert prometheus.eventually("count(mistral_model_loaded) == 10")
+            for asked in queries.of_dashboard():
+                series = prometheus.query(asked.expr)
+                names = [str(sorted(one["metric"].items())) for one in series]
+                assert len(set(names)) == len(names), asked.where
+                assert all(one["value"][1] not in ("NaN", "+Inf") for one in series), asked.where
+            models = next(a.expr for a in queries.of_dashboard() if a.where == "Models A")
+            assert prometheus.eventually(f"count({models}) == 10")
