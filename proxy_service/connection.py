@@ -23,6 +23,8 @@ from proxy_service.response import ResponseReader
 READ_AHEAD_BYTES = 64 * 1024
 # Bytes that one read may bring.
 READ_BYTES = 64 * 1024
+# Bytes that all readers together may be given in one round of the event loop.
+ROUND_BYTES = 64 * 1024
 # Seconds; how long the rest of an answered stream may take before its connection is dropped.
 _REST_SECONDS = 0.25
 
@@ -35,12 +37,55 @@ class Use(Enum):
     IDLE = "idle"
 
 
+class Turns:
+    """Lets readers go on when something has come for them, in one round only so many.
+
+    What they do in one round of the event loop is done before anyone else is served, and who
+    connects, asks or scrapes waits for several rounds. A connection whose reader has to wait
+    for a later round is not read meanwhile, so that its next read brings the more.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Connection, None] = {}
+        self._left = 0
+        self._counting = False
+
+    def ask(self, connection: "Connection") -> None:
+        """Wake the connection's reader, now or in a later round."""
+        if not self._counting:
+            self._begin_round()
+        if self._left > 0:
+            self._give(connection)
+        else:
+            connection.pause_reading()
+            self._waiting[connection] = None
+
+    def _begin_round(self) -> None:
+        self._counting = True
+        self._left = ROUND_BYTES
+        asyncio.get_running_loop().call_soon(self._end_round)
+
+    def _end_round(self) -> None:
+        self._counting = False
+        if self._waiting:
+            self._begin_round()
+        while self._waiting and self._left > 0:
+            connection = next(iter(self._waiting))
+            del self._waiting[connection]
+            self._give(connection)
+
+    def _give(self, connection: "Connection") -> None:
+        self._left -= connection.reader.pending
+        connection.wake()
+
+
 class Pool:
     """All open connections, and which of them are idle."""
 
     def __init__(self) -> None:
         self._idle: dict[Connection, None] = {}
         self._open: set[Connection] = set()
+        self.turns = Turns()
         # Filled and emptied within one callback of the loop, so that all connections share it.
         self.read_buffer = memoryview(bytearray(READ_BYTES))
 
@@ -126,6 +171,17 @@ class Connection(asyncio.BufferedProtocol):
         if self._failure is not None and not self.reader.has_body:
             raise self._failure
 
+    def wake(self) -> None:
+        """Let whoever waits go on."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def pause_reading(self) -> None:
+        """Leave what comes to the system's buffers, until somebody waits for it again."""
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
     def release(self) -> None:
         """End the use: keep the connection if its response is complete, else close it."""
         if self.reader.complete and self.reader.reusable:
@@ -182,8 +238,9 @@ class Connection(asyncio.BufferedProtocol):
                 self.release()
             return
         if reader.pending > READ_AHEAD_BYTES:
-            self._pause_reading()
-        self._wake()
+            self.pause_reading()
+        if self._waiter is not None:
+            self._pool.turns.ask(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the interface's
         """Tell whoever waits."""
@@ -194,26 +251,17 @@ class Connection(asyncio.BufferedProtocol):
             self.reader.close()
         except EngineProtocolError as error:
             self._failure = error
-        self._wake()
-
-    def _pause_reading(self) -> None:
-        if not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
+        self.wake()
 
     def _resume_reading(self) -> None:
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
 
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
     def _fail(self, error: EngineError) -> None:
         self._failure = error
         self.close()
-        self._wake()
+        self.wake()
 
     def _forget(self) -> None:
         self._transport = None

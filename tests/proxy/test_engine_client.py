@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from prometheus_client import CollectorRegistry
 
-from proxy_service.connection import READ_AHEAD_BYTES, READ_BYTES
+from proxy_service.connection import READ_AHEAD_BYTES, READ_BYTES, ROUND_BYTES
 from proxy_service.engine import HttpEngine
 from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable
 from proxy_service.metrics import ProxyMetrics
@@ -202,6 +202,44 @@ async def test_a_reader_that_waits_makes_the_engine_wait() -> None:
     assert before < total
     assert max(sizes) <= READ_AHEAD_BYTES + READ_BYTES
     assert sum(sizes) == total * len(piece)
+
+
+async def test_many_streams_at_once_leave_the_event_loop_to_others() -> None:
+    """Whatever waits to be read, in one round of the loop a bounded part of it is handled."""
+    piece = b"x" * 60_000
+    frame = b"%x\r\n%b\r\n" % (len(piece), piece)
+    count, sent = 40, asyncio.Event()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAM)
+        writers.append(writer)
+        await sent.wait()
+
+    taken = 0
+
+    async def take(engine: HttpEngine) -> None:
+        nonlocal taken
+        async with engine.request("GET", "/") as reply:
+            async for data in reply.chunks():
+                taken += len(data)
+
+    async with engine_at(serve) as engine, asyncio.TaskGroup() as readers:
+        for _ in range(count):
+            readers.create_task(take(engine))
+        while len(writers) < count:  # noqa: ASYNC110  a state of the engine's, no event
+            await asyncio.sleep(0)
+        for writer in writers:
+            writer.write(frame + b"0\r\n\r\n")
+        rounds = []
+        while sum(rounds) < count * len(piece):
+            taken = 0
+            await asyncio.sleep(0)
+            rounds.append(taken)
+        sent.set()
+
+    assert max(rounds) <= 2 * (ROUND_BYTES + READ_BYTES)
 
 
 async def test_a_reply_that_is_let_go_keeps_its_connection() -> None:
