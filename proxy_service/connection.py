@@ -196,7 +196,6 @@ class Connection(asyncio.BufferedProtocol):
             self.release()
         else:
             self._enter(Use.LETTING_GO, _REST_SECONDS)
-            self._resume_reading()
 
     def quiet(self) -> bool:
         """Ask the system whether an idle connection is as it was left: no end, no bytes."""
@@ -272,6 +271,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _enter(self, use: Use, limit_seconds: float) -> None:
         self._use = use
+        self._resume_reading()
         self._limit = limit_seconds
         self._quiet_since = self._loop.time()
         if self._due > self._quiet_since + limit_seconds:
