@@ -34,12 +34,17 @@ class SystemClock:
 
 def moment(clock: Clock, since: float) -> Moment:
     """Give the present, counted from ``since`` on the monotonic clock."""
-    seconds, nanoseconds = divmod(clock.time_ns(), NS_PER_SECOND)
     elapsed_ns = round((clock.monotonic() - since) * NS_PER_SECOND)
-    return Moment(f"{_second(seconds)}.{nanoseconds // 1000:06d}Z", max(elapsed_ns, 1))
+    return Moment(written(clock.time_ns()), max(elapsed_ns, 1))
+
+
+def written(time_ns: int) -> str:
+    """Write a time of day as `wire.ollama.timestamp` does."""
+    seconds, nanoseconds = divmod(time_ns, NS_PER_SECOND)
+    return f"{_second(seconds)}.{nanoseconds // 1000:06d}Z"
 
 
 @lru_cache(maxsize=1)
 def _second(seconds: int) -> str:
-    """Write a second as `wire.ollama.timestamp` does; each is asked for many times."""
+    """Write a whole second; each is asked for many times."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")

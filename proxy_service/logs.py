@@ -3,31 +3,62 @@
 import json
 import logging
 import sys
-from datetime import UTC, datetime
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 
+import msgspec
+
+from proxy_service.clock import NS_PER_SECOND, written
 from proxy_service.settings import log_level_number
 
 _FRAMEWORK_LOGGERS = ("sanic.root", "sanic.error", "sanic.server", "asyncio")
 
-_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode
+_encode_anything = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
 class JSONFormatter(logging.Formatter):
     """Writes a record as one ASCII line, so that nothing in it can forge another line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write ``record``; its ``fields`` attribute, a dict, becomes part of the object."""
-        entry: dict[str, object] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "event": record.getMessage(),
-        }
-        fields: dict[str, object] = getattr(record, "fields", {})
-        entry |= {name: value for name, value in fields.items() if value is not None}
+        """Write ``record``; its ``fields`` attribute, a mapping, becomes part of the object."""
+        fields: dict[str, object] = {**getattr(record, "fields", {})}
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
-        return _encode(entry)
+            fields["exception"] = self.formatException(record.exc_info)
+        time_ns = round(record.created * NS_PER_SECOND)
+        return _line(time_ns, record.levelname, record.name, record.getMessage(), fields).decode()
+
+
+def write_event(
+    logger: logging.Logger, level: int, event: str, fields: Mapping[str, object]
+) -> None:
+    """Write one line to stdout at once, if ``logger`` is to write such.
+
+    The same line as ``logger.log`` and `JSONFormatter` give, for a fourth of the cost: it is for
+    what happens with every request.
+    """
+    if not logger.isEnabledFor(level):
+        return
+    line = _line(time.time_ns(), logging.getLevelName(level), logger.name, event, fields)
+    with suppress(OSError):  # nobody reads it, or the disk is full: requests go on
+        sys.stdout.write(f"{line.decode()}\n")
+        sys.stdout.flush()
+
+
+def _line(time_ns: int, level: str, logger: str, event: str, fields: Mapping[str, object]) -> bytes:
+    entry: dict[str, object] = {
+        "time": written(time_ns),
+        "level": level.lower(),
+        "logger": logger,
+        "event": event,
+    }
+    entry |= {name: value for name, value in fields.items() if value is not None}
+    with suppress(TypeError, UnicodeEncodeError):  # no JSON: its text will do
+        line = _encode(entry)
+        if line.isascii():
+            return line
+    return _encode_anything(entry).encode("ascii")
 
 
 def set_up_logging(level: str) -> None:

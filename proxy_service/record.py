@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Literal
 
 from proxy_service.errors import ProxyError
+from proxy_service.logs import write_event
 from proxy_service.metrics import (
     FINISH_REASONS,
     GENERATION_ENDPOINTS,
@@ -151,9 +152,6 @@ class RequestRecord:
             model.per_output_token.observe((now - self.first_token) / (self.output_tokens - 1))
 
     def _log(self, status: Status, now: float) -> None:
-        level = logging.WARNING if status == "error" else logging.INFO
-        if not logger.isEnabledFor(level):
-            return
         fields = {
             "request_id": self.request_id,
             "endpoint": self.endpoint,
@@ -170,4 +168,5 @@ class RequestRecord:
             "prompt_tokens": self.prompt_tokens,
             "output_tokens": self.output_tokens,
         }
-        logger.log(level, "request_finished", extra={"fields": fields})
+        level = logging.WARNING if status == "error" else logging.INFO
+        write_event(logger, level, "request_finished", fields)

@@ -8,14 +8,14 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Literal
 
 from proxy_service.wire import JsonObject
-from proxy_service.wire.writing import to_json, to_text
+from proxy_service.wire.writing import to_text
 
 Part = Literal["content", "thinking"]
 
 
 def to_line(value: JsonObject) -> bytes:
     """Write one object as a line."""
-    return to_json(value) + b"\n"
+    return f"{to_text(value)}\n".encode("ascii")
 
 
 class NdjsonLines:

@@ -1,6 +1,7 @@
 """The engine's errors, read from a status and a body or from an event within a stream."""
 
 import json
+from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
@@ -13,6 +14,7 @@ from proxy_service.errors import (
     ProxyError,
 )
 from proxy_service.wire import JsonObject
+from proxy_service.wire.reading import decode_plain
 
 # How the engine's messages about faults of the request begin, though it answers most with a
 # 500. Only beginnings: words such as "image" stand in messages about the engine as well.
@@ -45,13 +47,14 @@ def parse_reply(body: bytes) -> object:
     Raises:
         EngineProtocolError: It is not JSON, so it comes from something that is no engine.
     """
+    with suppress(ValueError):
+        return decode_plain(body)
     try:
-        value: object = json.loads(body)
+        return cast("object", json.loads(body))
     except ValueError as error:
         raise EngineProtocolError(
             "the engine's reply is not JSON; check that MISTRAL_URL is Mistral.rs"
         ) from error
-    return value
 
 
 def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:
