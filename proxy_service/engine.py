@@ -13,10 +13,9 @@ from time import monotonic
 from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
-from prometheus_client import Histogram
-
 from proxy_service.connection import Connection, Pool
 from proxy_service.errors import EngineError, EngineProtocolError, EngineUnavailable
+from proxy_service.instruments import Histogram
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ProxySettings
 

@@ -7,9 +7,8 @@ no other metric tells that apart from a slow engine.
 import asyncio
 from collections import deque
 
-from prometheus_client import Gauge
-
 from proxy_service.clock import Clock
+from proxy_service.instruments import Gauge
 
 # Seconds between two looks.
 _PAUSE_SECONDS = 0.5

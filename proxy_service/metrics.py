@@ -8,12 +8,17 @@ lists or ``unknown``, and ``other`` beyond `MODEL_LIMIT` of them.
 
 from dataclasses import dataclass
 
-import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.exposition import choose_encoder
 
 from proxy_service import VERSION
 from proxy_service.errors import ERROR_TYPES
+from proxy_service.instruments import Counter, Gauge, Histogram, Instruments
 
 # Seconds. Every threshold of the alerts (5, 10, 30) is an edge with larger ones above it.
 HTTP_BUCKETS = (
@@ -108,10 +113,12 @@ class ProxyMetrics:
     """All metrics of one proxy, on a registry of its own."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        # A `_created` gauge beside every child would double what is scraped.
-        prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
-        self._registry = registry
-        self._families = _Families(registry)
+        self._instruments = Instruments()
+        registry.register(self._instruments)
+        self._process = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            registry.register(collector(registry=self._process))
+        self._families = _Families(self._instruments)
         self._endpoints = {name: self._families.endpoint(name) for name in ENDPOINTS}
         self._models: dict[str, ModelMetrics] = {}
         self.active_requests = self._families.active_requests
@@ -126,10 +133,7 @@ class ProxyMetrics:
         self.queued_requests = self._families.queued_requests
         self.queued_limit = self._families.queued_limit
         self.queue_wait = self._families.queue_wait
-        self._families.info.labels(version=VERSION).set(1)
-        prometheus_client.ProcessCollector(registry=registry)
-        prometheus_client.PlatformCollector(registry=registry)
-        prometheus_client.GCCollector(registry=registry)
+        self._families.info.labels(VERSION).set(1)
 
     def started(self, unix_seconds: float) -> None:
         """Record when the process began to serve."""
@@ -155,22 +159,15 @@ class ProxyMetrics:
     def expose(self, accept: str) -> tuple[bytes, str]:
         """Write everything in the format that ``accept`` asks for; gives body and type."""
         encode, content_type = choose_encoder(accept)
-        return encode(self._registry), content_type
+        ours, process = self._instruments.expose(accept), encode(self._process)
+        return ours.removesuffix(b"# EOF\n") + process, content_type
 
 
 class _Families:
     """The families themselves; labels as the seed and the monitoring reference name them."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
-
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, labels, registry=registry)
-
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(name, text, labels, buckets=buckets, registry=registry)
-
+    def __init__(self, instruments: Instruments) -> None:
+        counter, gauge, histogram = instruments.counter, instruments.gauge, instruments.histogram
         self.requests = counter(
             "mistral_http_requests_total",
             "Finished requests by endpoint and outcome.",
@@ -184,25 +181,25 @@ class _Families:
         )
         self.active_requests = gauge(
             "mistral_active_requests", "Requests accepted and not yet finished."
-        )
+        ).labels()
         self.running_requests = gauge(
             "mistral_running_requests",
             "Generations and embeddings that hold a place at the engine.",
-        )
+        ).labels()
         self.running_limit = gauge(
             "mistral_running_requests_limit", "How many of these there may be at once."
-        )
+        ).labels()
         self.queued_requests = gauge(
             "mistral_queued_requests", "Generations and embeddings that wait for their turn."
-        )
+        ).labels()
         self.queued_limit = gauge(
             "mistral_queued_requests_limit", "How many of these there may be at once."
-        )
+        ).labels()
         self.queue_wait = histogram(
             "mistral_queue_wait_seconds",
             "Seconds in the queue, of requests that had to wait and however that ended.",
             QUEUE_BUCKETS,
-        )
+        ).labels()
         self.generate_duration = histogram(
             "mistral_generate_duration_seconds",
             "Seconds for generations that were completed.",
@@ -265,11 +262,11 @@ class _Families:
         )
         self.upstream_up = gauge(
             "mistral_upstream_up", "1 when the engine answered the last probe, else 0."
-        )
+        ).labels()
         self.upstream_last_success = gauge(
             "mistral_upstream_last_success_timestamp_seconds",
             "Unix time in seconds of the engine's last good answer to a probe; 0 before the first.",
-        )
+        ).labels()
         self.upstream_duration = histogram(
             "mistral_upstream_request_duration_seconds",
             "Seconds that a request to the engine was waited for, from connecting to its end.",
@@ -282,11 +279,11 @@ class _Families:
         self.event_loop_lag = gauge(
             "mistral_event_loop_lag_seconds",
             "Longest time that the proxy's event loop was late within the last 15 seconds.",
-        )
+        ).labels()
         self.info = gauge("mistral_proxy_info", "Always 1; the version is a label.", "version")
         self.start_time = gauge(
             "mistral_start_time_seconds", "Unix time in seconds at which the proxy started."
-        )
+        ).labels()
 
     def endpoint(self, name: str) -> EndpointMetrics:
         """Create every child of one endpoint at 0, so that its first event shows in a rate."""
