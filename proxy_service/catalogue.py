@@ -244,6 +244,8 @@ class Catalogue:
             self._failed_at = self._clock.monotonic()
             self._note(error)
             raise
+        for model in self._table.models:
+            self._metrics.model(model.name).loaded.set(0)  # unless it is still among them
         self._table = NameTable(models, self._settings.model_aliases)
         self._asked_at = started
         self._note(None)

@@ -19,6 +19,7 @@ from tests.proxy.running import Exposition, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
+    OTHER_MODEL,
     USAGE,
     Reply,
     ScriptedEngine,
@@ -420,6 +421,20 @@ def test_odd_model_names_leave_the_exposition_readable(
     proxy.http.post("/api/chat", json=HELLO | {"model": name})
 
     assert "mistral_http_requests" in {family.name for family in proxy.idle().families}
+
+
+def test_a_model_that_left_the_engine_is_loaded_no_more(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Its series stays; a 1 in it would be a model that nobody serves."""
+    proxy.probe()
+    assert proxy.scrape().value("mistral_model_loaded", model=OTHER_MODEL) == 1
+    del engine.status_of[OTHER_MODEL]
+    proxy.probe()
+    scrape = proxy.scrape()
+
+    assert scrape.value("mistral_model_loaded", model=OTHER_MODEL) == 0
+    assert scrape.value("mistral_model_loaded", model=MODEL) == 1
 
 
 def test_openmetrics_is_given_to_those_who_ask(proxy: RunningProxy) -> None:
