@@ -156,7 +156,11 @@ def parse_keep_alive(value: object) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidRequest(f"Unsupported type: '{kind_of(value)}'")
-    seconds = _go_duration(value) if isinstance(value, str) else float(value)
+    try:
+        seconds = _go_duration(value) if isinstance(value, str) else float(value)
+    except OverflowError:
+        text = "json: cannot unmarshal number into Go value of type float64"
+        raise InvalidRequest(text) from None
     return float("inf") if seconds < 0 else seconds
 
 
