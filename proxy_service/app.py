@@ -45,6 +45,9 @@ class ProxyApp(Sanic[Config, Services]):
             exchange.record.interrupted(gone=stream.client_is_gone)
             raise
         finally:
+            if request.route is not None:
+                # A body that is too large or broken off keeps a request from its handler.
+                exchange.record.endpoint = request.route.ctx.endpoint
             exchange.record.finish(self.ctx.clock.monotonic())
 
     async def _answer(self, exchange: Exchange, stream: ClientStream) -> None:
@@ -123,7 +126,9 @@ def _config(settings: ProxySettings) -> Config:
 def _add(app: ProxyApp, route: Route) -> None:
     name = f"{route.methods[0]}_{route.path}".translate(str.maketrans("/<>:", "____"))
     handler = _endpoint(route.handler, route.endpoint)
-    app.add_route(handler, route.path, methods=route.methods, name=name)
+    app.add_route(
+        handler, route.path, methods=route.methods, name=name, ctx_endpoint=route.endpoint
+    )
 
 
 def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:

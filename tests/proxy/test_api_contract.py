@@ -819,11 +819,15 @@ def test_an_image_of_20_mb_is_accepted_and_more_than_the_limit_is_a_413(
     with RunningProxy(replace(settings, max_body_bytes=30 * 1024 * 1024)) as proxy:
         message = USER[0] | {"images": ["A" * 20_000_000]}
         accepted = proxy.http.post("/api/chat", json=CHAT | {"messages": [message]})
-        refused = proxy.http.post("/api/chat", content=b"x" * (31 * 1024 * 1024))
+        refused = proxy.http.post("/api/generate", content=b"x" * (31 * 1024 * 1024))
+        scrape = proxy.idle()
 
     assert accepted.status_code == 200
     assert refused.status_code == 413
+    assert list(refused.json()) == ["error"]
     assert "MAX_BODY_MIB" in refused.json()["error"]
+    labels = {"endpoint": "generate", "status": "client_error"}
+    assert scrape.value("mistral_http_requests_total", **labels) == 1
 
 
 @pytest.mark.parametrize("path", ["/nope", "/api", "/api/nope", "/v1/nope", "/api/chat/x"])

@@ -437,6 +437,18 @@ def test_a_model_that_left_the_engine_is_loaded_no_more(
     assert scrape.value("mistral_model_loaded", model=MODEL) == 1
 
 
+def test_an_upload_that_is_broken_off_counts_for_its_endpoint(proxy: RunningProxy) -> None:
+    """As cancelled: the path was known, only the body never came."""
+    with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
+        head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+        connection.sendall(head + b'{"model":')
+        assert proxy.counted("mistral_active_requests", 1)
+    scrape = proxy.idle()
+
+    assert requests(scrape) == {"cancelled": 1}
+    assert requests(scrape, "unmatched") == {}
+
+
 def test_openmetrics_is_given_to_those_who_ask(proxy: RunningProxy) -> None:
     """Check 30: content types carry a version; both routes give the same families."""
     text = proxy.http.get("/metrics")
