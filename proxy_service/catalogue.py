@@ -146,13 +146,21 @@ class Catalogue:
         return model
 
     @asynccontextmanager
-    async def loaded(self, model: EngineModel) -> AsyncIterator[int]:
-        """Keep ``model`` loaded while the context is open; gives the ns that loading took."""
+    async def loaded(
+        self, model: EngineModel, *, keep_alive_seconds: float | None = None
+    ) -> AsyncIterator[int]:
+        """Keep ``model`` loaded while the context is open; gives the ns that loading took.
+
+        With a ``keep_alive_seconds`` of 0 the model is unloaded after that, apart from the
+        request: its reply is complete.
+        """
         self._in_use[model.id] += 1
         try:
             yield await self.load(model)
         finally:
             self._in_use[model.id] -= 1
+            if keep_alive_seconds == 0:
+                self._unload_soon(model)
 
     async def load(self, model: EngineModel) -> int:
         """Have the engine load ``model`` unless it has; gives the ns that this took."""
@@ -188,8 +196,7 @@ class Catalogue:
                 await self._post("/v1/models/unload", current)
             await self._ask()
 
-    def unload_soon(self, model: EngineModel) -> None:
-        """Unload ``model`` apart from the request that asks for it, whose reply is complete."""
+    def _unload_soon(self, model: EngineModel) -> None:
         task = asyncio.create_task(self._unload_or_log(model))
         self._unloads.add(task)
         task.add_done_callback(self._unloads.discard)

@@ -33,15 +33,16 @@ async def embed(exchange: Exchange) -> HTTPResponse:
     """Answer ``POST /api/embed``: vectors of length 1, in the order of the inputs."""
     fields = Fields.parse(exchange.body, "EmbedRequest")
     name = fields.text("model")
-    parse_keep_alive(fields.raw("keep_alive"))
+    keep_alive = parse_keep_alive(fields.raw("keep_alive"))
     inputs = read_inputs(fields.raw("input"))
     dimensions = fields.integer("dimensions")
     truncate = fields.flag("truncate", default=True)
     model = await _find(exchange, name, "model '' not found", HTTPStatus.NOT_FOUND)
-    if not inputs:
-        return exchange.json({"model": name, "embeddings": []})
     services = exchange.services
-    async with services.admission.place(), services.catalogue.loaded(model) as load_ns:
+    loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
+    async with services.admission.place(), loaded as load_ns:
+        if not inputs:
+            return exchange.json({"model": name, "embeddings": []})
         vectors, usage = await _vectors(exchange, model, inputs, truncate=truncate)
     return exchange.json(
         {
@@ -57,14 +58,15 @@ async def embed(exchange: Exchange) -> HTTPResponse:
 async def embeddings(exchange: Exchange) -> HTTPResponse:
     """Answer ``POST /api/embeddings``: one prompt, its vector as the engine gives it."""
     fields = Fields.parse(exchange.body, "EmbeddingRequest")
-    parse_keep_alive(fields.raw("keep_alive"))
+    keep_alive = parse_keep_alive(fields.raw("keep_alive"))
     prompt = fields.text("prompt")
     name = fields.text("model")
     model = await _find(exchange, name, "model is required", HTTPStatus.BAD_REQUEST)
-    if not prompt:
-        return exchange.json({"embedding": []})
     services = exchange.services
-    async with services.admission.place(), services.catalogue.loaded(model):
+    loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
+    async with services.admission.place(), loaded:
+        if not prompt:
+            return exchange.json({"embedding": []})
         vectors, _ = await _vectors(exchange, model, [prompt], truncate=True)
     return exchange.json({"embedding": vectors[0]})
 

@@ -167,6 +167,18 @@ def test_a_model_unloaded_after_a_reply_is_loaded_for_the_next(
     assert reply["message"]["content"] == "Hello world"
 
 
+@pytest.mark.parametrize("text", ["x", ""])
+@pytest.mark.parametrize(("path", "field"), [("embed", "input"), ("embeddings", "prompt")])
+def test_embedding_unloads_with_a_keep_alive_of_0(
+    engine: ScriptedEngine, settings: ProxySettings, path: str, field: str, text: str
+) -> None:
+    """As chat and generate do; with nothing to embed as well."""
+    with RunningProxy(replace(settings, model_unload=True)) as proxy:
+        body = {"model": MODEL, field: text, "keep_alive": 0}
+        assert proxy.http.post(f"/api/{path}", json=body).status_code == 200
+        assert eventually(lambda: engine.status_of[MODEL] == "unloaded")
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_unload_that_fails_takes_no_reply_away(
     engine: ScriptedEngine, settings: ProxySettings, *, streamed: bool
