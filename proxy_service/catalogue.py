@@ -20,6 +20,7 @@ from proxy_service.errors import (
     EngineProtocolError,
     EngineTimeout,
     EngineUnavailable,
+    InvalidRequest,
     ModelNotFound,
     ProxyError,
 )
@@ -34,6 +35,7 @@ from proxy_service.translate.models import (
     NameTable,
     fold_name,
     from_model_list,
+    is_valid_name,
 )
 
 # Seconds; a list younger than this answers for a name it does not hold, so that invented
@@ -133,6 +135,7 @@ class Catalogue:
 
         Raises:
             ModelNotFound: The engine lists none such.
+            InvalidRequest: Nor could it, as the name is not one of a model.
             EngineError: The engine can't be asked, and its last list has none such.
         """
         model = self._table.find(name)
@@ -141,6 +144,8 @@ class Catalogue:
             model = self._table.find(name)
         if model is None and self._failure is not None:
             raise self._failure
+        if model is None and not is_valid_name(name):
+            raise InvalidRequest("invalid model name")
         if model is None:
             raise ModelNotFound(f"model '{name}' not found")
         return model

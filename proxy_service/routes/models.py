@@ -1,5 +1,6 @@
 """What is served: tags, show, ps, version; and the ways to change it, which a proxy has not."""
 
+import json
 from http import HTTPStatus
 
 from sanic import HTTPResponse
@@ -13,6 +14,7 @@ from proxy_service.translate.models import (
     LOADED,
     EngineModel,
     digest,
+    is_valid_name,
     to_process,
     to_show,
     to_tag,
@@ -114,7 +116,9 @@ async def create(exchange: Exchange) -> HTTPResponse:
 
 async def copy(exchange: Exchange) -> HTTPResponse:
     """Refuse ``POST /api/copy``; an alias in the settings does what a copy is used for."""
-    source = Fields.parse(exchange.body, "CopyRequest").text("source")
+    fields = Fields.parse(exchange.body, "CopyRequest")
+    source = _valid(fields.text("source"), "source")
+    _valid(fields.text("destination"), "destination")
     try:
         await exchange.services.catalogue.find(source)
     except ModelNotFound:
@@ -127,7 +131,7 @@ async def copy(exchange: Exchange) -> HTTPResponse:
 async def delete(exchange: Exchange) -> HTTPResponse:
     """Refuse ``DELETE /api/delete``."""
     name = _name(Fields.parse(exchange.body, "DeleteRequest"), "model is required")
-    await exchange.services.catalogue.find(name)
+    await exchange.services.catalogue.find(_valid(name, "name"))
     raise _impossible("delete models")
 
 
@@ -168,6 +172,13 @@ def _name(fields: Fields, complaint: str) -> str:
     name = fields.text("model") or fields.text("name")
     if not name:
         raise InvalidRequest(complaint)
+    return name
+
+
+def _valid(name: str, role: str) -> str:
+    """Give ``name`` back; raise Ollama's error, which tells the name's ``role``, if it is none."""
+    if not is_valid_name(name):
+        raise InvalidRequest(f"{role} {json.dumps(name, ensure_ascii=False)} is invalid")
     return name
 
 

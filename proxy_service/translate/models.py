@@ -1,6 +1,7 @@
 """Model names, and what Ollama tells about models that the engine lists."""
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,15 @@ from proxy_service.wire.ollama import Common, timestamp
 from proxy_service.wire.openai import ModelList
 
 LATEST = ":latest"
+# What Ollama adds to a name that has less, and so says nothing: its registry and its own space.
+_DEFAULT_PARTS = ("https://", "http://", "registry.ollama.ai/", "library/")
+# Of its model references (`internal/modelref`): a mark of models that are no cloud's.
+_LOCAL = ":local"
+# Ollama's `types/model`: host, namespace, model and tag, each with its own letters and length.
+_NAME = re.compile(
+    r"(?:(?:(?:[a-z]+://)?\w[\w.:-]{0,349}/)?\w[\w-]{0,79}/)?\w[\w.-]{0,79}(?::\w[\w.-]{0,79})?",
+    re.ASCII,
+)
 # The engine's name for whichever model it takes for the default; never sent to it, because
 # it moves to another model when that one is unloaded.
 DEFAULT_NAME = "default"
@@ -72,8 +82,16 @@ def _last_part(engine_id: str) -> str:
 
 
 def fold_name(name: str) -> str:
-    """Reduce a name to what Ollama compares: case and a ``:latest`` tag do not matter."""
-    return name.strip().lower().removesuffix(LATEST)
+    """Reduce a name to what Ollama compares: case, defaults and a ``:latest`` tag do not matter."""
+    name = name.strip().lower()
+    for part in _DEFAULT_PARTS:
+        name = name.removeprefix(part)
+    return name.removesuffix(_LOCAL).removesuffix(LATEST)
+
+
+def is_valid_name(name: str) -> bool:
+    """Tell whether Ollama would take ``name`` for the name of a model."""
+    return _NAME.fullmatch(name.strip()) is not None
 
 
 def with_tag(name: str) -> str:

@@ -70,11 +70,18 @@ def test_tags_list_what_the_engine_serves(proxy: RunningProxy) -> None:
         assert isinstance(model["details"], dict)
 
 
-@pytest.mark.parametrize("name", [MODEL, f"{MODEL}:latest", MODEL.upper(), "nickname"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(MODEL, f"{MODEL}:latest", MODEL.upper(), f"{MODEL}:local", "nickname"),
+        *("library/nickname", "registry.ollama.ai/library/Nickname:latest"),
+        f"https://registry.ollama.ai/{MODEL}",
+    ],
+)
 def test_every_name_of_a_model_reaches_it(
     engine: ScriptedEngine, settings: ProxySettings, name: str
 ) -> None:
-    """Check 4: tag, case and alias; the reply echoes what was asked for."""
+    """Check 4: tag, case, defaults and alias; the reply echoes what was asked for."""
     with RunningProxy(replace(settings, model_aliases={"nickname": MODEL})) as proxy:
         chat = proxy.http.post("/api/chat", json=CHAT | {"model": name})
         generate = proxy.http.post("/api/generate", json=GENERATE | {"model": name})
@@ -255,6 +262,31 @@ def test_a_missing_model_is_told_in_ollamas_words(
     answer = proxy.http.post(f"/api/{path}", json={})
 
     assert (answer.status_code, answer.json()) == (status, {"error": text})
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b/c/d", "-a", "a:", "a//b", "x" * 81, "n\u00e9"])
+def test_a_malformed_name_is_a_400_in_ollamas_words(proxy: RunningProxy, name: str) -> None:
+    body = CHAT | {"prompt": "x", "input": "x", "model": name}
+    answers = {
+        path: proxy.http.post(f"/api/{path}", json=body)
+        for path in ("chat", "generate", "show", "embed", "embeddings", "pull")
+    }
+    deleted = proxy.http.request("DELETE", "/api/delete", json=body)
+    copied = proxy.http.post("/api/copy", json={"source": MODEL, "destination": name})
+
+    for answer in answers.values():
+        assert (answer.status_code, answer.json()) == (400, {"error": "invalid model name"})
+    assert (deleted.status_code, deleted.json()) == (400, {"error": f'name "{name}" is invalid'})
+    assert copied.json() == {"error": f'destination "{name}" is invalid'}
+    assert copied.status_code == 400
+
+
+def test_a_listed_name_is_never_malformed(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """The engine may call a model what Ollama would not."""
+    engine.status_of["a model of mine"] = "loaded"
+    proxy.probe()
+
+    assert proxy.http.post("/api/chat", json=CHAT | {"model": "A model of mine"}).status_code == 200
 
 
 @pytest.mark.parametrize("path", POSTS)
