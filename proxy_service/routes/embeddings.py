@@ -21,6 +21,7 @@ from proxy_service.translate.embeddings import (
 )
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models import EngineModel
+from proxy_service.translate.replies import to_usage
 from proxy_service.wire.ollama import parse_keep_alive
 from proxy_service.wire.openai import Usage
 from proxy_service.wire.reading import Fields
@@ -97,7 +98,7 @@ async def _vectors(
         raise _embedding_error(from_reply(reply.status, answer, model=model.id))
     try:
         parsed = json.loads(answer)
-        return vectors_of(parsed, expected=len(inputs)), parsed.get("usage") or Usage()
+        return vectors_of(parsed, expected=len(inputs)), to_usage(parsed.get("usage"))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EngineProtocolError("the engine's embeddings are of an unknown shape") from error
 

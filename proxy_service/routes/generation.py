@@ -22,14 +22,18 @@ from proxy_service.exchange import NDJSON, Exchange
 from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import Batch, OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
-from proxy_service.translate.engine_errors import POISONED, from_reply, parse_reply
+from proxy_service.translate.engine_errors import POISONED, from_reply
 from proxy_service.translate.models import EngineModel, refuse_incapable
 from proxy_service.translate.options import stop_strings, unknown_options
-from proxy_service.translate.replies import only_choice, to_ollama_chat, to_ollama_generate
+from proxy_service.translate.replies import (
+    only_choice,
+    read_completion,
+    to_ollama_chat,
+    to_ollama_generate,
+)
 from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
 from proxy_service.wire import JsonObject
 from proxy_service.wire.ollama import Common, GenerateRequest, parse_chat, parse_generate
-from proxy_service.wire.openai import Completion
 from proxy_service.wire.writing import to_json
 
 logger = logging.getLogger("proxy_service.generation")
@@ -194,8 +198,7 @@ async def _fail(exchange: Exchange, error: ProxyError) -> None:
 
 
 async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPResponse | None:
-    completion = _completion(await reply.body())
-    options, at = job.options, exchange.moment()
+    options, body, at = job.options, await reply.body(), exchange.moment()
     translate = to_ollama_chat if options.chat else to_ollama_generate
     try:
         completion = read_completion(body, model=options.model)
@@ -210,8 +213,8 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
         raise EngineProtocolError("the engine's reply is of an unknown shape") from error
     if options.context_of is not None:
         answer["context"] = options.context_of(cast("str", answer["response"]))
-    usage, choice = completion.get("usage"), only_choice(completion)
-    exchange.record.completed(usage, choice.get("finish_reason"))
+    finish_reason = only_choice(completion).get("finish_reason")
+    exchange.record.completed(completion.get("usage"), finish_reason)
     if not job.as_lines:
         return exchange.json(answer)
     exchange.record.at_once = True
@@ -226,10 +229,3 @@ def _two_lines(answer: JsonObject) -> Batch:
     if not answer["response"]:
         return Batch(to_line(final))
     return Batch(to_line(text | {"done": False}) + to_line(final), chunks=1)
-
-
-def _completion(body: bytes) -> Completion:
-    value = parse_reply(body)
-    if not isinstance(value, dict):
-        raise EngineProtocolError("the engine's reply is not a JSON object")
-    return cast("Completion", value)

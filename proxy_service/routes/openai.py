@@ -5,7 +5,6 @@ of the answer. Errors take the shape of the API that was called.
 """
 
 from http import HTTPStatus
-from typing import cast
 from urllib.parse import unquote
 
 from sanic import HTTPResponse
@@ -22,9 +21,10 @@ from proxy_service.errors import (
     StreamInterrupted,
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
-from proxy_service.streaming.passthrough import PassthroughStream, to_usage
+from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import from_reply, no_model_list, parse_reply
 from proxy_service.translate.models import EngineModel
+from proxy_service.translate.replies import failed_while_writing, to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import parse_object
 from proxy_service.wire.writing import to_json
@@ -107,9 +107,12 @@ def _read_usage(exchange: Exchange, body: bytes) -> None:
     value = parse_reply(body)
     if not isinstance(value, dict) or exchange.record.endpoint == "v1_embeddings":
         return
-    usage = cast("JsonObject", value.get("usage") or {})
-    choices = value.get("choices") or [{}]
-    exchange.record.completed(to_usage(usage), choices[0].get("finish_reason") or "stop")
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    reason = choice.get("finish_reason") if isinstance(choice, dict) else None
+    if reason == "error" or value.get("status") == "failed":
+        exchange.record.error = failed_while_writing(exchange.record.model)
+    exchange.record.completed(to_usage(value.get("usage")), reason or "stop")
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStream) -> None:

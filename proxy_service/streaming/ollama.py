@@ -24,14 +24,16 @@ from proxy_service.streaming.lines import NdjsonLines, Part
 from proxy_service.streaming.runs import decode
 from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextGate
-from proxy_service.translate.engine_errors import from_event, from_message
+from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import (
     Moment,
     done_reason,
+    failed_while_writing,
     thinking_of,
     to_ollama_counts,
     to_ollama_logprobs,
     to_ollama_tool_calls,
+    to_usage,
 )
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Choice, Completion, ToolCallDelta, Usage
@@ -123,7 +125,7 @@ class OllamaStream(EngineStream):
             return  # tool progress and the like, which Ollama has no line for
         chunk = self._chunk(event.data)
         if usage := chunk.get("usage"):
-            self.usage = usage
+            self.usage = to_usage(usage)
         for choice in chunk["choices"][:1]:
             self._choice(choice, at)
             self._runs.learn(event.data, chunk)
@@ -178,7 +180,7 @@ class OllamaStream(EngineStream):
 
     def _begin_finish(self, reason: str, at: Moment) -> None:
         if reason == "error":
-            raise from_message("the engine failed while it was writing", model=self._options.model)
+            raise failed_while_writing(self._options.model)
         self.finish_reason = reason
         self._write("content", self._gate.flush(), at, [])
         if self._calls:
@@ -192,7 +194,7 @@ class OllamaStream(EngineStream):
         self._finish(at)
 
     def _finish(self, at: Moment) -> None:
-        usage = self.usage or Usage(completion_tokens=self._deltas)
+        usage = Usage(completion_tokens=self._deltas) | (self.usage or {})
         reason = "stop" if self._gate.stopped else done_reason(self.finish_reason)
         tail: JsonObject = {"done": True, "done_reason": reason}
         tail |= to_ollama_counts(usage, at=at, load_ns=self._options.load_ns)

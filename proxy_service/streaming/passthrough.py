@@ -5,15 +5,17 @@ Only what metrics need is read: events that carry content, usage, how the stream
 
 import json
 import re
-from typing import cast
+from typing import TYPE_CHECKING
 
 from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
 from proxy_service.streaming.engine_stream import DONE, EngineStream
 from proxy_service.streaming.ollama import Batch
 from proxy_service.streaming.sse import Event
 from proxy_service.translate.engine_errors import from_event
-from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import Usage
+from proxy_service.translate.replies import to_usage
+
+if TYPE_CHECKING:
+    from proxy_service.wire.openai import Usage
 
 # Last events of the streams that end without OpenAI's [DONE].
 _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")
@@ -89,21 +91,12 @@ class PassthroughStream(EngineStream):
     def _read_usage(self, data: bytes) -> None:
         try:
             chunk = json.loads(data)
-        except ValueError:
-            return
-        usage = chunk.get("usage") or (chunk.get("response") or {}).get("usage")
-        choices = chunk.get("choices")
-        if isinstance(usage, dict):
-            self.usage = to_usage(cast("JsonObject", usage))
-        if choices and choices[0].get("finish_reason"):
-            self.finish_reason = choices[0]["finish_reason"]
-
-
-def to_usage(usage: JsonObject) -> Usage:
-    """Read counts under the names of chat completions, responses and messages alike."""
-    prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
-    completion = usage.get("completion_tokens", usage.get("output_tokens"))
-    return Usage(
-        prompt_tokens=prompt if isinstance(prompt, int) else 0,
-        completion_tokens=completion if isinstance(completion, int) else 0,
-    )
+            usage = chunk.get("usage") or (chunk.get("response") or {}).get("usage")
+            choice = (chunk.get("choices") or [{}])[0]
+            reason = choice.get("finish_reason")
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return  # of no known shape, which is the client's to judge
+        if usage:
+            self.usage = to_usage(usage)
+        if reason:
+            self.finish_reason = reason

@@ -1,13 +1,23 @@
 """The engine's whole replies, as Ollama's objects."""
 
 import json
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeGuard, cast
 
-from proxy_service.errors import EngineProtocolError
+from proxy_service.errors import EngineProtocolError, ProxyError
+from proxy_service.translate.engine_errors import from_message, parse_reply
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Choice, Completion, Delta, ToolCallDelta, Usage
 
 _NS_PER_SECOND = 1_000_000_000
+# Far above every count and time; what is beyond is no measurement.
+_LARGEST = 2**53
+
+# Fields of `Usage`, each with its names in chat completions and in responses and messages.
+_COUNTS = {
+    "prompt_tokens": ("prompt_tokens", "input_tokens"),
+    "completion_tokens": ("completion_tokens", "output_tokens"),
+}
+_TIMES = ("total_prompt_time_sec", "total_completion_time_sec")
 
 # Every other reason of the engine's ends a reply in the ordinary way.
 _DONE_REASONS = {"length": "length"}
@@ -20,12 +30,48 @@ class Moment(NamedTuple):
     elapsed_ns: int
 
 
+def read_completion(body: bytes, *, model: str) -> Completion:
+    """Decode a whole reply; ``model`` is the name that the client used.
+
+    Raises:
+        ProxyError: It is none, or tells that the engine failed.
+    """
+    value = parse_reply(body)
+    if not isinstance(value, dict):
+        raise EngineProtocolError("the engine's reply is not a JSON object")
+    reply = cast("Completion", value)
+    reply["usage"] = to_usage(value.get("usage"))
+    if only_choice(reply).get("finish_reason") == "error":
+        raise failed_while_writing(model)
+    return reply
+
+
+def failed_while_writing(model: str) -> ProxyError:
+    """Give the error that the ``finish_reason`` of that name tells."""
+    return from_message("the engine failed while it was writing", model=model)
+
+
+def to_usage(source: object) -> Usage:
+    """Read an engine's usage, leaving out what it does not tell: not every key is a number."""
+    given = cast("JsonObject", source) if isinstance(source, dict) else {}
+    usage: JsonObject = {}
+    for field, names in _COUNTS.items():
+        found = [int(value) for value in map(given.get, names) if _is_number(value)]
+        usage |= {field: found[0]} if found else {}
+    usage |= {field: given[field] for field in _TIMES if _is_number(given.get(field))}
+    return cast("Usage", usage)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return type(value) in (int, float) and 0 <= cast("float", value) < _LARGEST
+
+
 def to_ollama_chat(
     reply: Completion, *, model: str, at: Moment, load_ns: int, top_logprobs: int
 ) -> JsonObject:
     """Translate a whole chat completion into the object of ``POST /api/chat``."""
     choice = only_choice(reply)
-    source = choice.get("message", {})
+    source = choice.get("message") or {}
     message: JsonObject = {"role": "assistant", "content": source.get("content") or ""}
     if thinking := thinking_of(source):
         message["thinking"] = thinking
@@ -43,7 +89,7 @@ def to_ollama_generate(
 ) -> JsonObject:
     """Translate a whole completion, chat or raw, into the object of ``POST /api/generate``."""
     choice = only_choice(reply)
-    source = choice.get("message", {})
+    source = choice.get("message") or {}
     body: JsonObject = {
         "model": model,
         "created_at": at.created_at,

@@ -10,7 +10,6 @@ class Usage(TypedDict, total=False):
 
     prompt_tokens: int
     completion_tokens: int
-    total_tokens: int
     total_prompt_time_sec: float
     total_completion_time_sec: float
 

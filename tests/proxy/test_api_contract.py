@@ -485,6 +485,58 @@ def test_thinking_of_a_whole_reply_stands_beside_its_content(
     assert (generate["response"], generate["thinking"]) == ("answer", "because")
 
 
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_a_whole_reply_that_tells_an_error_is_one(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str
+) -> None:
+    """Although its status is 200, and a part of the text is there."""
+    engine.chat(completion("Hel", finish="error"))
+    answer = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
+
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the engine failed while it was writing"}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_the_engine_leaves_null_is_absent(
+    engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
+) -> None:
+    """A message, its counts, its times: no client gets a null, and nothing breaks."""
+    nothing = dict.fromkeys(USAGE)
+    choice = {"index": 0, "finish_reason": "stop", "message": None, "delta": None, "logprobs": None}
+    reply = {"choices": [choice], "usage": nothing}
+    engine.chat(stream(event(reply), DONE) if streamed else json_reply(reply))
+    answer = proxy.http.post("/api/chat", json=CHAT | {"stream": streamed})
+    (line,) = [json.loads(line) for line in answer.content.splitlines()]
+
+    assert line["message"] == {"role": "assistant", "content": ""}
+    assert all(isinstance(line[name], int) for name in METRICS_OF_A_REPLY)
+    assert (line["done_reason"], line["eval_count"]) == ("stop", 0)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"choices": [1]},
+        {"choices": [{"message": "text"}]},
+        {"choices": [{"message": {"content": "x", "tool_calls": 1}}]},
+        {"choices": {}},
+        {},
+        [],
+    ],
+)
+def test_a_whole_reply_of_no_known_shape_is_a_502(
+    engine: ScriptedEngine, proxy: RunningProxy, reply: object
+) -> None:
+    """The engine's fault, and told as such."""
+    engine.chat(json_reply(reply))
+
+    answer = proxy.http.post("/api/chat", json=CHAT)
+
+    assert answer.status_code == 502
+    assert answer.json()["error"]
+
+
 @pytest.mark.parametrize("key", ["model", "name"])
 def test_show_tells_what_the_settings_know(settings: ProxySettings, key: str) -> None:
     """Checks 26 and 35: by model or by name; model_info is never null."""

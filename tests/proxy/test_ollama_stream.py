@@ -155,6 +155,14 @@ def test_usage_may_come_in_a_chunk_of_its_own() -> None:
     assert final["eval_count"] == 18
 
 
+@pytest.mark.parametrize("count", [None, "18", -1, float("nan"), True, []])
+def test_a_count_that_is_none_is_left_out(count: object) -> None:
+    usage = USAGE | {"completion_tokens": count}
+    final = json.loads(translate(chunk("a", finish="stop", usage=usage) + DONE).splitlines()[-1])
+
+    assert (final["prompt_eval_count"], final["eval_count"]) == (11, 1)
+
+
 def test_without_usage_the_deltas_are_counted() -> None:
     """A documented lower bound."""
     final = json.loads(
