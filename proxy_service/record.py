@@ -111,14 +111,13 @@ class RequestRecord:
             return "cancelled"
         if self.timed_out:
             return "error"
-        if self.error is not None and self.streaming:
-            ours = self.error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            return "error" if ours else "client_error"
-        if self.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR or not self.http_status:
+        # An error may have come when the status had left, or within an answer that passes as it is.
+        status = self.http_status if self.error is None else self.error.status
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status:
             return "error"
-        if self.http_status == HTTPStatus.TOO_MANY_REQUESTS:
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
             return "error"
-        return "client_error" if self.http_status >= HTTPStatus.BAD_REQUEST else "success"
+        return "client_error" if status >= HTTPStatus.BAD_REQUEST else "success"
 
     def _outcome(self, status: Status) -> str:
         if status == "cancelled":

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # Last events of the streams that end without OpenAI's [DONE].
 _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")
+# Events by which the APIs that name theirs tell that the engine failed.
+_FAILURES = (b"error", b"response.failed")
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _SUMMARY = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"')
 _CONTENT = re.compile(
@@ -69,7 +71,8 @@ class PassthroughStream(EngineStream):
         if event.data == DONE or _EMPTY_CHOICES.search(event.data):
             self._read_usage(event.data)
             return
-        if event.data.startswith(b'{"error"') or not event.data.startswith(b"{"):
+        failed = event.name in _FAILURES or event.data.startswith(b'{"error"')
+        if failed or not event.data.startswith(b"{"):
             batch.error = from_event(event.data, model=self._model)
             return
         if _SUMMARY.search(event.data):

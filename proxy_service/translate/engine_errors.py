@@ -131,6 +131,8 @@ def _message(body: bytes) -> str:
 
 
 def _message_in(value: JsonObject) -> str:
+    if isinstance(response := value.get("response"), dict):
+        value = response  # of the Responses API, whose events wrap it
     error = value.get("error", value.get("message"))
     if isinstance(error, dict):
         error = error.get("message")

@@ -59,6 +59,11 @@ def requests(scrape: Exposition, endpoint: str = "chat") -> dict[str, float]:
     return {status: count for status, count in counts.items() if count}
 
 
+def named(name: str, value: dict[str, object]) -> bytes:
+    """An event with a name, as the Responses and Messages APIs have them."""
+    return f"event: {name}\n".encode() + event({"type": name} | value)
+
+
 def usage(completion_tokens: int) -> dict[str, object]:
     return USAGE | {"completion_tokens": completion_tokens}
 
@@ -447,6 +452,51 @@ def test_an_upload_that_is_broken_off_counts_for_its_endpoint(proxy: RunningProx
 
     assert requests(scrape) == {"cancelled": 1}
     assert requests(scrape, "unmatched") == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "failure"),
+    [
+        (
+            "/v1/responses",
+            named("response.failed", {"response": {"error": {"message": "out of memory"}}}),
+        ),
+        ("/v1/responses", named("error", {"message": "out of memory"})),
+        ("/v1/messages", named("error", {"error": {"message": "out of memory"}})),
+    ],
+    ids=["response.failed", "responses error", "messages error"],
+)
+def test_an_event_that_tells_a_failure_is_an_error(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, failure: bytes
+) -> None:
+    """The APIs that name their events have names for it; the bytes pass as they are."""
+    events = named("response.output_text.delta", {"delta": "a"}) + failure
+    endpoint = path[1:].replace("/", "_")
+    engine.on(path, stream(events))
+    body = {"model": MODEL, "input": "hi", "stream": True}
+    answer = proxy.http.post(path, json=body)
+    scrape = proxy.idle()
+
+    assert answer.content.startswith(events)
+    assert requests(scrape, endpoint) == {"error": 1}
+    assert scrape.value(STREAMS, endpoint=endpoint, outcome="upstream_error") == 1
+
+    engine.on(path, stream(failure))
+    answer = proxy.http.post(path, json=body)
+
+    assert answer.status_code == 500
+    assert answer.json()["error"]["message"] == "out of memory"
+
+
+def test_a_whole_response_that_failed_is_an_error(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """It passes as it is, with the engine's 200."""
+    engine.on("/v1/responses", json_reply({"object": "response", "status": "failed"}))
+    answer = proxy.http.post("/v1/responses", json={"model": MODEL, "input": "hi"})
+
+    assert answer.json()["status"] == "failed"
+    assert requests(proxy.idle(), "v1_responses") == {"error": 1}
 
 
 def test_openmetrics_is_given_to_those_who_ask(proxy: RunningProxy) -> None:
