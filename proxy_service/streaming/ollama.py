@@ -73,6 +73,8 @@ class OllamaStream(EngineStream):
         self._options = options
         self._lines = NdjsonLines(model=options.model, chat=options.chat)
         self._gate = TextGate(options.stops)
+        self._received = 0  # characters that the gate was given
+        self._logprobs: list[tuple[int, list[JsonObject]]] = []  # each with its text's position
         self._calls: list[ToolCallDelta] = []
         self._text: list[str] = []
         self._out: list[bytes] = []
@@ -148,17 +150,31 @@ class OllamaStream(EngineStream):
         if thinking or content or calls:
             self._batch.deltas += 1
             self._deltas += 1
+        logprobs = choice.get("logprobs")
+        entries = to_ollama_logprobs(logprobs, self._options.top_logprobs) if logprobs else []
         if thinking:
-            self._write("thinking", thinking, at, [])
-        if content:
-            logprobs = choice.get("logprobs")
-            entries = to_ollama_logprobs(logprobs, self._options.top_logprobs) if logprobs else []
-            self._write("content", self._gate.feed(content), at, entries)
+            self._write("thinking", thinking, at, [] if content else entries)
+        if content or (entries and not thinking):
+            self._content(content or "", at, entries)
         if calls:
             self._collect(calls)
         reason = choice.get("finish_reason")
         if reason and not self.finish_reason:
             self._begin_finish(reason, at)
+
+    def _content(self, text: str, at: Moment, logprobs: list[JsonObject]) -> None:
+        if logprobs:
+            self._logprobs.append((self._received, logprobs))
+        self._received += len(text)
+        self._write("content", self._gate.feed(text), at, self._take_logprobs())
+
+    def _take_logprobs(self) -> list[JsonObject]:
+        """Give the logprobs of what has left, or begun to; those of held text wait with it."""
+        if not self._logprobs:
+            return []
+        passed, waiting = self._gate.passed, self._logprobs
+        self._logprobs = [(begin, entries) for begin, entries in waiting if begin >= passed]
+        return [entry for begin, entries in waiting if begin < passed for entry in entries]
 
     def _write(self, part: Part, text: str, at: Moment, logprobs: list[JsonObject]) -> None:
         if not text:
@@ -182,7 +198,7 @@ class OllamaStream(EngineStream):
         if reason == "error":
             raise failed_while_writing(self._options.model)
         self.finish_reason = reason
-        self._write("content", self._gate.flush(), at, [])
+        self._write("content", self._gate.flush(), at, self._take_logprobs())
         if self._calls:
             calls = to_ollama_tool_calls(self._calls)
             self._out.append(self._lines.tool_calls(calls, at.created_at))
@@ -198,6 +214,9 @@ class OllamaStream(EngineStream):
         reason = "stop" if self._gate.stopped else done_reason(self.finish_reason)
         tail: JsonObject = {"done": True, "done_reason": reason}
         tail |= to_ollama_counts(usage, at=at, load_ns=self._options.load_ns)
+        if self._logprobs and not self._gate.stopped:
+            # Of tokens without text: the one that ends a reply, for instance.
+            tail["logprobs"] = [entry for _, entries in self._logprobs for entry in entries]
         if self._options.context_of is not None:
             tail["context"] = self._options.context_of("".join(self._text))
         self._out.append(self._lines.final(tail, at.created_at))

@@ -6,13 +6,17 @@ of a stop string, and the first half of a surrogate pair that two events share.
 
 
 class TextGate:
-    """Passes text on piece by piece; ``stopped`` turns true once a stop string was complete."""
+    """Passes text on piece by piece; ``stopped`` turns true once a stop string was complete.
 
-    __slots__ = ("_held", "_stops", "stopped")
+    ``passed`` counts the characters of the input that have left.
+    """
+
+    __slots__ = ("_held", "_stops", "passed", "stopped")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
         self._held = ""
+        self.passed = 0
         self.stopped = False
 
     @property
@@ -31,12 +35,14 @@ class TextGate:
             text = self._cut(text)
         if text and _is_first_half(text[-1]):
             text, self._held = text[:-1], text[-1] + self._held
+        self.passed += len(text)
         return _join_pairs(text)
 
     def flush(self) -> str:
         """Give what was held back for a continuation that did not come."""
-        held, self._held = self._held, ""
-        return "" if self.stopped else _join_pairs(held)
+        held, self._held = "" if self.stopped else self._held, ""
+        self.passed += len(held)
+        return _join_pairs(held)
 
     def _cut(self, text: str) -> str:
         found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]

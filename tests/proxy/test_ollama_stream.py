@@ -110,6 +110,50 @@ def test_the_beginning_of_a_stop_string_leaves_only_when_it_is_text(body: bytes,
     assert "".join(line["message"]["content"] for line in lines) == text
 
 
+def with_logprob(text: str, *, token: str | None = None, **fields: object) -> bytes:
+    """A chunk as the engine sends it when logprobs were asked for."""
+    entry = {"token": token or text, "logprob": -0.5, "bytes": None, "top_logprobs": []}
+    choice = {"index": 0, "delta": {"content": text}, "logprobs": entry, "finish_reason": None}
+    return event({"choices": [choice | fields], "usage": fields.get("finish_reason") and USAGE})
+
+
+def text_and_tokens(body: bytes) -> list[tuple[str, list[str]]]:
+    """Each line's text, and the tokens whose logprobs it carries."""
+    return [
+        (line["message"]["content"], [entry["token"] for entry in line.get("logprobs", [])])
+        for line in map(json.loads, translate(body + DONE).splitlines())
+    ]
+
+
+def test_logprobs_wait_with_the_text_that_is_held_back() -> None:
+    """None is lost, and none leaves before its text."""
+    body = b"".join(map(with_logprob, ("a", " E", "N", "E", "N", "!")))
+    body += with_logprob("", token="</s>", finish_reason="stop")
+
+    assert text_and_tokens(body) == [
+        ("a", ["a"]),
+        (" ", [" E"]),
+        ("EN", ["N"]),
+        ("EN!", ["E", "N", "!"]),
+        ("", ["</s>"]),
+    ]
+
+
+def test_logprobs_of_a_stop_string_leave_no_more_than_the_string() -> None:
+    """Their tokens would tell it."""
+    body = b"".join(map(with_logprob, ("a", "E", "ND", "x")))
+    body += with_logprob("", token="</s>", finish_reason="stop")
+
+    assert text_and_tokens(body) == [("a", ["a"]), ("", [])]
+
+
+def test_logprobs_of_thinking_stand_with_it() -> None:
+    delta = {"content": None, "reasoning_content": "hm"}
+    body = with_logprob("", token="hm", delta=delta) + with_logprob("x", finish_reason="stop")
+
+    assert text_and_tokens(body) == [("", ["hm"]), ("x", ["x"]), ("", [])]
+
+
 def test_pieces_of_a_tool_call_are_joined() -> None:
     """Other engines send arguments in pieces; clients get the whole call once."""
     first = CALL | {"function": {"name": "f", "arguments": '{"a":'}}
