@@ -5,7 +5,6 @@ Only what metrics need is read: events that carry content, usage, how the stream
 
 import json
 import re
-from typing import TYPE_CHECKING
 
 from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
 from proxy_service.streaming.engine_stream import DONE, EngineStream
@@ -13,9 +12,6 @@ from proxy_service.streaming.ollama import Batch
 from proxy_service.streaming.sse import Event
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import to_usage
-
-if TYPE_CHECKING:
-    from proxy_service.wire.openai import Usage
 
 # Last events of the streams that end without OpenAI's [DONE].
 _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")
