@@ -12,6 +12,14 @@ Why the resource options look as they do:
   changed health check.
 * A name can be held once, so the old container goes before the new one comes.
 * Docker kills after 0 s on replacement unless ``destroy_grace_seconds`` says otherwise.
+
+How files get into a container whose root is read-only, secrets among them:
+
+* The provider puts files in from the root down, which a read-only container refuses. So a second
+  container, which never runs, takes them into an anonymous volume, and the real one mounts that
+  volume read-only (``--volumes-from``). It goes with its container, so no file outlives its use.
+* ``docker inspect`` shows environments, arguments and labels, but no content of files.
+* The real container names the other by its id: where a file changes, both are replaced.
 """
 
 from collections.abc import Mapping
@@ -25,7 +33,12 @@ from infra.topology import PROJECT, Member, physical_name
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
 """At most 30 MB of logs for each container."""
 
+SECURITY_OPTIONS = ["no-new-privileges:true"]
+
 TMPFS_OPTIONS = "rw,noexec,nosuid,size=64m"
+
+SECRETS_FOLDER = "/run/secrets"
+"""Where secret files lie inside a container, as Docker itself has it."""
 
 _CREATE_MARGIN_SECONDS = 60
 """Time beside the wait for health that Docker may take to create a container."""
@@ -70,11 +83,17 @@ class Mount:
 
 
 @dataclass(frozen=True)
-class Upload:
-    """A small file that is put into the container before it starts; a change replaces it."""
+class Files:
+    """Small files in a folder of their own, which the container can only read.
 
-    path: str
-    content: pulumi.Input[str]
+    Attributes:
+        folder: Absolute path inside the container; what the image has there is hidden.
+        contents: Text of each file, never empty, by its path, which lies below the folder; a change
+            replaces the container. Wrap secrets in ``Output.secret``.
+    """
+
+    folder: str
+    contents: Mapping[str, pulumi.Input[str]]
 
 
 @dataclass(frozen=True)
@@ -95,11 +114,13 @@ class ContainerSpec:
         health_check: How to tell that it serves.
         wait_seconds: How long ``up`` waits until it is healthy.
         memory_mb: Memory limit, swap included.
+        user: Numeric user and group that it runs as, never root.
+        process_limit: Processes and threads that this user may have on the Docker host.
         stop_seconds: Time to end by itself after SIGTERM.
         command: Arguments for the image's entry point; empty for the image's own.
-        environment: Variables; wrap secrets in ``Output.secret``.
+        environment: Variables, which ``docker inspect`` shows: no secrets.
         mounts: Volumes and host folders.
-        uploads: Small files, such as configuration.
+        files: Configuration or secrets.
         publication: Where its port is published; None keeps it inside the network.
         host_gateway: Whether ``host.docker.internal`` must resolve to the Docker host.
         gpus: ``all``, ``device=0,1`` or None.
@@ -110,11 +131,13 @@ class ContainerSpec:
     health_check: HealthCheck
     wait_seconds: int
     memory_mb: int
+    user: str
+    process_limit: int = 512
     stop_seconds: int = 15
     command: tuple[str, ...] = ()
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
-    uploads: tuple[Upload, ...] = ()
+    files: Files | None = None
     publication: Publication | None = None
     host_gateway: bool = False
     gpus: str | None = None
@@ -159,26 +182,40 @@ def run(
         parent: Component that owns the container.
         depends_on: What must exist before it, beyond what its inputs refer to.
     """
+    files = None
+    if spec.files is not None:
+        files = docker.Container(
+            f"{name}-files", files_args(spec, spec.files, placement), _always_replaced(parent)
+        ).id
     return docker.Container(
         name,
-        container_args(spec, placement),
-        pulumi.ResourceOptions(
-            parent=parent,
-            depends_on=list(depends_on),
-            delete_before_replace=True,
-            replace_on_changes=["*"],
-            custom_timeouts=pulumi.CustomTimeouts(
-                create=duration(spec.wait_seconds + _CREATE_MARGIN_SECONDS)
+        container_args(spec, placement, files),
+        pulumi.ResourceOptions.merge(
+            _always_replaced(parent),
+            pulumi.ResourceOptions(
+                depends_on=list(depends_on),
+                custom_timeouts=pulumi.CustomTimeouts(
+                    create=duration(spec.wait_seconds + _CREATE_MARGIN_SECONDS)
+                ),
             ),
         ),
     )
 
 
-def container_args(spec: ContainerSpec, placement: Placement) -> docker.ContainerArgs:
-    """Spell a specification out for Docker, with the rules that hold for every container."""
+def container_args(
+    spec: ContainerSpec, placement: Placement, files: pulumi.Input[str] | None
+) -> docker.ContainerArgs:
+    """Spell a specification out for Docker, with the rules that hold for every container.
+
+    Args:
+        spec: What to run.
+        placement: Where to run it.
+        files: Id of the container that holds its files; None where it has none.
+    """
     return docker.ContainerArgs(
         name=physical_name(spec.member.container, placement.stack),
         image=spec.image,
+        user=spec.user,
         command=list(spec.command) or None,
         envs=[_variable(name, value) for name, value in sorted(spec.environment.items())],
         labels=_labels(spec.member, placement.stack),
@@ -191,11 +228,7 @@ def container_args(spec: ContainerSpec, placement: Placement) -> docker.Containe
         ],
         ports=_ports(spec),
         hosts=_hosts(spec),
-        volumes=[_volume(mount) for mount in spec.mounts],
-        uploads=[
-            docker.ContainerUploadArgs(file=upload.path, content=upload.content)
-            for upload in spec.uploads
-        ],
+        volumes=[*map(_volume, spec.mounts), *_volumes_from(files)],
         healthcheck=_health_check(spec),
         wait=True,
         wait_timeout=spec.wait_seconds,
@@ -205,17 +238,60 @@ def container_args(spec: ContainerSpec, placement: Placement) -> docker.Containe
         init=True,
         memory=spec.memory_mb,
         memory_swap=spec.memory_mb,
-        # The provider puts files in from the root down, which a read-only container refuses. What
-        # runs there is no root user, and so cannot write to them either.
-        read_only=not spec.uploads,
+        # The provider has no limit for the container's processes; this one is for its user's.
+        ulimits=[
+            docker.ContainerUlimitArgs(
+                name="nproc", soft=spec.process_limit, hard=spec.process_limit
+            )
+        ],
+        read_only=True,
         tmpfs={"/tmp": TMPFS_OPTIONS},  # noqa: S108 - a path inside the container
         privileged=False,
-        capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
-        security_opts=["no-new-privileges:true"],
+        capabilities=_no_capabilities(),
+        security_opts=SECURITY_OPTIONS,
         log_driver="json-file",
         log_opts=LOG_OPTIONS,
         gpus=spec.gpus,
     )
+
+
+def files_args(spec: ContainerSpec, files: Files, placement: Placement) -> docker.ContainerArgs:
+    """Spell out the container that never runs and only takes the files into its volume."""
+    return docker.ContainerArgs(
+        name=physical_name(f"{spec.member.container}-files", placement.stack),
+        # Any image would do; this one is there.
+        image=spec.image,
+        start=False,
+        must_run=False,
+        labels=_labels(spec.member, placement.stack),
+        volumes=[docker.ContainerVolumeArgs(container_path=files.folder)],
+        uploads=[
+            docker.ContainerUploadArgs(file=path, content=content)
+            for path, content in files.contents.items()
+        ],
+        # For whoever starts it by hand.
+        user=spec.user,
+        network_mode="none",
+        privileged=False,
+        capabilities=_no_capabilities(),
+        security_opts=SECURITY_OPTIONS,
+    )
+
+
+def _always_replaced(parent: pulumi.Resource) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(
+        parent=parent, delete_before_replace=True, replace_on_changes=["*"]
+    )
+
+
+def _volumes_from(files: pulumi.Input[str] | None) -> list[docker.ContainerVolumeArgs]:
+    if files is None:
+        return []
+    return [docker.ContainerVolumeArgs(from_container=pulumi.Output.concat(files, ":ro"))]
+
+
+def _no_capabilities() -> docker.ContainerCapabilitiesArgs:
+    return docker.ContainerCapabilitiesArgs(drops=["ALL"])
 
 
 def _variable(name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:

@@ -8,6 +8,9 @@ import pulumi_docker as docker
 
 from infra.topology import physical_name
 
+BUILT_USER = "10001:10001"
+"""The user of the images that are built here; their Dockerfiles name it, too."""
+
 _ARM_MACHINES = ("arm64", "aarch64")
 
 

@@ -89,16 +89,17 @@ def _image(chosen: Settings, reference: str) -> str:
     return references.pinned(reference, digests)
 
 
-def _build(chosen: Settings) -> Build:
-    return Build(_image(chosen, chosen.python_image), chosen.platform)
+def _build(chosen: Settings, base_image: str) -> Build:
+    return Build(_image(chosen, base_image), chosen.platform)
 
 
 def _engine(chosen: Settings, placement: Placement) -> EngineArgs:
+    embedded = chosen.engine is EngineMode.EMBEDDED
+    base_image = chosen.python_image if embedded else chosen.mistralrs_image
     return EngineArgs(
         placement=placement,
         mode=chosen.engine,
-        image=_image(chosen, chosen.mistralrs_image),
-        build=_build(chosen),
+        build=_build(chosen, base_image),
         model=chosen.model,
         quantization=chosen.quantization,
         hf_token=chosen.hf_token,
@@ -113,7 +114,7 @@ def _proxy(chosen: Settings, placement: Placement) -> ProxyArgs:
     engine_url = addresses.engine_url(chosen)
     return ProxyArgs(
         placement=placement,
-        build=_build(chosen),
+        build=_build(chosen, chosen.python_image),
         engine_url=engine_url,
         host_gateway=addresses.is_on_docker_host(engine_url),
         publication=Publication(chosen.bind_address, chosen.proxy_port),

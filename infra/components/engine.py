@@ -1,5 +1,8 @@
 """The engine: the official Mistral.rs image, or our own small one; an external one needs nothing.
 
+The official image runs as root and has no folder for a volume that anyone else may write to, so it
+gets a layer that mends both.
+
 Both serve on the same alias, port and paths, so that nothing else in the stack knows which it is.
 """
 
@@ -10,7 +13,15 @@ import pulumi
 
 from infra import images
 from infra.choices import EngineMode, Secret
-from infra.container import ContainerSpec, HealthCheck, Mount, Placement, run
+from infra.container import (
+    SECRETS_FOLDER,
+    ContainerSpec,
+    Files,
+    HealthCheck,
+    Mount,
+    Placement,
+    run,
+)
 from infra.storage import data_volume
 from infra.topology import EMBEDDED_CACHE_VOLUME, ENGINE, MODEL_CACHE_VOLUME
 
@@ -22,6 +33,11 @@ MISTRALRS_CACHE = "/data"
 
 EMBEDDED_CACHE = "/models"
 """Our image's ``MODEL_CACHE``."""
+
+PROCESS_LIMIT = 4096
+"""It has several threads for each of the machine's processors."""
+
+HF_TOKEN_FILE = f"{SECRETS_FOLDER}/hf-token"
 
 _CACHES = {
     EngineMode.MISTRALRS: ("model", MODEL_CACHE_VOLUME),
@@ -40,8 +56,7 @@ class EngineArgs:
     Attributes:
         placement: Stack and network.
         mode: ``mistralrs`` or ``embedded``.
-        image: Reference of the official image.
-        build: How our own image is built.
+        build: How its image is built: on the official one, or our own on a Python one.
         model: Hugging Face id, absolute folder on the Docker host, or empty for the default.
         quantization: Level for Mistral.rs; empty for none.
         hf_token: Hugging Face token, possibly empty.
@@ -53,7 +68,6 @@ class EngineArgs:
 
     placement: Placement
     mode: EngineMode
-    image: str
     build: images.Build
     model: str
     quantization: str
@@ -70,16 +84,23 @@ def mistralrs_spec(
     """Describe the official image's container; flags are those of ``mistralrs serve``."""
     model, mounts = _model(args.model)
     quantization = ("--quant", args.quantization) if args.quantization else ()
+    token_source = ("--token-source", f"path:{HF_TOKEN_FILE}") if args.hf_token else ()
     return ContainerSpec(
         member=ENGINE,
         image=image,
-        command=("serve", "-p", str(ENGINE.port), "-m", model or DEFAULT_MODEL, *quantization),
+        command=(
+            *("serve", "-p", str(ENGINE.port), "-m", model or DEFAULT_MODEL),
+            *(*quantization, *token_source),
+        ),
         # Whatever it wants to keep beside models goes to the volume, the rest being read-only.
-        environment={"HOME": MISTRALRS_CACHE, **_token(args.hf_token)},
+        environment={"HOME": MISTRALRS_CACHE},
+        files=_token(args.hf_token),
         health_check=HealthCheck(command=("curl", "-fsS", _health_url())),
         mounts=(Mount(MISTRALRS_CACHE, volume=cache), *mounts),
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
+        user=images.BUILT_USER,
+        process_limit=PROCESS_LIMIT,
         gpus=None if args.gpus == "none" else args.gpus,
     )
 
@@ -95,12 +116,15 @@ def embedded_spec(
         environment={
             "MODEL_CACHE": EMBEDDED_CACHE,
             **({"MODEL": model} if model else {}),
-            **_token(args.hf_token),
+            **({"HF_TOKEN_PATH": HF_TOKEN_FILE} if args.hf_token else {}),
         },
+        files=_token(args.hf_token),
         health_check=HealthCheck(command=("python", "-m", "embedded_engine.healthcheck")),
         mounts=(Mount(EMBEDDED_CACHE, volume=cache), *mounts),
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
+        user=images.BUILT_USER,
+        process_limit=PROCESS_LIMIT,
     )
 
 
@@ -113,10 +137,8 @@ def _model(model: str) -> tuple[str, tuple[Mount, ...]]:
     return inside, (Mount(inside, host_path=str(folder), read_only=True),)
 
 
-def _token(token: Secret) -> dict[str, pulumi.Input[str]]:
-    # Not a file, as other secrets are: the variable is what the official image documents, and what
-    # the Hugging Face library in ours reads.
-    return {"HF_TOKEN": token.output} if token else {}
+def _token(token: Secret) -> Files | None:
+    return Files(SECRETS_FOLDER, {HF_TOKEN_FILE: token.output}) if token else None
 
 
 def _health_url() -> str:
@@ -139,20 +161,16 @@ class Engine(pulumi.ComponentResource):
             protect=args.protect_data,
             keep=True,
         )
-        spec = self._spec(name, args, cache.name)
+        embedded = args.mode is EngineMode.EMBEDDED
+        image = images.built(
+            f"{name}-image",
+            "embedded_engine" if embedded else "infra/mistralrs",
+            ENGINE.container,
+            build=args.build,
+            stack=args.placement.stack,
+            parent=self,
+        )
+        describe = embedded_spec if embedded else mistralrs_spec
+        spec = describe(args, image.repo_digest, cache.name)
         self.container = run(f"{name}-container", spec, args.placement, parent=self)
         self.register_outputs({})
-
-    def _spec(self, name: str, args: EngineArgs, cache: pulumi.Input[str]) -> ContainerSpec:
-        if args.mode is EngineMode.EMBEDDED:
-            image = images.built(
-                f"{name}-image",
-                "embedded_engine",
-                ENGINE.container,
-                build=args.build,
-                stack=args.placement.stack,
-                parent=self,
-            )
-            return embedded_spec(args, image.repo_digest, cache)
-        remote = images.pulled(f"{name}-image", args.image, parent=self)
-        return mistralrs_spec(args, remote.image_id, cache)

@@ -8,12 +8,13 @@ import pulumi
 from infra import images
 from infra.choices import NO_SECRET, Secret
 from infra.container import (
+    SECRETS_FOLDER,
     ContainerSpec,
+    Files,
     HealthCheck,
     Mount,
     Placement,
     Publication,
-    Upload,
     run,
 )
 from infra.storage import data_volume
@@ -21,8 +22,9 @@ from infra.topology import GRAFANA, GRAFANA_VOLUME
 
 ADMIN_USER = "admin"
 MEMORY_MB = 1024
+USER = "472:0"
+"""The image's own, who owns its data folder."""
 DATA_FOLDER = "/var/lib/grafana"
-SECRETS_FOLDER = "/run/secrets"
 ADMIN_PASSWORD_FILE = f"{SECRETS_FOLDER}/grafana-admin-password"
 SMTP_PASSWORD_FILE = f"{SECRETS_FOLDER}/smtp-password"
 
@@ -79,10 +81,11 @@ def grafana_spec(
             command=("wget", "-q", "-O", "/dev/null", _health_url()), interval_seconds=5
         ),
         mounts=(Mount(DATA_FOLDER, volume=data),),
-        uploads=_secret_files(args),
+        files=_secret_files(args),
         publication=args.publication,
         wait_seconds=args.wait_seconds,
         memory_mb=MEMORY_MB,
+        user=USER,
         # Enough to close its database.
         stop_seconds=30,
         host_gateway=args.host_gateway,
@@ -101,7 +104,11 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
         "GF_SECURITY_ADMIN_PASSWORD__FILE": ADMIN_PASSWORD_FILE,
         "GF_SECURITY_DISABLE_GRAVATAR": "true",
         "GF_USERS_ALLOW_SIGN_UP": "false",
+        "GF_USERS_ALLOW_ORG_CREATE": "false",
         "GF_AUTH_ANONYMOUS_ENABLED": "false",
+        # Nothing leaves by a link that needs no login.
+        "GF_PUBLIC_DASHBOARDS_ENABLED": "false",
+        "GF_SNAPSHOTS_EXTERNAL_ENABLED": "false",
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
         "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
@@ -110,6 +117,9 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
         # Grafana would otherwise fetch apps, and newer ones of its own plugins, in the background.
         "GF_PLUGINS_PREINSTALL_DISABLED": "true",
         "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
+        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",
+        # Not even its admin may have it run other people's code.
+        "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
     }
 
 
@@ -126,11 +136,11 @@ def _smtp_environment(smtp: Smtp) -> Mapping[str, str]:
     return variables
 
 
-def _secret_files(args: GrafanaArgs) -> tuple[Upload, ...]:
-    admin = Upload(ADMIN_PASSWORD_FILE, args.admin_password.output)
-    if not (args.smtp.host and args.smtp.password):
-        return (admin,)
-    return (admin, Upload(SMTP_PASSWORD_FILE, args.smtp.password.output))
+def _secret_files(args: GrafanaArgs) -> Files:
+    secrets = {ADMIN_PASSWORD_FILE: args.admin_password.output}
+    if args.smtp.host and args.smtp.password:
+        secrets[SMTP_PASSWORD_FILE] = args.smtp.password.output
+    return Files(SECRETS_FOLDER, secrets)
 
 
 class Grafana(pulumi.ComponentResource):

@@ -7,17 +7,19 @@ import pulumi
 from infra import images
 from infra.container import (
     ContainerSpec,
+    Files,
     HealthCheck,
     Mount,
     Placement,
     Publication,
-    Upload,
     run,
 )
 from infra.storage import data_volume
 from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FILE, RULES_FOLDER
 
 MEMORY_MB = 1024
+USER = "65534:65534"
+"""The image's own: nobody, who owns its data folder."""
 CONFIG_FOLDER = "/etc/prometheus"
 DATA_FOLDER = "/prometheus"
 
@@ -67,13 +69,17 @@ def prometheus_spec(
             command=("wget", "-q", "-O", "/dev/null", health_url), interval_seconds=5
         ),
         mounts=(Mount(DATA_FOLDER, volume=data),),
-        uploads=(
-            Upload(f"{CONFIG_FOLDER}/prometheus.yml", args.config),
-            Upload(f"{RULES_FOLDER}/{RULES_FILE}", args.rules),
+        files=Files(
+            CONFIG_FOLDER,
+            {
+                f"{CONFIG_FOLDER}/prometheus.yml": args.config,
+                f"{RULES_FOLDER}/{RULES_FILE}": args.rules,
+            },
         ),
         publication=args.publication,
         wait_seconds=args.wait_seconds,
         memory_mb=MEMORY_MB,
+        user=USER,
         # Enough to flush what is in memory.
         stop_seconds=30,
         host_gateway=args.host_gateway,

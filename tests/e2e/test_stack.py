@@ -106,6 +106,7 @@ def test_an_edited_alert_touches_the_rules_and_keeps_every_sample(running: Stack
     ids = container_ids(running.name)
     with edited(running.folder / "alerts/latency.py", _reword_an_alert):
         planned = running.planned()
+        assert planned.pop("prometheus-container-files") == "replace"
         assert planned.pop("prometheus-container") == "replace"
         assert set(planned.values()) == {"update"}
         assert all(name.startswith("grafana-content-rules") for name in planned)

@@ -94,6 +94,16 @@ class Deployed:
     def all_inputs(self, kind: str) -> dict[str, dict[str, Any]]:
         return {name: self.inputs(kind, name) for name in self.of(kind)}
 
+    def services(self) -> dict[str, dict[str, Any]]:
+        """Inputs of the containers that run; the others only hold files."""
+        containers = self.all_inputs(CONTAINER)
+        return {name: spec for name, spec in containers.items() if spec.get("start", True)}
+
+    def files(self, name: str) -> dict[str, str]:
+        """Files that a container is given, by their paths inside it."""
+        uploads = self.inputs(CONTAINER, f"{name}-files")["uploads"]
+        return {upload["file"]: upload["content"] for upload in uploads}
+
     def raw_inputs(self) -> Iterator[tuple[tuple[str, str], Any]]:
         """Inputs of every resource, secrets still marked."""
         for key, request in self.requests.items():

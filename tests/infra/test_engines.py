@@ -20,13 +20,16 @@ def default() -> Deployed:
 def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volume() -> None:
     deployed = deploy(Settings(model="org/model", quantization="4", hf_token=Secret("hf_x")))
     inputs = deployed.inputs(CONTAINER, "engine-container")
-    assert inputs["command"] == ["serve", "-p", "8080", "-m", "org/model", "--quant", "4"]
+    assert inputs["command"] == [
+        *("serve", "-p", "8080", "-m", "org/model", "--quant", "4"),
+        *("--token-source", "path:/run/secrets/hf-token"),
+    ]
+    assert deployed.files("engine-container") == {"/run/secrets/hf-token": "hf_x"}
     assert {
         "containerPath": "/data",
         "volumeName": "frontier-model-cache",
         "readOnly": False,
     } in inputs["volumes"]
-    assert "HF_TOKEN=hf_x" in inputs["envs"]
 
 
 def test_the_two_engines_share_no_volume_since_they_run_as_different_users() -> None:
@@ -50,9 +53,19 @@ def test_the_embedded_engine_keeps_its_models_on_its_own_volume() -> None:
     } in mounts
 
 
-def test_no_token_is_passed_where_none_is_set(default: Deployed) -> None:
-    envs = default.inputs(CONTAINER, "engine-container")["envs"]
-    assert not [variable for variable in envs if variable.startswith("HF_TOKEN")]
+def test_the_embedded_engine_finds_the_token_in_its_file() -> None:
+    deployed = deploy(Settings(engine=EngineMode.EMBEDDED, hf_token=Secret("hf_x")))
+    envs = deployed.inputs(CONTAINER, "engine-container")["envs"]
+    assert "HF_TOKEN_PATH=/run/secrets/hf-token" in envs
+    assert deployed.files("engine-container") == {"/run/secrets/hf-token": "hf_x"}
+
+
+@pytest.mark.parametrize("mode", [EngineMode.MISTRALRS, EngineMode.EMBEDDED])
+def test_no_token_is_passed_where_none_is_set(mode: EngineMode) -> None:
+    deployed = deploy(Settings(engine=mode))
+    inputs = deployed.inputs(CONTAINER, "engine-container")
+    assert "token" not in str([inputs.get("command"), inputs["envs"]]).lower()
+    assert "engine-container-files" not in deployed.of(CONTAINER)
 
 
 @pytest.mark.parametrize("mode", [EngineMode.MISTRALRS, EngineMode.EMBEDDED])
@@ -101,7 +114,7 @@ def test_the_proxys_limits_are_those_of_the_settings() -> None:
 
 @pytest.mark.parametrize("settings", EVERY_ENGINE, ids=lambda chosen: chosen.engine.value)
 def test_prometheus_scrapes_what_runs(settings: Settings) -> None:
-    config = _uploads(deploy(settings), "prometheus-container")["/etc/prometheus/prometheus.yml"]
+    config = deploy(settings).files("prometheus-container")["/etc/prometheus/prometheus.yml"]
     jobs = {
         job["job_name"]: job["static_configs"][0]["targets"]
         for job in yaml.safe_load(config)["scrape_configs"]
@@ -116,8 +129,3 @@ def test_prometheus_scrapes_what_runs(settings: Settings) -> None:
         EngineMode.EXTERNAL: {"mistralrs": ["host.docker.internal:8080"]},
     }
     assert {**expected, **own_metrics.get(settings.engine, {})} == jobs
-
-
-def _uploads(deployed: Deployed, container: str) -> dict[str, str]:
-    uploads = deployed.inputs(CONTAINER, container)["uploads"]
-    return {upload["file"]: upload["content"] for upload in uploads}

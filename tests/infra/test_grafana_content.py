@@ -268,9 +268,7 @@ def test_alerts_and_dashboard_lead_to_the_runbooks_where_those_are_published() -
         for rule in group["rules"]
     ]
     (prometheus_rule_file,) = (
-        upload["content"]
-        for upload in deployed.inputs(CONTAINER, "prometheus-container")["uploads"]
-        if upload["file"].endswith(".yml") and "groups:" in upload["content"]
+        text for text in deployed.files("prometheus-container").values() if "groups:" in text
     )
     (dashboard,) = deployed.all_inputs(DASHBOARD).values()
     assert f"{base}/MistralDown.md" in in_grafana

@@ -1,32 +1,85 @@
-"""Rules that hold for every container, so that a new one cannot forget them."""
+"""The policy: rules for every container in every mode, so that a new one cannot forget them."""
 
+import itertools
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.choices import EngineMode, Secret
+from infra.choices import EngineMode, Secret, ServiceMode
 from infra.container import duration
+from infra.images import BUILT_USER
 from infra.settings import Settings
-from tests.infra.monitor import CONTAINER, Deployed, deploy
+from tests.infra.monitor import CONTAINER, IMAGE, Deployed, deploy
 
-STACKS = {
-    "mistralrs": Settings(),
-    "embedded": Settings(engine=EngineMode.EMBEDDED),
-    "with mail": Settings(
-        alert_emails="a@example.org", smtp_host="mail.example.org:25", smtp_password=Secret("pw")
-    ),
+ROOT = Path(__file__).parents[2]
+MODES = {
+    "mistralrs": {},
+    "mistralrs on GPUs": {"gpus": "all", "mistralrs_image": "mistral.rs:cuda-sm89-0.9.4"},
+    "embedded": {"engine": EngineMode.EMBEDDED},
+    "external engine": {"engine": EngineMode.EXTERNAL, "mistral_url": "http://192.0.2.1:8080"},
 }
+SERVICES = {
+    "all managed": {},
+    "external Prometheus": {
+        "prometheus": ServiceMode.EXTERNAL,
+        "prometheus_url": "http://192.0.2.1:9090",
+    },
+    "external Grafana": {
+        "grafana": ServiceMode.EXTERNAL,
+        "grafana_url": "https://grafana.example.org",
+        "grafana_token": Secret("token"),
+    },
+}
+EXTRAS = {
+    "plain": {},
+    "with every secret and a model folder": {
+        "hf_token": Secret("token"),
+        "model": "/srv/models/tiny",
+        "alert_emails": "a@example.org",
+        "smtp_host": "mail.example.org:25",
+        "smtp_password": Secret("pw"),
+    },
+}
+STACKS: dict[str, dict[str, Any]] = {
+    ", ".join(names): {**MODES[names[0]], **SERVICES[names[1]], **EXTRAS[names[2]]}
+    for names in itertools.product(MODES, SERVICES, EXTRAS)
+}
+
+FOR_ALL = {
+    "name", "image", "user", "labels", "volumes", "networkMode", "privileged", "capabilities",
+    "securityOpts",
+}  # fmt: skip
+FOR_SERVICES = FOR_ALL | {
+    "command", "envs", "networksAdvanced", "ports", "hosts", "healthcheck", "wait", "waitTimeout",
+    "restart", "destroyGraceSeconds", "init", "memory", "memorySwap", "ulimits", "readOnly",
+    "tmpfs", "logDriver", "logOpts", "gpus",
+}  # fmt: skip
+FOR_FILES = FOR_ALL | {"start", "mustRun", "uploads"}
+"""What this policy has looked at. Anything else, such as a device, needs a rule of its own here."""
 
 
 @pytest.fixture(scope="module", params=STACKS, name="deployed")
 def _deployed(request: pytest.FixtureRequest) -> Deployed:
-    return deploy(STACKS[request.param])
+    return deploy(Settings(**STACKS[request.param]))
 
 
 @pytest.fixture(name="containers")
 def _containers(deployed: Deployed) -> list[dict[str, Any]]:
+    """Every container that the program registers, whichever component it belongs to."""
     return list(deployed.all_inputs(CONTAINER).values())
+
+
+@pytest.fixture(name="services")
+def _services(deployed: Deployed) -> list[dict[str, Any]]:
+    return list(deployed.services().values())
+
+
+def test_every_container_either_serves_or_holds_files(deployed: Deployed) -> None:
+    for name, inputs in deployed.all_inputs(CONTAINER).items():
+        known = FOR_SERVICES if name in deployed.services() else FOR_FILES
+        assert inputs.keys() <= known, name
 
 
 def test_no_container_has_privileges(containers: list[dict[str, Any]]) -> None:
@@ -36,40 +89,91 @@ def test_no_container_has_privileges(containers: list[dict[str, Any]]) -> None:
         assert inputs["privileged"] is False
 
 
-def test_containers_are_read_only_where_no_file_is_put_into_them(deployed: Deployed) -> None:
-    read_only = {name for name, spec in deployed.all_inputs(CONTAINER).items() if spec["readOnly"]}
-    assert read_only == {"engine-container", "proxy-container"}
-
-
-def test_the_docker_socket_is_never_mounted(containers: list[dict[str, Any]]) -> None:
+def test_no_container_runs_as_root(containers: list[dict[str, Any]]) -> None:
+    """By number: Docker looks names up in the image, where they can mean root."""
     for inputs in containers:
-        assert "docker.sock" not in str(inputs)
+        assert re.fullmatch(r"[1-9]\d*:\d+", inputs["user"])
 
 
-def test_memory_is_limited_with_its_swap(containers: list[dict[str, Any]]) -> None:
+def test_images_that_are_built_here_are_for_the_user_that_runs_them(deployed: Deployed) -> None:
+    for inputs in deployed.all_inputs(IMAGE).values():
+        dockerfile = (ROOT / inputs["build"]["dockerfile"]).read_text(encoding="utf-8")
+        assert re.findall(r"(?m)^USER (.*)$", dockerfile)[-1] == BUILT_USER
+    users = {inputs["user"] for inputs in deployed.services().values()}
+    assert users <= {BUILT_USER, "65534:65534", "472:0"}
+
+
+def test_nothing_that_runs_can_change_its_root_or_its_files(deployed: Deployed) -> None:
+    for name, inputs in deployed.services().items():
+        assert inputs["readOnly"] is True
+        assert all({"noexec", "nosuid"} <= set(o.split(",")) for o in inputs["tmpfs"].values())
+        holder = f"{name}-files"
+        sources = [volume.get("fromContainer") for volume in inputs.get("volumes", [])]
+        expected = [f"{holder}-id:ro"] if holder in deployed.of(CONTAINER) else []
+        assert list(filter(None, sources)) == expected
+
+
+def test_what_holds_files_never_runs_and_is_on_no_network(deployed: Deployed) -> None:
+    """Its root is writable, since the provider puts files in from there; but none could write."""
+    for name, inputs in deployed.all_inputs(CONTAINER).items():
+        if name not in deployed.services():
+            (volume,) = inputs["volumes"]
+            folder = volume.pop("containerPath")
+            assert volume == {}, "an anonymous volume, which goes with its container"
+            assert all(upload["file"].startswith(f"{folder}/") for upload in inputs["uploads"])
+            assert inputs["start"] is inputs["mustRun"] is False
+            assert inputs["networkMode"] == "none"
+
+
+def test_of_the_host_only_the_model_folder_is_mounted_and_read_only(
+    services: list[dict[str, Any]],
+) -> None:
+    """No Docker socket above all."""
+    volumes = [volume for inputs in services for volume in inputs.get("volumes", [])]
+    mounted = {volume["hostPath"]: volume["readOnly"] for volume in volumes if "hostPath" in volume}
+    assert mounted.keys() <= {"/srv/models/tiny"}
+    assert all(mounted.values())
+
+
+def test_only_what_users_need_is_published_and_on_loopback_by_default(deployed: Deployed) -> None:
+    published = {name for name, inputs in deployed.services().items() if inputs.get("ports")}
+    assert published == deployed.services().keys() - {"engine-container"}
+    for name in published:
+        (port,) = deployed.services()[name]["ports"]
+        assert port["ip"] == "127.0.0.1"
+
+
+def test_memory_is_limited_with_its_swap(services: list[dict[str, Any]]) -> None:
     """A limit that is raised alone would be refused by Docker."""
-    for inputs in containers:
+    for inputs in services:
         assert inputs["memory"] > 0
         assert inputs["memorySwap"] == inputs["memory"]
 
 
-def test_logs_are_rotated(containers: list[dict[str, Any]]) -> None:
-    for inputs in containers:
+def test_processes_are_limited(services: list[dict[str, Any]]) -> None:
+    for inputs in services:
+        (limit,) = inputs["ulimits"]
+        assert limit["name"] == "nproc"
+        assert 0 < limit["soft"] == limit["hard"] <= 4096
+
+
+def test_logs_are_rotated(services: list[dict[str, Any]]) -> None:
+    for inputs in services:
         assert inputs["logDriver"] == "json-file"
         assert inputs["logOpts"].keys() == {"max-size", "max-file"}
 
 
-def test_containers_restart_and_are_given_time_to_stop(containers: list[dict[str, Any]]) -> None:
-    for inputs in containers:
+def test_containers_restart_and_are_given_time_to_stop(services: list[dict[str, Any]]) -> None:
+    for inputs in services:
         assert inputs["restart"] == "unless-stopped"
         assert inputs["destroyGraceSeconds"] >= 15
         assert inputs["init"] is True
 
 
 def test_up_waits_for_health_longer_than_a_sick_container_needs_to_show(
-    containers: list[dict[str, Any]],
+    services: list[dict[str, Any]],
 ) -> None:
-    for inputs in containers:
+    for inputs in services:
         check = inputs["healthcheck"]
         probes = check["retries"] * (_seconds(check["interval"]) + _seconds(check["timeout"]))
         assert inputs["wait"] is True
@@ -78,9 +182,9 @@ def test_up_waits_for_health_longer_than_a_sick_container_needs_to_show(
 
 
 def test_nothing_is_used_that_docker_reads_back_differently(
-    containers: list[dict[str, Any]],
+    services: list[dict[str, Any]],
 ) -> None:
-    for inputs in containers:
+    for inputs in services:
         check = inputs["healthcheck"]
         assert inputs["networkMode"] == "bridge"
         assert "startInterval" not in check

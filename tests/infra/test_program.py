@@ -53,16 +53,18 @@ def test_the_default_stack_is_exactly_this(default: Deployed) -> None:
         prometheus: root,
         grafana: root,
         content: root,
-        (REMOTE_IMAGE, "engine-image"): engine,
+        (IMAGE, "engine-image"): engine,
         (VOLUME, "engine-model-cache"): engine,
         (CONTAINER, "engine-container"): engine,
         (IMAGE, "proxy-image"): proxy,
         (CONTAINER, "proxy-container"): proxy,
         (REMOTE_IMAGE, "prometheus-image"): prometheus,
         (VOLUME, "prometheus-data"): prometheus,
+        (CONTAINER, "prometheus-container-files"): prometheus,
         (CONTAINER, "prometheus-container"): prometheus,
         (REMOTE_IMAGE, "grafana-image"): grafana,
         (VOLUME, "grafana-data"): grafana,
+        (CONTAINER, "grafana-container-files"): grafana,
         (CONTAINER, "grafana-container"): grafana,
         (monitor.FOLDER, "grafana-content-folder"): content,
         (monitor.DATA_SOURCE, "grafana-content-prometheus"): content,
@@ -82,7 +84,7 @@ def test_the_default_stack_is_exactly_this(default: Deployed) -> None:
 
 
 def test_container_names_are_the_documented_ones(default: Deployed) -> None:
-    names = {inputs["name"] for inputs in default.all_inputs(CONTAINER).values()}
+    names = {inputs["name"] for inputs in default.services().values()}
     assert names == {
         "frontier-mistral",
         "frontier-mistral-ollama-proxy",
@@ -93,7 +95,7 @@ def test_container_names_are_the_documented_ones(default: Deployed) -> None:
 
 def test_all_containers_join_one_network_by_its_id_under_their_alias(default: Deployed) -> None:
     aliases = {}
-    for name, inputs in default.all_inputs(CONTAINER).items():
+    for name, inputs in default.services().items():
         (network,) = inputs["networksAdvanced"]
         assert network["name"] == "network-id"
         aliases[name] = network["aliases"]
@@ -117,7 +119,7 @@ def test_only_what_users_need_is_published_on_the_address_and_ports_of_the_setti
     )
     published = {
         name: [(port["ip"], port["external"], port["internal"]) for port in inputs.get("ports", [])]
-        for name, inputs in deployed.all_inputs(CONTAINER).items()
+        for name, inputs in deployed.services().items()
     }
     assert published == {
         "engine-container": [],
@@ -128,28 +130,25 @@ def test_only_what_users_need_is_published_on_the_address_and_ports_of_the_setti
 
 
 @pytest.mark.parametrize(
-    ("settings", "folders"),
+    ("settings", "engine"),
     [
-        pytest.param(Settings(), {"proxy-image": "proxy_service"}, id="mistralrs"),
-        pytest.param(
-            EMBEDDED,
-            {"proxy-image": "proxy_service", "engine-image": "embedded_engine"},
-            id="embedded",
-        ),
+        pytest.param(Settings(), ("infra/mistralrs", Settings().mistralrs_image), id="mistralrs"),
+        pytest.param(EMBEDDED, ("embedded_engine", Settings().python_image), id="embedded"),
     ],
 )
 def test_images_are_built_from_relative_folders_and_never_pushed(
-    settings: Settings, folders: dict[str, str]
+    settings: Settings, engine: tuple[str, str]
 ) -> None:
-    deployed = deploy(settings)
-    for name, inputs in deployed.all_inputs(IMAGE).items():
-        build = inputs["build"]
-        assert build["context"] == f"./{folders[name]}"
-        assert build["dockerfile"] == f"{folders[name]}/Dockerfile"
+    expected = {"engine-image": engine, "proxy-image": ("proxy_service", settings.python_image)}
+    images = deploy(settings).all_inputs(IMAGE)
+    for name, (folder, base_image) in expected.items():
+        build = images[name]["build"]
+        assert build["context"] == f"./{folder}"
+        assert build["dockerfile"] == f"{folder}/Dockerfile"
         assert (ROOT / build["dockerfile"]).is_file()
-        assert build["args"] == {"BASE_IMAGE": settings.python_image}
-        assert inputs["skipPush"] is True
-    assert folders.keys() == deployed.of(IMAGE).keys()
+        assert build["args"] == {"BASE_IMAGE": base_image}
+        assert images[name]["skipPush"] is True
+    assert expected.keys() == images.keys()
 
 
 def test_buildkit_builds_for_the_platform_of_the_settings() -> None:
@@ -168,9 +167,9 @@ def test_images_are_built_for_this_machine_by_default(machine: str, expected: st
 
 def test_a_container_runs_the_image_that_was_built_or_pulled(default: Deployed) -> None:
     """By id: an image that changes replaces its container, one that does not leaves it."""
-    images = {name: c["image"] for name, c in default.all_inputs(CONTAINER).items()}
+    images = {name: inputs["image"] for name, inputs in default.services().items()}
     assert images == {
-        "engine-container": "sha256:pulled",
+        "engine-container": "sha256:built",
         "proxy-container": "sha256:built",
         "prometheus-container": "sha256:pulled",
         "grafana-container": "sha256:pulled",
@@ -222,9 +221,10 @@ def test_an_edited_alert_changes_only_prometheus_and_the_rule_group(default: Dep
         for key, request in edited.requests.items()
         if request.object != default.requests[key].object
     }
-    # The dashboard draws the threshold as a line.
+    # The files' container gets another id, and with it Prometheus' own is replaced. The dashboard
+    # draws the threshold as a line.
     assert changed - {(monitor.DASHBOARD, "grafana-content-overview")} == {
-        (CONTAINER, "prometheus-container"),
+        (CONTAINER, "prometheus-container-files"),
         (monitor.RULE_GROUP, "grafana-content-rules-mistral"),
     }
 

@@ -7,7 +7,7 @@ import pytest
 
 from infra.choices import Secret, ServiceMode
 from infra.settings import Settings
-from tests.infra.monitor import CONTAINER, SECRET_MARK, Deployed, deploy
+from tests.infra.monitor import CONTAINER, IMAGE, SECRET_MARK, Deployed, deploy
 
 SECRETS = {
     "hf_token": "hf-secret-1",
@@ -46,17 +46,23 @@ def test_the_token_of_an_external_grafana_is_a_secret() -> None:
     assert not [shown for shown in _shown(everything) if "token-secret-6" in shown]
 
 
-def test_passwords_are_files_not_environment(deployed: Deployed) -> None:
-    inputs = deployed.inputs(CONTAINER, "grafana-container")
-    for text in (SECRETS["grafana_admin_password"], SECRETS["smtp_password"]):
-        assert text not in str(inputs["envs"])
-        assert text in [upload["content"] for upload in inputs["uploads"]]
+def test_containers_get_secrets_as_files_and_in_no_other_way(deployed: Deployed) -> None:
+    """``docker inspect`` shows all that a container is given but the content of its files."""
+    containers = deployed.all_inputs(CONTAINER)
+    contents = [
+        upload.pop("content")
+        for inputs in containers.values()
+        for upload in inputs.get("uploads", [])
+    ]
+    for_containers = [
+        SECRETS[name] for name in ("hf_token", "grafana_admin_password", "smtp_password")
+    ]
+    assert [text for text in for_containers if text not in contents] == []
+    assert [text for text in SECRETS.values() if text in str(containers)] == []
 
 
-def test_no_secret_is_an_argument_of_a_program(deployed: Deployed) -> None:
-    for inputs in deployed.all_inputs(CONTAINER).values():
-        words = str([inputs.get("command"), inputs["healthcheck"]])
-        assert not [text for text in SECRETS.values() if text in words]
+def test_images_are_built_without_secrets(deployed: Deployed) -> None:
+    assert [text for text in SECRETS.values() if text in str(deployed.all_inputs(IMAGE))] == []
 
 
 def test_the_exported_password_stays_a_secret(deployed: Deployed) -> None:
@@ -74,10 +80,24 @@ def test_grafana_lets_no_one_else_in_and_calls_nobody(deployed: Deployed) -> Non
     envs = deployed.inputs(CONTAINER, "grafana-container")["envs"]
     assert {
         "GF_USERS_ALLOW_SIGN_UP=false",
+        "GF_USERS_ALLOW_ORG_CREATE=false",
         "GF_AUTH_ANONYMOUS_ENABLED=false",
+        "GF_PUBLIC_DASHBOARDS_ENABLED=false",
+        "GF_SNAPSHOTS_EXTERNAL_ENABLED=false",
+        "GF_SECURITY_DISABLE_GRAVATAR=true",
         "GF_ANALYTICS_REPORTING_ENABLED=false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES=false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES=false",
+        "GF_NEWS_NEWS_FEED_ENABLED=false",
+        "GF_PLUGINS_PREINSTALL_DISABLED=true",
+        "GF_PLUGINS_PLUGIN_ADMIN_ENABLED=false",
+        "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED=true",
     } <= set(envs)
+
+
+def test_prometheus_gives_no_one_its_admin_api(deployed: Deployed) -> None:
+    command = deployed.inputs(CONTAINER, "prometheus-container")["command"]
+    assert [word for word in command if word.startswith("--web.enable")] == []
 
 
 def _shown(value: object) -> Iterator[str]:
