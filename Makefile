@@ -6,14 +6,19 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
-RUNTIME_REQUIREMENTS := requirements.txt proxy_service/requirements.txt embedded_engine/requirements.txt
+# Every file that is installed from is a lock: what its hashes do not name, pip refuses.
+INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 RUNTIME := $(VENV)/.runtime-installed
 TESTING := $(VENV)/.tests-installed
+LOCKS := requirements.txt tests/requirements.txt tests/clients/requirements.txt \
+	bench/requirements.txt tools/requirements.txt
+TOOLS := .tools/python
+TOOLS_INSTALLED := $(TOOLS)/.installed
 STACK ?= dev
 export STACK
 
 .PHONY: help demo up down preview logs status env verify drill test test-clients e2e lint types \
-	format render pin-images clean prometheus node
+	format render pin-images lock audit sbom clean prometheus node
 
 help: ## List the commands and variables
 	@echo 'Commands:'
@@ -28,7 +33,7 @@ help: ## List the commands and variables
 #= PROMETHEUS_PORT=  demo: port of Prometheus (9090)
 #= STACK=            up, down, preview, logs, status, verify, drill: the Pulumi stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
-#= ARGS=             verify, drill: further options, for instance ARGS="--no-traffic --json"
+#= ARGS=             verify, drill, lock: further options, for instance ARGS="--no-traffic --json"
 #= PYTHON=           the Python (3.11 or later) that .venv is made with
 
 demo: $(RUNTIME) ## Run engine, proxy and Prometheus here, without Docker, until Ctrl-C
@@ -95,6 +100,20 @@ bench-quick: $(RUNTIME) ## Fail when the proxy has become slower than bench/resu
 pin-images: $(RUNTIME) ## Resolve the images' tags to digests at their registries and record them
 	@$(RUN) ops.pin_images
 
+lock: $(RUNTIME) $(TOOLS_INSTALLED) ## Bring the lock files up to their requirements.in (ARGS=--upgrade: newest releases)
+	@$(RUN) ops.locks $(ARGS)
+
+audit: $(TOOLS_INSTALLED) ## Look every locked package up in the advisories that PyPI has
+	@failed=; for lock in $(LOCKS); do echo "$$lock:"; \
+		$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+			-r $$lock || failed=1; done; test -z "$$failed"
+
+sbom: $(TOOLS_INSTALLED) ## Write what is in each image as CycloneDX to .run/sbom-*.json
+	@mkdir -p .run
+	@for image in proxy_service embedded_engine; do \
+		$(TOOLS)/bin/cyclonedx-py requirements --output-reproducible --output-file .run/sbom-$$image.json \
+			$$image/requirements.txt && echo .run/sbom-$$image.json; done
+
 clean: ## Delete what was made here but the stack's state: .venv, .tools, .run, caches
 	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -107,15 +126,21 @@ node:
 prometheus: $(RUNTIME)
 	@$(RUN) ops.prometheus_install
 
-$(RUNTIME): $(RUNTIME_REQUIREMENTS)
+$(RUNTIME): requirements.txt
 	@$(make_venv)
 	@echo 'Installing requirements.txt into $(VENV) …' >&2
-	@$(RUN) pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python $(INSTALL) -r requirements.txt
 	@touch $@
 
 $(TESTING): tests/requirements.txt $(RUNTIME)
 	@echo 'Installing tests/requirements.txt into $(VENV) …' >&2
-	@$(RUN) pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@$(BIN)/python $(INSTALL) -r tests/requirements.txt
+	@touch $@
+
+$(TOOLS_INSTALLED): tools/requirements.txt | $(RUNTIME)
+	@echo 'Installing tools/requirements.txt into $(TOOLS) …' >&2
+	@$(RUN) venv --clear $(TOOLS)
+	@$(TOOLS)/bin/python $(INSTALL) -r tools/requirements.txt
 	@touch $@
 
 # Makes .venv unless a working one of the right age is there; a half-made one is removed.

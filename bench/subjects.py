@@ -114,5 +114,6 @@ def _litellm_venv() -> Path:
         venv.create(folder, with_pip=True)
         requirements = str(ROOT / "bench" / "requirements.txt")
         pip = str(folder / "bin" / "pip")
-        subprocess.run([pip, "install", "--quiet", "-r", requirements], check=True)  # noqa: S603
+        install = [pip, "install", "--quiet", "--require-hashes", "-r", requirements]
+        subprocess.run(install, check=True)  # noqa: S603
     return folder

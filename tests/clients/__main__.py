@@ -25,7 +25,7 @@ def main() -> int:
     if npm is None:
         sys.exit("error: there is no npm; ollama-js needs Node.js 18 or later, please install it")
     _install_python_clients()
-    _run(npm, "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(NODE))
+    _run(npm, "ci", "--no-audit", "--no-fund", "--silent", "--prefix", str(NODE))
     return subprocess.call(
         [PYTHON, "-m", "pytest", "-q", "-c", str(HERE / "pytest.ini"), str(HERE)], cwd=ROOT
     )
@@ -37,7 +37,7 @@ def _install_python_clients() -> None:
         return
     print("Installing other people's clients into .run/clients …", flush=True)  # noqa: T201
     venv.create(ENVIRONMENT, clear=True, with_pip=True)
-    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
     _run(str(PYTHON), *pip, "-r", str(REQUIREMENTS))
     INSTALLED.write_text(wanted, encoding="utf-8")
 

@@ -8,14 +8,11 @@ import pytest
 
 from ops.console import ROOT
 
-REQUIREMENTS = (
-    "requirements.txt",
-    "proxy_service/requirements.txt",
-    "embedded_engine/requirements.txt",
-    "tests/requirements.txt",
-)
+LOCKS = ("requirements.txt", "tests/requirements.txt", "tools/requirements.txt")
+INSTALL = "pip install --quiet --disable-pip-version-check --require-hashes -r"
 RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify", "drill"]
-DEVELOPING = ["test", "e2e", "lint", "types", "format", "render", "pin-images", "clean"]
+DEVELOPING = ["test", "e2e", "lint", "types", "format", "render", "pin-images"]
+SUPPLYING = ["lock", "audit", "sbom", "clean"]
 LATER = 4102444800
 """A time stamp after any that is made now: 2100-01-01."""
 
@@ -39,7 +36,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
-    for name in REQUIREMENTS:
+    for name in LOCKS:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     return tmp_path
@@ -64,7 +61,9 @@ def asked(checkout: Path) -> list[str]:
 def test_make_alone_lists_every_command_and_variable() -> None:
     listed = make(ROOT).stdout
 
-    assert [name for name in [*RUNNING, *DEVELOPING] if f"\n  {name} " not in listed] == []
+    assert [
+        name for name in [*RUNNING, *DEVELOPING, *SUPPLYING] if f"\n  {name} " not in listed
+    ] == []
     for variable in ("MODEL=", "PROXY_PORT=", "ENGINE_PORT=", "PROMETHEUS_PORT=", "STACK="):
         assert f"\n  {variable} " in listed
 
@@ -85,7 +84,7 @@ def test_running_needs_no_test_tools(with_venv: Path) -> None:
     make(with_venv, "verify")
 
     assert asked(with_venv) == [
-        "pip install --quiet --disable-pip-version-check -r requirements.txt",
+        f"{INSTALL} requirements.txt",
         "ops.verify",
     ]
 
@@ -99,11 +98,10 @@ def test_an_installation_is_done_once(with_venv: Path) -> None:
     assert asked(with_venv) == ["ops.verify"]
 
 
-@pytest.mark.parametrize("name", REQUIREMENTS[:3])
-def test_a_changed_requirements_file_installs_again(with_venv: Path, name: str) -> None:
+def test_a_changed_lock_installs_again(with_venv: Path) -> None:
     make(with_venv, "verify")
     asked(with_venv)
-    os.utime(with_venv / name, (LATER, LATER))
+    os.utime(with_venv / "requirements.txt", (LATER, LATER))
 
     make(with_venv, "verify")
 
@@ -114,9 +112,9 @@ def test_the_tests_install_both_levels_and_run_all_checks(with_venv: Path) -> No
     make(with_venv, "test")
 
     commands = asked(with_venv)
-    assert [line.rpartition(" ")[2] for line in commands if line.startswith("pip")] == [
-        "requirements.txt",
-        "tests/requirements.txt",
+    assert [line for line in commands if line.startswith("pip")] == [
+        f"{INSTALL} requirements.txt",
+        f"{INSTALL} tests/requirements.txt",
     ]
     assert {line.split()[0] for line in commands} >= {"ruff", "mypy", "pytest"}
     assert "pytest -q -m not e2e" in commands

@@ -1,0 +1,136 @@
+"""The lock files against their inputs, without a network; and what writes them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ops.console import ROOT, OperatorError
+from ops.locks import FOLDERS, INPUT, LOCK, Locks, normalised, pins, with_versions, without_versions
+from ops.runner import Result
+from tests.ops.scripted_runner import ScriptedRunner
+
+BLOCK = re.compile(r"(?m)^(?=\S)(?!#)")
+EXAMPLE = """\
+# Why these.
+-r other.in
+Some_Package==1.0
+with-extra[proxy]==2.0  # reason
+"""
+
+
+def lock(folder: str) -> str:
+    return (ROOT / folder / LOCK).read_text(encoding="utf-8")
+
+
+def inputs(folder: str) -> dict[str, str]:
+    """Pins of a folder's own input, without those of the inputs that it includes."""
+    return pins((ROOT / folder / INPUT).read_text(encoding="utf-8"))
+
+
+def entries(folder: str) -> list[str]:
+    """A lock's packages, each with its hashes and the comments on where it comes from."""
+    return BLOCK.split(lock(folder))[1:]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_lock_has_what_its_input_pins(folder: str) -> None:
+    locked = pins(lock(folder))
+    wanted = inputs(folder)
+    assert {name: locked.get(name) for name in wanted} == wanted, "run `make lock`"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_lock_has_nothing_that_its_input_no_longer_asks_for(folder: str) -> None:
+    source = f"-r {folder}/{INPUT}".replace(" ./", " ")
+    asked = {next(iter(pins(entry))) for entry in entries(folder) if _comes_from(entry, source)}
+    assert asked == inputs(folder).keys(), "run `make lock`"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_every_package_is_locked_once_by_version_and_hash(folder: str) -> None:
+    names = [next(iter(pins(entry)), entry) for entry in entries(folder)]
+    assert sorted(set(names)) == sorted(names)
+    assert [entry for entry in entries(folder) if "--hash=sha256:" not in entry] == []
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_lock_does_not_say_where_it_was_resolved(folder: str) -> None:
+    assert (
+        re.findall(r"(?m)^(?:-i|-f|--(?:extra-)?index-url|--find-links).*|://.*", lock(folder))
+        == []
+    )
+
+
+@pytest.mark.parametrize("folder", [folder for folder, agrees in FOLDERS.items() if agrees])
+def test_what_the_images_and_the_tests_install_is_what_runs_here(folder: str) -> None:
+    here, there = pins(lock(".")), pins(lock(folder))
+    both = here.keys() & there.keys()
+    assert both
+    assert {name: there[name] for name in both} == {name: here[name] for name in both}
+
+
+def test_the_root_lock_has_all_that_the_images_have() -> None:
+    """It is the one that Pulumi installs, and the only one that the demo needs."""
+    for folder in ("proxy_service", "embedded_engine"):
+        assert pins(lock(folder)).keys() <= pins(lock(".")).keys()
+
+
+@pytest.mark.parametrize("folder", ["proxy_service", "embedded_engine"])
+def test_images_install_nothing_whose_hash_is_not_locked(folder: str) -> None:
+    dockerfile = (ROOT / folder / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
+    (installation,) = re.findall(r"pip install .*", dockerfile)
+    assert {"--require-hashes", "-r", LOCK} <= set(installation.split())
+
+
+def test_every_requirements_file_is_a_lock_or_its_input() -> None:
+    found = {
+        path.parent.relative_to(ROOT)
+        for pattern in ("*requirements*.txt", "*/*requirements*.txt", "*/*/*requirements*.txt")
+        for path in ROOT.glob(pattern)
+        if not path.relative_to(ROOT).parts[0].startswith(".")
+    }
+    assert found == set(map(Path, FOLDERS))
+
+
+def test_pins_are_taken_off_and_put_on_again() -> None:
+    assert without_versions(EXAMPLE) == EXAMPLE.replace("==1.0", "").replace("==2.0", "")
+    newer = with_versions(EXAMPLE, {"some-package": "1.1", "with-extra": "3.0"})
+    assert newer == EXAMPLE.replace("==1.0", "==1.1").replace("==2.0", "==3.0")
+    assert pins(newer) == {"some-package": "1.1", "with-extra": "3.0"}
+
+
+def test_names_are_compared_as_the_index_does() -> None:
+    assert normalised("Some._Package") == "some-package"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    for folder in FOLDERS:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / INPUT).write_text("package==1.0\n", encoding="utf-8")
+        (tmp_path / folder / LOCK).write_text("package==1.1 \\\n    --hash=sha256:00\n")
+    return tmp_path
+
+
+def test_an_upgrade_moves_the_pins_of_the_inputs_to_what_was_resolved(checkout: Path) -> None:
+    runner = ScriptedRunner()
+
+    Locks(runner, checkout).refresh(upgrade=True)
+
+    assert {(checkout / folder / INPUT).read_text() for folder in FOLDERS} == {"package==1.1\n"}
+
+
+def test_an_upgrade_that_fails_leaves_the_inputs_alone(checkout: Path) -> None:
+    runner = ScriptedRunner({"uv": Result(1, stderr="no such release")})
+
+    with pytest.raises(OperatorError, match=r"requirements\.txt can't be resolved:\nno such"):
+        Locks(runner, checkout).refresh(upgrade=True)
+
+    assert {(checkout / folder / INPUT).read_text() for folder in FOLDERS} == {"package==1.0\n"}
+
+
+def _comes_from(entry: str, source: str) -> bool:
+    """Tell whether uv's comment names an input as one of the entry's origins."""
+    comments = [line.strip().removeprefix("#").strip() for line in entry.splitlines()[1:]]
+    return any(line.removeprefix("via ") == source for line in comments)
