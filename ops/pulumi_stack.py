@@ -64,12 +64,21 @@ class PulumiStack:
         return outputs or None
 
     def resources(self, kind: str) -> list[dict[str, Any]]:
-        """Outputs of every resource of a Pulumi type in the state."""
+        """Every resource of a Pulumi type in the state, with its ``urn`` and ``outputs``."""
+        return [entry for entry in self._state().get("resources", []) if entry["type"] == kind]
+
+    def begun(self, kind: str) -> list[dict[str, Any]]:
+        """Resources that a command was creating when it was killed, with their ``inputs``."""
+        operations = self._state().get("pending_operations", [])
+        creating = [entry["resource"] for entry in operations if entry["type"] == "creating"]
+        return [entry for entry in creating if entry["type"] == kind]
+
+    def _state(self) -> dict[str, Any]:
         exported = self.capture("stack", "export")
         if not exported.ok:
             raise OperatorError(f"the state of {self.name} can't be read: {exported.reason}")
-        resources = json.loads(exported.stdout)["deployment"].get("resources", [])
-        return [entry.get("outputs", {}) for entry in resources if entry["type"] == kind]
+        state: dict[str, Any] = json.loads(exported.stdout)["deployment"]
+        return state
 
 
 def find_stack(

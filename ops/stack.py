@@ -20,7 +20,7 @@ from ops.docker_engine import DockerEngine
 from ops.follow import follow
 from ops.pulumi_cli import ensure_cli, ensure_plugins, find_cli, install_officially, path_with
 from ops.pulumi_stack import TOOLS_FOLDER, PulumiStack, find_stack
-from ops.runner import Runner, SystemRunner
+from ops.runner import Result, Runner, SystemRunner
 from ops.stack_config import StackConfig, read_stack_config
 from ops.verify.prometheus_api import Prometheus, PrometheusError
 
@@ -28,6 +28,11 @@ SERVICES = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana
 DOCKER_RESOURCES = "**docker:index/**"
 """Grafana's are left out: reading them fails while Grafana is down, and its return needs ``up``."""
 VOLUME = "docker:index/volume:Volume"
+CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
+IMAGE = "docker:index/image:Image"
+LOCKED = "the stack is currently locked"
+"""What Pulumi's file backends say, and name the process that holds the lock."""
 URLS = {
     "Ollama API": "proxyUrl",
     "Metrics": "metricsUrl",
@@ -74,12 +79,14 @@ class Operator:
         self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
         stack.select(create=True)
+        self._remove_half_made(stack)
         refreshed = stack.capture(
-            "refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"
+            *("refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"),
+            "--clear-pending-creates",
         )
         if not refreshed.ok:
-            raise OperatorError(f"the refresh failed:\n{refreshed.stdout}{refreshed.stderr}")
-        code = stack.show("up", "--yes")
+            raise OperatorError(self._why_no_refresh(refreshed))
+        code = stack.show("up", "--yes", *self._images_to_replace(stack))
         if code == 0:
             say(self._how_to_reach(stack.outputs() or {}))
         return code
@@ -96,7 +103,7 @@ class Operator:
         if not stack.select(create=False):
             say(f"There is no stack {stack.name}: nothing to take down.")
             return 0
-        volumes = [str(volume["name"]) for volume in stack.resources(VOLUME)]
+        volumes = [str(volume["outputs"]["name"]) for volume in stack.resources(VOLUME)]
         # Without a refresh: it would ask a Grafana that may be gone already.
         code = stack.show("destroy", "--yes", "--exclude-protected")
         kept = self.docker.existing_volumes(volumes)
@@ -145,6 +152,38 @@ class Operator:
         variables = {"PATH": path_with(cli), **backend}
         say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
         return 0
+
+    def _remove_half_made(self, stack: PulumiStack) -> None:
+        """Remove what a killed `up` was creating: it may be there, but the state does not know it.
+
+        Docker refuses a second container of the same name, and would make a second network. The
+        rest is written over: volumes and images are found again.
+        """
+        removals = {CONTAINER: ("rm", "--force", "--volumes"), NETWORK: ("network", "rm")}
+        for kind, remove in removals.items():
+            for resource in stack.begun(kind):
+                name = str(resource["inputs"]["name"])
+                if self.docker.run(*remove, name).ok:
+                    say(f"Removed {name}, which an interrupted run had left half made.")
+
+    def _images_to_replace(self, stack: PulumiStack) -> list[str]:
+        """Options that have images built anew which are gone: the provider never looks for them."""
+        return [
+            option
+            for image in stack.resources(IMAGE)
+            if not self.docker.run("image", "inspect", image["outputs"]["repoDigest"]).ok
+            for option in ("--replace", image["urn"])
+        ]
+
+    def _why_no_refresh(self, refreshed: Result) -> str:
+        why = f"the refresh failed:\n{refreshed.stdout}{refreshed.stderr}"
+        if LOCKED not in why:
+            return why
+        return (
+            f"{why}\nWhere no other command runs on this stack, one was killed. Unlock it with\n"
+            f'  eval "$(make env)" && pulumi cancel --yes {shlex.quote(self.config.stack)}\n'
+            "and run `make up` again."
+        )
 
     def _open(self, cli: str) -> PulumiStack:
         backend = choose_backend(self.runner, cli, self.root, self.environ)

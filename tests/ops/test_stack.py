@@ -51,10 +51,61 @@ def test_up_checks_then_selects_refreshes_docker_only_and_updates(root: Path) ->
 
     assert runner.changing == [
         "pulumi stack select dev --non-interactive --create",
-        "pulumi refresh --target **docker:index/** --yes --skip-preview",
+        "pulumi refresh --target **docker:index/** --yes --skip-preview --clear-pending-creates",
         "pulumi up --yes",
     ]
     assert runner.asked[0].startswith("docker version")
+
+
+def state(**deployment: object) -> dict[str, Result]:
+    return {"pulumi stack export": Result(0, json.dumps({"deployment": deployment}))}
+
+
+def test_up_removes_what_a_killed_one_was_creating_and_nothing_else(root: Path) -> None:
+    """The state does not know whether it is there; Docker would refuse a second one."""
+    begun = [
+        {"type": kind, "resource": {"type": f"docker:index/{resource}", "inputs": {"name": name}}}
+        for kind, resource, name in (
+            ("creating", "container:Container", "frontier-grafana"),
+            ("creating", "network:Network", "frontier"),
+            ("creating", "volume:Volume", "frontier-grafana-data"),
+            ("deleting", "container:Container", "frontier-prometheus"),
+        )
+    ]
+    runner = ScriptedRunner(state(pending_operations=begun))
+
+    assert operator(root, runner).up() == 0
+
+    removed = [words for words in runner.asked if words.startswith(("docker rm", "docker network"))]
+    assert removed == ["docker rm --force --volumes frontier-grafana", "docker network rm frontier"]
+
+
+def test_up_builds_an_image_anew_that_docker_no_longer_has(root: Path) -> None:
+    images = [
+        {
+            "type": "docker:index/image:Image",
+            "urn": f"urn:{name}",
+            "outputs": {"repoDigest": f"sha256:{name}"},
+        }
+        for name in ("lost", "there")
+    ]
+    gone = {"docker image inspect sha256:lost": Result(1, "", "No such image")}
+    runner = ScriptedRunner({**state(resources=images), **gone})
+
+    assert operator(root, runner).up() == 0
+
+    assert runner.changing[-1] == "pulumi up --yes --replace urn:lost"
+
+
+def test_a_stack_that_a_killed_command_left_locked_is_told_how_to_unlock(root: Path) -> None:
+    locked = "error: the stack is currently locked by 1 lock(s).\n  created by me@here (pid 7)"
+    runner = ScriptedRunner({"pulumi refresh": Result(255, "", locked)})
+
+    with pytest.raises(OperatorError) as raised:
+        operator(root, runner).up()
+
+    assert "(pid 7)" in str(raised.value)
+    assert 'eval "$(make env)" && pulumi cancel --yes dev' in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +295,7 @@ def test_down_destroys_without_a_refresh_and_says_what_stays(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     volume = {"type": "docker:index/volume:Volume", "outputs": {"name": "frontier-models"}}
-    exported = json.dumps({"deployment": {"resources": [volume]}})
-    runner = ScriptedRunner({"pulumi stack export": Result(0, exported)})
+    runner = ScriptedRunner(state(resources=[volume]))
 
     assert operator(root, runner).down() == 0
 
