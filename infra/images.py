@@ -8,8 +8,10 @@ import pulumi_docker as docker
 
 from infra.topology import physical_name
 
-BUILT_USER = "10001:10001"
-"""The user of the images that are built here; their Dockerfiles name it, too."""
+PROXY_USER = "10001:10001"
+ENGINE_USER = "10002:10002"
+"""Users of the images that are built here; their Dockerfiles name them, too. Each has its own,
+because Docker's limit on processes counts all that a user has on the machine."""
 
 _ARM_MACHINES = ("arm64", "aarch64")
 

@@ -99,7 +99,7 @@ def mistralrs_spec(
         mounts=(Mount(MISTRALRS_CACHE, volume=cache), *mounts),
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
-        user=images.BUILT_USER,
+        user=images.ENGINE_USER,
         process_limit=PROCESS_LIMIT,
         gpus=None if args.gpus == "none" else args.gpus,
     )
@@ -123,7 +123,7 @@ def embedded_spec(
         mounts=(Mount(EMBEDDED_CACHE, volume=cache), *mounts),
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
-        user=images.BUILT_USER,
+        user=images.ENGINE_USER,
         process_limit=PROCESS_LIMIT,
     )
 

@@ -44,7 +44,7 @@ def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
         health_check=HealthCheck(command=("python", "-m", "proxy_service.healthcheck")),
         wait_seconds=args.wait_seconds,
         memory_mb=MEMORY_MB,
-        user=images.BUILT_USER,
+        user=images.PROXY_USER,
         environment={
             "MISTRAL_URL": args.engine_url,
             "BIND_ADDRESS": f"0.0.0.0:{PROXY.port}",
