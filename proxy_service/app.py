@@ -22,8 +22,8 @@ from proxy_service.routes.table import ROUTES, Handler, Route
 from proxy_service.server import ClientStream
 from proxy_service.settings import ProxySettings
 
-# Seconds on top of the engine's silence after which a request that sends and receives nothing
-# is ended by the server: only a client that stopped reading or sending gets that far.
+# Seconds on top of the engine's longest silence after which a request that sends and receives
+# nothing is ended by the server: only a client that stopped reading or sending gets that far.
 _CLIENT_GRACE_SECONDS = 60.0
 
 SanicHandler = Callable[..., Coroutine[object, object, HTTPResponse | None]]
@@ -111,13 +111,14 @@ def create_app(
 
 
 def _config(settings: ProxySettings) -> Config:
+    silence = max(settings.engine_silence_timeout_seconds, settings.engine_reply_timeout_seconds)
     return Config(
         {
             "ACCESS_LOG": False,
             "MOTD": False,
             "REQUEST_MAX_SIZE": settings.max_body_bytes,
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds,
-            "RESPONSE_TIMEOUT": settings.engine_silence_timeout_seconds + _CLIENT_GRACE_SECONDS,
+            "RESPONSE_TIMEOUT": silence + _CLIENT_GRACE_SECONDS,
         },
         env_prefix=None,
     )

@@ -221,8 +221,11 @@ class Catalogue:
                 return
             if current.status == UNLOADED:
                 raise EngineUnavailable(f"the engine did not load model '{model.name}'")
-            if self._clock.monotonic() - started > self._settings.engine_silence_timeout_seconds:
-                raise EngineTimeout(f"the engine did not finish loading model '{model.id}'")
+            if self._clock.monotonic() - started > self._settings.engine_reply_timeout_seconds:
+                raise EngineTimeout(
+                    f"the engine did not finish loading model '{model.name}' "
+                    "(ENGINE_REPLY_TIMEOUT sets how long it may take)"
+                )
             await asyncio.sleep(_LOADING_PAUSE_SECONDS)
 
     def _listed(self, model: EngineModel) -> EngineModel:

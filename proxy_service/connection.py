@@ -14,7 +14,7 @@ note the time, so that none of them touches the timer.
 import asyncio
 import select
 from enum import Enum
-from typing import cast
+from typing import NamedTuple, cast
 
 from proxy_service.errors import EngineError, EngineProtocolError, EngineTimeout
 from proxy_service.response import ResponseReader
@@ -27,6 +27,13 @@ READ_BYTES = 64 * 1024
 ROUND_BYTES = 64 * 1024
 # Seconds; how long the rest of an answered stream may take before its connection is dropped.
 _REST_SECONDS = 0.25
+
+
+class Patience(NamedTuple):
+    """How long the engine may be silent, and the variable that says so."""
+
+    seconds: float
+    variable: str
 
 
 class Use(Enum):
@@ -128,10 +135,10 @@ class Pool:
 class Connection(asyncio.BufferedProtocol):
     """See the module; made by the event loop's ``create_connection``."""
 
-    def __init__(self, pool: Pool, *, silence_seconds: float, idle_seconds: float) -> None:
+    def __init__(self, pool: Pool, *, idle_seconds: float) -> None:
         self.reader = ResponseReader()
         self._pool = pool
-        self._silence_seconds = silence_seconds
+        self._patience = Patience(float("inf"), "")
         self._idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -140,16 +147,17 @@ class Connection(asyncio.BufferedProtocol):
         self._failure: EngineError | None = None
         self._use = Use.BUSY
         self._paused = False
-        self._limit = silence_seconds
+        self._limit = self._patience.seconds
         self._quiet_since = 0.0
         self._unsent = 0
         self._due = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, request: bytes) -> None:
+    def send(self, request: bytes, patience: Patience) -> None:
         """Send a request, head and body; what comes from now on is its response."""
         self.reader.begin()
-        self._enter(Use.BUSY, self._silence_seconds)
+        self._patience = patience
+        self._enter(Use.BUSY, patience.seconds)
         if self._transport is not None:
             self._transport.write(request)
 
@@ -294,8 +302,8 @@ class Connection(asyncio.BufferedProtocol):
         elif self._use is Use.BUSY:
             self._fail(
                 EngineTimeout(
-                    f"the engine was silent for {self._silence_seconds:g} s "
-                    "(ENGINE_SILENCE_TIMEOUT sets how long it may be)"
+                    f"the engine was silent for {self._patience.seconds:g} s "
+                    f"({self._patience.variable} sets how long it may be)"
                 )
             )
         else:

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
-from proxy_service.connection import Connection, Pool
+from proxy_service.connection import Connection, Patience, Pool
 from proxy_service.errors import EngineError, EngineProtocolError, EngineUnavailable
 from proxy_service.instruments import Histogram
 from proxy_service.metrics import ProxyMetrics
@@ -49,9 +49,18 @@ class Engine(Protocol):
     """A way to the engine."""
 
     def request(
-        self, method: str, path: str, *, body: bytes | None = None, request_id: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        request_id: str = "",
+        streamed: bool = False,
     ) -> AbstractAsyncContextManager[EngineReply]:
         """Send a request and wait for the head of the answer.
+
+        ``streamed`` tells that the answer was asked for as a stream, within which silence is
+        a fault. Before one that comes in one piece the engine is silent until it has it all.
 
         Leaving the context before the body's end closes the connection, by which the engine
         stops generating, unless the reply was let go.
@@ -84,6 +93,12 @@ class HttpEngine:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._fixed_headers += f"Authorization: Basic {b64encode(pair.encode()).decode()}\r\n"
         self._pool = Pool()
+        self._within_streams = Patience(
+            settings.engine_silence_timeout_seconds, "ENGINE_SILENCE_TIMEOUT"
+        )
+        self._before_replies = Patience(
+            settings.engine_reply_timeout_seconds, "ENGINE_REPLY_TIMEOUT"
+        )
 
     async def start(self) -> None:
         """Need nothing: connections are opened as requests come."""
@@ -98,19 +113,27 @@ class HttpEngine:
         return self._pool.idle_count
 
     def request(
-        self, method: str, path: str, *, body: bytes | None = None, request_id: str = ""
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        request_id: str = "",
+        streamed: bool = False,
     ) -> "_Call":
         """Send a request; see `Engine.request`."""
         duration = self._metrics.upstream_duration(path)
+        patience = self._within_streams if streamed else self._before_replies
         head = f"{method} {self._base_path}{path} HTTP/1.1\r\n{self._fixed_headers}"
         if request_id:
             head += f"X-Request-ID: {request_id}\r\n"
         if body is None:
-            return _Call(self, f"{head}\r\n".encode("latin-1"), duration, safe=method == "GET")
+            request = f"{head}\r\n".encode("latin-1")
+            return _Call(self, request, duration, patience, safe=method == "GET")
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        return _Call(self, head.encode("latin-1") + body, duration, safe=False)
+        return _Call(self, head.encode("latin-1") + body, duration, patience, safe=False)
 
-    async def send(self, request: bytes, *, safe: bool) -> Connection:
+    async def send(self, request: bytes, patience: Patience, *, safe: bool) -> Connection:
         """Send ``request`` and wait for the head of its answer.
 
         A kept connection that the engine has closed is seen before it is used. The engine may
@@ -120,11 +143,11 @@ class HttpEngine:
         connection = self._pool.take()
         if connection is not None:
             try:
-                return await _ask(connection, request)
+                return await _ask(connection, request, patience)
             except EngineProtocolError:
                 if not safe or not connection.reader.untouched:
                     raise
-        return await _ask(await self._connect(), request)
+        return await _ask(await self._connect(), request, patience)
 
     async def _connect(self) -> Connection:
         """Open a connection, trying a second time when that fails at once."""
@@ -140,15 +163,9 @@ class HttpEngine:
             raise self._unreachable(error.strerror or str(error)) from error
 
     async def _open(self) -> Connection:
-        settings = self._settings
+        idle_seconds = self._settings.engine_keep_alive_seconds
         _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(
-                self._pool,
-                silence_seconds=settings.engine_silence_timeout_seconds,
-                idle_seconds=settings.engine_keep_alive_seconds,
-            ),
-            self._host,
-            self._port,
+            lambda: Connection(self._pool, idle_seconds=idle_seconds), self._host, self._port
         )
         return connection
 
@@ -159,9 +176,9 @@ class HttpEngine:
         )
 
 
-async def _ask(connection: Connection, request: bytes) -> Connection:
+async def _ask(connection: Connection, request: bytes, patience: Patience) -> Connection:
     try:
-        connection.send(request)
+        connection.send(request, patience)
         while not connection.reader.has_head:
             await connection.more()
     except (EngineError, asyncio.CancelledError):
@@ -178,16 +195,23 @@ class _Call:
     """
 
     __slots__ = (
-        *("_connection", "_duration", "_engine", "_let_go", "_request", "_safe", "_waited"),
-        *("content_type", "status"),
+        *("_connection", "_duration", "_engine", "_let_go", "_patience", "_request", "_safe"),
+        *("_waited", "content_type", "status"),
     )
 
     def __init__(
-        self, engine: HttpEngine, request: bytes, duration: Histogram, *, safe: bool
+        self,
+        engine: HttpEngine,
+        request: bytes,
+        duration: Histogram,
+        patience: Patience,
+        *,
+        safe: bool,
     ) -> None:
         self._engine = engine
         self._request = request
         self._duration = duration
+        self._patience = patience
         self._safe = safe
         self._waited = 0.0
         self._connection: Connection
@@ -198,7 +222,9 @@ class _Call:
     async def __aenter__(self) -> Self:
         since = monotonic()
         try:
-            self._connection = await self._engine.send(self._request, safe=self._safe)
+            self._connection = await self._engine.send(
+                self._request, self._patience, safe=self._safe
+            )
         except BaseException:
             self._duration.observe(monotonic() - since)
             raise

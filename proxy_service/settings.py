@@ -72,6 +72,7 @@ class ProxySettings:
     log_level: str = "info"
     engine_connect_timeout_seconds: float = 5.0
     engine_silence_timeout_seconds: float = 300.0
+    engine_reply_timeout_seconds: float = 3600.0
     # Below the 30 s after which the server library of Mistral.rs (hyper) may hang up.
     engine_keep_alive_seconds: float = 15.0
     engine_probe_interval_seconds: float = 5.0
@@ -239,7 +240,14 @@ VARIABLES = (
         "engine_silence_timeout_seconds",
         _seconds(0.1, 86400),
         "seconds, 0.1 to 86400",
-        "longest time without a byte from the engine; a long generation that talks is no hang",
+        "longest time without a byte within a stream; a long generation that talks is no hang",
+    ),
+    Variable(
+        "ENGINE_REPLY_TIMEOUT",
+        "engine_reply_timeout_seconds",
+        _seconds(0.1, 86400),
+        "seconds, 0.1 to 86400",
+        "longest wait for what comes in one piece: a reply that is not streamed, a model's load",
     ),
     Variable(
         "ENGINE_KEEP_ALIVE",

@@ -57,6 +57,11 @@ class _Job:
     options: StreamOptions
     as_lines: bool = False
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the engine answers with a stream."""
+        return self.common.stream and not self.as_lines
+
 
 async def chat(exchange: Exchange) -> HTTPResponse | None:
     """Answer ``POST /api/chat``."""
@@ -140,9 +145,12 @@ async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPRe
 
 
 async def _send(exchange: Exchange, job: _Job, refusals: int) -> HTTPResponse | None:
-    body = to_json(job.body)
     async with exchange.services.engine.request(
-        "POST", job.path, body=body, request_id=exchange.record.request_id
+        "POST",
+        job.path,
+        body=to_json(job.body),
+        request_id=exchange.record.request_id,
+        streamed=job.streamed,
     ) as reply:
         if reply.status == HTTPStatus.OK:
             return await _answer(exchange, reply, job)
@@ -153,7 +161,7 @@ async def _send(exchange: Exchange, job: _Job, refusals: int) -> HTTPResponse | 
 
 
 async def _answer(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPResponse | None:
-    if job.common.stream and not job.as_lines:
+    if job.streamed:
         await _stream(exchange, reply, OllamaStream(job.options))
         return None
     return await _whole(exchange, reply, job)

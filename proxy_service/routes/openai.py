@@ -63,12 +63,15 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     found = await exchange.find(name)
     if name != found.id:
         body = _with_model(fields, found)
-    services, request_id = exchange.services, exchange.record.request_id
-    async with (
-        services.admission.place(),
-        services.catalogue.loaded(found),
-        services.engine.request("POST", path, body=body, request_id=request_id) as reply,
-    ):
+    services = exchange.services
+    call = services.engine.request(
+        "POST",
+        path,
+        body=body,
+        request_id=exchange.record.request_id,
+        streamed=fields.get("stream") is True,
+    )
+    async with services.admission.place(), services.catalogue.loaded(found), call as reply:
         await _check(reply, path, name)
         if reply.content_type.startswith(EVENT_STREAM):
             stream = PassthroughStream(model=name, dialect=exchange.dialect)

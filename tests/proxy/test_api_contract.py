@@ -3,10 +3,13 @@
 import json
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from sanic.config import DEFAULT_CONFIG
 
 from proxy_service.settings import ModelDetails, ProxySettings
 from tests.proxy.running import RunningProxy, eventually
@@ -15,11 +18,13 @@ from tests.proxy.scripted_engine import (
     MODEL,
     OTHER_MODEL,
     USAGE,
+    Received,
     Reply,
     ScriptedEngine,
     Step,
     chunk,
     completion,
+    default_chat,
     event,
     json_reply,
     stream,
@@ -648,10 +653,60 @@ def test_parallel_streams_do_not_wait_for_each_other(
         assert b'"done":true' in b"".join(second)
 
 
-def test_the_server_outwaits_the_engines_longest_silence(settings: ProxySettings) -> None:
-    """Check 32: the framework would end a request after 60 silent seconds."""
-    with RunningProxy(replace(settings, engine_silence_timeout_seconds=600)) as proxy:
-        assert proxy.app.config.RESPONSE_TIMEOUT > 600
+class ServerClock:
+    """The web server's clock, which a test can put forward; counts how often it was read."""
+
+    def __init__(self) -> None:
+        self.ahead_seconds = 0.0
+        self.reads = 0
+
+    def __call__(self) -> float:
+        self.reads += 1
+        return time.monotonic() + self.ahead_seconds
+
+
+@pytest.mark.parametrize(
+    ("streamed", "begun"), [(True, True), (True, False), (False, False)], ids=str
+)
+def test_a_long_silence_of_the_engine_cuts_no_reply(
+    engine: ScriptedEngine,
+    settings: ProxySettings,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    streamed: bool,
+    begun: bool,
+) -> None:
+    """Check 32: neither before the first byte nor in a stream; the framework waits 60 seconds."""
+    clock, go_on, asked = ServerClock(), threading.Event(), threading.Event()
+    monkeypatch.setattr("sanic.server.protocols.http_protocol.current_time", clock)
+    # The server looks at its time-outs twice in the shortest of them.
+    monkeypatch.setitem(DEFAULT_CONFIG, "KEEP_ALIVE_TIMEOUT", 0.2)
+
+    def stall(_: object) -> Reply:
+        asked.set()
+        if not streamed:
+            whole = default_chat(Received("POST", "", {}, b"{}")).steps
+            return Reply((go_on, *whole))
+        last = chunk("b", finish="stop", usage=USAGE)
+        return stream(chunk("a"), go_on, last, DONE) if begun else stream(go_on, last, DONE)
+
+    engine.chat(stall)
+    limits = {"engine_silence_timeout_seconds": 600, "engine_reply_timeout_seconds": 600}
+    with (
+        RunningProxy(replace(settings, **limits)) as proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asking = pool.submit(proxy.http.post, "/api/chat", json=CHAT | {"stream": streamed})
+        assert asked.wait(5)
+        clock.ahead_seconds = 599
+        reads = clock.reads
+        assert eventually(lambda: clock.reads > reads + 1 or asking.done())
+        go_on.set()
+        answer = asking.result()
+
+    lines = [json.loads(line) for line in answer.content.splitlines()]
+    assert answer.status_code == 200
+    assert lines[-1]["done"] is True
 
 
 @pytest.mark.parametrize(

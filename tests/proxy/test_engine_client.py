@@ -296,13 +296,34 @@ async def test_a_slow_reader_is_no_silent_engine() -> None:
 
     async with (
         engine_at(serve, engine_silence_timeout_seconds=0.1) as engine,
-        engine.request("GET", "/") as reply,
+        engine.request("GET", "/", streamed=True) as reply,
     ):
         chunks = reply.chunks()
         await asyncio.sleep(0.3)
         assert await anext(chunks) == b"abc"
         with pytest.raises(EngineTimeout):
             await anext(chunks)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_whole_reply_may_take_longer_than_a_stream_may_be_silent(*, streamed: bool) -> None:
+    """The engine says nothing until it has all of it; each limit is told by its variable."""
+    short, long = 0.1, 3600.0
+    limits = {
+        "engine_silence_timeout_seconds": short if streamed else long,
+        "engine_reply_timeout_seconds": long if streamed else short,
+    }
+    variable = "ENGINE_SILENCE_TIMEOUT" if streamed else "ENGINE_REPLY_TIMEOUT"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del writer
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.read(1)
+
+    async with engine_at(serve, **limits) as engine:
+        with pytest.raises(EngineTimeout, match=f"for 0.1 s .{variable}"):
+            async with engine.request("GET", "/", streamed=streamed):
+                pass
 
 
 async def test_a_port_where_nobody_listens_is_told_with_the_url() -> None:
