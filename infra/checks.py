@@ -10,7 +10,12 @@ from urllib.parse import urlsplit
 
 from infra.choices import DEFAULT_PASSWORD, EngineMode, ServiceMode
 from infra.reach import is_loopback, unreachable
-from proxy_service.settings import CONCURRENT_REQUESTS, QUEUED_REQUESTS
+from proxy_service.settings import (
+    CONCURRENT_REQUESTS,
+    MODEL_DETAILS_ACCEPTS,
+    QUEUED_REQUESTS,
+    read_model_details,
+)
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -56,6 +61,16 @@ def _engine(settings: "Settings") -> Iterator[str]:
         yield f"quantization: {settings.quantization!r} is not a level such as 4, q4k or auto"
     if settings.model.startswith((".", "~")):
         yield f"model: give the folder {settings.model!r} by its absolute path"
+    if settings.model_details and not _are_model_details(settings.model_details):
+        yield f"modelDetails: {settings.model_details!r} is not {MODEL_DETAILS_ACCEPTS}"
+
+
+def _are_model_details(text: str) -> bool:
+    try:
+        read_model_details(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_cpu_image(reference: str) -> bool:

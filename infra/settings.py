@@ -39,6 +39,7 @@ class Settings:
     engine: EngineMode = EngineMode.MISTRALRS
     mistral_url: str = ""
     model: str = ""
+    model_details: str = ""
     quantization: str = ""
     hf_token: Secret = NO_SECRET
     gpus: str = "none"

@@ -116,6 +116,7 @@ def _proxy(chosen: Settings, placement: Placement) -> ProxyArgs:
         placement=placement,
         build=_build(chosen, chosen.python_image),
         engine_url=engine_url,
+        model_details=chosen.model_details,
         host_gateway=addresses.is_on_docker_host(engine_url),
         publication=Publication(chosen.bind_address, chosen.proxy_port),
         max_concurrent_requests=chosen.max_concurrent_requests,

@@ -96,12 +96,9 @@ class Catalogue:
         return self._failure.message if self._failure else ""
 
     def details(self, model: EngineModel) -> ModelDetails:
-        """Give what is known about a model: from the settings, else the defaults."""
-        return self.declared(model) or ModelDetails()
-
-    def declared(self, model: EngineModel) -> ModelDetails | None:
-        """Give what the settings tell about a model, None when they do not name it."""
-        return self._details.get(fold_name(model.name)) or self._details.get(fold_name(model.id))
+        """Give what the settings tell about a model."""
+        told = self._details.get(fold_name(model.name)) or self._details.get(fold_name(model.id))
+        return told or ModelDetails()
 
     def start(self) -> None:
         """Begin to ask the engine again and again."""

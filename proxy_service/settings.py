@@ -9,7 +9,6 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
 from urllib.parse import urlsplit
 
 DEFAULT_HOST = "127.0.0.1"
@@ -48,7 +47,7 @@ class BindAddress:
 class ModelDetails:
     """What the engine does not tell about a model, for tags, show and ps.
 
-    Sizes are bytes, lengths are tokens. An empty string or 0 means "not known".
+    Sizes are bytes, lengths are tokens. An empty string or tuple, or 0, means "not known".
     """
 
     family: str = ""
@@ -60,7 +59,7 @@ class ModelDetails:
     size: int = 0
     template: str = ""
     license: str = ""
-    capabilities: tuple[str, ...] = ("completion", "tools")
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +182,12 @@ def _aliases(text: str) -> dict[str, str]:
     return {name.strip(): engine_id.strip() for name, _, engine_id in pairs}
 
 
-def _details(text: str) -> dict[str, ModelDetails]:
+def read_model_details(text: str) -> dict[str, ModelDetails]:
+    """Read ``MODEL_DETAILS``, which the stack hands on.
+
+    Raises:
+        ValueError: It is not what the variable accepts.
+    """
     try:
         table = json.loads(text)
         return {str(name): _one_model(fields) for name, fields in table.items()}
@@ -194,12 +198,19 @@ def _details(text: str) -> dict[str, ModelDetails]:
 def _one_model(fields: Mapping[str, object]) -> ModelDetails:
     known = {**fields}
     if "capabilities" in known:
-        known["capabilities"] = tuple(cast("list[str]", known["capabilities"]))
-    details = ModelDetails(**known)  # type: ignore[arg-type]  # checked on the next line
+        known["capabilities"] = _texts(known["capabilities"])
+    details = ModelDetails(**known)  # type: ignore[arg-type]  # checked on the next lines
     for name, default in ((f, getattr(ModelDetails(), f)) for f in known):
-        if type(getattr(details, name)) is not type(default):
+        value = getattr(details, name)
+        if type(value) is not type(default) or (type(value) is int and value < 0):
             raise ValueError(name)
     return details
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(value)
+    return tuple(value)
 
 
 def _origins(text: str) -> tuple[str, ...]:
@@ -211,6 +222,8 @@ def _version(text: str) -> str:
         raise ValueError(text)
     return text
 
+
+MODEL_DETAILS_ACCEPTS = "a JSON object from engine id to " + ", ".join(ModelDetails.__slots__)
 
 VARIABLES = (
     Variable(
@@ -301,8 +314,8 @@ VARIABLES = (
     Variable(
         "MODEL_DETAILS",
         "model_details",
-        _details,
-        "a JSON object from engine id to " + ", ".join(ModelDetails.__slots__),
+        read_model_details,
+        MODEL_DETAILS_ACCEPTS,
         "what the engine does not tell about its models",
     ),
     Variable(

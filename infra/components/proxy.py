@@ -19,6 +19,7 @@ class ProxyArgs:
         placement: Stack and network.
         build: How its image is built.
         engine_url: Base URL of the engine, as this container reaches it.
+        model_details: What the engine does not tell about its models, as JSON; empty for nothing.
         host_gateway: Whether that URL leads to the Docker host.
         publication: Address and port on the host.
         max_concurrent_requests: How many generations and embeddings run at once.
@@ -29,6 +30,7 @@ class ProxyArgs:
     placement: Placement
     build: images.Build
     engine_url: str
+    model_details: str
     host_gateway: bool
     publication: Publication
     max_concurrent_requests: int
@@ -47,6 +49,7 @@ def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
         user=images.PROXY_USER,
         environment={
             "MISTRAL_URL": args.engine_url,
+            "MODEL_DETAILS": args.model_details,
             "BIND_ADDRESS": f"0.0.0.0:{PROXY.port}",
             "MAX_CONCURRENT_REQUESTS": str(args.max_concurrent_requests),
             "MAX_QUEUED_REQUESTS": str(args.max_queued_requests),

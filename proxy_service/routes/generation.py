@@ -71,7 +71,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
         raise InvalidRequest("model is required")
     model = await exchange.find(common.model)
     refuse_incapable(
-        exchange.services.catalogue.declared(model), common, job="chat", tools=bool(request.tools)
+        exchange.services.catalogue.details(model), common, job="chat", tools=bool(request.tools)
     )
     if not request.messages:
         return await _load_or_unload(exchange, model, common, chat=True)
@@ -88,7 +88,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise ModelNotFound("model '' not found")
     model = await exchange.find(common.model)
-    refuse_incapable(exchange.services.catalogue.declared(model), common, job="generate")
+    refuse_incapable(exchange.services.catalogue.details(model), common, job="generate")
     if not request.prompt:
         return await _load_or_unload(exchange, model, common, chat=False)
     options = _stream_options(common, chat=False)

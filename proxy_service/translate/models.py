@@ -29,6 +29,8 @@ _NAME = re.compile(
 DEFAULT_NAME = "default"
 LOADED, UNLOADED, RELOADING = "loaded", "unloaded", "reloading"
 
+# What a model can do unless the settings tell: chat models of today know tools.
+_CAPABILITIES = ("completion", "tools")
 # Ollama writes "never" as a date three centuries on.
 FOREVER = datetime(2318, 1, 1, tzinfo=UTC)
 
@@ -126,13 +128,13 @@ class NameTable:
 
 
 def refuse_incapable(
-    details: ModelDetails | None, common: Common, *, job: str, tools: bool = False
+    details: ModelDetails, common: Common, *, job: str, tools: bool = False
 ) -> None:
     """Raise Ollama's error for what the settings say a model can't do.
 
-    A model that the settings do not describe is trusted to do everything.
+    A model whose capabilities the settings do not name is trusted to do everything.
     """
-    if details is None:
+    if not details.capabilities:
         return
     if "completion" not in details.capabilities:
         raise UnsupportedFeature(f'"{common.model}" does not support {job}')
@@ -174,7 +176,7 @@ def to_tag(model: EngineModel, details: ModelDetails) -> JsonObject:
         "size": details.size,
         "digest": digest(model.id),
         "details": details_part(details),
-        "capabilities": list(details.capabilities),
+        "capabilities": list(details.capabilities or _CAPABILITIES),
     }
 
 
@@ -194,20 +196,27 @@ def to_process(model: EngineModel, details: ModelDetails, *, expires: datetime) 
 
 
 def to_show(model: EngineModel, details: ModelDetails) -> JsonObject:
-    """Write the body of ``POST /api/show``."""
+    """Write the body of ``POST /api/show``.
+
+    A length that is not known is left out: clients take a 0 at its word, and have defaults of
+    their own for a key that is not there (LlamaIndex, LiteLLM, VS Code).
+    """
     architecture = details.family or "unknown"
+    info: JsonObject = {"general.architecture": architecture, "general.basename": model.name}
+    parameters = ""
+    if details.context_length:
+        info[f"{architecture}.context_length"] = details.context_length
+        # Where Continue looks for it; the engine's context is as fixed as a Modelfile's.
+        parameters = f"{'num_ctx':<30} {details.context_length}"
+    if details.embedding_length:
+        info[f"{architecture}.embedding_length"] = details.embedding_length
     return {
         "license": details.license,
         "modelfile": f"# served by Mistral.rs\nFROM {model.id}\n",
-        "parameters": "",
+        "parameters": parameters,
         "template": details.template,
         "details": details_part(details),
-        "model_info": {
-            "general.architecture": architecture,
-            "general.basename": model.name,
-            f"{architecture}.context_length": details.context_length,
-            f"{architecture}.embedding_length": details.embedding_length,
-        },
-        "capabilities": list(details.capabilities),
+        "model_info": info,
+        "capabilities": list(details.capabilities or _CAPABILITIES),
         "modified_at": timestamp(datetime.fromtimestamp(model.created, UTC)),
     }

@@ -112,6 +112,12 @@ def test_the_proxys_limits_are_those_of_the_settings() -> None:
     assert "MAX_QUEUED_REQUESTS=0" in envs
 
 
+def test_the_proxy_is_told_of_the_models_what_the_engine_does_not_tell() -> None:
+    details = '{"Qwen/Qwen3-0.6B": {"context_length": 32768}}'
+    envs = deploy(Settings(model_details=details)).inputs(CONTAINER, "proxy-container")["envs"]
+    assert f"MODEL_DETAILS={details}" in envs
+
+
 @pytest.mark.parametrize("settings", EVERY_ENGINE, ids=lambda chosen: chosen.engine.value)
 def test_prometheus_scrapes_what_runs(settings: Settings) -> None:
     config = deploy(settings).files("prometheus-container")["/etc/prometheus/prometheus.yml"]

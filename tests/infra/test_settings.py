@@ -142,6 +142,7 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
         ),
         ({"engine": "external", "mistralUrl": "http://127.0.0.2"}, "http://host.docker.internal"),
         ({"engine": "external", "mistralUrl": "http://[::1]:80/x"}, "host.docker.internal:80/x"),
+        ({"modelDetails": '{"m": {"colour": "red"}}'}, "is not a JSON object from engine id to"),
         ({"mistralUrl": "http://me:word@box:1"}, "mistralUrl: leave user and password out"),
         (
             {"prometheus": "external", "prometheusUrl": "http://127.0.0.1:9090"},

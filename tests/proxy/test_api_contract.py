@@ -551,23 +551,29 @@ def test_show_tells_what_the_settings_know(settings: ProxySettings, key: str) ->
 
     assert shown["model_info"]["general.architecture"] == "llama"
     assert shown["model_info"]["llama.context_length"] == 8192
+    assert shown["parameters"].split() == ["num_ctx", "8192"]
     assert "completion" in shown["capabilities"]
     assert shown["details"]["family"] == "llama"
     assert shown["template"] == "{{ .Prompt }} tools"
-    assert isinstance(shown["parameters"], str)
 
 
-def test_show_always_has_a_context_length(proxy: RunningProxy) -> None:
-    """Check 26: several clients crash without it."""
-    info = proxy.http.post("/api/show", json={"model": MODEL}).json()["model_info"]
+def test_show_claims_no_length_that_it_does_not_know(proxy: RunningProxy) -> None:
+    """Clients would take a 0 at its word; without the key they use a default of their own."""
+    shown = proxy.http.post("/api/show", json={"model": MODEL}).json()
 
-    assert [v for k, v in info.items() if k.endswith(".context_length")] == [0]
+    assert shown["model_info"]["general.architecture"]
+    assert [key for key in shown["model_info"] if key.endswith("_length")] == []
+    assert shown["parameters"] == ""
+    assert "completion" in shown["capabilities"]
 
 
 def test_a_model_is_held_to_what_the_settings_declare(settings: ProxySettings) -> None:
-    """Ollama's own errors for what a model can't do."""
+    """Ollama's own errors for what a model can't do; capabilities not named are no lack."""
     declared = {MODEL: ModelDetails(capabilities=("completion",))}
     declared[OTHER_MODEL] = ModelDetails(capabilities=("embedding",))
+    described = {MODEL: ModelDetails(context_length=8192)}
+    with RunningProxy(replace(settings, model_details=described)) as proxy:
+        assert proxy.http.post("/api/chat", json=CHAT | {"think": True}).status_code == 200
     with RunningProxy(replace(settings, model_details=declared)) as proxy:
         think = proxy.http.post("/api/chat", json=CHAT | {"think": True})
         tools = proxy.http.post("/api/chat", json=CHAT | {"tools": [{"type": "function"}]})

@@ -62,6 +62,8 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("MODEL_DETAILS", "[]"),
         ("MODEL_DETAILS", '{"m": {"colour": "red"}}'),
         ("MODEL_DETAILS", '{"m": {"context_length": "long"}}'),
+        ("MODEL_DETAILS", '{"m": {"context_length": -1}}'),
+        ("MODEL_DETAILS", '{"m": {"capabilities": "tools"}}'),
         ("MODEL_UNLOAD", "maybe"),
         ("MAX_BODY_MIB", "0"),
         ("OLLAMA_VERSION", "latest"),
