@@ -40,16 +40,31 @@ _CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<turn>assistant: ' }}{% endif %}"
 )
 
+# As Qwen's do it; the engine tells a model that thinks by both marks.
+_THOUGHT = (
+    "{% if add_generation_prompt %}"
+    "{% if enable_thinking is not defined or enable_thinking %}"
+    "{{ '<think>\n' }}"
+    "{% else %}"
+    "{{ '<think>\n\n</think>\n\n' }}"
+    "{% endif %}"
+    "{% endif %}"
+)
 
-def make_tiny_llama(folder: Path) -> Path:
-    """Write config, weights, tokenizer and chat template into `folder` and return it."""
+
+def make_tiny_llama(folder: Path, *, thinks: bool = False) -> Path:
+    """Write config, weights, tokenizer and chat template into `folder` and return it.
+
+    One that `thinks` has a template that opens a thought, or closes it at once when thinking is
+    switched off.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
     vocabulary = tokenizer.get_vocab()
     tokenizer.save(str(folder / "tokenizer.json"))
     _write_json(folder / "config.json", _config(vocabulary))
     _write_json(folder / "generation_config.json", {"eos_token_id": vocabulary[_END]})
-    _write_json(folder / "tokenizer_config.json", _tokenizer_config())
+    _write_json(folder / "tokenizer_config.json", _tokenizer_config(thinks=thinks))
     save_file(tiny_weights(vocabulary), folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
@@ -85,13 +100,13 @@ def _config(vocabulary: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _tokenizer_config() -> dict[str, Any]:
+def _tokenizer_config(*, thinks: bool) -> dict[str, Any]:
     return {
         "add_bos_token": False,
         "bos_token": _BEGIN,
         "eos_token": _END,
         "unk_token": None,
-        "chat_template": _CHAT_TEMPLATE,
+        "chat_template": _CHAT_TEMPLATE + (_THOUGHT if thinks else ""),
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
 

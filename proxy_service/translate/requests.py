@@ -81,12 +81,12 @@ def _common(common: Common, engine_id: str) -> JsonObject:
 
 
 def _thinking(common: Common) -> JsonObject:
+    if common.format is not None:
+        # It binds the reply from the first token: what the model thinks would be the JSON.
+        return {"enable_thinking": False}
     if isinstance(common.think, str):
         return {"reasoning_effort": _EFFORTS[common.think]}
-    if common.think is not None:
-        return {"enable_thinking": common.think}
-    # A format binds the reply from its first token: thinking would have to be JSON as well.
-    return {"enable_thinking": False} if common.format is not None else {}
+    return {} if common.think is None else {"enable_thinking": common.think}
 
 
 def _response_format(wanted: str | JsonObject) -> JsonObject:

@@ -355,7 +355,7 @@ def test_keys_match_whatever_their_case(proxy: RunningProxy) -> None:
 def test_format_becomes_a_response_format(
     engine: ScriptedEngine, proxy: RunningProxy, path: str, wanted: object, schema: object
 ) -> None:
-    """Check 22; a format switches thinking off unless it was asked for."""
+    """Check 22; a format switches thinking off."""
     body = (CHAT if path == "chat" else GENERATE) | {"format": wanted}
     proxy.http.post(f"/api/{path}", json=body)
 
@@ -468,6 +468,18 @@ def test_think_becomes_one_of_two_fields(
 
     fields = engine.calls()[0].json
     assert {k: fields[k] for k in ("enable_thinking", "reasoning_effort") if k in fields} == sent
+
+
+@pytest.mark.parametrize("think", [True, "high"])
+def test_a_format_goes_before_thinking(
+    engine: ScriptedEngine, proxy: RunningProxy, think: object
+) -> None:
+    """Check 45: the engine binds the thought by it, and the content would be empty."""
+    proxy.http.post("/api/chat", json=CHAT | {"think": think, "format": "json"})
+
+    fields = engine.calls()[0].json
+    assert fields["enable_thinking"] is False
+    assert "reasoning_effort" not in fields
 
 
 def test_a_bad_think_value_is_told_in_ollamas_words(proxy: RunningProxy) -> None:

@@ -22,6 +22,12 @@ from tests.tiny_llama import CONTEXT_LENGTH, make_tiny_llama
 
 MESSAGES = [{"role": "user", "content": "Tell me something."}]
 GREEDY: dict[str, Any] = {"temperature": 0, "num_predict": 40}
+ONE_OR_TWO = {
+    "type": "object",
+    "properties": {"a": {"enum": [1, 2]}},
+    "required": ["a"],
+    "additionalProperties": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +54,18 @@ def client(proxy: RunningProxy) -> Iterator[ollama.Client]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def thinking_client() -> Iterator[ollama.Client]:
+    """A client of the embedded engine with a model that thinks, by the name "thinker"."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_engine(make_tiny_llama(Path(folder) / "thinker", thinks=True)) as url,
+        RunningProxy(ProxySettings(engine_url=url)) as proxy,
+        ollama.Client(host=proxy.url, trust_env=False) as opened,
+    ):
+        yield opened
+
+
 @pytest.fixture
 def model(client: ollama.Client) -> str:
     (listed,) = client.list().models
@@ -55,14 +73,21 @@ def model(client: ollama.Client) -> str:
     return listed.model
 
 
+def chat_text(client: ollama.Client, model: str, *, streamed: bool, **asked: object) -> str:
+    """The content of a reply, whole or joined from its parts."""
+    fields: dict[str, Any] = asked
+    if not streamed:
+        return client.chat(model, MESSAGES, **fields).message.content or ""
+    parts = client.chat(model, MESSAGES, stream=True, **fields)
+    return "".join(part.message.content or "" for part in parts)
+
+
 def text_of(client: ollama.Client, model: str, **options: object) -> str:
-    reply = client.chat(model, MESSAGES, options=GREEDY | options)
-    return reply.message.content or ""
+    return chat_text(client, model, streamed=False, options=GREEDY | options)
 
 
 def streamed_text_of(client: ollama.Client, model: str, **options: object) -> str:
-    parts = client.chat(model, MESSAGES, stream=True, options=GREEDY | options)
-    return "".join(part.message.content or "" for part in parts)
+    return chat_text(client, model, streamed=True, options=GREEDY | options)
 
 
 def test_a_chat_gives_the_same_text_whole_and_streamed(client: ollama.Client, model: str) -> None:
@@ -144,16 +169,37 @@ def test_a_client_that_hangs_up_frees_the_engine(proxy: RunningProxy, model: str
     assert proxy.idle().value("mistral_active_requests") == 0
 
 
-def test_a_format_makes_the_reply_json(client: ollama.Client, model: str) -> None:
-    """Check 45 as far as a model of random weights can: what comes is JSON, and not empty."""
-    schema = {"type": "object", "properties": {"a": {"enum": [1, 2]}}, "required": ["a"]}
-    reply = client.chat(
-        model, MESSAGES, format=schema, options={"temperature": 0, "num_predict": 400}
-    )
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_format_makes_the_reply_json(
+    client: ollama.Client, model: str, *, streamed: bool
+) -> None:
+    asked = {"format": ONE_OR_TWO, "options": GREEDY}
 
-    assert reply.message.content
-    if reply.done_reason == "stop":
-        assert json.loads(reply.message.content)["a"] in (1, 2)
+    assert json.loads(chat_text(client, model, streamed=streamed, **asked))["a"] in (1, 2)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("think", [None, True, "high"])
+def test_a_format_makes_the_content_json_with_a_model_that_thinks(
+    thinking_client: ollama.Client, think: object, *, streamed: bool
+) -> None:
+    """Check 45: the engine would take the JSON for a thought."""
+    asked = {"format": ONE_OR_TWO, "options": GREEDY, "think": think}
+
+    text = chat_text(thinking_client, "thinker", streamed=streamed, **asked)
+
+    assert json.loads(text)["a"] in (1, 2)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_model_that_thinks_does_so_unless_it_is_told_not_to(
+    thinking_client: ollama.Client, *, streamed: bool
+) -> None:
+    """Check 25: a model of random weights never ends its thought."""
+    for think in (None, True, "high"):
+        asked = {"think": think, "options": GREEDY}
+        assert chat_text(thinking_client, "thinker", streamed=streamed, **asked) == ""
+    assert chat_text(thinking_client, "thinker", streamed=streamed, think=False, options=GREEDY)
 
 
 def test_a_reply_that_ends_like_the_beginning_of_a_stop_string_keeps_its_end(
