@@ -247,6 +247,20 @@ def test_tokens_in_the_metrics_are_the_sum_of_the_counts(
     )
 
 
+def test_logprobs_are_the_same_whole_and_streamed(client: ollama.Client, model: str) -> None:
+    """Check 38, with a stop string of which the text holds beginnings: none is lost."""
+    stop = text_of(client, model)[10] + "\N{SNOWMAN}"
+    asked: dict[str, Any] = {"logprobs": True, "top_logprobs": 2, "options": GREEDY}
+    asked["options"] = GREEDY | {"stop": [stop]}
+    whole = client.chat(model, MESSAGES, **asked)
+    streamed = list(client.chat(model, MESSAGES, stream=True, **asked))
+    entries = [entry for part in streamed for entry in part.logprobs or []]
+
+    assert "".join(entry.token for entry in entries) == whole.message.content
+    assert entries == whole.logprobs
+    assert all(len(entry.top_logprobs or []) == 2 for entry in entries)
+
+
 def test_the_openai_endpoints_pass_through(proxy: RunningProxy, model: str) -> None:
     """Check 46 against the real shapes."""
     body = {"model": model, "messages": MESSAGES, "max_tokens": 5, "temperature": 0}
