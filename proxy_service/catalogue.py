@@ -22,11 +22,12 @@ from proxy_service.errors import (
     EngineUnavailable,
     InvalidRequest,
     ModelNotFound,
+    NotImplementedHere,
     ProxyError,
 )
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ModelDetails, ProxySettings
-from proxy_service.translate.engine_errors import from_reply, no_model_list
+from proxy_service.translate.engine_errors import ABSENT, from_reply, no_model_list
 from proxy_service.translate.models import (
     LOADED,
     RELOADING,
@@ -235,6 +236,8 @@ class Catalogue:
         body = json.dumps({"model_id": model.id}).encode("ascii")
         async with self._engine.request("POST", path, body=body) as reply:
             answer = await reply.body()
+        if reply.status in ABSENT:
+            raise NotImplementedHere(f"the engine behind this server has no {path}")
         if reply.status != HTTPStatus.OK:
             raise from_reply(reply.status, answer, model=model.id)
         return answer

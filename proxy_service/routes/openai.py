@@ -22,14 +22,17 @@ from proxy_service.errors import (
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
 from proxy_service.streaming.passthrough import PassthroughStream
-from proxy_service.translate.engine_errors import from_reply, no_model_list, parse_reply
+from proxy_service.translate.engine_errors import (
+    ABSENT,
+    from_reply,
+    no_model_list,
+    parse_reply,
+)
 from proxy_service.translate.models import EngineModel
 from proxy_service.translate.replies import failed_while_writing, to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import parse_object
 from proxy_service.wire.writing import to_json
-
-_ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
 async def models(exchange: Exchange) -> HTTPResponse:
@@ -94,7 +97,7 @@ async def _check(reply: EngineReply, path: str, name: str) -> None:
     if reply.status == HTTPStatus.OK:
         return
     error = from_reply(reply.status, await reply.body(), model=name)
-    if reply.status in _ABSENT and not isinstance(error, ModelNotFound):
+    if reply.status in ABSENT and not isinstance(error, ModelNotFound):
         raise NotImplementedHere(f"the engine behind this server has no {path}")
     raise error
 

@@ -31,6 +31,8 @@ _CLIENT_STATUSES = (
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.TOO_MANY_REQUESTS,
 )
+# Statuses of an engine that lacks an endpoint.
+ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 # Statuses that mean the same on the way to the client.
 _GATEWAY_STATUSES = (
     HTTPStatus.BAD_GATEWAY,

@@ -165,6 +165,20 @@ def test_unloading_is_left_alone_unless_the_settings_allow_it(
     assert engine.calls("/v1/models/unload") == []
 
 
+def test_an_engine_that_can_not_unload_is_told_as_such(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """Not every engine has the endpoint; the model stays, and serves."""
+    engine.on("/v1/models/unload", Reply((b"",), status=404, length=True))
+    with RunningProxy(replace(settings, model_unload=True)) as proxy:
+        answer = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
+        again = proxy.http.post("/api/chat", json=CHAT)
+
+    assert answer.status_code == 501
+    assert answer.json() == {"error": "the engine behind this server has no /v1/models/unload"}
+    assert again.json()["load_duration"] == 0
+
+
 def test_a_model_unloaded_after_a_reply_is_loaded_for_the_next(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import ollama
 import pytest
 
@@ -245,6 +246,27 @@ def test_tokens_in_the_metrics_are_the_sum_of_the_counts(
     assert scrape.value("mistral_prompt_tokens_total", model=engine_id) == sum(
         reply.prompt_eval_count or 0 for reply in replies
     )
+
+
+def test_a_model_that_was_unloaded_is_loaded_for_the_next_request(engine_url: str) -> None:
+    """Check 43; an engine that can't unload (the embedded one) keeps its model, and answers."""
+    with httpx.Client(base_url=engine_url, trust_env=False) as engine:
+        can_unload = engine.post("/v1/models/status", json={"model_id": "?"}).status_code == 200
+    settings = ProxySettings(engine_url=engine_url, model_unload=True)
+    with (
+        RunningProxy(settings) as proxy,
+        ollama.Client(host=proxy.url, trust_env=False) as client,
+    ):
+        (listed,) = client.list().models
+        model = listed.model or ""
+        expected = text_of(client, model)
+        for _ in range(2):
+            client.chat(model, MESSAGES, keep_alive=0, options=GREEDY)
+            assert eventually(lambda: bool(client.ps().models) is not can_unload)
+            reply = client.chat(model, MESSAGES, options=GREEDY)
+            assert reply.message.content == expected
+            assert bool(reply.load_duration) is can_unload
+            assert [running.name for running in client.ps().models] == [model]
 
 
 def test_logprobs_are_the_same_whole_and_streamed(client: ollama.Client, model: str) -> None:
