@@ -30,7 +30,10 @@ def vectors_of(reply: EmbeddingReply, *, expected: int) -> list[list[float]]:
     items = sorted(reply["data"], key=lambda item: item["index"])
     if len(items) != expected:
         raise EngineProtocolError(f"the engine embedded {len(items)} of {expected} inputs")
-    return [item["embedding"] for item in items]
+    vectors = [item["embedding"] for item in items]
+    if not all(math.isfinite(number) for vector in vectors for number in vector):
+        raise EngineProtocolError("the engine's embedding contains NaN or Inf values")
+    return vectors
 
 
 def shorten(vector: list[float], dimensions: int) -> list[float]:

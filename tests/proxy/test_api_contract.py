@@ -660,6 +660,19 @@ def test_the_older_endpoint_gives_the_vector_as_it_is(proxy: RunningProxy) -> No
     assert reply == {"embedding": [1.0, 2.0] * 8}
 
 
+@pytest.mark.parametrize(("path", "field"), [("embed", "input"), ("embeddings", "prompt")])
+def test_a_vector_of_no_numbers_is_a_502(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, field: str
+) -> None:
+    """NaN is no JSON: no client could read the answer."""
+    broken = b'{"data":[{"index":0,"embedding":[1.0,NaN]}]}'
+    engine.on("/v1/embeddings", Reply((broken,), length=True))
+    answer = proxy.http.post(f"/api/{path}", json={"model": MODEL, field: "x"})
+
+    assert answer.status_code == 502
+    assert "NaN" in answer.json()["error"]
+
+
 def test_embed_refuses_other_types(proxy: RunningProxy) -> None:
     answer = proxy.http.post("/api/embed", json={"model": MODEL, "input": [1]})
 
