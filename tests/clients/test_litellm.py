@@ -74,6 +74,13 @@ def test_embeddings(proxy_url: str) -> None:
     assert len(reply.data) == 2
 
 
+def test_what_is_served(proxy_url: str) -> None:
+    """It asks for a model's context length, and has no limit where there is none."""
+    told = litellm.get_model_info(f"ollama/{MODEL}", api_base=proxy_url)
+
+    assert told["max_tokens"] is None
+
+
 @PROVIDERS
 def test_error(proxy_url: str, provider: str) -> None:
     with pytest.raises(litellm.exceptions.NotFoundError, match="not found"):

@@ -2,6 +2,7 @@
 
 import ollama
 import pytest
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.embeddings.ollama import OllamaEmbedding
@@ -42,10 +43,11 @@ def test_stream(llm: Ollama) -> None:
     assert "".join(part.delta or "" for part in llm.stream_chat(HELLO)) == "Hello world"
 
 
-def test_the_context_window_is_found_by_asking(proxy_url: str) -> None:
+def test_the_context_window_is_its_own_default_when_nobody_told_it(proxy_url: str) -> None:
     llm = Ollama(model=MODEL, base_url=proxy_url, request_timeout=30)
 
     assert llm.chat(HELLO).message.content == "Hello world"
+    assert llm.metadata.context_window == DEFAULT_CONTEXT_WINDOW
 
 
 def test_tools(engine: ScriptedEngine, llm: Ollama) -> None:

@@ -335,6 +335,33 @@ def test_a_bad_body_is_a_400_in_ollamas_words(
     assert text in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/api/show", 200),
+        ("POST", "/api/pull", 200),
+        ("POST", "/api/push", 501),
+        ("POST", "/api/create", 501),
+        ("DELETE", "/api/delete", 501),
+    ],
+)
+def test_the_model_may_be_called_name(
+    proxy: RunningProxy, method: str, path: str, status: int
+) -> None:
+    """Check 35: as ollama-js and older clients do; `model` wins."""
+    for body in ({"name": MODEL}, {"name": "nope", "model": MODEL}):
+        assert proxy.http.request(method, path, json=body).status_code == status
+
+
+@pytest.mark.parametrize("body", [b"", b"{"])
+def test_a_bad_body_of_a_delete_is_a_400(proxy: RunningProxy, body: bytes) -> None:
+    """Check 16."""
+    answer = proxy.http.request("DELETE", "/api/delete", content=body)
+
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["error"]
+
+
 def test_any_content_type_will_do(proxy: RunningProxy) -> None:
     """Check 17: `curl -d` says it sends a form."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -907,7 +934,11 @@ def test_raw_goes_to_completions_without_a_template(
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"raw": True, "system": "x"}, "raw mode does not support template, system, or context"),
+        *(
+            ({"raw": True} | more, "raw mode does not support template, system, or context")
+            for more in ({"system": "x"}, {"template": "x"}, {"context": [1]})
+        ),
+        ({"raw": True, "suffix": "x"}, f"{MODEL} does not support insert"),
         ({"suffix": "x"}, f"{MODEL} does not support insert"),
         ({"template": "x"}, f"{MODEL} does not support a template per request"),
     ],

@@ -131,6 +131,19 @@ def test_tools_go_there_and_back(engine: ScriptedEngine, client: ollama.Client) 
     }
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_schema_binds_the_reply(
+    engine: ScriptedEngine, client: ollama.Client, *, streamed: bool
+) -> None:
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    engine.chat(words('{"name"', ':"Ada"}') if streamed else completion('{"name":"Ada"}'))
+    reply = client.chat(MODEL, MESSAGES, format=schema, stream=streamed)
+    parts = reply if streamed else [reply]
+
+    assert json.loads("".join(part.message.content or "" for part in parts)) == {"name": "Ada"}
+    assert engine.calls()[0].json["response_format"]["json_schema"]["schema"] == schema
+
+
 def test_embeddings_come_in_order_and_normalised(client: ollama.Client) -> None:
     """Check 28."""
     reply = client.embed(MODEL, ["a", "b"])
@@ -187,7 +200,10 @@ async def test_the_asynchronous_client_chats_streams_lists_and_fails(
         async for part in await async_client.chat(MODEL, MESSAGES, stream=True)
     ]
     listed = await async_client.list()
+    embedded = await async_client.embed(MODEL, ["a", "b"])
 
+    assert (await async_client.show(MODEL)).modelinfo
+    assert len((await async_client.ps()).models) == len(embedded.embeddings) == 2
     assert whole.message.content == "Hello world"
     assert "".join(parts) == "xy"
     assert len(listed.models) == 2
