@@ -63,6 +63,13 @@ def test_no_runbook_is_left_without_its_alert() -> None:
     assert pages == {alert.name for alert in ALERTS}
 
 
+@every_alert
+def test_every_alert_was_seen_firing_and_silent(alert: Alert) -> None:
+    cases = (ROOT / "tests" / "observability" / "test_alert_behaviour.py").read_text("utf-8")
+    assert re.search(rf'\bfires\(\s*"{alert.name}"', cases)
+    assert re.search(rf'\bsilent\(\s*"{alert.name}"', cases)
+
+
 def test_runbook_urls_appear_only_where_a_base_is_known() -> None:
     assert "runbook_url" not in render(Thresholds())
     text = render(Thresholds(), runbook_base_url="https://docs.test/runbooks/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,6 +104,12 @@ def test_dashboard_variables_filter_exactly_by_the_labels_that_metrics_have(
         samples = [name for name in series if name.startswith(metric)]
         assert samples
         assert all(label in series[name] for name in samples)
+
+
+def test_every_metric_that_can_be_filtered_is(series: dict[str, set[str]]) -> None:
+    labelled = {name for name, labels in series.items() if {"endpoint", "model"} & labels}
+    families = {re.sub("_(bucket|sum|count)$", "", name) for name in labelled}
+    assert families == set(FILTERS)
 
 
 def test_every_default_limit_is_a_bucket_edge_with_larger_ones_above_it() -> None:
