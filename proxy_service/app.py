@@ -3,9 +3,9 @@
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
-from sanic import Config, HTTPResponse, Request, Sanic
+from sanic import Config, Request, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound
 
 from proxy_service.access import AllowedHosts, AllowedOrigins
@@ -19,7 +19,7 @@ from proxy_service.lag import LagMeter
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
-from proxy_service.server import ClientStream
+from proxy_service.server import ClientStream, HTTPResponse
 from proxy_service.settings import ProxySettings
 
 # Seconds on top of the engine's longest silence after which a request that sends and receives
@@ -126,7 +126,8 @@ def _config(settings: ProxySettings) -> Config:
 
 def _add(app: ProxyApp, route: Route) -> None:
     name = f"{route.methods[0]}_{route.path}".translate(str.maketrans("/<>:", "____"))
-    handler = _endpoint(route.handler, route.endpoint)
+    # The router keeps and gives it, no more: only `ProxyApp` calls it.
+    handler = cast("Any", _endpoint(route.handler, route.endpoint))
     app.add_route(
         handler, route.path, methods=route.methods, name=name, ctx_endpoint=route.endpoint
     )
@@ -157,7 +158,7 @@ def _early_answer(exchange: Exchange, stream: ClientStream) -> HTTPResponse | No
         return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
     if exchange.request.method == "OPTIONS":
         preflight = services.origins.preflight_headers(origin)
-        return HTTPResponse(status=HTTPStatus.NO_CONTENT, headers=preflight)
+        return HTTPResponse(HTTPStatus.NO_CONTENT, list(preflight.items()))
     return None
 
 

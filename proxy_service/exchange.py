@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count
 
-from sanic import HTTPResponse, Request
+from sanic import Request
 
 from proxy_service.access import AllowedHosts, AllowedOrigins
 from proxy_service.admission import Admission
@@ -23,7 +23,7 @@ from proxy_service.errors import Dialect, InternalError, ProxyError, error_body
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
 from proxy_service.record import RequestRecord
-from proxy_service.server import ClientStream
+from proxy_service.server import ClientStream, Headers, HTTPResponse
 from proxy_service.settings import ProxySettings
 from proxy_service.streaming.ollama import Batch
 from proxy_service.translate.models import EngineModel
@@ -106,9 +106,7 @@ class Exchange:
     ) -> HTTPResponse:
         """Answer with a whole body."""
         self.record.http_status = status
-        return HTTPResponse(
-            body, status=status, headers=self._headers(headers), content_type=content_type
-        )
+        return HTTPResponse(status, self._headers(content_type, headers), body)
 
     def json(self, value: object, *, status: int = 200) -> HTTPResponse:
         """Answer with JSON."""
@@ -116,10 +114,7 @@ class Exchange:
 
     async def send(self, response: HTTPResponse) -> None:
         """Send a whole answer."""
-        headers = list(response.headers.items())
-        if response.content_type is not None:
-            headers.append(("content-type", response.content_type))
-        await self._stream.send(response.status, headers, response.body or b"")
+        await self._stream.send(response)
 
     def refuse(self, error: ProxyError) -> HTTPResponse:
         """Answer with an error in the shape that the endpoint's clients expect."""
@@ -159,16 +154,17 @@ class Exchange:
         self.streaming = True
         self.record.http_status = 200
         self.record.streaming = True
-        headers = [*self._headers(None).items(), ("content-type", content_type)]
-        self._stream.open(HTTPStatus.OK, headers)
+        self._stream.open(HTTPStatus.OK, self._headers(content_type))
 
-    def _headers(self, more: dict[str, str] | None) -> dict[str, str]:
-        headers = {"X-Request-ID": self.record.request_id}
+    def _headers(self, content_type: str, more: dict[str, str] | None = None) -> Headers:
+        headers = [("X-Request-ID", self.record.request_id), ("Content-Type", content_type)]
         sent = self.request.headers
-        origin, host = sent.get("origin"), sent.get("host", "")
-        if origin is not None and self.services.origins.allows(origin, host=host):
-            headers |= self.services.origins.headers(origin)
-        return headers | more if more else headers
+        origin = sent.get("origin")
+        if origin is not None and self.services.origins.allows(origin, host=sent.get("host", "")):
+            headers += self.services.origins.headers(origin).items()
+        if more:
+            headers += more.items()
+        return headers
 
 
 def _request_id(sent: str) -> str:

@@ -18,6 +18,7 @@ import asyncio
 import logging
 from asyncio import CancelledError
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -43,6 +44,16 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for st
 _NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 Headers = list[tuple[str, str]]
+
+
+@dataclass(slots=True)
+class HTTPResponse:
+    """A whole answer; its length is no part of ``headers``."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
 
 logger = logging.getLogger("proxy_service.server")
 
@@ -94,20 +105,21 @@ class ClientStream:
             raise incoming.failure
         return incoming.body
 
-    async def send(self, status: int, headers: Headers, body: bytes) -> None:
+    async def send(self, response: HTTPResponse) -> None:
         """Send a whole answer."""
         self.ended = True
-        if status not in _NO_BODY:
-            headers = [*headers, ("content-length", str(len(body)))]
+        headers, body = response.headers, response.body
+        if response.status not in _NO_BODY:
+            headers.append(("Content-Length", str(len(body))))
         if self._incoming.method == "HEAD":
             body = b""
-        await self._connection.write(self._format_head(status, headers) + body)
+        await self._connection.write(self._format_head(response.status, headers) + body)
 
     def open(self, status: int, headers: Headers) -> None:
         """Begin an answer whose length is not known; its head leaves with the first part."""
         if self._incoming.version == "1.1":
             self._chunked = True
-            headers = [*headers, ("transfer-encoding", "chunked")]
+            headers.append(("Transfer-Encoding", "chunked"))
         else:
             self.keep_alive = False  # by which HTTP/1.0 sees where the body ends
         self._head = self._format_head(status, headers)
@@ -129,9 +141,9 @@ class ClientStream:
         lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown"]
         lines += [f"{name}: {value}" for name, value in headers]
         if not self.keep_alive:
-            lines.append("connection: close")
+            lines.append("Connection: close")
         elif self._incoming.version == "1.0":
-            lines.append("connection: keep-alive")
+            lines.append("Connection: keep-alive")
         return "\r\n".join([*lines, "\r\n"]).encode("latin-1", errors="replace")
 
 

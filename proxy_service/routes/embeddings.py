@@ -3,8 +3,6 @@
 import json
 from http import HTTPStatus
 
-from sanic import HTTPResponse
-
 from proxy_service.errors import (
     EngineProtocolError,
     EngineRejected,
@@ -13,6 +11,7 @@ from proxy_service.errors import (
     ProxyError,
 )
 from proxy_service.exchange import Exchange
+from proxy_service.server import HTTPResponse
 from proxy_service.translate.embeddings import (
     read_inputs,
     shorten,

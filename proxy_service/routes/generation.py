@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import cast
 
-from sanic import HTTPResponse
-
 from proxy_service.engine import EngineReply
 from proxy_service.errors import (
     EngineError,
@@ -19,6 +17,7 @@ from proxy_service.errors import (
     StreamInterrupted,
 )
 from proxy_service.exchange import NDJSON, Exchange
+from proxy_service.server import HTTPResponse
 from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import Batch, OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns

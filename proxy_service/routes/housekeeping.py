@@ -1,8 +1,7 @@
 """Routes for people and machines that look after the proxy; none of them is traffic."""
 
-from sanic import HTTPResponse
-
 from proxy_service.exchange import TEXT, Exchange
+from proxy_service.server import HTTPResponse
 
 _PATHS = ("/livez", "/readyz", "/health", "/metrics", "/api/metrics")
 # With a slash at the end, too. /health is none of ours, but what probes it is no traffic either.

@@ -7,8 +7,6 @@ of the answer. Errors take the shape of the API that was called.
 from http import HTTPStatus
 from urllib.parse import unquote
 
-from sanic import HTTPResponse
-
 from proxy_service.engine import EngineReply
 from proxy_service.errors import (
     Dialect,
@@ -21,6 +19,7 @@ from proxy_service.errors import (
     StreamInterrupted,
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
+from proxy_service.server import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import (
     ABSENT,

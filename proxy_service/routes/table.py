@@ -3,10 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sanic import HTTPResponse
-
 from proxy_service.metrics import UNMATCHED
 from proxy_service.routes import embeddings, generation, housekeeping, models, openai
+from proxy_service.server import HTTPResponse
 
 Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
