@@ -6,8 +6,7 @@ its place in the queue.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 from proxy_service.clock import Clock
 from proxy_service.errors import Overloaded, ShuttingDown
@@ -28,28 +27,30 @@ class Admission:
         metrics.running_limit.set(settings.max_concurrent_requests)
         metrics.queued_limit.set(settings.max_queued_requests)
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    def place(self) -> AbstractAsyncContextManager[None]:
         """Hold one of the places while the context is open, waiting for it if need be.
 
         Raises:
             Overloaded: The queue is full.
             ShuttingDown: The queue was closed.
         """
+        return _Place(self)
+
+    async def enter(self) -> None:
+        """Take a place; see `place`."""
         if self._places.locked():
             await self._wait()
         else:
             await self._places.acquire()
-        try:
-            if self._closed:
-                raise ShuttingDown
-            self._metrics.running_requests.inc()
-            try:
-                yield
-            finally:
-                self._metrics.running_requests.dec()
-        finally:
+        if self._closed:
             self._places.release()
+            raise ShuttingDown
+        self._metrics.running_requests.inc()
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self._metrics.running_requests.dec()
+        self._places.release()
 
     def close(self) -> None:
         """Refuse everyone who waits, and whoever comes from now on."""
@@ -68,3 +69,18 @@ class Admission:
             self._waiting -= 1
             self._metrics.queued_requests.dec()
             self._metrics.queue_wait.observe(self._clock.monotonic() - since)
+
+
+class _Place(AbstractAsyncContextManager[None]):
+    """A place at the engine; as a class because every generation takes one."""
+
+    __slots__ = ("_admission",)
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    async def __aenter__(self) -> None:
+        await self._admission.enter()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._admission.leave()

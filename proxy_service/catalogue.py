@@ -9,8 +9,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from http import HTTPStatus
 
 from proxy_service.clock import NS_PER_SECOND, Clock
@@ -148,22 +147,26 @@ class Catalogue:
             raise ModelNotFound(f"model '{name}' not found")
         return model
 
-    @asynccontextmanager
-    async def loaded(
+    def loaded(
         self, model: EngineModel, *, keep_alive_seconds: float | None = None
-    ) -> AsyncIterator[int]:
+    ) -> AbstractAsyncContextManager[int]:
         """Keep ``model`` loaded while the context is open; gives the ns that loading took.
 
         With a ``keep_alive_seconds`` of 0 the model is unloaded after that, apart from the
         request: its reply is complete.
         """
+        return _Use(self, model, unload=keep_alive_seconds == 0)
+
+    async def begin_use(self, model: EngineModel) -> int:
+        """Have ``model`` loaded and keep it so; see `loaded`."""
         self._in_use[model.id] += 1
-        try:
-            yield await self.load(model)
-        finally:
-            self._in_use[model.id] -= 1
-            if keep_alive_seconds == 0:
-                self._unload_soon(model)
+        return await self.load(model)
+
+    def end_use(self, model: EngineModel, *, unload: bool) -> None:
+        """Let ``model`` be unloaded as far as this use is concerned, or have it unloaded."""
+        self._in_use[model.id] -= 1
+        if unload:
+            self._unload_soon(model)
 
     async def load(self, model: EngineModel) -> int:
         """Have the engine load ``model`` unless it has; gives the ns that this took."""
@@ -302,3 +305,24 @@ class Catalogue:
         for model in self._table.models:
             loaded = failure is None and model.status == LOADED
             self._metrics.model(model.name).loaded.set(loaded)
+
+
+class _Use(AbstractAsyncContextManager[int]):
+    """One use of a model; as a class because every generation is one."""
+
+    __slots__ = ("_catalogue", "_model", "_unload")
+
+    def __init__(self, catalogue: Catalogue, model: EngineModel, *, unload: bool) -> None:
+        self._catalogue = catalogue
+        self._model = model
+        self._unload = unload
+
+    async def __aenter__(self) -> int:
+        try:
+            return await self._catalogue.begin_use(self._model)
+        except BaseException:
+            await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._catalogue.end_use(self._model, unload=self._unload)

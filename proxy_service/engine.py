@@ -243,29 +243,34 @@ class _Call:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Give the body as it arrives."""
-        connection, reader = self._connection, self._connection.reader
+        reader = self._connection.reader
         while True:
             if data := reader.take():
                 yield data
             elif reader.complete:
                 return
             else:
-                since = monotonic()
-                try:
-                    await connection.more()
-                finally:
-                    self._waited += monotonic() - since
+                await self._more()
 
     async def body(self) -> bytes:
         """Give the whole body."""
-        parts: list[bytes] = []
-        size = 0
-        async for data in self.chunks():
-            size += len(data)
+        reader = self._connection.reader
+        parts = [reader.take()]
+        size = len(parts[0])
+        while not reader.complete:
+            await self._more()
+            parts.append(reader.take())
+            size += len(parts[-1])
             if size > MAX_REPLY_BYTES:
                 raise EngineProtocolError(f"the engine's reply is above {MAX_REPLY_BYTES} bytes")
-            parts.append(data)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _more(self) -> None:
+        since = monotonic()
+        try:
+            await self._connection.more()
+        finally:
+            self._waited += monotonic() - since
 
     def let_go(self) -> None:
         """Say that the rest does not matter."""
