@@ -114,10 +114,16 @@ def to_sampling(options: JsonObject) -> JsonObject:
     return sampling
 
 
-def with_defaults(options: JsonObject) -> JsonObject:
-    """Add what Ollama's server samples with where the client says nothing."""
+def to_full_sampling(options: JsonObject) -> JsonObject:
+    """Translate ``options``, adding what Ollama's server uses where the client says nothing.
+
+    Raises:
+        InvalidRequest: As `to_sampling`.
+    """
+    if not options:
+        return _DEFAULT_SAMPLING.copy()
     given = {name: value for name, value in options.items() if value is not None}
-    return DEFAULTS | given
+    return to_sampling(DEFAULTS | given)
 
 
 def unknown_options(options: JsonObject) -> list[str]:
@@ -155,3 +161,6 @@ def _strings(name: str, value: object) -> list[str]:
 
 def _wrong_type(name: str, kind: Kind) -> InvalidRequest:
     return InvalidRequest(f'option "{name}" must be of type {kind}', status=500)
+
+
+_DEFAULT_SAMPLING = to_sampling(DEFAULTS)

@@ -3,7 +3,7 @@
 from proxy_service.errors import UnsupportedFeature
 from proxy_service.translate.context import decode_turns
 from proxy_service.translate.messages import to_engine_messages, user_content
-from proxy_service.translate.options import to_sampling, with_defaults
+from proxy_service.translate.options import to_full_sampling
 from proxy_service.wire import JsonObject
 from proxy_service.wire.ollama import ChatRequest, Common, GenerateRequest
 
@@ -48,7 +48,7 @@ def to_engine_raw(request: GenerateRequest, *, engine_id: str) -> JsonObject:
         raise UnsupportedFeature(f"{request.common.model} does not support images in raw mode")
     common = request.common
     body: JsonObject = {"model": engine_id, "prompt": request.prompt, "stream": False}
-    body |= to_sampling(with_defaults(common.options))
+    body |= to_full_sampling(common.options)
     if common.truncate:
         body["truncate_sequence"] = True
     if common.format is not None:
@@ -69,7 +69,7 @@ def refuse_unsupported(request: GenerateRequest) -> None:
 
 def _common(common: Common, engine_id: str) -> JsonObject:
     body: JsonObject = {"model": engine_id, "stream": common.stream}
-    body |= to_sampling(with_defaults(common.options))
+    body |= to_full_sampling(common.options)
     body |= _thinking(common)
     if common.format is not None:
         body["response_format"] = _response_format(common.format)

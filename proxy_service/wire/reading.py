@@ -108,8 +108,8 @@ def mend_surrogates(value: object) -> object:
 
 def fold_keys(value: JsonObject) -> JsonObject:
     """Lower-case the keys of one object; an exact match wins over one by case."""
-    if all(key.islower() for key in value):
-        return value
+    if "".join(value).islower():
+        return value  # as nearly all
     folded = {key.lower(): item for key, item in value.items()}
     folded.update((key, item) for key, item in value.items() if key.islower())
     return folded
@@ -143,31 +143,29 @@ class Fields:
 
     def text(self, name: str, default: str = "") -> str:
         """Give a string."""
-        return self._typed(name, str, "string", default)
+        return default if self._values.get(name) is None else self._typed(name, str, "string")
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Give a boolean."""
-        return self._typed(name, bool, "bool", default)
+        return default if self._values.get(name) is None else self._typed(name, bool, "bool")
 
     def integer(self, name: str, default: int = 0) -> int:
         """Give a whole number."""
         value = self._values.get(name)
         if isinstance(value, bool):
             raise self._mismatch(name, "int")
-        return self._typed(name, int, "int", default)
+        return default if value is None else self._typed(name, int, "int")
 
     def list(self, name: str) -> list[object]:
         """Give an array; empty when absent."""
-        return self._typed(name, list, "[]", [])
+        return [] if self._values.get(name) is None else self._typed(name, list, "[]")
 
     def object(self, name: str) -> JsonObject:
         """Give an object; empty when absent."""
-        return self._typed(name, dict, "map", {})
+        return {} if self._values.get(name) is None else self._typed(name, dict, "map")
 
-    def _typed(self, name: str, kind: type[_Value], go_type: str, default: _Value) -> _Value:
-        value = self._values.get(name)
-        if value is None:
-            return default
+    def _typed(self, name: str, kind: type[_Value], go_type: str) -> _Value:
+        value = self._values[name]
         if not isinstance(value, kind):
             raise self._mismatch(name, go_type)
         return value
