@@ -45,9 +45,6 @@ class ProxyApp(Sanic[Config, Services]):
             exchange.record.interrupted(gone=stream.client_is_gone)
             raise
         finally:
-            if request.route is not None:
-                # A body that is too large or broken off keeps a request from its handler.
-                exchange.record.endpoint = request.route.ctx.endpoint
             exchange.record.finish(self.ctx.clock.monotonic())
 
     async def _answer(self, exchange: Exchange, stream: ClientStream) -> None:
@@ -128,16 +125,14 @@ def _add(app: ProxyApp, route: Route) -> None:
     name = f"{route.methods[0]}_{route.path}".translate(str.maketrans("/<>:", "____"))
     # The router keeps and gives it, no more: only `ProxyApp` calls it.
     handler = cast("Any", _endpoint(route.handler, route.endpoint))
-    app.add_route(
-        handler, route.path, methods=route.methods, name=name, ctx_endpoint=route.endpoint
-    )
+    app.add_route(handler, route.path, methods=route.methods, name=name)
 
 
 def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:
     """Wrap a handler: name the endpoint, and wait for the request's body."""
 
     async def handle(exchange: Exchange, **parameters: str) -> HTTPResponse | None:
-        exchange.record.endpoint = endpoint
+        exchange.record.endpoint = endpoint  # also of a body that is too large or broken off
         await exchange.receive()
         return await handler(exchange, **parameters)
 
