@@ -1,9 +1,12 @@
 """Ollama's request bodies, as far as this proxy reads them."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
+
+import msgspec
 
 from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
@@ -40,8 +43,7 @@ class ToolCall:
     arguments: JsonObject
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One turn of a chat; images are base64."""
 
     role: str
@@ -80,7 +82,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     """Read a chat request; raises `InvalidRequest` with Ollama's own text."""
     fields = Fields.parse(body, "ChatRequest")
     common = _common(fields)
-    messages = tuple(_message(item) for item in fields.list("messages"))
+    messages = _messages(fields.list("messages"))
     tools = tuple(_object(item, "ChatRequest.tools") for item in fields.list("tools"))
     return ChatRequest(common, messages, tools)
 
@@ -174,6 +176,16 @@ def _go_duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != rest:
         raise InvalidRequest(f'time: invalid duration "{text}"')
     return sign * sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+
+
+def _messages(items: list[object]) -> tuple[Message, ...]:
+    """Read a history, which may be long: at once when nothing in it needs a second look."""
+    with suppress(msgspec.ValidationError):
+        messages = msgspec.convert(items, tuple[Message, ...])
+        # Calls are nested in another way than `ToolCall` is.
+        if all(message.role.islower() and not message.tool_calls for message in messages):
+            return messages
+    return tuple(map(_message, items))
 
 
 def _message(item: object) -> Message:

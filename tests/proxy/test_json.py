@@ -4,12 +4,15 @@ import contextlib
 import json
 import logging
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from proxy_service.errors import InvalidRequest
 from proxy_service.logs import JSONFormatter, write_event
+from proxy_service.wire.ollama import Message, _message, _messages
 from proxy_service.wire.reading import decode_plain
 from proxy_service.wire.writing import to_json
 
@@ -142,3 +145,51 @@ def test_an_event_below_the_level_is_not_written(capsys: pytest.CaptureFixture[s
     write_event(logger, logging.INFO, "event", {})
 
     assert capsys.readouterr().out == ""
+
+
+KEYS = st.sampled_from(
+    ["role", "content", "thinking", "images", "tool_calls", "tool_name", "tool_call_id"]
+)
+ODD_KEYS = st.sampled_from(["Role", "CONTENT", "else", ""])
+CALLS = st.sampled_from(
+    [
+        {"id": "1", "function": {"name": "f", "arguments": {"x": 1}}},
+        {"id": "1", "name": "f", "arguments": {}},
+        {},
+        "f",
+    ]
+)
+FIELDS = (
+    st.sampled_from(["user", "assistant", "User", "tool", ""])
+    | st.lists(st.sampled_from(["aGk=", ""]) | st.none(), max_size=2)
+    | st.lists(CALLS, max_size=2)
+    | st.sampled_from([None, True, 1, 1.0, {}])
+)
+HISTORIES = st.lists(
+    st.dictionaries(KEYS | ODD_KEYS, FIELDS, max_size=4)
+    | st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant"]), "content": st.text(max_size=5)}
+    )
+    | FIELDS,
+    max_size=4,
+)
+
+
+def read_or_told(read: Callable[[], tuple[Message, ...]]) -> object:
+    """Give what was read, or the text of the error."""
+    try:
+        return read()
+    except InvalidRequest as error:
+        return error.message
+
+
+@given(HISTORIES)
+@example([{"role": "user", "content": "a", "images": ["aGk="]}])
+@example(
+    [{"role": "user", "content": "a", "tool_calls": [{"id": "", "name": "", "arguments": {}}]}]
+)
+def test_a_history_read_at_once_is_the_one_read_message_by_message(items: list[object]) -> None:
+    """Or it is refused in the same words."""
+    one_by_one = read_or_told(lambda: tuple(map(_message, items)))
+
+    assert read_or_told(lambda: _messages(items)) == one_by_one
