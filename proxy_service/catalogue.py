@@ -44,6 +44,8 @@ _FRESH_SECONDS = 1.0
 # Seconds; between two looks at a model that the engine is loading.
 _LOADING_PAUSE_SECONDS = 0.25
 
+_NOTHING_TOLD = ModelDetails()
+
 logger = logging.getLogger("proxy_service.catalogue")
 
 
@@ -97,8 +99,10 @@ class Catalogue:
 
     def details(self, model: EngineModel) -> ModelDetails:
         """Give what the settings tell about a model."""
+        if not self._details:
+            return _NOTHING_TOLD
         told = self._details.get(fold_name(model.name)) or self._details.get(fold_name(model.id))
-        return told or ModelDetails()
+        return told or _NOTHING_TOLD
 
     def start(self) -> None:
         """Begin to ask the engine again and again."""

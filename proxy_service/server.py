@@ -113,7 +113,9 @@ class ClientStream:
             headers.append(("Content-Length", str(len(body))))
         if self._incoming.method == "HEAD":
             body = b""
-        await self._connection.write(self._format_head(response.status, headers) + body)
+        data = self._format_head(response.status, headers) + body
+        if not self._connection.write_now(data):
+            await self._connection.write(data)
 
     def open(self, status: int, headers: Headers) -> None:
         """Begin an answer whose length is not known; its head leaves with the first part."""
@@ -132,7 +134,8 @@ class ClientStream:
             data = framed + b"0\r\n\r\n" if end else framed
         if self._head:
             data, self._head = self._head + data, b""
-        await self._connection.write(data)
+        if not self._connection.write_now(data):
+            await self._connection.write(data)
 
     def _format_head(self, status: int, headers: Headers) -> bytes:
         """Write a head. Names and values hold no line break: they are ours, or were parsed."""
@@ -190,18 +193,24 @@ class ClientConnection(SanicProtocol):
         self.close()
         return True
 
+    def write_now(self, data: bytes) -> bool:
+        """Send bytes unless that would have to wait, or the client is gone; tells whether."""
+        if self.transport is None or self.transport.is_closing() or not self._can_write.is_set():
+            return False
+        self.transport.write(data)
+        self._quiet_since = self.loop.time()
+        return True
+
     async def write(self, data: bytes) -> None:
         """Send bytes, waiting while the client's buffer is full.
 
         Raises:
             CancelledError: The client is gone.
         """
-        if not self._can_write.is_set():
+        while not self.write_now(data):
+            if self.closing:
+                raise CancelledError
             await self._can_write.wait()
-        if self.transport is None or self.transport.is_closing():
-            raise CancelledError
-        self.transport.write(data)
-        self._quiet_since = self.loop.time()
 
     async def read_more(self) -> None:
         """Wait until more of the request's body has come, or its end."""

@@ -56,9 +56,15 @@ def to_usage(source: object) -> Usage:
     given = cast("JsonObject", source) if isinstance(source, dict) else {}
     usage: JsonObject = {}
     for field, names in _COUNTS.items():
-        found = [int(value) for value in map(given.get, names) if _is_number(value)]
-        usage |= {field: found[0]} if found else {}
-    usage |= {field: given[field] for field in _TIMES if _is_number(given.get(field))}
+        for name in names:
+            value = given.get(name)
+            if _is_number(value):
+                usage[field] = int(value)
+                break
+    for field in _TIMES:
+        value = given.get(field)
+        if _is_number(value):
+            usage[field] = value
     return cast("Usage", usage)
 
 
