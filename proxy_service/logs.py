@@ -5,7 +5,6 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 
 import msgspec
 
@@ -41,9 +40,11 @@ def write_event(
     if not logger.isEnabledFor(level):
         return
     line = _line(time.time_ns(), logging.getLevelName(level), logger.name, event, fields)
-    with suppress(OSError):  # nobody reads it, or the disk is full: requests go on
+    try:
         sys.stdout.write(f"{line.decode()}\n")
         sys.stdout.flush()
+    except OSError:
+        pass  # nobody reads it, or the disk is full: requests go on
 
 
 def _line(time_ns: int, level: str, logger: str, event: str, fields: Mapping[str, object]) -> bytes:
@@ -54,10 +55,12 @@ def _line(time_ns: int, level: str, logger: str, event: str, fields: Mapping[str
         "event": event,
     }
     entry |= {name: value for name, value in fields.items() if value is not None}
-    with suppress(TypeError, UnicodeEncodeError):  # no JSON: its text will do
+    try:
         line = _encode(entry)
         if line.isascii():
             return line
+    except (TypeError, UnicodeEncodeError):
+        pass  # a value that has no JSON: its text will do
     return _encode_anything(entry).encode("ascii")
 
 

@@ -32,6 +32,7 @@ MAX_HEADERS = 100
 # and trailers are neither. Two reads of the event loop.
 _MAX_IDLE_BYTES = 512 * 1024
 _VERSIONS = ("1.1", "1.0")
+_NO_HEADERS = Header()  # of requests without a head; nobody writes to it
 
 
 class IncomingRequest:
@@ -58,7 +59,7 @@ class IncomingRequest:
         self.method = "NONE"
         self.target = b"*"
         self.version = "1.1"
-        self.headers = Header()
+        self.headers = _NO_HEADERS
         self.routable = False
         self.keep_alive = False
         self.awaits_continue = False
@@ -168,11 +169,15 @@ class RequestReader:
     def on_url(self, part: bytes) -> None:
         """Take the request's target, or a part of it."""
         self._target += part
-        self._grow_head(len(part))
+        self._head_bytes += len(part)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header; those behind a body are counted and ignored."""
-        self._grow_head(len(name) + len(value))
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _head_too_large()
         if self._current is None:
             self._fields.append((name.decode("latin-1"), value.decode("latin-1")))
 
@@ -215,11 +220,6 @@ class RequestReader:
         self._current = None
         self._idle_bytes = 0
         self._ended = not request.keep_alive
-
-    def _grow_head(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > MAX_HEAD_BYTES:
-            raise _head_too_large()
 
     def _body_too_large(self) -> BodyTooLarge:
         return BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")

@@ -133,7 +133,9 @@ def unknown_options(options: JsonObject) -> list[str]:
 
 def stop_strings(options: JsonObject) -> tuple[str, ...]:
     """List the non-empty stop strings of a request."""
-    found = to_sampling({"stop": options.get("stop")}).get("stop", ())
+    if options.get("stop") is None:
+        return ()
+    found = to_sampling({"stop": options["stop"]}).get("stop", ())
     return tuple(found) if isinstance(found, list) else ()
 
 

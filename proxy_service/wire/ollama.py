@@ -55,6 +55,12 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tool_call_id: str = ""
 
 
+class _History(msgspec.Struct):
+    """A type that is looked at once, unlike the tuple in it."""
+
+    messages: tuple[Message, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     """Body of ``POST /api/chat``."""
@@ -181,7 +187,7 @@ def _go_duration(text: str) -> float:
 def _messages(items: list[object]) -> tuple[Message, ...]:
     """Read a history, which may be long: at once when nothing in it needs a second look."""
     with suppress(msgspec.ValidationError):
-        messages = msgspec.convert(items, tuple[Message, ...])
+        messages = msgspec.convert({"messages": items}, _History).messages
         # Calls are nested in another way than `ToolCall` is.
         if all(message.role.islower() and not message.tool_calls for message in messages):
             return messages
