@@ -23,19 +23,14 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
-    def time_ns(self) -> int:
-        """Give the time of day, in nanoseconds since 1970."""
-        return time.time_ns()
-
-    def monotonic(self) -> float:
-        """Give seconds that never run backwards."""
-        return time.monotonic()
+    time_ns = staticmethod(time.time_ns)
+    monotonic = staticmethod(time.monotonic)
 
 
 def moment(clock: Clock, since: float) -> Moment:
     """Give the present, counted from ``since`` on the monotonic clock."""
-    elapsed_ns = round((clock.monotonic() - since) * NS_PER_SECOND)
-    return Moment(written(clock.time_ns()), max(elapsed_ns, 1))
+    elapsed_ns = int((clock.monotonic() - since) * NS_PER_SECOND)
+    return Moment(written(clock.time_ns()), elapsed_ns or 1)
 
 
 def written(time_ns: int) -> str:

@@ -23,8 +23,10 @@ from proxy_service.response import ResponseReader
 READ_AHEAD_BYTES = 64 * 1024
 # Bytes that one read may bring.
 READ_BYTES = 64 * 1024
-# Bytes that all readers together may be given in one round of the event loop.
+# Bytes that all readers together may be given in one round of the event loop, and those that
+# waking a reader counts for.
 ROUND_BYTES = 64 * 1024
+READER_BYTES = 2048
 # Seconds; how long the rest of an answered stream may take before its connection is dropped.
 _REST_SECONDS = 0.25
 
@@ -48,8 +50,8 @@ class Turns:
     """Lets readers go on when something has come for them, in one round only so many.
 
     What they do in one round of the event loop is done before anyone else is served, and who
-    connects, asks or scrapes waits for several rounds. A connection whose reader has to wait
-    for a later round is not read meanwhile, so that its next read brings the more.
+    connects, asks or scrapes waits for several rounds. When more comes for a reader that has to
+    wait for a later one, its connection is not read meanwhile: the next read brings it all.
     """
 
     def __init__(self) -> None:
@@ -64,7 +66,8 @@ class Turns:
         if self._left > 0:
             self._give(connection)
         else:
-            connection.pause_reading()
+            if connection in self._waiting:
+                connection.pause_reading()
             self._waiting[connection] = None
 
     def _begin_round(self) -> None:
@@ -77,12 +80,11 @@ class Turns:
         if self._waiting:
             self._begin_round()
         while self._waiting and self._left > 0:
-            connection = next(iter(self._waiting))
-            del self._waiting[connection]
-            self._give(connection)
+            self._give(next(iter(self._waiting)))
 
     def _give(self, connection: "Connection") -> None:
-        self._left -= connection.reader.pending
+        self._waiting.pop(connection, None)
+        self._left -= connection.reader.pending + READER_BYTES
         connection.wake()
 
 

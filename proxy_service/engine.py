@@ -241,16 +241,22 @@ class _Call:
         else:
             self._connection.release()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """Give the body as it arrives."""
+        return self
+
+    def __aiter__(self) -> Self:
+        """Give itself; a generator would cost more than most pieces do."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Wait for the next piece of the body."""
         reader = self._connection.reader
-        while True:
-            if data := reader.take():
-                yield data
-            elif reader.complete:
-                return
-            else:
-                await self._more()
+        while not (data := reader.take()):
+            if reader.complete:
+                raise StopAsyncIteration
+            await self._more()
+        return data
 
     async def body(self) -> bytes:
         """Give the whole body."""

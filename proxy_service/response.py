@@ -97,8 +97,11 @@ class ResponseReader:
 
     def take(self) -> bytes:
         """Give the part of the body that came since the last call."""
-        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
+        parts = self._parts
+        if not parts:
+            return b""
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
         self.pending = 0
         return data
 

@@ -1,6 +1,6 @@
 """What every stream of the engine has in common, whoever it goes to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from proxy_service.streaming.runs import PlainRuns, first_event
@@ -32,18 +32,24 @@ class EngineStream:
         """Tell whether plain chunks need not be looked at one by one."""
         return True
 
-    def _read(self, data: bytes) -> Iterator[Event | list[bytes]]:
+    def _read(self, data: bytes) -> Iterable[Event | list[bytes]]:
         """Take one read apart: events, and runs of plain chunks as the texts in them."""
-        if self._runs.untaught:
-            # The rest of this read may be a run that its first event teaches to recognise.
-            length = first_event(data)
-            yield from self._decoder.feed(data[:length])
-            data = data[length:]
+        return self._lesson(data) if self._runs.untaught else self._items(data)
+
+    def _lesson(self, data: bytes) -> Iterator[Event | list[bytes]]:
+        """Give the first event alone: the rest may be a run that it teaches to recognise."""
+        length = first_event(data)
+        yield from self._decoder.feed(data[:length])
+        yield from self._items(data[length:])
+
+    def _items(self, data: bytes) -> list[Event | list[bytes]]:
+        items: list[Event | list[bytes]] = []
         if self._takes_runs():
             data = self._decoder.reclaim(data)
             if self._decoder.between_events:
                 texts, data = self._runs.split(data)
                 if texts:
-                    yield texts
+                    items.append(texts)
         if data:
-            yield from self._decoder.feed(data)
+            items += self._decoder.feed(data)
+        return items
