@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.chart import to_svg
+from bench.flame import draw
 from bench.guard import ratios, regressions
 from bench.load import MEASURES, Sample
 from bench.machine import ROOT, BenchError, busy_cores, check, describe, take_precedence
@@ -65,14 +66,16 @@ def main(arguments: Sequence[str]) -> int:
 
 def full(*, with_litellm: bool) -> None:
     """Measure everything and rewrite the results."""
+    RESULTS.mkdir(exist_ok=True)
     machine = describe() | {"niceness": os.nice(0)}
     with running(with_litellm=with_litellm) as subjects:
         say("memory, a soak of 200,000 requests …")
         memory = measure(subjects[OLLAMA])
+        say("flame graphs …")
+        draw(subjects[OLLAMA], RESULTS)
         run = Run(repeat(FULL, list(subjects.values())))
     machine["cores_busy_with_other_work_afterwards"] = round(busy_cores(), 2)
     table = to_table(run, memory, machine)
-    RESULTS.mkdir(exist_ok=True)
     (RESULTS / "results.txt").write_text(table)
     (RESULTS / "results.json").write_text(json.dumps(to_json(run, memory, machine), indent=1))
     (RESULTS / "results.svg").write_text(to_svg(run))
@@ -100,7 +103,9 @@ def repeat(plan: Plan, subjects: list[Subject]) -> list[Sample]:
         for kind, connections in plan.cells:
             say(f"{repetition}/{plan.repetitions} {kind} {connections} …")
             samples += [
-                MEASURES[kind](subject, connections, plan.seconds)
+                MEASURES[kind](
+                    subject, connections, seconds_for(subject, connections, plan.seconds)
+                )
                 for subject in subjects
                 if worth_it(subject, kind)
             ]
@@ -110,6 +115,11 @@ def repeat(plan: Plan, subjects: list[Subject]) -> list[Sample]:
 def worth_it(subject: Subject, kind: str) -> bool:
     """Leave out what would only show that LiteLLM's proxy is full: paced streams beyond one."""
     return subject.name != LITELLM or kind != "paced"
+
+
+def seconds_for(subject: Subject, connections: int, seconds: float) -> float:
+    """Give LiteLLM's proxy the time to answer each connection more than once."""
+    return max(seconds, connections / 40) if subject.name == LITELLM else seconds
 
 
 def say(text: str) -> None:

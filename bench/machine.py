@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+import venv
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -94,6 +95,20 @@ def compile_tool(name: str) -> Path:
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         subprocess.run(["cc", "-O2", "-o", str(binary), str(source)], check=True)  # noqa: S603, S607
     return binary
+
+
+def installed(program: str) -> Path:
+    """Give a program of ``bench/requirements.txt``; all of that is installed once."""
+    folder = WORK / "venv"
+    path = folder / "bin" / program
+    if not path.exists():
+        sys.stderr.write("installing bench/requirements.txt into .run/bench/venv, once …\n")
+        venv.create(folder, with_pip=True)
+        requirements = str(ROOT / "bench" / "requirements.txt")
+        pip = str(folder / "bin" / "pip")
+        install = [pip, "install", "--quiet", "--require-hashes", "-r", requirements]
+        subprocess.run(install, check=True)  # noqa: S603
+    return path
 
 
 def _cpuinfo() -> str:

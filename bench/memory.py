@@ -4,12 +4,13 @@ import os
 import subprocess
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from typing import Self
 
 from bench.load import EVENTS, burst, prompt, stream_command, unary
 from bench.machine import BenchError, cores
-from bench.processes import fetch
 from bench.subjects import Subject
 
 OPEN_STREAMS = 1000
@@ -99,7 +100,10 @@ def _soak(proxy: Subject, requests: int) -> tuple[int, int, int]:
 
 
 class _Scraper:
-    """Asks for the metrics again and again while the context is open."""
+    """Asks for the metrics again and again while the context is open, as Prometheus does.
+
+    Over one connection that is kept, and from the core that is not the proxy's.
+    """
 
     def __init__(self, proxy: Subject) -> None:
         self.seconds: list[float] = []
@@ -116,7 +120,11 @@ class _Scraper:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(_SCRAPE_PAUSE_SECONDS):
-            started = time.perf_counter()
-            fetch(self._port, "/metrics")
-            self.seconds.append(time.perf_counter() - started)
+        core, _ = cores()
+        os.sched_setaffinity(threading.get_native_id(), {core})
+        with closing(HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
+            while not self._stop.wait(_SCRAPE_PAUSE_SECONDS):
+                started = time.perf_counter()
+                connection.request("GET", "/metrics")
+                connection.getresponse().read()
+                self.seconds.append(time.perf_counter() - started)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from bench.guard import ratios
 from bench.memory import Memory
 from bench.subjects import DIRECT, NGINX
-from bench.summary import Figure, Quantity, Run
+from bench.summary import Figure, Quantity, Run, figure
 from bench.targets import targets
 
 _UNITS = {"unary": "requests/s", "burst": "chunks/s", "paced": "chunks/s", "first": "chunks/s"}
@@ -14,6 +14,7 @@ _COLUMNS = (
     ("rate", 26),
     ("x nginx", 9),
     ("CPU us each", 24),
+    ("its core", 10),
     ("first chunk, added ms", 24),
     ("chunk delay us", 20),
     ("generator", 9),
@@ -48,10 +49,17 @@ def _cell(run: Run, kind: str, connections: int) -> list[str]:
         )
         lines.append(
             f"  {subject:<24}{rate!s:<26}{_median(run.ratio(cell, nginx, 'rate')):<9}"
-            f"{run.figure(cell, 'cpu_us')!s:<24}{_added(run, cell, direct):<24}"
-            f"{_delays(run, cell):<20}{generator:.0%} of a core"
+            f"{run.figure(cell, 'cpu_us')!s:<24}{_busy(run, cell):<10}"
+            f"{_added(run, cell, direct):<24}{_delays(run, cell):<20}{generator:.0%} of a core"
         )
     return lines
+
+
+def _busy(run: Run, cell: tuple[str, str, int]) -> str:
+    """Give the share of its core that a subject used."""
+    rates, costs = run.values(cell, "rate"), run.values(cell, "cpu_us")
+    shares = [rate * cost / 1e6 for rate, cost in zip(rates, costs, strict=True)]
+    return f"{figure(shares).median:.0%}"
 
 
 def _median(figure: Figure | None) -> str:

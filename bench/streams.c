@@ -135,7 +135,8 @@ static void finished(Conn *c, long long now) {
     ask(c);
 }
 
-/* Takes the head byte by byte; it is short. Gives how much of the input it used, -1 on failure. */
+/* Takes the head byte by byte; it is short. Gives how much of the input it used, -1 when it is
+ * no success or too long. */
 static long read_head(Conn *c, const char *p, const char *end) {
     const char *from = p;
     while (p < end && c->head_len < HEAD_SIZE - 1) {
@@ -147,9 +148,9 @@ static long read_head(Conn *c, const char *p, const char *end) {
         c->whole = length != NULL;
         c->left = length ? atol(length + 15) : 0;
         c->state = length ? DATA : SIZE;
-        break;
+        return p - from;
     }
-    return p - from;
+    return p < end ? -1 : p - from;
 }
 
 static void take(Conn *c) {

@@ -1,14 +1,11 @@
 """What is measured side by side: the engine itself, and four ways to put something in front."""
 
-import subprocess
 import sys
-import venv
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.machine import ROOT, WORK, compile_tool, cores
+from bench.machine import ROOT, WORK, compile_tool, cores, installed
 from bench.processes import Process
 
 BASE_PORT = 18600
@@ -89,7 +86,7 @@ def _litellm(core: int) -> Process:
     port = BASE_PORT + 3
     config = WORK / "litellm.yaml"
     config.write_text(_LITELLM_CONFIG.format(engine_port=BASE_PORT))
-    command = [str(_litellm_venv() / "bin" / "litellm"), "--config", str(config)]
+    command = [str(installed("litellm")), "--config", str(config)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     environ = {
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
@@ -105,15 +102,3 @@ def _litellm(core: int) -> Process:
         health="/health/liveliness",
         patience_seconds=120,
     )
-
-
-def _litellm_venv() -> Path:
-    folder = WORK / "litellm"
-    if not (folder / "bin" / "litellm").exists():
-        sys.stderr.write("installing LiteLLM's proxy into .run/bench/litellm, once …\n")
-        venv.create(folder, with_pip=True)
-        requirements = str(ROOT / "bench" / "requirements.txt")
-        pip = str(folder / "bin" / "pip")
-        install = [pip, "install", "--quiet", "--require-hashes", "-r", requirements]
-        subprocess.run(install, check=True)  # noqa: S603
-    return folder

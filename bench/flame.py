@@ -1,0 +1,37 @@
+"""Draws where the proxy's time goes, as py-spy sees it while the load runs."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from bench.load import MEASURES
+from bench.machine import BenchError, cores, installed
+from bench.subjects import Subject
+
+# A load each: the one whose cost lies in requests, in bytes, and in single chunks.
+_LOADS = (("unary", 32), ("burst", 32), ("paced", 128))
+_SECONDS = 5
+_SAMPLES_PER_SECOND = 200
+
+
+def draw(proxy: Subject, folder: Path) -> None:
+    """Write a flame graph for each kind of load: ``flame-KIND.svg``.
+
+    Raises:
+        BenchError: py-spy may not look into the proxy.
+    """
+    core, _ = cores()
+    for kind, connections in _LOADS:
+        command = [
+            str(installed("py-spy")),
+            "record",
+            "--output",
+            str(folder / f"flame-{kind}.svg"),
+        ]
+        command += ["--duration", str(_SECONDS), "--rate", str(_SAMPLES_PER_SECOND)]
+        command += ["--pid", str(proxy.process.pids()[0])]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as spy:  # noqa: S603
+            os.sched_setaffinity(spy.pid, {core})
+            MEASURES[kind](proxy, connections, _SECONDS + 2)
+        if spy.returncode:
+            raise BenchError("py-spy could not draw: run the bench as root, or allow ptrace")
