@@ -51,7 +51,9 @@ def create_app(engine: Engine) -> Sanic[Any, Any]:
 
 
 def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
-    models = responses.models_body(engine.model.model_id, created=int(time.time()))
+    models = responses.models_body(
+        engine.model.model_id, created=int(time.time()), context_length=engine.context_length
+    )
 
     async def health(_: Request) -> HTTPResponse:
         return response.text("OK")

@@ -58,14 +58,17 @@ def load(model: LoadableModel) -> Engine:
         runner = mistralrs.Runner(which=_which(model), jinja_explicit=str(model.chat_template))
     except ValueError as error:
         raise ModelError(f"{model.model_id} can't be loaded: {_first_line(error)}") from error
-    return Engine(model, runner)
+    return Engine(model, runner, context_length=runner.max_sequence_length())
 
 
 class Engine:
-    """A loaded model and the requests that run on it."""
+    """A loaded model and the requests that run on it; its context is tokens, where known."""
 
-    def __init__(self, model: LoadableModel, runner: Runner) -> None:
+    def __init__(
+        self, model: LoadableModel, runner: Runner, *, context_length: int | None = None
+    ) -> None:
         self.model = model
+        self.context_length = context_length
         self._runner = runner
         self._submitting = threading.Lock()
         self._running: dict[threading.Thread, Generation] = {}

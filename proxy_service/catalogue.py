@@ -10,6 +10,7 @@ import json
 import logging
 from collections import Counter
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 from http import HTTPStatus
 
 from proxy_service.clock import NS_PER_SECOND, Clock
@@ -98,11 +99,15 @@ class Catalogue:
         return self._failure.message if self._failure else ""
 
     def details(self, model: EngineModel) -> ModelDetails:
-        """Give what the settings tell about a model."""
-        if not self._details:
-            return _NOTHING_TOLD
-        told = self._details.get(fold_name(model.name)) or self._details.get(fold_name(model.id))
-        return told or _NOTHING_TOLD
+        """Give what the settings tell about a model, and else the engine."""
+        told = None
+        if self._details:
+            by_name, by_id = fold_name(model.name), fold_name(model.id)
+            told = self._details.get(by_name) or self._details.get(by_id)
+        told = told or _NOTHING_TOLD
+        if told.context_length or not model.context_length:
+            return told
+        return replace(told, context_length=model.context_length)
 
     def start(self) -> None:
         """Begin to ask the engine again and again."""

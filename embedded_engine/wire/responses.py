@@ -45,14 +45,18 @@ def error_event(message: str) -> bytes:
     return b"data: " + message.encode() + b"\n\n"
 
 
-def models_body(model_id: str, created: int) -> JsonObject:
-    """Body of `GET /v1/models`: the alias `default` and the one model there is."""
+def models_body(model_id: str, created: int, context_length: int | None = None) -> JsonObject:
+    """Body of `GET /v1/models`: the alias `default` and the one model there is.
+
+    The context length, which the real server does not tell, goes by vLLM's name for it.
+    """
     common = {"object": "model", "created": created, "owned_by": "local"}
+    known = {"max_model_len": context_length} if context_length else {}
     return {
         "object": "list",
         "data": [
             {"id": "default", **common, "root": "default"},
-            {"id": model_id, **common, "root": model_id, "status": "loaded"},
+            {"id": model_id, **common, "root": model_id, "status": "loaded", **known},
         ],
     }
 

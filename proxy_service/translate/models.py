@@ -44,12 +44,14 @@ class EngineModel:
         created: Unix seconds.
         status: ``loaded``, ``unloaded`` or ``reloading``.
         name: What clients and metrics call it; the id where nothing else is given.
+        context_length: Tokens; 0 where the engine does not tell.
     """
 
     id: str
     created: int = 0
     status: str = LOADED
     name: str = ""
+    context_length: int = 0
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -58,6 +60,8 @@ class EngineModel:
 
 def from_model_list(body: ModelList) -> tuple[EngineModel, ...]:
     """Read ``GET /v1/models``, leaving out the engine's name for "whichever is the default".
+
+    Mistral.rs tells no context length; engines that do follow vLLM (``max_model_len``).
 
     An engine that was started on a folder or a file has its path for an id. Clients take what
     stands before a slash for a namespace, so such a model goes by the last part of its path,
@@ -71,6 +75,7 @@ def from_model_list(body: ModelList) -> tuple[EngineModel, ...]:
             int(entry.get("created", 0)),
             entry.get("status") or LOADED,
             name if names[fold_name(name := _last_part(entry["id"]))] == 1 else entry["id"],
+            int(entry.get("max_model_len") or 0),
         )
         for entry in entries
     )

@@ -78,6 +78,7 @@ class ModelEntry(TypedDict, total=False):
     id: str
     created: int
     status: str
+    max_model_len: int | None
 
 
 class ModelList(TypedDict):

@@ -36,6 +36,7 @@ def test_models_lists_default_and_the_loaded_id(client: Client, tiny_llama: Path
     assert default["id"] == "default"
     assert "status" not in default
     assert (model["id"], model["status"]) == (str(tiny_llama), "loaded")
+    assert model["max_model_len"] == CONTEXT_LENGTH
 
 
 def test_chat_answers_in_one_piece_with_usage(client: Client, tiny_llama: Path) -> None:

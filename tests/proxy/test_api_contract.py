@@ -612,6 +612,22 @@ def test_show_tells_what_the_settings_know(settings: ProxySettings, key: str) ->
     assert shown["template"] == "{{ .Prompt }} tools"
 
 
+def test_a_context_length_that_the_engine_tells_is_shown(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """Unless the settings tell another: the engine may have been started with less memory."""
+    listed = [{"id": MODEL, "max_model_len": 4096}, {"id": OTHER_MODEL, "max_model_len": 4096}]
+    engine.on("/v1/models", json_reply({"data": listed}))
+    details = {OTHER_MODEL: ModelDetails(context_length=2048)}
+    with RunningProxy(replace(settings, model_details=details)) as proxy:
+        for name, length in ((MODEL, 4096), (OTHER_MODEL, 2048)):
+            shown = proxy.http.post("/api/show", json={"model": name}).json()
+            assert shown["model_info"]["unknown.context_length"] == length
+        running = proxy.http.get("/api/ps").json()["models"]
+
+    assert [process["context_length"] for process in running] == [4096, 2048]
+
+
 def test_show_claims_no_length_that_it_does_not_know(proxy: RunningProxy) -> None:
     """Clients would take a 0 at its word; without the key they use a default of their own."""
     shown = proxy.http.post("/api/show", json={"model": MODEL}).json()
