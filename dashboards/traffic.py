@@ -21,6 +21,7 @@ _OF_ALL: Final = 'job=~"$job",instance=~"$instance"'
 _ENGINES_WORK: Final = (
     f'{_OF_ALL},endpoint=~"chat|generate|pull|embed.*|v1_.*",endpoint!="v1_models"'
 )
+_ENGINES_REQUESTS: Final = f"sum(rate({_DURATION}_count{{{_ENGINES_WORK}}}[$__rate_interval]))"
 _ENGINES_TIME: Final = f'{_OF_ALL},operation!~"models|unload|other"'
 
 
@@ -162,8 +163,8 @@ ENGINE_WAIT: Final = Signal(
 OVERHEAD: Final = Signal(
     title="Time outside the engine",
     description=(
-        "Mean part of a request that is not waiting for the engine: the proxy's own work, and "
-        "clients that send or read slowly. Generations and embeddings of all endpoints."
+        "Mean part of a request that is not waiting for the engine: the queue, the proxy's own "
+        "work, and clients that send or read slowly. Generations and embeddings of all endpoints."
     ),
     unit="s",
     queries=(
@@ -171,9 +172,13 @@ OVERHEAD: Final = Signal(
             q.ratio(
                 f"(sum(rate({_DURATION}_sum{{{_ENGINES_WORK}}}[$__rate_interval]))"
                 f" - sum(rate({_UPSTREAM}_sum{{{_ENGINES_TIME}}}[$__rate_interval])))",
-                f"sum(rate({_DURATION}_count{{{_ENGINES_WORK}}}[$__rate_interval]))",
+                _ENGINES_REQUESTS,
             ),
             "per request",
+        ),
+        Query(
+            q.ratio(q.rate("mistral_queue_wait_seconds_sum"), _ENGINES_REQUESTS),
+            "of that in the queue",
         ),
     ),
 )
