@@ -114,25 +114,25 @@ class RequestReader:
         if self._ended:
             return
         self._idle_bytes += len(data)
+        again = b""
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._begin_without_upgrade()
-            self.feed(data[upgrade.args[0] :])
+            again = self._head_without_upgrade() + data[upgrade.args[0] :]
+            self._parser = HttpRequestParser(self)
         except HttpParserError as error:
             cause = error.__context__
             if isinstance(cause, RequestError):
-                self._fail(cause)
+                self.give_up(cause)
             else:
-                self._fail(InvalidRequest(f"malformed HTTP request: {error}"))
+                self.give_up(InvalidRequest(f"malformed HTTP request: {error}"))
         if self._idle_bytes > _MAX_IDLE_BYTES:
-            self._fail(_head_too_large())
+            self.give_up(_head_too_large())
+        if again:
+            self.feed(again)
 
     def give_up(self, error: RequestError) -> None:
-        """Wait no longer for the rest of what has begun."""
-        self._fail(error)
-
-    def _fail(self, error: RequestError) -> None:
+        """Take nothing more: what has begun fails with ``error``."""
         if self._ended:
             return  # bytes behind a request that announced itself as the last
         self._ended = True
@@ -145,8 +145,8 @@ class RequestReader:
         self._current = None
         self._parts.clear()
 
-    def _begin_without_upgrade(self) -> None:
-        """Read the head once more without the offer of another protocol.
+    def _head_without_upgrade(self) -> bytes:
+        """Write the head that was read, to be read once more without its offer of a protocol.
 
         llhttp ends a message at such a head, body or not; but the client goes on as usual when
         the offer is ignored (RFC 9110, 7.8). Java's client makes one with its first request.
@@ -154,8 +154,7 @@ class RequestReader:
         method = self._parser.get_method().decode("ascii")
         lines = [f"{method} {self._target.decode('ascii')} HTTP/{self._parser.get_http_version()}"]
         lines += [f"{name}: {value}" for name, value in self._fields if name.lower() != "upgrade"]
-        self._parser = HttpRequestParser(self)
-        self._parser.feed_data("\r\n".join([*lines, "\r\n"]).encode("latin-1"))
+        return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
 
     # What the parser calls, by the names that it looks for. What raises here ends `feed`.
 

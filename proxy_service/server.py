@@ -321,6 +321,8 @@ class ClientConnection(SanicProtocol):
 
     def _arm(self) -> None:
         """Look again when patience may be at its end, in this state or any that may follow."""
+        if self.closing:
+            return
         if self._timer is not None:
             self._timer.cancel()
         soonest = self.loop.time() + self._shortest_seconds
@@ -336,18 +338,19 @@ class ClientConnection(SanicProtocol):
         return self._answer_seconds if self._arrival is None else self._request_seconds
 
     def _tick(self) -> None:
-        self._timer = None
-        if self._quiet_since + self._patience() > self.loop.time():
-            self._arm()
-        elif self._reader.within_head or self._arrival is not None:
-            self._reader.give_up(_too_slow(self._request_seconds))
-            self._arrived()
-            if self._task is None:
-                self._begin()
-        elif self._task is not None:
-            self._task.cancel()
-        else:
-            self.close()
+        now = self.loop.time()
+        if self._quiet_since + self._patience() <= now:
+            self._quiet_since = now
+            if self._task is not None and self._arrival is None:
+                self._task.cancel()
+            elif self._task is not None or self._reader.within_head:
+                self._reader.give_up(_too_slow(self._request_seconds))
+                self._arrived()
+                if self._task is None:
+                    self._begin()
+            else:
+                self.close()
+        self._arm()
 
 
 def _too_slow(seconds: float) -> InvalidRequest:

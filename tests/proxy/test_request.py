@@ -70,6 +70,36 @@ def test_any_requests_survive_any_splits(parts: list[bytes], cuts: list[int]) ->
     assert all(request.complete and request.failure is None for request in requests)
 
 
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *(POST, H2C, CHUNKED, b"GET / HTTP/1.1\r\n", b"CONNECT x:1 HTTP/1.1\r\n", b"\r\n"),
+                *(b"Host: y\r\n", b"Expect: x\r\n", b"Content-Length: 7\r\n\r\n", b"abcdefg"),
+                *(
+                    b"Content-Length: 9999\r\n",
+                    b"Connection: close\r\n",
+                    b"\xff",
+                    b"\0",
+                    b": ",
+                    b" ",
+                ),
+                *(b"7\r\nabcdefg\r\n", b"0\r\n\r\n", b"Transfer-Encoding: chunked\r\n"),
+            ]
+        )
+        | st.binary(max_size=20),
+        max_size=12,
+    )
+)
+def test_whatever_comes_is_a_request_or_its_failure(pieces: list[bytes]) -> None:
+    """Nothing is raised, and only the last of the requests can be without its end."""
+    *earlier, last = [*read(*pieces), IncomingRequest()]
+
+    assert all(r.complete or r.failure is not None for r in earlier[:-1])
+    assert not any(r.complete and r.failure is not None for r in earlier)
+    assert not last.complete
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -132,6 +162,7 @@ def test_what_could_be_read_in_two_ways_is_refused(broken: bytes) -> None:
         (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
         (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 501),
         (POST + b"Expect: the-unexpected\r\n\r\n", 417),
+        (POST + H2C + b"Expect: the-unexpected\r\n\r\n", 417),
         (POST + b"X: y\r\n" * MAX_HEADERS + b"\r\n", 431),
         (POST + b"X: " + b"y" * MAX_HEAD_BYTES + b"\r\n\r\n", 431),
         (b"GET /" + b"y" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),

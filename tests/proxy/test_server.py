@@ -274,6 +274,18 @@ def test_an_answer_that_does_not_move_is_ended_and_counted(
     assert eventually(engine.calls()[0].gone.is_set)
 
 
+def test_a_request_that_has_begun_behind_it_gives_an_answer_no_more_time(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(stream(chunk("a"), Step.STALL))
+    proxy.app.config.RESPONSE_TIMEOUT = 0.1  # type: ignore[assignment]
+    with Client(proxy) as client:
+        client.send(request(STREAMED) + b"POST /api/chat HT")
+        while line := client.line():
+            assert line != b"0\r\n"  # a whole stream
+    assert proxy.counted(REQUESTS, 1, endpoint="chat", status="error")
+
+
 def test_a_client_that_hangs_up_after_a_large_request_ends_the_generation(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
