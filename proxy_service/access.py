@@ -1,12 +1,14 @@
-"""Who may call: the Host check against DNS rebinding and the allow list of web origins.
+"""Who may call: the Host check against DNS rebinding, the allow list of web origins, the keys.
 
-Source: Ollama's ``allowedHostsMiddleware`` and ``AllowedOrigins``.
+Source of the first two: Ollama's ``allowedHostsMiddleware`` and ``AllowedOrigins``.
 """
 
 import ipaddress
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from hmac import compare_digest
 
 from proxy_service.settings import BindAddress
 
@@ -76,12 +78,14 @@ class AllowedHosts:
     """Decides about the ``Host`` header, the guard against DNS rebinding.
 
     A page that made a browser resolve its own name to loopback would otherwise be answered.
-    Bound to anything but loopback the proxy is meant to be called by any name.
+    Bound to anything but loopback the proxy is meant to be called by any name, unless its
+    names are listed: in a container it can't see that its port is published on loopback.
     """
 
-    def __init__(self, bind: BindAddress) -> None:
-        self._checked = bind.host == "localhost" or _is_address(bind.host, loopback=True)
-        self._names = frozenset({"", "localhost", socket.gethostname().lower()})
+    def __init__(self, bind: BindAddress, listed: Iterable[str]) -> None:
+        names = {name.lower() for name in listed}
+        self._checked = "*" not in names and (bool(names) or bind.is_loopback)
+        self._names = frozenset({"", "localhost", socket.gethostname().lower(), *names})
         # What nearly every request says, answered without taking it apart.
         self._usual = frozenset({f"{host}:{bind.port}" for host in ("localhost", "127.0.0.1")})
 
@@ -92,7 +96,49 @@ class AllowedHosts:
         host = _host_of(header)
         if host in self._names or host.endswith(_LOCAL_SUFFIXES):
             return True
-        return _is_address(host, loopback=False)
+        return _is_private(host)
+
+
+class Keys:
+    """Decides about the key that a request carries.
+
+    What is compared are digests, each with each, so that the time tells nothing of a key.
+    """
+
+    def __init__(
+        self,
+        *,
+        api: Iterable[str],
+        metrics: Iterable[str],
+        open_paths: Iterable[str],
+        metrics_paths: Iterable[str],
+    ) -> None:
+        self._api = [_digest(key) for key in api]
+        self._metrics = [*self._api, *(_digest(key) for key in metrics)]
+        self._open_paths = frozenset(open_paths)
+        self._metrics_paths = frozenset(metrics_paths)
+
+    def admit(self, path: str, headers: Mapping[str, str]) -> bool:
+        """Tell whether a request for this path with these headers may pass."""
+        if not self._metrics:
+            return True
+        path = path.rstrip("/") or "/"
+        wanted = self._metrics if path in self._metrics_paths else self._api
+        if not wanted or path in self._open_paths:
+            return True
+        sent = _digest(_key_in(headers))
+        return sum(compare_digest(sent, key) for key in wanted) > 0
+
+
+def _key_in(headers: Mapping[str, str]) -> str:
+    """Give the key as OpenAI's and Ollama's clients send it, or as Anthropic's do."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+
+
+def _digest(key: str) -> bytes:
+    # The server reads bytes that are not UTF-8 as surrogates.
+    return sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 def _host_of(header: str) -> str:
@@ -104,9 +150,8 @@ def _host_of(header: str) -> str:
     return host.rstrip(".")
 
 
-def _is_address(host: str, *, loopback: bool) -> bool:
+def _is_private(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_private
     except ValueError:
         return False
-    return address.is_loopback if loopback else address.is_private

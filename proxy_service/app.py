@@ -8,16 +8,16 @@ from typing import Any, cast
 from sanic import Config, Request, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound
 
-from proxy_service.access import AllowedHosts, AllowedOrigins
+from proxy_service.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engine import Engine
-from proxy_service.errors import ProxyError
+from proxy_service.errors import ProxyError, Unauthorized
 from proxy_service.exchange import TEXT, Exchange, Services
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import ProxyMetrics
-from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
+from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS, METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
 from proxy_service.server import ClientStream, HTTPResponse
 from proxy_service.settings import ProxySettings
@@ -91,7 +91,13 @@ def create_app(
         lag=LagMeter(metrics.event_loop_lag, clock),
         admission=Admission(settings, metrics=metrics, clock=clock),
         origins=AllowedOrigins(settings.origins),
-        hosts=AllowedHosts(settings.bind),
+        hosts=AllowedHosts(settings.bind, settings.hosts),
+        keys=Keys(
+            api=settings.api_keys,
+            metrics=settings.metrics_keys,
+            open_paths=OPEN_PATHS,
+            metrics_paths=METRICS_PATHS,
+        ),
     )
     app = ProxyApp(
         "proxy_service",
@@ -140,20 +146,21 @@ def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:
 
 
 def _early_answer(exchange: Exchange, stream: ClientStream) -> HTTPResponse | None:
-    """Answer what never reaches a route: no HTTP, foreign hosts, foreign pages, preflights."""
+    """Answer what never reaches a route: no HTTP, foreign hosts and pages, preflights, no key."""
     if stream.unroutable is not None:
         return exchange.refuse(stream.unroutable)
-    services, headers = exchange.services, exchange.request.headers
-    if not services.hosts.allows(headers.get("host", "")):
+    services, request = exchange.services, exchange.request
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    foreign = origin is not None and not services.origins.allows(origin, host=host)
+    if foreign or not services.hosts.allows(host):
         return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
-    origin = headers.get("origin")
-    if origin is None:
-        return None
-    if not services.origins.allows(origin, host=headers.get("host", "")):
-        return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
-    if exchange.request.method == "OPTIONS":
+    if origin is not None and request.method == "OPTIONS":
         preflight = services.origins.preflight_headers(origin)
         return HTTPResponse(HTTPStatus.NO_CONTENT, list(preflight.items()))
+    if not services.keys.admit(request.path, request.headers):
+        return exchange.refuse(
+            Unauthorized("unauthorized: send the API key in the header Authorization: Bearer KEY")
+        )
     return None
 
 

@@ -171,7 +171,7 @@ class HttpEngine:
 
     def _unreachable(self, reason: str) -> EngineUnavailable:
         return EngineUnavailable(
-            f"the engine at {self._settings.engine_url} can't be reached: {reason}; "
+            f"the engine at {self._settings.shown_engine_url} can't be reached: {reason}; "
             "check that it runs and that MISTRAL_URL is right"
         )
 

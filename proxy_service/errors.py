@@ -4,7 +4,7 @@
 
     ProxyError (status, error_type)
       RequestError: the client's fault
-        InvalidRequest 400 · BodyTooLarge 413 · ModelNotFound 404 · Refused 403
+        InvalidRequest 400 · Unauthorized 401 · ModelNotFound 404 · BodyTooLarge 413
         UnsupportedFeature 400 · NotImplementedHere 501
       EngineError: the engine's fault
         EngineUnavailable 503    it can't be reached, or has the model not loaded
@@ -46,6 +46,12 @@ class ProxyError(Exception):
         """The text that goes to the client."""
         return str(self.args[0]) if self.args else self.error_type
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that the answer carries for it."""
+        after = self.retry_after_seconds
+        return {"Retry-After": str(after)} if after else {}
+
 
 class RequestError(ProxyError):
     """The client's fault."""
@@ -68,10 +74,16 @@ class BodyTooLarge(RequestError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
-class Refused(RequestError):
-    """The request's Host or Origin is not one that may call."""
+class Unauthorized(RequestError):
+    """The request carries none of the keys that its path needs."""
 
-    status = HTTPStatus.FORBIDDEN
+    status = HTTPStatus.UNAUTHORIZED
+    error_type = "unauthorized"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Say how a key is sent."""
+        return {"WWW-Authenticate": "Bearer"}
 
 
 class ModelNotFound(RequestError):
@@ -170,6 +182,7 @@ class InternalError(ProxyError):
 
 ERROR_TYPES = (
     "invalid_request",
+    "unauthorized",
     "model_not_found",
     "not_supported",
     "overloaded",
@@ -184,22 +197,39 @@ ERROR_TYPES = (
 
 _OPENAI_TYPES = {
     HTTPStatus.BAD_REQUEST: "invalid_request_error",
+    HTTPStatus.UNAUTHORIZED: "invalid_request_error",
     HTTPStatus.NOT_FOUND: "not_found_error",
 }
+_OPENAI_CODES = {HTTPStatus.UNAUTHORIZED: "invalid_api_key"}
+_ANTHROPIC_TYPES = _OPENAI_TYPES | {HTTPStatus.UNAUTHORIZED: "authentication_error"}
+
+
+def dialect_of(path: str) -> Dialect:
+    """Tell which API's clients call ``path``."""
+    if path.startswith("/v1/messages"):
+        return Dialect.ANTHROPIC
+    return Dialect.OPENAI if path.startswith("/v1/") else Dialect.OLLAMA
 
 
 def error_body(error: ProxyError, dialect: Dialect) -> bytes:
     """Write ``error`` as the JSON object that clients of ``dialect`` expect, without a newline."""
-    kind = _OPENAI_TYPES.get(error.status, "api_error")
-    anthropic_kind = "overloaded_error" if isinstance(error, Overloaded) else kind
+    status, message = error.status, error.message
+    anthropic_type = _ANTHROPIC_TYPES.get(status, "api_error")
+    if isinstance(error, Overloaded):
+        anthropic_type = "overloaded_error"
     shapes: dict[Dialect, object] = {
-        Dialect.OLLAMA: {"error": error.message},
+        Dialect.OLLAMA: {"error": message},
         Dialect.OPENAI: {
-            "error": {"message": error.message, "type": kind, "param": None, "code": None}
+            "error": {
+                "message": message,
+                "type": _OPENAI_TYPES.get(status, "api_error"),
+                "param": None,
+                "code": _OPENAI_CODES.get(status),
+            }
         },
         Dialect.ANTHROPIC: {
             "type": "error",
-            "error": {"type": anthropic_kind, "message": error.message},
+            "error": {"type": anthropic_type, "message": message},
         },
     }
     return json.dumps(shapes[dialect], separators=(",", ":")).encode("ascii")

@@ -14,12 +14,12 @@ from itertools import count
 
 from sanic import Request
 
-from proxy_service.access import AllowedHosts, AllowedOrigins
+from proxy_service.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import Clock, moment
 from proxy_service.engine import Engine
-from proxy_service.errors import Dialect, InternalError, ProxyError, error_body
+from proxy_service.errors import InternalError, ProxyError, dialect_of, error_body
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
 from proxy_service.record import RequestRecord
@@ -56,6 +56,7 @@ class Services:
     admission: Admission
     origins: AllowedOrigins
     hosts: AllowedHosts
+    keys: Keys
     reported_options: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -70,7 +71,7 @@ class Exchange:
         self.services = services
         self.body = b""
         self.streaming = False
-        self.dialect = Dialect.OLLAMA
+        self.dialect = dialect_of(request.path)
         self.record = RequestRecord(
             metrics=services.metrics,
             request_id=_request_id(request.headers.get("x-request-id", "")),
@@ -119,9 +120,9 @@ class Exchange:
     def refuse(self, error: ProxyError) -> HTTPResponse:
         """Answer with an error in the shape that the endpoint's clients expect."""
         self.record.error = error
-        after = error.retry_after_seconds
-        headers = {"Retry-After": str(after)} if after else None
-        return self.reply(error_body(error, self.dialect), status=error.status, headers=headers)
+        return self.reply(
+            error_body(error, self.dialect), status=error.status, headers=error.headers
+        )
 
     async def write(self, batch: Batch, *, content_type: str, end: bool = False) -> None:
         """Send a part of a streamed answer; the first part opens it.

@@ -2,13 +2,18 @@
 
 This is the only module that knows the environment. It needs nothing but the standard
 library, so that the stack definition can take names and default ports from it.
+
+A secret can be given as a file, whose path is in the variable of the same name and ``_FILE``:
+what is in the environment shows in ``docker inspect`` and in every child process.
 """
 
+import ipaddress
 import json
 import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 DEFAULT_HOST = "127.0.0.1"
@@ -25,6 +30,9 @@ CONCURRENT_REQUESTS = range(1, 100_001)
 QUEUED_REQUESTS = range(100_001)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _DIGITS_AND_DOTS = re.compile(r"\d+(\.\d+){2}")
+# Visible ASCII but the comma, which separates keys; so long that no one guesses it.
+_KEY = re.compile(r"[!-+\--~]{16,256}")
+KEY_SHAPE = "16 to 256 visible ASCII characters, no comma"
 
 
 class SettingsError(Exception):
@@ -41,6 +49,14 @@ class BindAddress:
     def __str__(self) -> str:
         """Write the address as it is written in a URL."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it; of any name but localhost that is not known."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,10 @@ class ProxySettings:
     model_unload: bool = False
     max_body_bytes: int = 100 * MIB
     origins: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    metrics_keys: tuple[str, ...] = field(default=(), repr=False)
+    allow_unauthenticated: bool = False
     ollama_version: str = "0.33.0"
 
     @classmethod
@@ -98,15 +118,33 @@ class ProxySettings:
         faults: list[str] = []
         for variable in VARIABLES:
             text = environ.get(variable.name, "").strip()
-            if not text:
-                continue
+            file = environ.get(f"{variable.name}_FILE", "").strip() if variable.secret else ""
             try:
-                values[variable.attribute] = variable.parse(text)
-            except ValueError:
-                faults.append(f"{variable.name}={text!r}: expected {variable.accepts}")
+                if file:
+                    values[variable.attribute] = variable.parse(_read_secret(text, file))
+                elif text:
+                    values[variable.attribute] = variable.parse(text)
+            except (ValueError, OSError) as error:
+                faults.append(variable.complaint(text, file, error))
+        settings = cls(**values)  # type: ignore[arg-type]  # each parser returns its field's type
+        if not faults and settings._lets_strangers_in:
+            faults.append(
+                f"BIND_ADDRESS={settings.bind}: other machines reach it; set API_KEY_FILE or "
+                "API_KEY to the key that clients must send, or ALLOW_UNAUTHENTICATED=true where "
+                "all who reach it may use the engine"
+            )
         if faults:
             raise SettingsError("unusable settings:\n  " + "\n  ".join(faults))
-        return cls(**values)  # type: ignore[arg-type]  # each parser returns its field's type
+        return settings
+
+    @property
+    def _lets_strangers_in(self) -> bool:
+        return not (self.bind.is_loopback or self.api_keys or self.allow_unauthenticated)
+
+    @property
+    def shown_engine_url(self) -> str:
+        """The engine's URL as texts for people name it: without a login."""
+        return _without_login(self.engine_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +156,27 @@ class Variable:
     parse: Callable[[str], object]
     accepts: str
     description: str
+    secret: bool = False
+
+    def complaint(self, text: str, file: str, error: Exception) -> str:
+        """Say what is wrong with a value; a secret is not repeated."""
+        if not self.secret:
+            return f"{self.name}={_without_login(text)!r}: expected {self.accepts}"
+        if text and file:
+            return f"{self.name}: {self.name}_FILE is set as well; set one of them"
+        if isinstance(error, OSError):
+            return f"{self.name}_FILE={file!r}: can't be read: {error.strerror}"
+        return f"{self.name}{'_FILE' if file else ''}: expected {self.accepts}"
+
+
+def _read_secret(text: str, file: str) -> str:
+    if text:
+        raise ValueError(file)
+    return Path(file).read_text(encoding="utf-8").strip()
+
+
+def _without_login(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//", url)
 
 
 def _url(text: str) -> str:
@@ -213,8 +272,20 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _origins(text: str) -> tuple[str, ...]:
+def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def parse_keys(text: str) -> tuple[str, ...]:
+    """Read keys, separated by commas or line breaks.
+
+    Raises:
+        ValueError: There is none, or one is not of `KEY_SHAPE`.
+    """
+    keys = tuple(key.strip() for key in re.split(r"[,\n]", text) if key.strip())
+    if not keys or not all(map(_KEY.fullmatch, keys)):
+        raise ValueError(KEY_SHAPE)
+    return keys
 
 
 def _version(text: str) -> str:
@@ -335,9 +406,41 @@ VARIABLES = (
     Variable(
         "OLLAMA_ORIGINS",
         "origins",
-        _origins,
+        _names,
         "origins separated by commas, * as a wildcard",
         "web origins that may call the proxy, besides those that Ollama always allows",
+    ),
+    Variable(
+        "ALLOWED_HOSTS",
+        "hosts",
+        _names,
+        "host names separated by commas, or *",
+        "names besides the local ones by which the proxy may be called; unset: none on loopback, "
+        "any elsewhere",
+    ),
+    Variable(
+        "API_KEY",
+        "api_keys",
+        parse_keys,
+        f"keys separated by commas, each {KEY_SHAPE}",
+        "keys of which clients must send one; `API_KEY_FILE` names a file that holds them instead",
+        secret=True,
+    ),
+    Variable(
+        "METRICS_KEY",
+        "metrics_keys",
+        parse_keys,
+        f"keys separated by commas, each {KEY_SHAPE}",
+        "keys that open the metrics and nothing else; `METRICS_KEY_FILE` names a file that holds "
+        "them instead",
+        secret=True,
+    ),
+    Variable(
+        "ALLOW_UNAUTHENTICATED",
+        "allow_unauthenticated",
+        _flag,
+        "true or false",
+        "serve without `API_KEY` on an address that other machines reach",
     ),
     Variable(
         "OLLAMA_VERSION",

@@ -3,7 +3,10 @@
 from proxy_service.exchange import TEXT, Exchange
 from proxy_service.server import HTTPResponse
 
-_PATHS = ("/livez", "/readyz", "/health", "/metrics", "/api/metrics")
+METRICS_PATHS = ("/metrics", "/api/metrics")
+# What health checks ask, which carry no key.
+OPEN_PATHS = ("/", "/livez", "/readyz")
+_PATHS = ("/livez", "/readyz", "/health", *METRICS_PATHS)
 # With a slash at the end, too. /health is none of ours, but what probes it is no traffic either.
 HOUSEKEEPING_PATHS = frozenset({"/", *_PATHS, *(f"{path}/" for path in _PATHS)})
 

@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 from proxy_service.engine import EngineReply
 from proxy_service.errors import (
-    Dialect,
     EngineError,
     EngineTimeout,
     InvalidRequest,
@@ -36,7 +35,6 @@ from proxy_service.wire.writing import to_json
 
 async def models(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /v1/models``."""
-    exchange.dialect = Dialect.OPENAI
     async with exchange.services.engine.request("GET", "/v1/models") as reply:
         body = await reply.body()
     if reply.status != HTTPStatus.OK:
@@ -46,7 +44,6 @@ async def models(exchange: Exchange) -> HTTPResponse:
 
 async def model(exchange: Exchange, name: str) -> HTTPResponse:
     """Answer ``GET /v1/models/:model``, which the engine has not."""
-    exchange.dialect = Dialect.OPENAI
     found = await exchange.services.catalogue.find(unquote(name))
     return exchange.json(
         {"id": found.id, "object": "model", "created": found.created, "owned_by": "library"}
@@ -56,7 +53,6 @@ async def model(exchange: Exchange, name: str) -> HTTPResponse:
 async def generate(exchange: Exchange) -> HTTPResponse | None:
     """Answer a POST by passing it to the same path of the engine."""
     path = exchange.request.path.rstrip("/")
-    exchange.dialect = Dialect.ANTHROPIC if path == "/v1/messages" else Dialect.OPENAI
     body = exchange.body
     fields = parse_object(exchange.body, "ChatCompletionRequest")
     name = fields.get("model")
@@ -84,7 +80,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
 
 async def transcriptions(exchange: Exchange) -> HTTPResponse:
     """Refuse ``POST /v1/audio/transcriptions``."""
-    exchange.dialect = Dialect.OPENAI
+    del exchange
     raise NotImplementedHere("this server can't transcribe audio: Mistral.rs has no such endpoint")
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -121,8 +122,40 @@ def test_bad_settings_are_one_error_that_names_all_of_them() -> None:
 def test_the_health_check_tells_a_living_proxy_from_a_dead_one(engine: ScriptedEngine) -> None:
     port = free_port()
     with serving(port, engine.url):
-        alive = run("proxy_service.healthcheck", BIND_ADDRESS=f"0.0.0.0:{port}")
+        public = {"BIND_ADDRESS": f"0.0.0.0:{port}", "API_KEY": "0123456789abcdef"}
+        alive = run("proxy_service.healthcheck", **public)
     dead = run("proxy_service.healthcheck", BIND_ADDRESS=f"127.0.0.1:{port}")
 
     assert alive.returncode == 0
     assert dead.returncode == 1
+
+
+def test_a_public_address_without_a_key_is_refused_before_anything_listens() -> None:
+    port = free_port()
+    result = run("proxy_service", BIND_ADDRESS=f"0.0.0.0:{port}")
+
+    assert result.returncode == 2
+    assert "API_KEY_FILE" in result.stderr
+    assert "ALLOW_UNAUTHENTICATED=true" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_public_address_with_a_key_in_a_file_serves_and_tells_nobody(
+    engine: ScriptedEngine, tmp_path: Path
+) -> None:
+    """Neither the log nor what the process shows of its environment has the key."""
+    key, file = "a-key-that-nobody-knows", tmp_path / "key"
+    file.write_text(key, encoding="utf-8")
+    port = free_port()
+    public = {"BIND_ADDRESS": f"0.0.0.0:{port}", "API_KEY_FILE": str(file), "LOG_LEVEL": "debug"}
+    url = f"http://127.0.0.1:{port}/api/tags"
+    with serving(port, engine.url, **public) as process:
+        refused = httpx.get(url, headers={"Authorization": "Bearer wrong"}, trust_env=False)
+        let_in = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+        environment = Path(f"/proc/{process.popen.pid}/environ").read_bytes()
+        process.stop()
+        log = process.output()
+
+    assert (refused.status_code, let_in.status_code) == (401, 200)
+    assert key not in log
+    assert key.encode() not in environment

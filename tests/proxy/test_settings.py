@@ -1,5 +1,7 @@
 """Settings from the environment."""
 
+from pathlib import Path
+
 import pytest
 
 from proxy_service.settings import (
@@ -36,7 +38,9 @@ def test_every_variable_fills_a_field_of_its_own() -> None:
     ],
 )
 def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> None:
-    assert ProxySettings.from_environ({"BIND_ADDRESS": text}).bind == address
+    environ = {"BIND_ADDRESS": text, "ALLOW_UNAUTHENTICATED": "true"}
+
+    assert ProxySettings.from_environ(environ).bind == address
 
 
 @pytest.mark.parametrize(
@@ -67,6 +71,11 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("MODEL_UNLOAD", "maybe"),
         ("MAX_BODY_MIB", "0"),
         ("OLLAMA_VERSION", "latest"),
+        ("API_KEY", "short"),
+        ("API_KEY", "0123456789abcdef, 0123456789abcde"),
+        ("API_KEY", "0123456789 abcdef"),
+        ("METRICS_KEY", "0123456789abcdef\N{LATIN SMALL LETTER E WITH ACUTE}"),
+        ("ALLOW_UNAUTHENTICATED", "perhaps"),
     ],
 )
 def test_an_unusable_value_is_refused_by_name_and_range(name: str, value: str) -> None:
@@ -91,3 +100,62 @@ def test_aliases_and_details_are_tables() -> None:
     assert settings.model_details == {
         "org/Llama": ModelDetails(family="llama", capabilities=("completion",))
     }
+
+
+KEY = "0123456789abcdef"
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "box.example:0"])
+def test_an_address_that_others_reach_needs_a_key_or_a_waiver(bind: str) -> None:
+    """The error says both ways out; loopback needs neither."""
+    with pytest.raises(SettingsError) as raised:
+        ProxySettings.from_environ({"BIND_ADDRESS": bind})
+
+    for name in ("BIND_ADDRESS", "API_KEY", "API_KEY_FILE", "ALLOW_UNAUTHENTICATED=true"):
+        assert name in str(raised.value)
+    assert ProxySettings.from_environ({"BIND_ADDRESS": bind, "API_KEY": KEY}).api_keys == (KEY,)
+    assert ProxySettings.from_environ({"BIND_ADDRESS": bind, "ALLOW_UNAUTHENTICATED": "1"})
+
+
+def test_a_key_for_metrics_alone_does_not_open_a_public_address() -> None:
+    with pytest.raises(SettingsError):
+        ProxySettings.from_environ({"BIND_ADDRESS": ":0", "METRICS_KEY": KEY})
+
+
+def test_keys_come_from_a_file_as_well(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"{KEY}\n{KEY[::-1]}\n", encoding="utf-8")
+
+    settings = ProxySettings.from_environ({"API_KEY_FILE": str(file)})
+
+    assert settings.api_keys == (KEY, KEY[::-1])
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", "too short", "\udcff" * 20])
+def test_a_key_file_that_holds_no_key_is_an_error_and_no_open_door(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_text(content, encoding="utf-8", errors="surrogateescape")
+
+    with pytest.raises(SettingsError, match="API_KEY_FILE"):
+        ProxySettings.from_environ({"API_KEY_FILE": str(file)})
+
+
+def test_a_key_and_a_file_of_keys_are_one_too_many(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(KEY, encoding="utf-8")
+
+    with pytest.raises(SettingsError, match="set one of them"):
+        ProxySettings.from_environ({"API_KEY": KEY, "API_KEY_FILE": str(file)})
+
+
+def test_no_error_and_no_representation_shows_a_secret() -> None:
+    environ = {"API_KEY": "my secret", "METRICS_KEY": KEY, "MISTRAL_URL": "ftp://me:secret@x"}
+    with pytest.raises(SettingsError) as raised:
+        ProxySettings.from_environ(environ)
+
+    assert "API_KEY" in str(raised.value)
+    assert "secret" not in str(raised.value)
+    assert KEY not in repr(ProxySettings(api_keys=(KEY,), metrics_keys=(KEY,)))

@@ -1,0 +1,219 @@
+"""Who gets in: keys, the Host check and pages of other origins, through real sockets."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import ollama
+import pytest
+
+from proxy_service.routes.table import ROUTES
+from proxy_service.settings import BindAddress, ProxySettings
+from tests.proxy.running import Exposition, RunningProxy, eventually
+from tests.proxy.scripted_engine import MODEL, ScriptedEngine
+
+KEY, OTHER_KEY, METRICS_KEY = "first-key-012345", "second-key-01234", "metrics-key-0123"
+BEARER = {"Authorization": f"Bearer {KEY}"}
+CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], "stream": False}
+OPEN = {"/", "/livez", "/readyz"}
+METRICS = {"/metrics", "/api/metrics"}
+CLOSED = [
+    (method, route.path.partition("<")[0] + ("x" if "<" in route.path else ""))
+    for route in ROUTES
+    for method in route.methods
+    if route.path not in OPEN
+]
+
+
+@pytest.fixture(scope="module")
+def shared_engine() -> Iterator[ScriptedEngine]:
+    with ScriptedEngine() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(shared_engine: ScriptedEngine) -> Iterator[RunningProxy]:
+    settings = ProxySettings(
+        engine_url=shared_engine.url, api_keys=(KEY, OTHER_KEY), metrics_keys=(METRICS_KEY,)
+    )
+    with RunningProxy(settings) as proxy:
+        assert eventually(lambda: proxy.http.get("/readyz").status_code == 200)
+        yield proxy
+
+
+@pytest.mark.parametrize(("method", "path"), [*CLOSED, ("GET", "/nowhere"), ("TRACE", "/api/chat")])
+def test_nothing_but_health_is_open_without_a_key(
+    shared_engine: ScriptedEngine, guarded: RunningProxy, method: str, path: str
+) -> None:
+    """Every route of the table, so that a new one can't be forgotten."""
+    asked = len(shared_engine.received)
+    answer = guarded.http.request(method, path)
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert len(shared_engine.received) == asked
+
+
+@pytest.mark.parametrize("path", sorted(OPEN))
+def test_health_needs_no_key(guarded: RunningProxy, path: str) -> None:
+    assert guarded.http.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        BEARER,
+        {"Authorization": f"bearer   {KEY}"},
+        {"Authorization": f"Bearer {OTHER_KEY}"},
+        {"x-api-key": KEY},
+    ],
+    ids=["Bearer", "any case and blanks", "a second key", "as Anthropic's clients"],
+)
+def test_a_key_opens_all(guarded: RunningProxy, headers: dict[str, str]) -> None:
+    assert guarded.http.post("/api/chat", json=CHAT, headers=headers).status_code == 200
+    assert guarded.http.get("/metrics", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        f"Bearer {KEY[:-1]}",
+        f"Bearer {KEY}x",
+        f"Bearer {KEY.upper()}",
+        f"Basic {KEY}",
+        KEY,
+        f"Bearer {METRICS_KEY}",
+        "Bearer \xff",
+    ],
+)
+def test_what_is_no_key_opens_nothing(guarded: RunningProxy, header: str) -> None:
+    headers = {"Authorization": header.encode("latin-1")}
+
+    assert guarded.http.get("/api/tags", headers=headers).status_code == 401
+
+
+def test_the_metrics_key_opens_the_metrics_alone(guarded: RunningProxy) -> None:
+    headers = {"Authorization": f"Bearer {METRICS_KEY}"}
+
+    for path in METRICS:
+        assert guarded.http.get(path, headers=headers).status_code == 200
+        assert guarded.http.get(f"{path}/", headers=headers).status_code == 200
+    assert guarded.http.get("/api/tags", headers=headers).status_code == 401
+
+
+def test_a_metrics_key_alone_closes_the_metrics_alone(settings: ProxySettings) -> None:
+    with RunningProxy(replace(settings, metrics_keys=(METRICS_KEY,))) as proxy:
+        assert proxy.http.get("/api/tags").status_code == 200
+        assert proxy.http.get("/metrics").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/chat", {"error": "MESSAGE"}),
+        (
+            "/v1/chat/completions",
+            {
+                "error": {
+                    "message": "MESSAGE",
+                    "type": "invalid_request_error",
+                    "param": None,
+                    "code": "invalid_api_key",
+                }
+            },
+        ),
+        (
+            "/v1/messages",
+            {"type": "error", "error": {"type": "authentication_error", "message": "MESSAGE"}},
+        ),
+    ],
+)
+def test_the_refusal_has_the_shape_of_the_api_that_was_called(
+    guarded: RunningProxy, path: str, expected: object
+) -> None:
+    message = "unauthorized: send the API key in the header Authorization: Bearer KEY"
+    answer = guarded.http.post(path, json=CHAT)
+
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert str(answer.json()) == str(expected).replace("MESSAGE", message)
+
+
+def test_refusals_are_counted_without_a_word_of_the_request(guarded: RunningProxy) -> None:
+    """Whoever knocks shows, and can't make up labels."""
+
+    def exposed() -> Exposition:
+        return Exposition(guarded.http.get("/metrics", headers=BEARER).text)
+
+    labels = {"endpoint": "unmatched", "error_type": "unauthorized"}
+    before = exposed().value("mistral_request_errors_total", **labels)
+    for path in ("/api/chat", "/made-up/path"):
+        guarded.http.post(path, json=CHAT)
+
+    assert eventually(
+        lambda: exposed().value("mistral_request_errors_total", **labels) == before + 2
+    )
+    assert not [label for label in exposed().label_values("endpoint") if "made-up" in label]
+
+
+def test_a_stranger_is_refused_before_the_body_is_there(guarded: RunningProxy) -> None:
+    """Nobody without a key makes the proxy hold an upload."""
+    head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as client:
+        client.sendall(head)
+        assert client.recv(1000).startswith(b"HTTP/1.1 401 ")
+
+
+def test_ollamas_own_client_sends_its_key(
+    monkeypatch: pytest.MonkeyPatch, guarded: RunningProxy
+) -> None:
+    monkeypatch.setenv("OLLAMA_API_KEY", KEY)
+    with ollama.Client(guarded.url) as client:
+        assert client.list().models[0].model == f"{MODEL}:latest"
+    monkeypatch.delenv("OLLAMA_API_KEY")
+    with ollama.Client(guarded.url) as client, pytest.raises(ollama.ResponseError) as raised:
+        client.list()
+    assert raised.value.status_code == 401
+
+
+def test_a_preflight_needs_no_key_and_the_refusal_can_be_read_by_the_page(
+    guarded: RunningProxy,
+) -> None:
+    """Browsers send no credentials with a preflight."""
+    page = {"Origin": "http://localhost:3000"}
+    preflight = guarded.http.options(
+        "/api/chat", headers=page | {"Access-Control-Request-Method": "POST"}
+    )
+    refused = guarded.http.post("/api/chat", json=CHAT, headers=page)
+
+    assert preflight.status_code == 204
+    assert "Authorization" in preflight.headers["access-control-allow-headers"]
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == page["Origin"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "host", "status"),
+    [
+        ((), "evil.example", 200),
+        (("box.example",), "evil.example", 403),
+        (("box.example",), "Box.Example:8080", 200),
+        (("box.example",), "127.0.0.1:11434", 200),
+        (("box.example",), "box.example.evil.example", 403),
+        (("box.example", "*"), "evil.example", 200),
+    ],
+)
+def test_where_all_addresses_are_bound_the_listed_hosts_decide(
+    settings: ProxySettings, listed: tuple[str, ...], host: str, status: int
+) -> None:
+    """A container is bound to all addresses, whatever its port is published on."""
+    public = replace(settings, bind=BindAddress("0.0.0.0", 11434), hosts=listed)
+    with RunningProxy(public) as proxy:
+        assert proxy.http.get("/api/version", headers={"Host": host}).status_code == status
+
+
+def test_a_listed_host_is_answered_on_loopback(settings: ProxySettings) -> None:
+    with RunningProxy(replace(settings, hosts=("box.example",))) as proxy:
+        assert proxy.http.get("/", headers={"Host": "box.example:11434"}).status_code == 200
+        assert proxy.http.get("/", headers={"Host": "evil.example"}).status_code == 403
