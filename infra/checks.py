@@ -12,8 +12,10 @@ from infra.choices import DEFAULT_PASSWORD, EngineMode, ServiceMode
 from infra.reach import is_loopback, unreachable
 from proxy_service.settings import (
     CONCURRENT_REQUESTS,
+    KEY_SHAPE,
     MODEL_DETAILS_ACCEPTS,
     QUEUED_REQUESTS,
+    parse_keys,
     read_model_details,
 )
 
@@ -40,6 +42,7 @@ def problems(settings: "Settings") -> list[str]:
             _engine(settings),
             _addresses(settings),
             _passwords(settings),
+            _keys(settings),
             _monitoring(settings),
             unreachable(settings),
             _alerting(settings),
@@ -114,6 +117,20 @@ def _passwords(settings: "Settings") -> Iterator[str]:
         yield (
             f"grafanaAdminPassword: the default is not accepted with bindAddress "
             f"{settings.bind_address}; run `pulumi config set --secret grafanaAdminPassword`"
+        )
+
+
+def _keys(settings: "Settings") -> Iterator[str]:
+    if settings.api_key:
+        try:
+            parse_keys(settings.api_key.value)
+        except ValueError:
+            yield f"apiKey: is not of {KEY_SHAPE}, as `openssl rand -hex 24` makes one"
+    elif not (is_loopback(settings.bind_address) or settings.allow_unauthenticated):
+        yield (
+            f"apiKey: bindAddress {settings.bind_address} lets other machines in; run `pulumi "
+            "config set --secret apiKey`, or set allowUnauthenticated to true where all who reach "
+            "it may use the model"
         )
 
 

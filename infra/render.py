@@ -21,6 +21,7 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
     rules_glob: str,
     grafana_target: str | None = None,
     engine_target: str | None = None,
+    proxy_key_file: str | None = None,
     scrape_interval: str = "15s",
 ) -> str:
     """Render ``prometheus.yml``.
@@ -31,6 +32,7 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
         rules_glob: Rule files to load, as a path or glob that Prometheus sees.
         grafana_target: ``host:port`` of Grafana; None leaves its job out.
         engine_target: ``host:port`` of an engine with metrics of its own; None leaves it out.
+        proxy_key_file: File with the key that the proxy asks for its metrics; None for none.
         scrape_interval: Time between two scrapes and two rule evaluations, at least 10s.
 
     Returns:
@@ -41,19 +43,21 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
         "global": {"scrape_interval": scrape_interval, "evaluation_interval": scrape_interval},
         "rule_files": [rules_glob],
         "scrape_configs": [
-            _proxy_job(proxy_target),
+            _proxy_job(proxy_target, proxy_key_file),
             *(_job(name, target) for name, target in others.items() if target is not None),
         ],
     }
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def _proxy_job(target: str) -> dict[str, Any]:
+def _proxy_job(target: str, key_file: str | None) -> dict[str, Any]:
+    key = {"authorization": {"credentials_file": key_file}} if key_file else {}
     return {
         "job_name": JOB,
         "metrics_path": "/metrics",
         "scrape_timeout": PROXY_SCRAPE_TIMEOUT,
         "honor_labels": True,
+        **key,
         "static_configs": [
             {"targets": [target], "labels": {"engine": "mistral", "engine_type": "inference"}}
         ],

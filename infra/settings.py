@@ -6,6 +6,7 @@ carry the same names (in snake case) and defaults. ``load`` reports all bad sett
 
 import dataclasses
 import difflib
+import hmac
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Settings:
     engine_wait_seconds: int = 1800
     bind_address: str = "127.0.0.1"
     advertised_host: str = ""
+    api_key: Secret = NO_SECRET
+    allow_unauthenticated: bool = False
     proxy_port: int = topology.PROXY.port
     max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
     max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
@@ -86,6 +89,13 @@ class Settings:
         if self.advertised_host:
             return self.advertised_host
         return "127.0.0.1" if self.bind_address == "0.0.0.0" else self.bind_address  # noqa: S104 - compared, not bound
+
+    @property
+    def metrics_key(self) -> Secret:
+        """Key that opens the proxy's metrics and tells nothing of ``api_key``, which it is of."""
+        if not self.api_key:
+            return NO_SECRET
+        return Secret(hmac.digest(self.api_key.value.encode(), b"metrics", "sha256").hex())
 
     @property
     def email_addresses(self) -> tuple[str, ...]:

@@ -20,10 +20,11 @@ from infra.components.grafana_content import (
     Notification,
     api_provider,
 )
-from infra.components.prometheus import Prometheus, PrometheusArgs
+from infra.components.prometheus import PROXY_KEY_FILE, Prometheus, PrometheusArgs
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.container import Placement, Publication
 from infra.images import Build
+from infra.reach import is_loopback
 from infra.readiness import GrafanaApi, Login
 from infra.render import prometheus_config
 from infra.settings import Settings
@@ -47,7 +48,7 @@ def build(
         connect: Gives access to a Grafana, by its URL and login.
 
     Returns:
-        The stack's outputs: URLs, the engine's kind, and how to log in to Grafana.
+        The stack's outputs: URLs, the engine's kind, keys, and how to log in to Grafana.
     """
     provider = docker.Provider("docker", host=chosen.docker_host or None)
     on_docker = pulumi.ResourceOptions(providers=[provider])
@@ -121,8 +122,18 @@ def _proxy(chosen: Settings, placement: Placement) -> ProxyArgs:
         publication=Publication(chosen.bind_address, chosen.proxy_port),
         max_concurrent_requests=chosen.max_concurrent_requests,
         max_queued_requests=chosen.max_queued_requests,
+        hosts=_proxy_hosts(chosen),
+        api_key=chosen.api_key,
+        metrics_key=chosen.metrics_key,
         wait_seconds=chosen.wait_seconds,
     )
+
+
+def _proxy_hosts(chosen: Settings) -> tuple[str, ...]:
+    """Name what a proxy may be called; published beyond loopback, by any name as with Ollama."""
+    if not is_loopback(chosen.bind_address):
+        return ()
+    return (chosen.host, topology.PROXY.alias)
 
 
 def _prometheus(chosen: Settings, placement: Placement) -> PrometheusArgs:
@@ -136,10 +147,12 @@ def _prometheus(chosen: Settings, placement: Placement) -> PrometheusArgs:
             rules_glob=f"{topology.RULES_FOLDER}/*.yml",
             grafana_target=topology.GRAFANA.target if managed_grafana else None,
             engine_target=addresses.engine_metrics_target(chosen),
+            proxy_key_file=PROXY_KEY_FILE if chosen.api_key else None,
         ),
         rules=prometheus_rules.render(
             chosen.alert_thresholds, runbook_base_url=chosen.runbook_base_url
         ),
+        proxy_key=chosen.metrics_key,
         retention=chosen.prometheus_retention,
         publication=Publication(chosen.bind_address, chosen.prometheus_port),
         wait_seconds=chosen.wait_seconds,
@@ -220,6 +233,8 @@ def _outputs(chosen: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[str
         "dashboardUrl": f"{grafana_url}/d/{dashboard_uid}",
         "engineUrl": addresses.engine_url(chosen),
         "engine": chosen.engine.value,
+        "apiKey": chosen.api_key.output,
+        "metricsKey": chosen.metrics_key.output,
         "grafanaUser": ADMIN_USER if managed else "",
         "grafanaAdminPassword": pulumi.Output.secret(
             chosen.grafana_admin_password.value if managed else ""

@@ -20,6 +20,7 @@ from ops import prometheus_install, web
 from ops.console import ROOT, OperatorError, run_command, say
 from ops.demo_urls import DemoUrls, announced, demo_folder
 from ops.ports import LOOPBACK, Port, port_problems, read_port
+from ops.proxy_api import ProxyApi, keys_of
 from ops.supervisor import Supervisor, add_procfile
 
 RULES_FILE = ROOT / "alerts" / "mistral-alerts.yml"
@@ -66,11 +67,13 @@ def main() -> int:
     ports = DemoPorts.from_environ(os.environ)
     if problems := port_problems(ports.all):
         raise OperatorError("\nerror: ".join(problems))
+    api_key, metrics_key = keys_of(os.environ)
     with_prometheus = _have_prometheus()
     urls = ports.urls(with_prometheus=with_prometheus)
     folder = demo_folder(os.environ)
-    _write_prometheus_config(ports, folder)
-    supervisor = Supervisor(lambda stopping: _tell_when_ready(urls, stopping))
+    _write_prometheus_config(ports, folder, metrics_key)
+    proxy = ProxyApi(urls.proxy, api_key)
+    supervisor = Supervisor(lambda stopping: _tell_when_ready(urls, proxy, stopping))
     without = set() if with_prometheus else {"prometheus"}
     add_procfile(supervisor, ROOT / "Procfile", _environment(ports, folder), without=without)
     say("Starting the demo; Ctrl-C stops all of it.")
@@ -91,12 +94,16 @@ def _have_prometheus() -> bool:
     return True
 
 
-def _write_prometheus_config(ports: DemoPorts, folder: Path) -> None:
+def _write_prometheus_config(ports: DemoPorts, folder: Path, metrics_key: str | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    key_file = folder / "proxy-metrics-key"
+    key_file.touch(mode=0o600)
+    key_file.write_text(metrics_key or "", encoding="utf-8")
     config = prometheus_config(
         proxy_target=_target(ports.proxy),
         prometheus_target=_target(ports.prometheus),
         rules_glob=str(RULES_FILE),
+        proxy_key_file=str(key_file) if metrics_key else None,
         scrape_interval=SCRAPE_INTERVAL,
     )
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
@@ -111,38 +118,39 @@ def _environment(ports: DemoPorts, folder: Path) -> dict[str, str]:
     return environ
 
 
-def _tell_when_ready(urls: DemoUrls, stopping: threading.Event) -> None:
+def _tell_when_ready(urls: DemoUrls, proxy: ProxyApi, stopping: threading.Event) -> None:
     waiting = [f"{urls.engine}{ENGINE.health_path}", f"{urls.proxy}/readyz"]
     if urls.prometheus:
         waiting.append(f"{urls.prometheus}/-/ready")
     while not stopping.is_set():
         waiting = [url for url in waiting if not web.is_ready(url)]
-        if not waiting and (model := _first_model(urls.proxy)):
-            say(_what_to_try(urls, model))
+        if not waiting and (model := _first_model(proxy)):
+            say(_what_to_try(urls, model, asks_for_key=proxy.key is not None))
             return
         stopping.wait(POLL_SECONDS)
 
 
-def _first_model(proxy: str) -> str | None:
+def _first_model(proxy: ProxyApi) -> str | None:
     """Name of the model that the proxy lists; None while it lists none or is just stopping."""
     try:
-        models = web.get(f"{proxy}/api/tags").json()["models"]
+        models = proxy.get("/api/tags").json()["models"]
         return str(models[0]["name"])
     except (web.UnreachableError, ValueError, LookupError):
         return None
 
 
-def _what_to_try(urls: DemoUrls, model: str) -> str:
+def _what_to_try(urls: DemoUrls, model: str, *, asks_for_key: bool) -> str:
     request = {"model": model, "messages": [{"role": "user", "content": QUESTION}]}
     script = (
         f"import ollama; client = ollama.Client('{urls.proxy}'); "
         f"print(client.generate('{model}', '{QUESTION}').response)"
     )
+    key = '-H "Authorization: Bearer $API_KEY" ' if asks_for_key else ""
     lines = [
         "",
         "The demo is ready. Try:",
         "",
-        f"  curl {urls.proxy}/api/chat -d '{json.dumps(request)}'",
+        f"  curl {key}{urls.proxy}/api/chat -d '{json.dumps(request)}'",
         "",
         f'  pip install ollama; python3 -c "{script}"',
         "",

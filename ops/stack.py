@@ -197,6 +197,11 @@ class Operator:
         lines = ["", "The stack is up:", *_url_lines(outputs)]
         if outputs.get("grafanaAdminPassword"):
             lines += ["", f"  {self._login(outputs)}"]
+        if outputs.get("apiKey"):
+            lines.append(
+                "  Clients of the Ollama API must send the apiKey that you set "
+                "(`pulumi stack output apiKey --show-secrets`)."
+            )
         return "\n".join([*lines, "", "  Check everything with `make verify`.", ""])
 
     def _login(self, outputs: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pulumi
 
 from infra import images
+from infra.choices import Secret
 from infra.container import (
     ContainerSpec,
     Files,
@@ -22,6 +23,7 @@ USER = "65534:65534"
 """The image's own: nobody, who owns its data folder."""
 CONFIG_FOLDER = "/etc/prometheus"
 DATA_FOLDER = "/prometheus"
+PROXY_KEY_FILE = f"{CONFIG_FOLDER}/proxy-metrics-key"
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class PrometheusArgs:
         image: Reference of its image.
         config: Text of ``prometheus.yml``.
         rules: Text of the rule file.
+        proxy_key: What the proxy asks for its metrics; empty for none.
         retention: How long samples are kept, such as ``15d``.
         publication: Address and port on the host.
         wait_seconds: How long ``up`` waits until it is healthy.
@@ -44,6 +47,7 @@ class PrometheusArgs:
     image: str
     config: str
     rules: str
+    proxy_key: Secret
     retention: str
     publication: Publication
     wait_seconds: int
@@ -74,6 +78,7 @@ def prometheus_spec(
             {
                 f"{CONFIG_FOLDER}/prometheus.yml": args.config,
                 f"{RULES_FOLDER}/{RULES_FILE}": args.rules,
+                **({PROXY_KEY_FILE: args.proxy_key.output} if args.proxy_key else {}),
             },
         ),
         publication=args.publication,

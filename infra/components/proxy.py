@@ -5,10 +5,21 @@ from dataclasses import dataclass
 import pulumi
 
 from infra import images
-from infra.container import ContainerSpec, HealthCheck, Placement, Publication, run
+from infra.choices import Secret
+from infra.container import (
+    SECRETS_FOLDER,
+    ContainerSpec,
+    Files,
+    HealthCheck,
+    Placement,
+    Publication,
+    run,
+)
 from infra.topology import PROXY
 
 MEMORY_MB = 512
+API_KEY_FILE = f"{SECRETS_FOLDER}/api-key"
+METRICS_KEY_FILE = f"{SECRETS_FOLDER}/metrics-key"
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,9 @@ class ProxyArgs:
         publication: Address and port on the host.
         max_concurrent_requests: How many generations and embeddings run at once.
         max_queued_requests: How many more may wait.
+        hosts: Names by which it may be called besides local ones; empty for any.
+        api_key: What clients must send; empty lets all in who reach it.
+        metrics_key: What Prometheus sends; there is one where there is an ``api_key``.
         wait_seconds: How long ``up`` waits until it is healthy.
     """
 
@@ -35,6 +49,9 @@ class ProxyArgs:
     publication: Publication
     max_concurrent_requests: int
     max_queued_requests: int
+    hosts: tuple[str, ...]
+    api_key: Secret
+    metrics_key: Secret
     wait_seconds: int
 
 
@@ -53,10 +70,26 @@ def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
             "BIND_ADDRESS": f"0.0.0.0:{PROXY.port}",
             "MAX_CONCURRENT_REQUESTS": str(args.max_concurrent_requests),
             "MAX_QUEUED_REQUESTS": str(args.max_queued_requests),
+            **_access(args),
         },
+        files=_key_files(args),
         publication=args.publication,
         host_gateway=args.host_gateway,
     )
+
+
+def _access(args: ProxyArgs) -> dict[str, str]:
+    hosts = {"ALLOWED_HOSTS": ",".join(args.hosts)} if args.hosts else {}
+    if not args.api_key:
+        return hosts | {"ALLOW_UNAUTHENTICATED": "true"}
+    return hosts | {"API_KEY_FILE": API_KEY_FILE, "METRICS_KEY_FILE": METRICS_KEY_FILE}
+
+
+def _key_files(args: ProxyArgs) -> Files | None:
+    if not args.api_key:
+        return None
+    keys = {API_KEY_FILE: args.api_key.output, METRICS_KEY_FILE: args.metrics_key.output}
+    return Files(SECRETS_FOLDER, keys)
 
 
 class Proxy(pulumi.ComponentResource):

@@ -19,6 +19,7 @@ from ops.drill.pace import Pace
 from ops.drill.process import Process, free_port, prometheus_binary
 from ops.drill.timeline import State
 from ops.ports import LOOPBACK
+from ops.proxy_api import WITHOUT_KEYS
 from ops.verify.polling import Patience
 from ops.verify.prometheus_api import Prometheus, PrometheusError
 
@@ -82,6 +83,7 @@ class Bench:
             "BIND_ADDRESS": self._proxy_target,
             "ENGINE_PROBE_INTERVAL": PROBE_SECONDS,
             "LOG_LEVEL": "error",
+            **WITHOUT_KEYS,
         }
         command = [sys.executable, "-m", "proxy_service"]
         self._proxy_process = Process(command, self._folder / "proxy.log", environ)

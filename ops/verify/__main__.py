@@ -8,10 +8,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from http import HTTPStatus
 
 from ops import web
 from ops.console import run_command, say
 from ops.demo_urls import demo_folder, running_demo
+from ops.proxy_api import ProxyApi, keys_of
 from ops.pulumi_stack import read_outputs
 from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
@@ -33,11 +35,8 @@ def verify(arguments: Sequence[str]) -> int:
     tell = (lambda _line: None) if options.json else say
     targets = _find_targets(options)
     tell(f"Checking {targets.origin}: {targets.proxy}")
-    if not _reachable(targets.proxy):
-        sys.stderr.write(
-            f"error: nothing answers at {targets.proxy}; start it with `make demo` or `make up`, "
-            "or say where it is with --proxy\n"
-        )
+    if (obstacle := _obstacle(targets.proxy_api)) is not None:
+        sys.stderr.write(f"error: {obstacle}\n")
         return 2
     report = Report(tell)
     _run_sections(report, targets, options)
@@ -53,7 +52,7 @@ def verify(arguments: Sequence[str]) -> int:
 def _run_sections(report: Report, targets: Targets, options: argparse.Namespace) -> None:
     prometheus = Prometheus(targets.prometheus) if targets.prometheus else None
     report.section("(1) Endpoints", endpoint_checks(targets))
-    report.section("(2) Metrics", exposition_checks(targets.proxy))
+    report.section("(2) Metrics", exposition_checks(targets.proxy_api))
     patience = Patience(options.max_wait)
     absent = [skipped("Prometheus", "there is none here", "`make demo` says how to get it")]
     scraping = scraping_checks(prometheus, patience) if prometheus else absent
@@ -62,22 +61,28 @@ def _run_sections(report: Report, targets: Targets, options: argparse.Namespace)
     if options.no_traffic:
         report.section("(4) Traffic", [skipped("test traffic", "--no-traffic")])
         return
-    test = TrafficTest(targets.proxy, prometheus, options.model, options.timeout, patience)
+    test = TrafficTest(targets.proxy_api, prometheus, options.model, options.timeout, patience)
     report.section("(4) Traffic", test.checks())
 
 
-def _reachable(proxy: str) -> bool:
+def _obstacle(proxy: ProxyApi) -> str | None:
     try:
-        web.get(f"{proxy}/")
+        status = proxy.get("/api/version").status
     except web.UnreachableError:
-        return False
-    return True
+        return (
+            f"nothing answers at {proxy.url}; start it with `make demo` or `make up`, or say "
+            "where it is with --proxy"
+        )
+    if status == HTTPStatus.UNAUTHORIZED:
+        return f"{proxy.url} asks for another key; set API_KEY_FILE or API_KEY to it"
+    return None
 
 
 def _find_targets(options: argparse.Namespace) -> Targets:
     given = {
         name: getattr(options, name, None) or os.environ.get(_variable(name)) for name in OVERRIDES
     }
+    given["api_key"], _ = keys_of(os.environ)
     if given["proxy"]:  # elsewhere altogether: what runs here does not belong to it
         return Targets("the given URLs", given["proxy"]).overridden(given)
     return _announced(options.stack).overridden(given)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from dashboards.signals import JOB
 from ops import web
+from ops.proxy_api import ProxyApi
 from ops.verify.exposition import Exposition, scrape
 from ops.verify.polling import Patience
 from ops.verify.prometheus_api import Prometheus, PrometheusError
@@ -81,14 +82,14 @@ class TrafficTest:
     """The traffic and what is looked at around it.
 
     Attributes:
-        proxy: Base URL of the proxy.
+        proxy: The proxy.
         prometheus: Where the same counts must arrive; None checks the proxy alone.
         model: Name to ask for; None takes the first that the proxy lists.
         timeout: Seconds that one generation may take.
         patience: How long to wait for counts.
     """
 
-    proxy: str
+    proxy: ProxyApi
     prometheus: Prometheus | None
     model: str | None
     timeout: float
@@ -157,7 +158,7 @@ class _PrometheusCounts:
         self._before: Mapping[Reading, float] = {}
         self._problem = ""
 
-    def catch_up_with(self, proxy: str) -> None:
+    def catch_up_with(self, proxy: ProxyApi) -> None:
         """Wait until Prometheus has what the proxy has, so that what comes next is ours."""
         try:
             self._before, _ = self._patience.until(

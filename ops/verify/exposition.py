@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.thresholds import Thresholds
 from ops import web
+from ops.proxy_api import ProxyApi
 from ops.verify.report import Check, failed, judged, passed
 
 SERIES_BUDGET = 3000
@@ -73,17 +74,17 @@ class Exposition:
         )
 
 
-def scrape(proxy: str) -> Exposition:
+def scrape(proxy: ProxyApi) -> Exposition:
     """Read the proxy's metrics now. Raises UnreachableError or ValueError."""
-    return Exposition.parse(web.get(f"{proxy}/metrics").text)
+    return Exposition.parse(proxy.get("/metrics").text)
 
 
-def exposition_checks(proxy: str) -> Iterator[Check]:
+def exposition_checks(proxy: ProxyApi) -> Iterator[Check]:
     """Check both routes and what they carry."""
     parsed: dict[str, Exposition] = {}
     for path in ("/metrics", "/api/metrics"):
         try:
-            reply = web.get(f"{proxy}{path}")
+            reply = proxy.get(path)
             exposition = Exposition.parse(reply.text)
         except (web.UnreachableError, ValueError) as error:
             yield failed(f"{path} parses", str(error), PROXY_HINT)

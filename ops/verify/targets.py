@@ -1,11 +1,12 @@
 """Where the services are: a running demo, a stack's outputs, or the default ports on loopback."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from infra.topology import ENGINE, PROMETHEUS, PROXY
 from ops.demo_urls import DemoUrls
 from ops.ports import LOOPBACK
+from ops.proxy_api import ProxyApi
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Targets:
         grafana: Base URL of Grafana; None where there is none.
         grafana_user: Grafana's user.
         grafana_password: The user's password; None when it is not known.
+        api_key: What the proxy asks for; None for nothing.
     """
 
     origin: str
@@ -28,7 +30,13 @@ class Targets:
     prometheus: str | None = None
     grafana: str | None = None
     grafana_user: str = "admin"
-    grafana_password: str | None = None
+    grafana_password: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+
+    @property
+    def proxy_api(self) -> ProxyApi:
+        """The proxy with its key."""
+        return ProxyApi(self.proxy, self.api_key)
 
     def overridden(self, given: Mapping[str, str | None]) -> "Targets":
         """Replace what was given; an empty text says that there is no such service."""
@@ -60,6 +68,7 @@ def stack_targets(stack: str, outputs: Mapping[str, str]) -> Targets:
         grafana=outputs.get("grafanaUrl") or None,
         grafana_user=outputs.get("grafanaUser") or "admin",
         grafana_password=outputs.get("grafanaAdminPassword") or None,
+        api_key=outputs.get("apiKey") or None,
     )
 
 

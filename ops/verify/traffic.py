@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops import web
+from ops.proxy_api import ProxyApi
 
 OPTIONS = {"temperature": 0, "num_predict": 16}
 UNKNOWN_MODEL = "no-such-model-verify"
@@ -31,19 +31,21 @@ class Sent:
     chunks: int
 
 
-def first_model(proxy: str) -> str:
+def first_model(proxy: ProxyApi) -> str:
     """Return the first model that the proxy lists. Raises TrafficError when it lists none."""
-    models = web.get(f"{proxy}/api/tags").json().get("models", [])
+    models = proxy.get("/api/tags").json().get("models", [])
     if not models:
         raise TrafficError("the proxy lists no model at /api/tags")
     return str(models[0]["name"])
 
 
-def send_traffic(proxy: str, model: str, *, timeout: float, in_flight: Callable[[], None]) -> Sent:
+def send_traffic(
+    proxy: ProxyApi, model: str, *, timeout: float, in_flight: Callable[[], None]
+) -> Sent:
     """Send two chats, one of them streamed, a generation, and a chat with an unknown model.
 
     Args:
-        proxy: Base URL of the proxy.
+        proxy: The proxy.
         model: Model for all but the last.
         timeout: Seconds that one generation may take.
         in_flight: Called while the streamed request is surely in flight.
@@ -60,10 +62,10 @@ def send_traffic(proxy: str, model: str, *, timeout: float, in_flight: Callable[
     generate = {"model": model, "prompt": QUESTION, "options": OPTIONS}
     tokens = 0
     for path, body in (("/api/chat", chat), ("/api/generate", generate)):
-        reply = web.post(f"{proxy}{path}", {**body, "stream": False}, timeout=timeout)
+        reply = proxy.post(path, {**body, "stream": False}, timeout=timeout)
         tokens += _eval_count(path, reply.status, reply.text)
     lines = _stream(proxy, chat, timeout, in_flight)
-    refused = web.post(f"{proxy}/api/chat", {**chat, "model": UNKNOWN_MODEL}, timeout=timeout)
+    refused = proxy.post("/api/chat", {**chat, "model": UNKNOWN_MODEL}, timeout=timeout)
     if refused.status != http.client.NOT_FOUND:
         raise TrafficError(f"an unknown model gave {refused.status} instead of 404")
     return Sent(
@@ -73,16 +75,17 @@ def send_traffic(proxy: str, model: str, *, timeout: float, in_flight: Callable[
 
 
 def _stream(
-    proxy: str, body: Mapping[str, Any], timeout: float, in_flight: Callable[[], None]
+    proxy: ProxyApi, body: Mapping[str, Any], timeout: float, in_flight: Callable[[], None]
 ) -> list[str]:
     """Send a request's head and body apart, so that in between it can't have ended."""
-    parts = urlsplit(proxy)
+    parts = urlsplit(proxy.url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=timeout)
     data = json.dumps({**body, "stream": True}).encode()
     try:
         connection.putrequest("POST", f"{parts.path}/api/chat")
-        connection.putheader("Content-Type", "application/json")
+        for name, value in {"Content-Type": "application/json", **proxy.headers}.items():
+            connection.putheader(name, value)
         connection.putheader("Content-Length", str(len(data)))
         connection.endheaders()
         in_flight()

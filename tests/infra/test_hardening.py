@@ -35,6 +35,7 @@ EXTRAS = {
     "plain": {},
     "with every secret and a model folder": {
         "hf_token": Secret("token"),
+        "api_key": Secret("0123456789abcdef"),
         "model": "/srv/models/tiny",
         "alert_emails": "a@example.org",
         "smtp_host": "mail.example.org:25",

@@ -262,6 +262,21 @@ def test_every_docker_resource_uses_that_provider(default: Deployed) -> None:
             assert tail(request.provider.rpartition("::")[0]) == (DOCKER, "docker"), name
 
 
+def test_a_proxy_on_loopback_is_open_and_called_by_its_own_names(default: Deployed) -> None:
+    """The container itself listens on all addresses and can't see where its port is published."""
+    envs = default.inputs(CONTAINER, "proxy-container")["envs"]
+    assert "ALLOW_UNAUTHENTICATED=true" in envs
+    assert "ALLOWED_HOSTS=127.0.0.1,frontier-mistral-ollama-proxy" in envs
+
+
+def test_a_proxy_that_is_published_to_others_is_called_by_any_name() -> None:
+    key = Secret("0123456789abcdef")
+    envs = deploy(Settings(bind_address="0.0.0.0", api_key=key)).inputs(
+        CONTAINER, "proxy-container"
+    )["envs"]
+    assert not [text for text in envs if text.startswith(("ALLOWED_HOSTS", "ALLOW_UNAUTH"))]
+
+
 def test_the_outputs_tell_every_url(default: Deployed) -> None:
     shown = {name: value for name, value in default.outputs.items() if isinstance(value, str)}
     assert shown == {

@@ -30,6 +30,11 @@ def test_the_proxys_job_is_the_documented_one_to_the_letter() -> None:
     }
 
 
+def test_the_proxys_key_is_read_from_a_file() -> None:
+    job = _rendered(proxy_key_file="/run/secrets/key")["scrape_configs"][0]
+    assert job["authorization"] == {"credentials_file": "/run/secrets/key"}
+
+
 def test_only_what_exists_is_scraped() -> None:
     jobs = [job["job_name"] for job in _rendered()["scrape_configs"]]
     assert jobs == ["mistral", "prometheus"]

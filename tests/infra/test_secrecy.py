@@ -15,6 +15,7 @@ SECRETS = {
     "alert_webhook_url": "https://hooks.example.org/secret-3",
     "alert_slack_url": "https://hooks.example.org/secret-4",
     "smtp_password": "smtp-secret-5",
+    "api_key": "api-key-secret-7",
 }
 CHOSEN = Settings(
     **{name: Secret(text) for name, text in SECRETS.items()},  # type: ignore[arg-type]
@@ -55,7 +56,7 @@ def test_containers_get_secrets_as_files_and_in_no_other_way(deployed: Deployed)
         for upload in inputs.get("uploads", [])
     ]
     for_containers = [
-        SECRETS[name] for name in ("hf_token", "grafana_admin_password", "smtp_password")
+        SECRETS[name] for name in ("hf_token", "grafana_admin_password", "smtp_password", "api_key")
     ]
     assert [text for text in for_containers if text not in contents] == []
     assert [text for text in SECRETS.values() if text in str(containers)] == []
@@ -65,10 +66,34 @@ def test_images_are_built_without_secrets(deployed: Deployed) -> None:
     assert [text for text in SECRETS.values() if text in str(deployed.all_inputs(IMAGE))] == []
 
 
-def test_the_exported_password_stays_a_secret(deployed: Deployed) -> None:
+def test_the_proxys_keys_are_files_for_whoever_needs_them(deployed: Deployed) -> None:
+    """Prometheus can read the metrics, and does not learn what opens the API."""
+    key, metrics_key = CHOSEN.api_key.value, CHOSEN.metrics_key.value
+    held = {
+        upload["file"]: upload["content"]
+        for inputs in deployed.all_inputs(CONTAINER).values()
+        for upload in inputs.get("uploads", [])
+        if key in upload["content"] or metrics_key in upload["content"]
+    }
+    proxy = deployed.inputs(CONTAINER, "proxy-container")
+
+    assert held == {
+        "/run/secrets/api-key": key,
+        "/run/secrets/metrics-key": metrics_key,
+        "/etc/prometheus/proxy-metrics-key": metrics_key,
+    }
+    assert "API_KEY_FILE=/run/secrets/api-key" in proxy["envs"]
+    assert "METRICS_KEY_FILE=/run/secrets/metrics-key" in proxy["envs"]
+    assert "ALLOW_UNAUTHENTICATED=true" not in proxy["envs"]
+    assert "credentials_file: /etc/prometheus/proxy-metrics-key" in str(
+        deployed.all_inputs(CONTAINER)
+    )
+
+
+def test_what_is_exported_of_secrets_stays_secret(deployed: Deployed) -> None:
     exported = dict(deployed.outputs)
-    password = exported.pop("grafanaAdminPassword")
-    assert pulumi.runtime.sync_await._sync_await(password.is_secret())
+    for name in ("grafanaAdminPassword", "apiKey", "metricsKey"):
+        assert pulumi.runtime.sync_await._sync_await(exported.pop(name).is_secret())
     assert not [text for text in SECRETS.values() if text in str(exported)]
 
 

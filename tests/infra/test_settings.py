@@ -217,7 +217,7 @@ def test_a_bad_setting_is_refused_with_what_to_do(
         },
         {**ELSEWHERE, "grafanaUrl": "http://localhost:3000"},
         {**ELSEWHERE, "datasourceUrl": "http://tunnel.example:9090"},
-        {**ELSEWHERE, "bindAddress": "192.0.2.7"},
+        {**ELSEWHERE, "bindAddress": "192.0.2.7", "allowUnauthenticated": "true"},
         {"dockerHost": "ssh://me@box", "advertisedHost": "127.0.0.1"},
         {"dockerHost": "tcp://127.0.0.1:2375"},
         {"dockerHost": "unix:///var/run/docker.sock"},
@@ -249,9 +249,25 @@ def test_a_secret_in_plain_text_is_refused(loaded: Load) -> None:
         loaded({"hfToken": "hf_x"}, encrypted=False)
 
 
-def test_a_public_address_is_fine_with_a_password_of_ones_own(loaded: Load) -> None:
-    chosen = loaded({"bindAddress": "0.0.0.0", "grafanaAdminPassword": "own"})
+@pytest.mark.parametrize(
+    "access", [{"apiKey": "0123456789abcdef"}, {"allowUnauthenticated": "true"}]
+)
+def test_a_public_address_is_fine_with_a_password_of_ones_own_and_a_key_or_a_waiver(
+    loaded: Load, access: dict[str, str]
+) -> None:
+    chosen = loaded({"bindAddress": "0.0.0.0", "grafanaAdminPassword": "own", **access})
     assert chosen.host == "127.0.0.1"
+
+
+def test_a_public_address_needs_a_key_and_the_error_says_both_ways_out(loaded: Load) -> None:
+    with pytest.raises(SettingsError, match=r"apiKey.*--secret apiKey.*allowUnauthenticated"):
+        loaded({"bindAddress": "0.0.0.0", "grafanaAdminPassword": "own"})
+
+
+def test_a_key_that_the_proxy_would_refuse_is_refused_and_not_repeated(loaded: Load) -> None:
+    with pytest.raises(SettingsError, match="apiKey: is not of 16 to 256 visible") as caught:
+        loaded({"apiKey": "tooshort"})
+    assert "tooshort" not in str(caught.value)
 
 
 def test_ports_of_services_that_exist_elsewhere_do_not_clash(loaded: Load) -> None:

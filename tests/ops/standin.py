@@ -27,9 +27,11 @@ class StandIn:
 
     Attributes:
         faults: Names of the ways in which it misbehaves.
+        key: What the proxy asks for; empty for nothing.
     """
 
     faults: set[str] = field(default_factory=set)
+    key: str = ""
 
     def __post_init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -56,6 +58,9 @@ class StandIn:
             self.durations.labels(endpoint)
 
     def proxy(self, asked: Asked) -> Answer:
+        has_key = asked.headers.get("Authorization") == f"Bearer {self.key}"
+        if self.key and not has_key and asked.path not in {"/", "/livez", "/readyz"}:
+            return _json({"error": "unauthorized"}, 401)
         if asked.method == "POST":
             return self._counted(asked)
         if asked.path in {"/metrics", "/api/metrics"}:
@@ -141,9 +146,9 @@ class StandIn:
 
 
 @contextmanager
-def standin(*faults: str) -> Iterator[Targets]:
+def standin(*faults: str, key: str = "") -> Iterator[Targets]:
     """Run the services; yields where they are."""
-    services = StandIn(set(faults))
+    services = StandIn(set(faults), key)
     with serving(services.proxy) as proxy, serving(services.prometheus) as prometheus:
         yield Targets("a stand-in", proxy, prometheus=prometheus)
 

@@ -82,10 +82,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def demo(folder: Path, model: Path, **taken: int) -> Iterator[Demo]:
+def demo(folder: Path, model: Path, *, api_key: str = "", **taken: int) -> Iterator[Demo]:
     ports = {**dict(zip(VARIABLES, free_ports(len(VARIABLES)), strict=True)), **taken}
     own = {name: str(port) for name, port in ports.items()}
     environ = {**os.environ, **own, "DEMO_DIR": str(folder), "MODEL": str(model)}
+    environ["API_KEY"] = api_key
     with subprocess.Popen(
         [sys.executable, "-m", "ops.demo"],
         cwd=ROOT,
@@ -110,18 +111,21 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_llama(tmp_path_factory.mktemp("tiny-model"))
 
 
+@pytest.mark.parametrize("key", ["", "0123456789abcdef"], ids=["open", "with a key"])
 def test_the_demo_chats_passes_its_own_verification_and_stops_cleanly(
-    tmp_path: Path, model: Path
+    tmp_path: Path, model: Path, key: str
 ) -> None:
-    with demo(tmp_path, model) as running:
+    with demo(tmp_path, model, api_key=key) as running:
         running.read_until("The demo is ready")
         running.read_until("make verify")
         proxy = f"http://127.0.0.1:{running.ports['PROXY_PORT']}"
-        assert f"curl {proxy}/api/chat -d '" in running.printed
+        shown = '-H "Authorization: Bearer $API_KEY" ' if key else ""
+        assert f"curl {shown}{proxy}/api/chat -d '" in running.printed
         assert f"{proxy}/metrics" in running.printed
         assert f"http://127.0.0.1:{running.ports['PROMETHEUS_PORT']}/graph?" in running.printed
 
-        with closing(ollama.Client(host=proxy)) as client:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        with closing(ollama.Client(host=proxy, headers=headers)) as client:
             name = client.list().models[0].model
             assert name
             question = [{"role": "user", "content": "Hi"}]

@@ -291,6 +291,20 @@ def test_a_password_of_ones_own_is_never_shown(
     assert "as admin with the password that you set" in printed
 
 
+def test_an_api_key_is_told_of_and_never_shown(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner = ScriptedRunner(
+        {"pulumi stack output": Result(0, json.dumps({**OUTPUTS, "apiKey": "k3y"}))}
+    )
+
+    operator(root, runner).up()
+
+    printed = capsys.readouterr().out
+    assert "k3y" not in printed
+    assert "pulumi stack output apiKey --show-secrets" in printed
+
+
 def test_down_destroys_without_a_refresh_and_says_what_stays(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

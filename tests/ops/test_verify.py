@@ -87,6 +87,20 @@ def test_without_prometheus_its_checks_are_skipped(capsys: pytest.CaptureFixture
     assert "SKIP  Prometheus" in capsys.readouterr().out
 
 
+def test_a_proxy_that_asks_for_a_key_is_given_the_one_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with standin(key="0123456789abcdef") as targets:
+        refused = run(targets)
+        monkeypatch.setenv("API_KEY", "0123456789abcdef")
+        passed = run(targets)
+
+    printed = capsys.readouterr()
+    assert (refused, passed) == (2, 0)
+    assert "set API_KEY_FILE or API_KEY" in printed.err
+    assert "0123456789abcdef" not in printed.out + printed.err
+
+
 def test_an_unreachable_proxy_is_exit_code_2_and_says_what_to_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -113,6 +127,7 @@ def test_a_stacks_outputs_say_where_its_services_are() -> None:
         "prometheusUrl": "http://q",
         "grafanaUrl": "",
         "grafanaAdminPassword": "secret",
+        "apiKey": "key",
     }
 
     targets = stack_targets("dev", outputs)
@@ -120,6 +135,8 @@ def test_a_stacks_outputs_say_where_its_services_are() -> None:
     assert targets.proxy == "http://p"
     assert targets.prometheus == "http://q"
     assert targets.grafana is None
+    assert targets.proxy_api.headers == {"Authorization": "Bearer key"}
+    assert "key=" not in repr(targets)
 
 
 @pytest.mark.parametrize(

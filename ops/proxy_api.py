@@ -1,0 +1,55 @@
+"""The proxy as the operator's commands call it: its URL and the key that it may ask for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ops import web
+from ops.console import OperatorError
+from proxy_service.settings import ProxySettings, SettingsError
+
+_KEY_VARIABLES = ("API_KEY", "API_KEY_FILE", "METRICS_KEY", "METRICS_KEY_FILE")
+
+WITHOUT_KEYS = dict.fromkeys(_KEY_VARIABLES, "")
+"""Variables for a proxy of our own that asks for no key, whatever the operator's environment."""
+
+
+@dataclass(frozen=True)
+class ProxyApi:
+    """One proxy.
+
+    Attributes:
+        url: Base URL.
+        key: Sent with every request; None sends none.
+    """
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    def get(self, path: str) -> web.Reply:
+        """GET a path. Raises UnreachableError when no reply comes."""
+        return web.get(f"{self.url}{path}", headers=self.headers)
+
+    def post(self, path: str, body: Mapping[str, Any], *, timeout: float) -> web.Reply:
+        """POST ``body`` as JSON to a path. Raises UnreachableError as ``get``."""
+        return web.post(f"{self.url}{path}", body, timeout=timeout, headers=self.headers)
+
+
+def keys_of(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return a key for the API and one for its metrics, from the variables that the proxy reads.
+
+    Raises:
+        OperatorError: They can't be used.
+    """
+    given = {name: environ[name] for name in _KEY_VARIABLES if name in environ}
+    try:
+        settings = ProxySettings.from_environ(given)
+    except SettingsError as error:
+        raise OperatorError(str(error)) from error
+    api = next(iter(settings.api_keys), None)
+    return api, next(iter(settings.metrics_keys), api)
