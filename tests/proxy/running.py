@@ -60,11 +60,16 @@ class Exposition:
 
 
 class RunningProxy:
-    """A context manager; `url` answers while it is open."""
+    """A context manager; `url` answers while it is open.
 
-    def __init__(self, settings: ProxySettings) -> None:
+    It looks at its engine once, and again only when a request needs it, unless it is `probing`.
+    """
+
+    def __init__(self, settings: ProxySettings, *, probing: bool = False) -> None:
         Sanic.test_mode = True
-        self.settings = replace(settings, engine_probe_interval_seconds=3600)
+        self.settings = settings
+        if not probing:
+            self.settings = replace(settings, engine_probe_interval_seconds=3600)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -87,6 +92,15 @@ class RunningProxy:
         """Wait until no request is running and give the scrape that says so."""
         assert self.counted("mistral_active_requests", 0)
         return self.scrape()
+
+    def tasks(self) -> int:
+        """How many tasks the proxy's loop has, besides the one that counts them."""
+
+        async def count() -> int:
+            return len(asyncio.all_tasks()) - 1
+
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(count(), self._loop).result(PATIENCE)
 
     def probe(self) -> None:
         """Have the proxy ask the engine now."""

@@ -42,13 +42,17 @@ Steps = tuple["bytes | Step | threading.Event", ...]
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; `length` frames the body by its length, otherwise it is chunked."""
+    """One answer; `length` frames the body by its length, otherwise it is chunked.
+
+    With `raw` the steps are all there is: no head, no framing.
+    """
 
     steps: Steps
     status: int = 200
     content_type: str = "application/json"
     length: bool = False
     bare_close: bool = False
+    raw: bool = False
 
 
 @dataclass
@@ -183,6 +187,11 @@ class ScriptedEngine:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections to it are open."""
+        return len(self._open)
+
     def on(self, path: str, script: Script) -> None:
         """Answer `path` this way from now on."""
         self._scripts[path] = script
@@ -274,11 +283,12 @@ async def _answer(
     request: Received, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> bool:
     """Play the steps; tells whether the connection can serve again."""
-    writer.write(_head(reply))
+    if not reply.raw:
+        writer.write(_head(reply))
     watcher = asyncio.create_task(_watch(reader, request)) if not reply.length else None
     for step in reply.steps:
         if isinstance(step, bytes):
-            framed = step if reply.length or reply.bare_close else _framed(step)
+            framed = step if reply.length or reply.bare_close or reply.raw else _framed(step)
             writer.write(framed)
             await writer.drain()
             continue
@@ -292,7 +302,7 @@ async def _answer(
         else:
             _break(writer, reset=step is Step.RESET)
             return False
-    if reply.bare_close:
+    if reply.bare_close or reply.raw:
         return False
     if not reply.length:
         writer.write(b"0\r\n\r\n")

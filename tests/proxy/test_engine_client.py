@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -134,6 +135,27 @@ async def test_a_kept_connection_that_the_engine_has_closed_is_not_used() -> Non
             await closed.wait()
 
     assert count == 3
+
+
+async def test_a_connection_that_can_not_be_opened_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing was sent by then, so this is safe for every request."""
+    failures = [ConnectionRefusedError(), ConnectionResetError()]
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+
+    async def fail_first(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  the loop's
+        if failures:
+            raise failures.pop()
+        return await connect(*arguments, **options)
+
+    async with engine_at(Connections(per_connection=1)) as engine:
+        monkeypatch.setattr(loop, "create_connection", fail_first)
+        with pytest.raises(EngineUnavailable):
+            await post(engine)  # refused and reset
+        failures.append(ConnectionResetError())
+        assert await post(engine) == b"ok"
 
 
 async def test_a_kept_connection_is_dropped_before_the_engine_does() -> None:

@@ -1,0 +1,326 @@
+"""Every way in which an engine can fail, on every kind of request: how it ends for everyone.
+
+For the client: a status as long as nothing was sent, an error as the last line or event after
+that. For the metrics: one request with one status. For the proxy: nothing is left behind, nothing
+was sent to the engine twice, and the next request is answered.
+"""
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy_service.settings import ProxySettings
+from tests.processes import free_port
+from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.scripted_engine import (
+    DONE,
+    MODEL,
+    USAGE,
+    Received,
+    Reply,
+    ScriptedEngine,
+    Step,
+    chunk,
+    completion,
+    default_chat,
+    stream,
+)
+
+Body = dict[str, Any]
+
+HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
+PROMPT = {"model": MODEL, "prompt": "hi"}
+V1 = "/v1/chat/completions"
+HTML = b"<html><body><h1>It works!</h1></body></html>"
+LAST = chunk("", finish="stop", usage=USAGE)
+LONG_TEXT = "x" * 2_000_000
+HALF_CHARACTER = chunk("?").replace(b"?", b"\xf0\x9f")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request; `endpoint` is its label in the metrics."""
+
+    path: str
+    endpoint: str
+    body: Body
+    streams: bool
+
+    @property
+    def is_v1(self) -> bool:
+        """Whether it speaks OpenAI's API, whose streams pass byte for byte."""
+        return self.path.startswith("/v1")
+
+
+KINDS = {
+    "chat": Kind("/api/chat", "chat", HELLO, streams=True),
+    "whole chat": Kind("/api/chat", "chat", HELLO | {"stream": False}, streams=False),
+    "generate": Kind("/api/generate", "generate", PROMPT, streams=True),
+    "whole generate": Kind("/api/generate", "generate", PROMPT | {"stream": False}, streams=False),
+    "v1": Kind(V1, "v1_chat_completions", HELLO | {"stream": True}, streams=True),
+    "whole v1": Kind(V1, "v1_chat_completions", HELLO, streams=False),
+}
+
+OK = (200, "")
+CUT = (200, "stream_interrupted")
+SILENT = (200, "upstream_timeout")
+NO_HTTP = (502, "upstream_protocol")
+NO_ANSWER = (504, "upstream_timeout")
+NO_SUCH_PATH = (501, "not_supported")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What the engine does, and the status and the type of error that come of it.
+
+    A stream whose status is 200 in spite of an error has told it at its end.
+    """
+
+    streamed: Reply
+    stream: tuple[int, str]
+    reply: Reply
+    whole: tuple[int, str]
+    v1_stream: tuple[int, str] | None = None
+    v1_whole: tuple[int, str] | None = None
+
+    def outcome(self, kind: Kind) -> tuple[int, str]:
+        """The status and the error's type, empty for none."""
+        ours, v1s = self.whole, self.v1_whole
+        if kind.streams:
+            ours, v1s = self.stream, self.v1_stream
+        return v1s if kind.is_v1 and v1s is not None else ours
+
+
+def at_once(reply: Reply, status: int, error_type: str) -> Fault:
+    """A fault that comes before anything could be sent, whatever was asked for."""
+    return Fault(reply, (status, error_type), reply, (status, error_type))
+
+
+def half(reply: Reply, *steps: Step) -> Reply:
+    """The first half of a whole reply, which says that it is longer."""
+    (body,) = reply.steps
+    assert isinstance(body, bytes)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return Reply((head % len(body) + body[: len(body) // 2], *steps), raw=True)
+
+
+WHOLE = completion("Hello")
+# Set when the client has the first bytes of its answer: a reset destroys what nobody has read yet.
+SEEN = threading.Event()
+FAULTS = {
+    "resets before a byte": at_once(Reply((Step.RESET,), raw=True), *NO_HTTP),
+    "hangs up before a byte": at_once(Reply((Step.CUT,), raw=True), *NO_HTTP),
+    "hangs up within the head": at_once(Reply((b"HTTP/1.1 200 O", Step.CUT), raw=True), *NO_HTTP),
+    "stalls before the head": at_once(Reply((Step.STALL,), raw=True), *NO_ANSWER),
+    "speaks no HTTP": at_once(Reply((b"220 mail.example ESMTP\r\n", Step.CUT), raw=True), *NO_HTTP),
+    "sends a page": at_once(Reply((HTML,), content_type="text/html", length=True), *NO_HTTP),
+    "sends a page with 404": replace(
+        at_once(Reply((HTML,), status=404, content_type="text/html", length=True), *NO_HTTP),
+        v1_stream=NO_SUCH_PATH,
+        v1_whole=NO_SUCH_PATH,
+    ),
+    "sends a page with 500": at_once(
+        Reply((HTML,), status=500, content_type="text/html", length=True), 500, "upstream_status"
+    ),
+    "stalls before the first event": Fault(
+        stream(Step.STALL), NO_ANSWER, half(WHOLE, Step.STALL), NO_ANSWER
+    ),
+    "stalls in the middle": Fault(
+        stream(chunk("a"), Step.STALL), SILENT, half(WHOLE, Step.STALL), NO_ANSWER
+    ),
+    "resets in the middle": Fault(
+        stream(chunk("a"), SEEN, Step.RESET), CUT, half(WHOLE, Step.RESET), NO_HTTP
+    ),
+    "hangs up in the middle": Fault(
+        stream(chunk("a"), Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
+    ),
+    "dies within a line": Fault(
+        stream(chunk("a"), b'data: {"choices":[{"de', Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
+    ),
+    "ends within a line": Fault(
+        stream(chunk("a"), b'data: {"choices":[{"de'),
+        CUT,
+        Reply((b'{"choices":[{"me',), length=True),
+        NO_HTTP,
+    ),
+    "ends without a word": Fault(stream(), NO_HTTP, Reply((b"",), length=True), NO_HTTP),
+    "sends an event of garbage": Fault(
+        stream(chunk("a"), b"data: \x00\xff\xfe}{\n\n", DONE),
+        CUT,
+        Reply((b"\x00\xff\xfe}{",), length=True),
+        NO_HTTP,
+    ),
+    "sends half a character": Fault(
+        stream(chunk("a"), HALF_CHARACTER, LAST, DONE),
+        CUT,
+        Reply((b'{"choices":[{"message":{"content":"\xf0\x9f"}}]}',), length=True),
+        NO_HTTP,
+        v1_stream=OK,
+    ),
+    "dies within a character": Fault(
+        stream(chunk("a"), HALF_CHARACTER.partition(b"\x9f")[0], Step.CUT),
+        CUT,
+        half(WHOLE, Step.CUT),
+        NO_HTTP,
+    ),
+    "sends an event of 2 MB": Fault(
+        stream(chunk("a"), chunk(LONG_TEXT), LAST, DONE), OK, completion(LONG_TEXT), OK
+    ),
+    # A finish_reason and usage say that nothing is missing; a client of /v1 waits for [DONE].
+    "sends no [DONE]": Fault(stream(chunk("a"), LAST), OK, WHOLE, OK, v1_stream=CUT),
+    "sends neither end nor [DONE]": Fault(stream(chunk("a")), CUT, WHOLE, OK),
+    "sends two [DONE]s": Fault(stream(chunk("a"), LAST, DONE, DONE), OK, WHOLE, OK),
+    "goes on after [DONE]": Fault(
+        stream(chunk("a"), LAST, DONE, chunk("b"), LAST, DONE), OK, WHOLE, OK
+    ),
+}
+
+
+# What a client of /v1 gets as the engine wrote it.
+PASSED_ON = ("sends an event of garbage", "sends half a character")
+# One for each of the two proxies' chats and lists, at most.
+KEPT_CONNECTIONS = 4
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[ScriptedEngine]:
+    with ScriptedEngine() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def proxy(engine: ScriptedEngine) -> Iterator[RunningProxy]:
+    with RunningProxy(ProxySettings(engine_url=engine.url)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def impatient_proxy(engine: ScriptedEngine) -> Iterator[RunningProxy]:
+    settings = ProxySettings(engine_url=engine.url, engine_silence_timeout_seconds=1)
+    with RunningProxy(settings) as running:
+        yield running
+
+
+def counts(proxy: RunningProxy, endpoint: str) -> Counter[str]:
+    """What was counted for an endpoint once no request runs, by status and by type of error."""
+    text = ""
+
+    def idle() -> bool:
+        nonlocal text
+        text = proxy.http.get("/metrics").text
+        gauges = ("active", "running", "queued")
+        return all(f"\nmistral_{gauge}_requests 0.0\n" in text for gauge in gauges)
+
+    assert eventually(idle)
+    found = re.findall(
+        rf"^mistral_(?:http_requests_total|request_errors_total)"
+        rf'{{endpoint="{endpoint}",(?:status|error_type)="(\w+)"}} (\S+)$',
+        text,
+        re.MULTILINE,
+    )
+    return Counter({label: int(float(value)) for label, value in found})
+
+
+def error_of(answer: httpx.Response, kind: Kind) -> str:
+    return error_in(answer.content, answer.status_code, kind)
+
+
+def error_in(content: bytes, status: int, kind: Kind) -> str:
+    """The error's text, having checked that the answer is complete and well-formed."""
+    if status != 200 or not kind.streams:
+        value = json.loads(content)
+        if status == 200:
+            return ""
+        return str(value["error"]["message"] if kind.is_v1 else value["error"])
+    if not kind.is_v1:
+        lines = [json.loads(line) for line in content.splitlines()]
+        assert [line.get("done") for line in lines[:-1]] == [False] * (len(lines) - 1)
+        assert lines[-1].get("done") is True or list(lines[-1]) == ["error"]
+        return str(lines[-1].get("error", ""))
+    last = [part for part in content.split(b"\n\n") if part][-1]
+    if last == DONE.strip():
+        return ""
+    return str(json.loads(last.removeprefix(b"data: "))["error"]["message"])
+
+
+@pytest.mark.parametrize(("name", "kind"), list(product(FAULTS, KINDS)))
+def test_a_fault_ends_well_for_everyone(
+    request: pytest.FixtureRequest, engine: ScriptedEngine, name: str, kind: str
+) -> None:
+    fault, asked = FAULTS[name], KINDS[kind]
+    impatient = "upstream_timeout" in fault.stream
+    proxy: RunningProxy = request.getfixturevalue("impatient_proxy" if impatient else "proxy")
+    engine.chat(default_chat)
+    assert proxy.http.post(asked.path, json=asked.body).status_code == 200  # keeps a connection
+    before, tasks, calls = counts(proxy, asked.endpoint), proxy.tasks(), len(engine.calls())
+
+    def play(received: Received) -> Reply:
+        return fault.streamed if received.json.get("stream") else fault.reply
+
+    engine.chat(play)
+    SEEN.clear()
+    with proxy.http.stream("POST", asked.path, json=asked.body) as answer:
+        parts = answer.iter_bytes()
+        first = next(parts, b"")
+        SEEN.set()
+        content = first + b"".join(parts)
+
+    status, error_type = fault.outcome(asked)
+    assert answer.status_code == status
+    if not (asked.is_v1 and name in PASSED_ON):
+        assert bool(error_in(content, status, asked)) == bool(error_type)
+    assert len(engine.calls()) == calls + 1
+
+    counted = counts(proxy, asked.endpoint) - before
+    assert counted == Counter(["error", error_type] if error_type else ["success"])
+    assert eventually(lambda: proxy.tasks() <= tasks)
+    assert eventually(lambda: engine.open_connections <= KEPT_CONNECTIONS)
+
+    engine.chat(default_chat)
+    assert proxy.http.post(asked.path, json=asked.body).status_code == 200
+
+
+def test_an_event_of_2_mb_arrives_whole(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    engine.chat(FAULTS["sends an event of 2 MB"].streamed)
+    lines = proxy.http.post("/api/chat", json=HELLO).text.splitlines()
+    assert [json.loads(line)["message"]["content"] for line in lines] == ["a", LONG_TEXT, ""]
+
+
+def test_an_engine_that_is_down_at_start_is_told_and_found_when_it_comes() -> None:
+    """The proxy starts without it, says so everywhere, and needs no restart."""
+    port = free_port()
+    settings = ProxySettings(engine_url=f"http://127.0.0.1:{port}")
+    with RunningProxy(settings) as proxy:
+        assert proxy.http.get("/livez").status_code == 200
+        ready = proxy.http.get("/readyz")
+        assert (ready.status_code, "MISTRAL_URL" in ready.text) == (503, True)
+        for kind in KINDS.values():
+            answer = proxy.http.post(kind.path, json=kind.body)
+            assert answer.status_code == 503
+            assert "MISTRAL_URL" in error_of(answer, kind)
+        assert proxy.counted("mistral_upstream_up", 0)
+        with ScriptedEngine(port):
+            for kind in KINDS.values():
+                assert proxy.http.post(kind.path, json=kind.body).status_code == 200
+            proxy.probe()
+            assert proxy.http.get("/readyz").status_code == 200
+
+
+def test_the_probe_alone_finds_an_engine_that_comes_late(settings: ProxySettings) -> None:
+    """Nobody has to ask for it."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    quick = replace(settings, engine_url=url, engine_probe_interval_seconds=0.05)
+    with RunningProxy(quick, probing=True) as proxy:
+        assert proxy.http.get("/readyz").status_code == 503
+        with ScriptedEngine(port):
+            assert eventually(lambda: proxy.http.get("/readyz").status_code == 200)
+        assert eventually(lambda: proxy.http.get("/readyz").status_code == 503)
