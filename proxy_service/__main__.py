@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+import resource
 import socket
 import sys
 
@@ -19,6 +20,8 @@ from proxy_service.settings import BindAddress, ProxySettings, SettingsError
 BAD_SETTINGS = 2
 CANNOT_LISTEN = 1
 _BACKLOG = 1024
+# Open files that suffice for several thousand clients, each with a connection to the engine.
+_DESCRIPTORS = 65_536
 # Objects that are new since the last look for cycles. Requests leave hardly any behind, but a
 # hundred at once hold more than the interpreter's default, which would then look several times
 # for each.
@@ -42,6 +45,7 @@ def main() -> int:
     app = create_app(
         settings, engine=HttpEngine(settings, metrics), metrics=metrics, clock=SystemClock()
     )
+    _allow_descriptors()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     app.run(
@@ -53,6 +57,14 @@ def main() -> int:
         backlog=_BACKLOG,
     )
     return 0
+
+
+def _allow_descriptors() -> None:
+    """Raise the limit of open files, which many systems set to 1024 or less, as far as allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def listen(bind: BindAddress) -> socket.socket:

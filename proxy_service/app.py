@@ -1,5 +1,6 @@
 """Puts the parts together: one Sanic application per proxy, wiring only."""
 
+import asyncio
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engine import Engine
-from proxy_service.errors import ProxyError, Unauthorized
+from proxy_service.errors import ProxyError, ShuttingDown, Unauthorized
 from proxy_service.exchange import TEXT, Exchange, Services
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import ProxyMetrics
@@ -22,9 +23,8 @@ from proxy_service.routes.table import ROUTES, Handler, Route
 from proxy_service.server import ClientStream, HTTPResponse
 from proxy_service.settings import ProxySettings
 
-# Seconds on top of the engine's longest silence after which a request that sends and receives
-# nothing is ended by the server: only a client that stopped reading or sending gets that far.
-_CLIENT_GRACE_SECONDS = 60.0
+# Seconds, after the shutdown's grace, in which the last words may still reach their clients.
+_LAST_WORDS_SECONDS = 1.0
 
 SanicHandler = Callable[..., Coroutine[object, object, HTTPResponse | None]]
 
@@ -42,7 +42,7 @@ class ProxyApp(Sanic[Config, Services]):
         try:
             await self._answer(exchange, stream)
         except CancelledError:
-            exchange.record.interrupted(gone=stream.client_is_gone)
+            exchange.record.interrupted()
             raise
         finally:
             exchange.record.finish(self.ctx.clock.monotonic())
@@ -114,14 +114,15 @@ def create_app(
 
 
 def _config(settings: ProxySettings) -> Config:
-    silence = max(settings.engine_silence_timeout_seconds, settings.engine_reply_timeout_seconds)
     return Config(
         {
             "ACCESS_LOG": False,
             "MOTD": False,
             "REQUEST_MAX_SIZE": settings.max_body_bytes,
-            "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds,
-            "RESPONSE_TIMEOUT": silence + _CLIENT_GRACE_SECONDS,
+            "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds + _LAST_WORDS_SECONDS,
+            "REQUEST_TIMEOUT": settings.client_request_timeout_seconds,
+            "RESPONSE_TIMEOUT": settings.client_stall_timeout_seconds,
+            "KEEP_ALIVE_TIMEOUT": settings.client_keep_alive_seconds,
         },
         env_prefix=None,
     )
@@ -177,7 +178,12 @@ async def _start(app: ProxyApp) -> None:
 
 
 async def _begin_stop(app: ProxyApp) -> None:
-    app.ctx.stopping.set()
+    """Let what runs go on for its grace; the engine's part ends with it, by which all ends."""
+    services = app.ctx
+    services.stopping.set()
+    services.admission.close()
+    grace_seconds = services.settings.shutdown_grace_seconds
+    asyncio.get_running_loop().call_later(grace_seconds, services.engine.interrupt, ShuttingDown())
 
 
 async def _stop(app: ProxyApp) -> None:

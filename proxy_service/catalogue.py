@@ -123,7 +123,7 @@ class Catalogue:
 
     async def _watch(self) -> None:
         while True:
-            with suppress(EngineError):
+            with suppress(ProxyError):
                 await self._ask()
             await asyncio.sleep(self._settings.engine_probe_interval_seconds)
 

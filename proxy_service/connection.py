@@ -16,7 +16,7 @@ import select
 from enum import Enum
 from typing import NamedTuple, cast
 
-from proxy_service.errors import EngineError, EngineProtocolError, EngineTimeout
+from proxy_service.errors import EngineProtocolError, EngineTimeout, ProxyError
 from proxy_service.response import ResponseReader
 
 # Bytes of a body that nobody has taken; with more than this the engine has to wait.
@@ -128,6 +128,11 @@ class Pool:
         self._open.discard(connection)
         self._idle.pop(connection, None)
 
+    def fail(self, error: ProxyError) -> None:
+        """Close every connection, telling whoever waits for it why."""
+        for connection in list(self._open):
+            connection.fail(error)
+
     def close(self) -> None:
         """Close every connection."""
         for connection in list(self._open):
@@ -146,7 +151,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._poll = select.poll()
         self._waiter: asyncio.Future[None] | None = None
-        self._failure: EngineError | None = None
+        self._failure: ProxyError | None = None
         self._use = Use.BUSY
         self._paused = False
         self._limit = self._patience.seconds
@@ -217,6 +222,12 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
             self._forget()
 
+    def fail(self, error: ProxyError) -> None:
+        """Close at once, and raise ``error`` for whoever waits for more, or comes for it."""
+        self._failure = error
+        self.close()
+        self.wake()
+
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -239,7 +250,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             reader.feed(self._pool.read_buffer[:nbytes])
         except EngineProtocolError as error:
-            self._fail(error)
+            self.fail(error)
             return
         if self._use is Use.LETTING_GO:
             reader.take()
@@ -266,11 +277,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
-
-    def _fail(self, error: EngineError) -> None:
-        self._failure = error
-        self.close()
-        self.wake()
 
     def _forget(self) -> None:
         self._transport = None
@@ -302,7 +308,7 @@ class Connection(asyncio.BufferedProtocol):
         if due > now:
             self._arm(due)
         elif self._use is Use.BUSY:
-            self._fail(
+            self.fail(
                 EngineTimeout(
                     f"the engine was silent for {self._patience.seconds:g} s "
                     f"({self._patience.variable} sets how long it may be)"

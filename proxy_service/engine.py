@@ -14,7 +14,7 @@ from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from proxy_service.connection import Connection, Patience, Pool
-from proxy_service.errors import EngineError, EngineProtocolError, EngineUnavailable
+from proxy_service.errors import EngineProtocolError, EngineUnavailable, ProxyError
 from proxy_service.instruments import Histogram
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ProxySettings
@@ -74,6 +74,9 @@ class Engine(Protocol):
     async def start(self) -> None:
         """Open what the client needs; called once, within the event loop."""
 
+    def interrupt(self, error: ProxyError) -> None:
+        """End what runs with ``error``, and begin nothing any more."""
+
     async def stop(self) -> None:
         """Close every connection."""
 
@@ -99,9 +102,15 @@ class HttpEngine:
         self._before_replies = Patience(
             settings.engine_reply_timeout_seconds, "ENGINE_REPLY_TIMEOUT"
         )
+        self._interruption: ProxyError | None = None
 
     async def start(self) -> None:
         """Need nothing: connections are opened as requests come."""
+
+    def interrupt(self, error: ProxyError) -> None:
+        """End what runs; see `Engine.interrupt`."""
+        self._interruption = error
+        self._pool.fail(error)
 
     async def stop(self) -> None:
         """Close every connection."""
@@ -140,6 +149,8 @@ class HttpEngine:
         still close one as the request leaves: then only a ``safe`` one goes over a new
         connection, for the engine may have begun with any other.
         """
+        if self._interruption is not None:
+            raise self._interruption
         connection = self._pool.take()
         if connection is not None:
             try:
@@ -181,7 +192,7 @@ async def _ask(connection: Connection, request: bytes, patience: Patience) -> Co
         connection.send(request, patience)
         while not connection.reader.has_head:
             await connection.more()
-    except (EngineError, asyncio.CancelledError):
+    except (ProxyError, asyncio.CancelledError):
         connection.close()
         raise
     return connection

@@ -42,7 +42,6 @@ class RequestRecord:
     streaming: bool = False
     error: ProxyError | None = None
     cancelled: bool = False
-    timed_out: bool = False
     delivered: bool = False
     at_once: bool = False
     finish_reason: str = ""
@@ -71,14 +70,13 @@ class RequestRecord:
         if deltas:
             self._count_tokens(deltas)
 
-    def interrupted(self, *, gone: bool) -> None:
-        """Note that the request was ended from outside, which changes no complete answer.
+    def interrupted(self) -> None:
+        """Note that the client left, or took nothing for too long.
 
-        Args:
-            gone: Whether the client hung up; else it was the server that lost patience.
+        This changes no complete answer.
         """
         if not self.delivered:
-            self.cancelled, self.timed_out = gone, not gone
+            self.cancelled = True
 
     def completed(self, usage: Usage | None, finish_reason: str | None) -> None:
         """Note a generation that reached its end."""
@@ -109,8 +107,6 @@ class RequestRecord:
         """The outcome as the label names it."""
         if self.cancelled:
             return "cancelled"
-        if self.timed_out:
-            return "error"
         # An error may have come when the status had left, or within an answer that passes as it is.
         status = self.http_status if self.error is None else self.error.status
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status:
@@ -122,7 +118,7 @@ class RequestRecord:
     def _outcome(self, status: Status) -> str:
         if status == "cancelled":
             return "client_disconnected"
-        if self.timed_out or (self.error is not None and "timeout" in self.error.error_type):
+        if self.error is not None and "timeout" in self.error.error_type:
             return "timeout"
         return "upstream_error" if status == "error" else "completed"
 

@@ -20,6 +20,7 @@ from asyncio import CancelledError
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sanic import Request, Sanic
@@ -77,11 +78,6 @@ class ClientStream:
         self._head = b""
         self.keep_alive = incoming.keep_alive
         self.ended = False
-
-    @property
-    def client_is_gone(self) -> bool:
-        """Whether the client has hung up."""
-        return self._connection.closing
 
     @property
     def unroutable(self) -> RequestError | None:
@@ -154,7 +150,6 @@ class ClientConnection(SanicProtocol):
     """See the module; made by the server for each connection that it accepts."""
 
     __slots__ = (
-        "_answer_seconds",
         "_arrival",
         "_idle_seconds",
         "_lingering",
@@ -163,7 +158,9 @@ class ClientConnection(SanicProtocol):
         "_reading_paused",
         "_request_seconds",
         "_shortest_seconds",
+        "_stall_seconds",
         "_timer",
+        "_unsent",
     )
 
     def __init__(self, *, app: Sanic[Any, Any], **parts: Any) -> None:  # noqa: ANN401  the server's
@@ -172,10 +169,9 @@ class ClientConnection(SanicProtocol):
         self._reader = RequestReader(max_body_bytes=config.REQUEST_MAX_SIZE)
         self._idle_seconds = float(config.KEEP_ALIVE_TIMEOUT)
         self._request_seconds = float(config.REQUEST_TIMEOUT)
-        self._answer_seconds = float(config.RESPONSE_TIMEOUT)
-        self._shortest_seconds = min(
-            self._idle_seconds, self._request_seconds, self._answer_seconds
-        )
+        self._stall_seconds = float(config.RESPONSE_TIMEOUT)
+        self._shortest_seconds = min(self._idle_seconds, self._request_seconds, self._stall_seconds)
+        self._unsent = 0
         self._arrival: asyncio.Future[None] | None = None
         self._lingering = self._reading_paused = False
         self._quiet_since = 0.0
@@ -335,10 +331,17 @@ class ClientConnection(SanicProtocol):
             return _LINGER_SECONDS
         if self._task is None:
             return self._request_seconds if self._reader.within_head else self._idle_seconds
-        return self._answer_seconds if self._arrival is None else self._request_seconds
+        if self._arrival is not None:
+            return self._request_seconds
+        # How long the engine may be silent is the engine's connection to judge.
+        return inf if self._can_write.is_set() else self._stall_seconds
 
     def _tick(self) -> None:
         now = self.loop.time()
+        before = self._unsent
+        self._unsent = self.transport.get_write_buffer_size() if self.transport is not None else 0
+        if self._unsent < before:
+            self._quiet_since = now  # the client takes something, if slowly
         if self._quiet_since + self._patience() <= now:
             self._quiet_since = now
             if self._task is not None and self._arrival is None:

@@ -92,6 +92,9 @@ class ProxySettings:
     engine_keep_alive_seconds: float = 15.0
     engine_probe_interval_seconds: float = 5.0
     engine_probe_timeout_seconds: float = 5.0
+    client_request_timeout_seconds: float = 60.0
+    client_stall_timeout_seconds: float = 300.0
+    client_keep_alive_seconds: float = 120.0
     shutdown_grace_seconds: float = 8.0  # Docker kills after 10
     max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
     max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
@@ -353,6 +356,27 @@ VARIABLES = (
         _seconds(0.05, 3600),
         "seconds, 0.05 to 3600",
         "longest wait for the engine's list of models",
+    ),
+    Variable(
+        "CLIENT_REQUEST_TIMEOUT",
+        "client_request_timeout_seconds",
+        _seconds(0.1, 86400),
+        "seconds, 0.1 to 86400",
+        "longest time for a request's head, and longest silence within its body",
+    ),
+    Variable(
+        "CLIENT_STALL_TIMEOUT",
+        "client_stall_timeout_seconds",
+        _seconds(0.1, 86400),
+        "seconds, 0.1 to 86400",
+        "longest time in which a client may take nothing of what waits for it",
+    ),
+    Variable(
+        "CLIENT_KEEP_ALIVE",
+        "client_keep_alive_seconds",
+        _seconds(0.1, 86400),
+        "seconds, 0.1 to 86400",
+        "how long a client's unused connection is kept",
     ),
     Variable(
         "SHUTDOWN_GRACE",

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import uvloop
-from sanic.config import DEFAULT_CONFIG
 
 from proxy_service.settings import ModelDetails, ProxySettings
 from tests.proxy.running import RunningProxy, eventually
@@ -772,8 +771,6 @@ def test_a_long_silence_of_the_engine_cuts_no_reply(
     """Check 32: neither before the first byte nor in a stream; the framework waits 60 seconds."""
     loop, go_on, asked = FastLoop(), threading.Event(), threading.Event()
     monkeypatch.setattr(uvloop, "new_event_loop", lambda: loop)
-    # So often the server looks whether its patience is at an end.
-    monkeypatch.setitem(DEFAULT_CONFIG, "KEEP_ALIVE_TIMEOUT", 0.2)
 
     def stall(_: object) -> Reply:
         asked.set()
@@ -784,7 +781,12 @@ def test_a_long_silence_of_the_engine_cuts_no_reply(
         return stream(chunk("a"), go_on, last, DONE) if begun else stream(go_on, last, DONE)
 
     engine.chat(stall)
-    limits = {"engine_silence_timeout_seconds": 600, "engine_reply_timeout_seconds": 600}
+    limits = {
+        "engine_silence_timeout_seconds": 600,
+        "engine_reply_timeout_seconds": 600,
+        # So often the server looks whether its patience is at an end.
+        "client_keep_alive_seconds": 0.2,
+    }
     with (
         RunningProxy(replace(settings, **limits)) as proxy,
         ThreadPoolExecutor(1) as pool,

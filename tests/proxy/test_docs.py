@@ -8,7 +8,7 @@ import pytest
 
 import proxy_service
 from proxy_service.routes.table import ROUTES
-from proxy_service.settings import VARIABLES
+from proxy_service.settings import VARIABLES, ProxySettings
 from proxy_service.translate.options import OPTIONS, RETIRED_OPTIONS
 
 PACKAGE = Path(proxy_service.__file__).parent
@@ -81,3 +81,16 @@ def test_every_field_that_is_read_is_listed(path: str) -> None:
 
 def test_every_setting_is_listed() -> None:
     assert first_cells(section("Settings")) == [variable.name for variable in VARIABLES]
+
+
+def test_every_time_out_is_listed_with_its_default() -> None:
+    """docs/robustness.md has one table for all of them."""
+    text = (PACKAGE.parent / "docs" / "robustness.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (\S+) s \|", text, re.MULTILINE)
+    defaults = ProxySettings()
+
+    assert listed == [
+        (variable.name, f"{getattr(defaults, variable.attribute):g}")
+        for variable in VARIABLES
+        if variable.attribute.endswith("_seconds")
+    ]

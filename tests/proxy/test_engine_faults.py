@@ -204,7 +204,9 @@ def proxy(engine: ScriptedEngine) -> Iterator[RunningProxy]:
 
 @pytest.fixture(scope="module")
 def impatient_proxy(engine: ScriptedEngine) -> Iterator[RunningProxy]:
-    settings = ProxySettings(engine_url=engine.url, engine_silence_timeout_seconds=1)
+    settings = ProxySettings(
+        engine_url=engine.url, engine_silence_timeout_seconds=1, engine_reply_timeout_seconds=1
+    )
     with RunningProxy(settings) as running:
         yield running
 

@@ -1,19 +1,29 @@
 """`python -m proxy_service` as a process: settings, a taken port, signals, the health check."""
 
+import json
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.processes import ROOT, RunningProcess, answers, free_port, start_process
+from tests.processes import (
+    DEADLINE_SECONDS,
+    ROOT,
+    RunningProcess,
+    answers,
+    free_port,
+    start_process,
+)
 from tests.proxy.running import eventually
 from tests.proxy.scripted_engine import (
     DONE,
@@ -24,6 +34,12 @@ from tests.proxy.scripted_engine import (
     chunk,
     stream,
 )
+
+STREAMED = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": "x"}],
+    "stream": True,
+}
 
 
 def run(module: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -58,30 +74,110 @@ def test_a_signal_ends_the_process_with_exit_code_0(
         assert process.stop(number) == 0
 
 
-@pytest.mark.parametrize("ends", [True, False], ids=["ends", "never ends"])
-def test_a_running_stream_gets_its_grace_and_no_more(engine: ScriptedEngine, *, ends: bool) -> None:
-    """SIGTERM lets it finish; one that does not is cut. The exit code is 0 either way."""
+@pytest.mark.parametrize(
+    ("path", "ends", "last"),
+    [
+        ("/api/chat", True, b'"done":true'),
+        ("/api/chat", False, b'{"error":"the server is shutting down; try again in a moment"}\n'),
+        ("/v1/chat/completions", True, b"data: [DONE]\n\n"),
+        ("/v1/chat/completions", False, b'data: {"error":{"message":"the server is shutting down'),
+    ],
+)
+def test_a_running_stream_gets_its_grace_and_no_more(
+    engine: ScriptedEngine, path: str, last: bytes, *, ends: bool
+) -> None:
+    """SIGTERM lets it finish; one that does not is told. The exit code is 0 either way."""
     go_on = threading.Event()
     end = (go_on, chunk("", finish="stop", usage=USAGE), DONE)
     engine.chat(stream(chunk("a"), *(end if ends else (Step.STALL,))))
     port = free_port()
-    url = f"http://127.0.0.1:{port}/api/chat"
-    body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
+    url = f"http://127.0.0.1:{port}"
     with (
         serving(port, engine.url, SHUTDOWN_GRACE="20" if ends else "0.5") as process,
-        httpx.stream("POST", url, json=body, trust_env=False, timeout=30) as answer,
+        httpx.stream("POST", url + path, json=STREAMED, trust_env=False, timeout=30) as answer,
     ):
         parts = answer.iter_bytes()
         next(parts)
         process.popen.send_signal(signal.SIGTERM)
-        assert eventually(lambda: not answers(f"http://127.0.0.1:{port}/livez"))
+        assert eventually(lambda: not answers(f"{url}/livez"))
         go_on.set()
-        if ends:
-            assert b'"done":true' in b"".join(parts)
-        else:
-            with pytest.raises(httpx.RemoteProtocolError):
-                b"".join(parts)
+        assert last in b"".join(parts)
         assert process.wait() == 0
+        assert process.output().count('"event":"request_finished"') == 1
+        assert ('"error_type":"shutting_down"' in process.output()) is not ends
+
+
+def test_who_waits_for_a_turn_or_a_whole_reply_is_sent_away_at_shutdown(
+    engine: ScriptedEngine,
+) -> None:
+    """With a status, as nothing was sent: at once from the queue, after the grace from the engine.
+
+    That the queue's answer is there first shows the difference.
+    """
+    engine.chat(stream(Step.STALL))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = {"SHUTDOWN_GRACE": "1", "MAX_CONCURRENT_REQUESTS": "1"}
+    answered: list[tuple[str, int]] = []
+
+    def ask(name: str) -> None:
+        body = STREAMED | {"stream": False}
+        answer = httpx.post(f"{url}/api/chat", json=body, trust_env=False, timeout=30)
+        answered.append((name, answer.status_code))
+
+    with serving(port, engine.url, **settings) as process:
+        clients = [threading.Thread(target=ask, args=(name,)) for name in ("runs", "waits")]
+        for client, gauge in zip(clients, ("running", "queued"), strict=True):
+            client.start()
+            line = f"mistral_{gauge}_requests 1.0"
+            assert eventually(lambda line=line: line in httpx.get(f"{url}/metrics").text)
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+        for client in clients:
+            client.join()
+
+    assert answered == [("waits", 503), ("runs", 503)]
+
+
+def test_a_thousand_clients_at_once_are_all_answered(engine: ScriptedEngine) -> None:
+    """More than run at once: the rest waits its turn. Nothing is left of them."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    body = json.dumps(STREAMED).encode()
+    head = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    sent = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    with serving(port, engine.url) as process, ExitStack() as ends:
+        clients = [
+            ends.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS))
+            for _ in range(1000)
+        ]
+        for client in clients:
+            client.sendall(sent)
+        assert answers(f"{url}/livez")
+        replies = [client.makefile("rb").read() for client in clients]
+        ends.close()
+        text = httpx.get(f"{url}/metrics", trust_env=False).text
+        assert process.stop() == 0
+
+    assert sum(b'"done":true' in reply for reply in replies) == 1000
+    assert 'mistral_http_requests_total{endpoint="chat",status="success"} 1000.0' in text
+    assert "mistral_active_requests 0.0" in text
+    assert "mistral_running_requests 0.0" in text
+
+
+def test_a_low_limit_of_open_files_is_raised(engine: ScriptedEngine) -> None:
+    """As far as the system allows: a client with its engine connection needs two."""
+    port = free_port()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with serving(port, engine.url):
+            text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    (allowed,) = re.findall(r"^process_max_fds (\S+)$", text, re.MULTILINE)
+    assert float(allowed) > 256
 
 
 def test_every_line_of_the_log_is_json_and_none_holds_the_prompt(engine: ScriptedEngine) -> None:

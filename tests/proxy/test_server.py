@@ -10,7 +10,14 @@ from typing import Self
 import pytest
 
 from tests.proxy.running import PATIENCE, RunningProxy, eventually
-from tests.proxy.scripted_engine import MODEL, ScriptedEngine, Step, chunk, stream, words
+from tests.proxy.scripted_engine import (
+    MODEL,
+    ScriptedEngine,
+    Step,
+    chunk,
+    stream,
+    words,
+)
 
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
 WHOLE = json.dumps(CHAT | {"stream": False}).encode()
@@ -261,17 +268,32 @@ def test_an_idle_connection_ends_without_a_word(proxy: RunningProxy) -> None:
     assert proxy.idle().value(REQUESTS, endpoint="unmatched", status="client_error") == 0
 
 
-def test_an_answer_that_does_not_move_is_ended_and_counted(
+def test_a_client_that_takes_nothing_any_more_is_given_up(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    engine.chat(stream(chunk("a"), Step.STALL))
-    proxy.app.config.RESPONSE_TIMEOUT = 0.1  # type: ignore[assignment]
+    """As one whose machine is gone without a word: its generation ends, too."""
+    engine.chat(stream(*[chunk("y" * 100_000)] * 200, Step.STALL))
+    proxy.app.config.RESPONSE_TIMEOUT = 0.2  # type: ignore[assignment]
     with Client(proxy) as client:
         client.send(request(STREAMED))
-        while line := client.line():
-            assert line != b"0\r\n"  # a whole stream
-    assert proxy.counted(REQUESTS, 1, endpoint="chat", status="error")
+        assert proxy.counted(REQUESTS, 1, endpoint="chat", status="cancelled")
     assert eventually(engine.calls()[0].gone.is_set)
+    assert proxy.idle().value("mistral_running_requests") == 0
+
+
+def test_a_slow_upload_that_goes_on_is_taken(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """Its silences are what is limited, not its length."""
+    proxy.app.config.REQUEST_TIMEOUT = 1  # type: ignore[assignment]
+    sent = request(WHOLE)
+    head, _, body = sent.partition(b"\r\n\r\n")
+    with Client(proxy) as client:
+        client.send(head + b"\r\n\r\n")
+        for position in range(8):
+            threading.Event().wait(0.2)
+            client.send(body[position : position + 1])
+        client.send(body[8:])
+        assert client.answer()[0].status == 200
+    assert len(engine.calls()) == 1
 
 
 def test_a_request_that_has_begun_behind_it_gives_an_answer_no_more_time(
