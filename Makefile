@@ -17,7 +17,7 @@ TOOLS_INSTALLED := $(TOOLS)/.installed
 STACK ?= dev
 export STACK
 
-.PHONY: help demo up down preview logs status env verify drill test test-clients e2e lint types \
+.PHONY: help demo up down preview logs status env verify drill soak test test-clients e2e lint types \
 	format render pin-images lock audit sbom clean prometheus node
 
 help: ## List the commands and variables
@@ -27,13 +27,14 @@ help: ## List the commands and variables
 	@echo 'Variables (make demo PROXY_PORT=11500):'
 	@awk 'BEGIN { FS = "=  +" } /^#= / { sub(/^#= /, ""); printf "  %-17s %s\n", $$1 "=", $$2 }' $(MAKEFILE_LIST)
 
-#= MODEL=            demo: a Hugging Face id, a local GGUF file or a safetensors folder
+#= MODEL=            demo, soak: a Hugging Face id, a local GGUF file or a safetensors folder
 #= PROXY_PORT=       demo: port of the Ollama API (11434)
 #= ENGINE_PORT=      demo: port of the engine (8080)
 #= PROMETHEUS_PORT=  demo: port of Prometheus (9090)
 #= STACK=            up, down, preview, logs, status, verify, drill: the Pulumi stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
-#= ARGS=             verify, drill, lock: further options, for instance ARGS="--no-traffic --json"
+#= MINUTES=          soak: how long (30)
+#= ARGS=             verify, drill, soak, lock: further options, for instance ARGS="--no-traffic --json"
 #= PYTHON=           the Python (3.11 or later) that .venv is made with
 
 demo: $(RUNTIME) ## Run engine, proxy and Prometheus here, without Docker, until Ctrl-C
@@ -59,6 +60,9 @@ env: $(RUNTIME) ## Print what `pulumi` by hand needs for the same state: eval "$
 
 verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
+
+soak: $(RUNTIME) prometheus ## Mixed traffic with faults for MINUTES; every request must be accounted for
+	@$(RUN) ops.soak $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
 drill: $(RUNTIME) prometheus ## Cause what each alert is about, on copies, and see it fire and resolve
 	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)

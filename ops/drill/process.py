@@ -60,7 +60,7 @@ class Process:
             self.end()
             lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
             last = "\n".join(lines[-LAST_LINES:])
-            raise OperatorError(f"the drill's {self._name} did not start; it said:\n{last}")
+            raise OperatorError(f"{self._name} did not start; it said:\n{last}")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""

@@ -28,6 +28,11 @@ class Prometheus:
             raise PrometheusError(f"{expression} has {len(values)} series instead of one")
         return values[0] if values else None
 
+    def vector(self, expression: str) -> list[dict[str, Any]]:
+        """Every series of an instant query, with its labels."""
+        series: list[dict[str, Any]] = self._ask("query", {"query": expression})["result"]
+        return series
+
     def targets(self, job: str) -> list[dict[str, Any]]:
         """Active scrape targets of a job."""
         answer = self._ask("targets", {"state": "active"})
