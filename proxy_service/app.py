@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from http import HTTPStatus
 from typing import Any, cast
 
-from sanic import Config, Request, Sanic
+from sanic import Config, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound
 
 from proxy_service.access import AllowedHosts, AllowedOrigins, Keys
@@ -18,6 +18,7 @@ from proxy_service.errors import ProxyError, ShuttingDown, Unauthorized
 from proxy_service.exchange import TEXT, Exchange, Services
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import ProxyMetrics
+from proxy_service.request import IncomingRequest
 from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS, METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
 from proxy_service.server import ClientStream, HTTPResponse
@@ -32,7 +33,7 @@ SanicHandler = Callable[..., Coroutine[object, object, HTTPResponse | None]]
 class ProxyApp(Sanic[Config, Services]):
     """A Sanic application that accounts for each request from its head to its last byte."""
 
-    async def answer(self, request: Request, stream: ClientStream) -> None:
+    async def answer(self, request: IncomingRequest, stream: ClientStream) -> None:
         """Answer one request; everything that can happen to it passes through here once."""
         exchange = Exchange(request, stream, self.ctx)
         if request.path in HOUSEKEEPING_PATHS or request.method == "OPTIONS":

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count
 
-from sanic import Request
-
 from proxy_service.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
@@ -23,6 +21,7 @@ from proxy_service.errors import InternalError, ProxyError, dialect_of, error_bo
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
 from proxy_service.record import RequestRecord
+from proxy_service.request import IncomingRequest
 from proxy_service.server import ClientStream, Headers, HTTPResponse
 from proxy_service.settings import ProxySettings
 from proxy_service.streaming.ollama import Batch
@@ -66,7 +65,7 @@ class Exchange:
 
     __slots__ = ("_stream", "body", "dialect", "record", "request", "services", "streaming")
 
-    def __init__(self, request: Request, stream: ClientStream, services: Services) -> None:
+    def __init__(self, request: IncomingRequest, stream: ClientStream, services: Services) -> None:
         self.request = request
         self.services = services
         self.body = b""

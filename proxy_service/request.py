@@ -19,7 +19,13 @@ of its own, which has nothing but its failure.
 from collections import deque
 from http import HTTPStatus
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import (
+    HttpParserError,
+    HttpParserInvalidURLError,
+    HttpParserUpgrade,
+    HttpRequestParser,
+    parse_url,
+)
 from sanic.compat import Header
 
 from proxy_service.errors import BodyTooLarge, InvalidRequest, RequestError
@@ -38,8 +44,9 @@ _NO_HEADERS = Header()  # of requests without a head; nobody writes to it
 class IncomingRequest:
     """One request, from its complete head on.
 
-    ``failure`` is what is wrong with it, in its head unless it is ``routable``; ``body`` is
-    there once it is ``complete``.
+    ``path`` is that of ``target``, without a query and as it was written. ``failure`` is what is
+    wrong with the request, in its head unless it is ``routable``; ``body`` is there once it is
+    ``complete``.
     """
 
     __slots__ = (
@@ -50,6 +57,7 @@ class IncomingRequest:
         "headers",
         "keep_alive",
         "method",
+        "path",
         "routable",
         "target",
         "version",
@@ -58,6 +66,7 @@ class IncomingRequest:
     def __init__(self) -> None:
         self.method = "NONE"
         self.target = b"*"
+        self.path = "*"
         self.version = "1.1"
         self.headers = _NO_HEADERS
         self.routable = False
@@ -192,6 +201,7 @@ class RequestReader:
         request.headers = Header(self._fields)
         request.keep_alive = parser.should_keep_alive()
         _check(request, fields=len(self._fields))
+        request.path = _path(self._target)
         request.routable = True
         self._within_head = False
         self._idle_bytes = 0
@@ -222,6 +232,17 @@ class RequestReader:
 
     def _body_too_large(self) -> BodyTooLarge:
         return BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")
+
+
+def _path(target: bytes) -> str:
+    """Give the path in a request's target, as it is written there."""
+    if target.startswith(b"/") and b"?" not in target and b"#" not in target:
+        return target.decode("ascii")
+    try:
+        path: bytes | None = parse_url(target).path
+    except HttpParserInvalidURLError:
+        raise InvalidRequest("the request's target is not a URL") from None
+    return (path or b"/").decode("ascii")
 
 
 def _check(request: IncomingRequest, *, fields: int) -> None:

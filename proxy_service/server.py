@@ -21,17 +21,13 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import Any, Protocol, cast
 
-from sanic import Request, Sanic
-from sanic.exceptions import BadURL
+from sanic import Sanic
 from sanic.server.protocols.base_protocol import SanicProtocol
 
 from proxy_service.errors import InvalidRequest, RequestError
 from proxy_service.request import IncomingRequest, RequestReader
-
-if TYPE_CHECKING:
-    from sanic.models.protocol_types import TransportProtocol
 
 # Bytes that may wait while nobody asks for them, bodies and further requests alike; with more
 # than this the client has to wait.
@@ -62,7 +58,7 @@ logger = logging.getLogger("proxy_service.server")
 class Application(Protocol):
     """What a connection asks of the application."""
 
-    def answer(self, request: Request, stream: "ClientStream") -> Coroutine[Any, Any, None]:
+    def answer(self, request: IncomingRequest, stream: "ClientStream") -> Coroutine[Any, Any, None]:
         """Answer a request, whatever is wrong with it, through its stream."""
 
 
@@ -256,7 +252,7 @@ class ClientConnection(SanicProtocol):
         """Have one request answered, then see to the next one."""
         stream = ClientStream(self, incoming)
         try:
-            await cast("Application", self.app).answer(self._to_request(incoming), stream)
+            await cast("Application", self.app).answer(incoming, stream)
         except CancelledError:
             stream.ended = False
         except Exception:
@@ -272,23 +268,6 @@ class ClientConnection(SanicProtocol):
         else:
             self._quiet_since = self.loop.time()
             self._resume_reading()
-
-    def _to_request(self, incoming: IncomingRequest) -> Request:
-        """Make the framework's object, by which routes are found."""
-        transport = cast("TransportProtocol", self.transport)
-        try:
-            return Request(
-                incoming.target,
-                incoming.headers,
-                incoming.version,
-                incoming.method,
-                transport,
-                self.app,
-            )
-        except BadURL:
-            incoming.routable = False
-            incoming.failure = InvalidRequest("the request's target is not a URL")
-            return Request(b"*", incoming.headers, "1.1", incoming.method, transport, self.app)
 
     def _end(self, *, linger: bool) -> None:
         """Close; while the client may still be sending, only after it has read its answer."""

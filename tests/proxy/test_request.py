@@ -167,6 +167,7 @@ def test_what_could_be_read_in_two_ways_is_refused(broken: bytes) -> None:
         (POST + b"X: " + b"y" * MAX_HEAD_BYTES + b"\r\n\r\n", 431),
         (b"GET /" + b"y" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
         (POST + b"Content-Length: 1001\r\n\r\n", 413),
+        (b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     ],
 )
 def test_what_is_not_served_has_a_status_of_its_own(head: bytes, status: int) -> None:
@@ -193,6 +194,24 @@ def test_the_text_says_what_is_wrong_but_not_what_was_sent() -> None:
     _, text = failure_of(POST + b"Secret : a\r\n\r\n")
 
     assert text == "malformed HTTP request: Invalid header token"
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/api/chat", "/api/chat"),
+        (b"/api/chat?x=/y#z", "/api/chat"),
+        (b"/a%2Fb%zz", "/a%2Fb%zz"),
+        (b"/a#b", "/a"),
+        (b"//host/a", "//host/a"),
+        (b"http://host:1/a?b", "/a"),
+        (b"http://host", "/"),
+    ],
+)
+def test_the_path_is_what_stands_before_the_query(target: bytes, path: str) -> None:
+    (request,) = read(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+
+    assert request.path == path
 
 
 def test_a_failure_spoils_only_the_request_that_it_is_in() -> None:
