@@ -19,7 +19,11 @@ _WARM_MS = 300
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement; rates are per second, times are microseconds, absent ones are None."""
+    """One measurement; rates are per second, times are microseconds, absent ones are None.
+
+    ``generator_cpu`` and ``engine_cpu`` are shares of the core that load and engine have in
+    common: together near one, it is they that bound the rate.
+    """
 
     subject: str
     kind: str
@@ -27,6 +31,7 @@ class Sample:
     rate: float
     cpu_us: float
     generator_cpu: float
+    engine_cpu: float
     faults: int
     first_p50_us: float | None = None
     first_p99_us: float | None = None
@@ -43,7 +48,7 @@ def unary(subject: Subject, connections: int, seconds: float) -> Sample:
     url = f"http://127.0.0.1:{subject.process.port}{subject.path}"
     script = str(ROOT / "bench" / "unary.lua")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "60s"]
-    out, cpu_seconds, generator = _measured(subject, [*command, "-s", script, url])
+    out, cpu_seconds, generator, engine = _measured(subject, [*command, "-s", script, url])
     found = re.search(r"(\d+) requests in ([\d.]+)(s|m)", out)
     if found is None:
         raise BenchError(f"wrk said nothing about {subject.name}: {out}")
@@ -57,6 +62,7 @@ def unary(subject: Subject, connections: int, seconds: float) -> Sample:
         rate=requests / wall,
         cpu_us=cpu_seconds / max(requests, 1) * 1e6,
         generator_cpu=generator / wall,
+        engine_cpu=engine / wall,
         faults=sum(map(int, broken)) + (int(refused[1]) if refused else 0),
     )
 
@@ -105,15 +111,16 @@ def _streams(  # noqa: PLR0913  one place for what the four differ in
     timing = (str(warm_ms), str(round(seconds * 1000)), str(events))
     body = prompt(events=events, gap_us=gap_us)
     command = stream_command(subject, connections, *timing, body=body)
-    out, cpu_seconds, generator = _measured(subject, command)
-    seen = json.loads(out)
+    out, cpu_seconds, generator, engine = _measured(subject, command)
+    seen, wall = json.loads(out), seconds + warm_ms / 1000
     return Sample(
         subject=subject.name,
         kind=kind,
         connections=connections,
         rate=seen["chunks"] / seen["seconds"],
         cpu_us=cpu_seconds / max(seen["all_chunks"], 1) * 1e6,
-        generator_cpu=generator / (seconds + warm_ms / 1000),
+        generator_cpu=generator / wall,
+        engine_cpu=engine / wall,
         faults=seen["broken"] + seen["disordered"] + seen["failed"],
         first_p50_us=seen["first_p50_us"],
         first_p99_us=seen["first_p99_us"],
@@ -122,11 +129,11 @@ def _streams(  # noqa: PLR0913  one place for what the four differ in
     )
 
 
-def _measured(subject: Subject, command: Sequence[str]) -> tuple[str, float, float]:
-    """Run a generator; gives its output, the subject's CPU seconds and the generator's own."""
+def _measured(subject: Subject, command: Sequence[str]) -> tuple[str, float, float, float]:
+    """Run a generator; gives its output and CPU seconds: the subject's, its own, the engine's."""
     core, _ = cores()
     log = WORK / "load.log"
-    before = subject.process.cpu_seconds()
+    before, engine_before = subject.process.cpu_seconds(), subject.engine.cpu_seconds()
     with (
         log.open("wb") as errors,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as popen,  # noqa: S603
@@ -138,4 +145,5 @@ def _measured(subject: Subject, command: Sequence[str]) -> tuple[str, float, flo
     if popen.returncode:
         raise BenchError(f"the load on {subject.name} failed: {log.read_text().strip()}")
     used = subject.process.cpu_seconds() - before
-    return out.decode(), used, usage.ru_utime + usage.ru_stime
+    engine = subject.engine.cpu_seconds() - engine_before
+    return out.decode(), used, usage.ru_utime + usage.ru_stime, engine

@@ -17,7 +17,7 @@ _COLUMNS = (
     ("its core", 10),
     ("first chunk, added ms", 24),
     ("chunk delay us", 20),
-    ("generator", 9),
+    ("load + engine", 13),
 )
 
 
@@ -42,15 +42,10 @@ def _cell(run: Run, kind: str, connections: int) -> list[str]:
         rate = run.figure(cell, "rate")
         if rate is None:
             continue
-        generator = max(
-            s.generator_cpu
-            for s in run.samples
-            if (s.subject, s.kind, s.connections) == (subject, kind, connections)
-        )
         lines.append(
             f"  {subject:<24}{rate!s:<26}{_median(run.ratio(cell, nginx, 'rate')):<9}"
             f"{run.figure(cell, 'cpu_us')!s:<24}{_busy(run, cell):<10}"
-            f"{_added(run, cell, direct):<24}{_delays(run, cell):<20}{generator:.0%} of a core"
+            f"{_added(run, cell, direct):<24}{_delays(run, cell):<20}{_load_core(run, cell)}"
         )
     return lines
 
@@ -60,6 +55,13 @@ def _busy(run: Run, cell: tuple[str, str, int]) -> str:
     rates, costs = run.values(cell, "rate"), run.values(cell, "cpu_us")
     shares = [rate * cost / 1e6 for rate, cost in zip(rates, costs, strict=True)]
     return f"{figure(shares).median:.0%}"
+
+
+def _load_core(run: Run, cell: tuple[str, str, int]) -> str:
+    """Give the shares of the other core: the load's, and the engine's that feeds it."""
+    quantities: tuple[Quantity, Quantity] = ("generator_cpu", "engine_cpu")
+    found = [run.figure(cell, quantity) for quantity in quantities]
+    return " + ".join(f"{f.median:.0%}" for f in found if f)
 
 
 def _median(figure: Figure | None) -> str:

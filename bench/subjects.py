@@ -32,10 +32,11 @@ litellm_settings:
 
 @dataclass(frozen=True)
 class Subject:
-    """One row of the results: where the load goes, and whose costs count."""
+    """One row of the results: where the load goes, whose costs count, and what feeds it."""
 
     name: str
     process: Process
+    engine: Process
     path: str = OPENAI_PATH
 
 
@@ -48,13 +49,13 @@ def running(*, with_litellm: bool) -> Iterator[dict[str, Subject]]:
         engine = start(_engine(load_core))
         proxy = start(_proxy(core))
         subjects = [
-            Subject(DIRECT, engine),
-            Subject(NGINX, start(_nginx(core))),
-            Subject(OLLAMA, proxy, "/api/chat"),
-            Subject(OPENAI, proxy),
+            Subject(DIRECT, engine, engine),
+            Subject(NGINX, start(_nginx(core)), engine),
+            Subject(OLLAMA, proxy, engine, "/api/chat"),
+            Subject(OPENAI, proxy, engine),
         ]
         if with_litellm:
-            subjects.append(Subject(LITELLM, start(_litellm(core))))
+            subjects.append(Subject(LITELLM, start(_litellm(core)), engine))
         yield {subject.name: subject for subject in subjects}
 
 

@@ -7,7 +7,16 @@ from typing import Literal
 
 from bench.load import Sample
 
-Quantity = Literal["rate", "cpu_us", "first_p50_us", "first_p99_us", "delay_p50_us", "delay_p99_us"]
+Quantity = Literal[
+    "rate",
+    "cpu_us",
+    "generator_cpu",
+    "engine_cpu",
+    "first_p50_us",
+    "first_p99_us",
+    "delay_p50_us",
+    "delay_p99_us",
+]
 Cell = tuple[str, str, int]  # subject, kind, connections
 
 

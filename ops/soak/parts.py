@@ -18,6 +18,7 @@ from ops.console import OperatorError
 from ops.drill.pace import Pace
 from ops.drill.process import LAST_LINES, Process, free_port, prometheus_binary
 from ops.ports import LOOPBACK
+from ops.proxy_api import ProxyApi
 from ops.soak.books import Sums
 from ops.verify.exposition import Exposition, scrape
 from ops.verify.polling import Patience
@@ -111,7 +112,7 @@ class Parts:
 
     def scrape(self) -> Exposition:
         """Read the proxy's metrics now."""
-        return scrape(self.proxy)
+        return scrape(ProxyApi(self.proxy))
 
     def log(self) -> list[str]:
         """Give the proxy's log so far."""

@@ -33,6 +33,7 @@ def sample(subject: str, kind: str, rate: float, connections: int = 32) -> Sampl
         rate=rate,
         cpu_us=1000 / rate,
         generator_cpu=0.2,
+        engine_cpu=0.7,
         faults=0,
         first_p50_us=1000 / rate,
         first_p99_us=2000 / rate,
@@ -95,6 +96,7 @@ def test_a_lost_chunk_misses_a_target() -> None:
         rate=1,
         cpu_us=1,
         generator_cpu=0,
+        engine_cpu=0,
         faults=1,
     )
 
