@@ -24,6 +24,8 @@ import json
 from enum import StrEnum
 from http import HTTPStatus
 
+_LONGEST_MESSAGE = 2000  # characters
+
 
 class Dialect(StrEnum):
     """Whose shape an error takes."""
@@ -38,13 +40,17 @@ class ProxyError(Exception):
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     error_type: str = "internal"
+    # Whether the text is the proxy's own, and not words of the request or the engine, which may
+    # hold a prompt.
+    loggable = True
     # Seconds after which another try makes sense; 0 where none does.
     retry_after_seconds = 0
 
     @property
     def message(self) -> str:
-        """The text that goes to the client."""
-        return str(self.args[0]) if self.args else self.error_type
+        """The text that goes to the client; what it repeats of a request may be long."""
+        text = str(self.args[0]) if self.args else self.error_type
+        return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -56,6 +62,7 @@ class ProxyError(Exception):
 class RequestError(ProxyError):
     """The client's fault."""
 
+    loggable = False
     status = HTTPStatus.BAD_REQUEST
     error_type = "invalid_request"
 
@@ -151,6 +158,10 @@ class StreamInterrupted(EngineError):
     """The engine failed or fell silent after part of the answer had left."""
 
     error_type = "stream_interrupted"
+
+    def __init__(self, cause: EngineError) -> None:
+        super().__init__(cause.message)
+        self.loggable = cause.loggable
 
 
 class Overloaded(ProxyError):

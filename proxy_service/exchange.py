@@ -17,7 +17,7 @@ from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import Clock, moment
 from proxy_service.engine import Engine
-from proxy_service.errors import InternalError, ProxyError, dialect_of, error_body
+from proxy_service.errors import InternalError, InvalidRequest, ProxyError, dialect_of, error_body
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
 from proxy_service.record import RequestRecord
@@ -79,8 +79,18 @@ class Exchange:
         self._stream = stream
 
     async def receive(self) -> None:
-        """Wait for the request's body; raises `RequestError` when there will be none."""
+        """Wait for the request's body.
+
+        Raises:
+            RequestError: There will be none, or it is compressed, as Ollama takes none either.
+        """
         self.body = await self._stream.body()
+        coding = self.request.headers.get("content-encoding", "identity")
+        if self.body and coding.lower() != "identity":
+            raise InvalidRequest(
+                "the body has a Content-Encoding; send it as plain JSON",
+                status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            )
 
     def moment(self) -> Moment:
         """Give the present as answers need it."""

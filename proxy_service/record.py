@@ -155,7 +155,7 @@ class RequestRecord:
             "http_status": self.http_status,
             "status": status,
             "error_type": self.error.error_type if self.error else None,
-            "error": self.error.message if self.error and status == "error" else None,
+            "error": self.error.message if self.error and self.error.loggable else None,
             "duration_seconds": round(now - self.started, 6),
             "time_to_first_token_seconds": (
                 None if self.first_token is None else round(self.first_token - self.started, 6)

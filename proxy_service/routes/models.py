@@ -168,10 +168,10 @@ async def web(exchange: Exchange) -> HTTPResponse:
 
 def _name(fields: Fields, complaint: str) -> str:
     """Read ``model``, or ``name`` as older clients call it."""
-    name = fields.text("model") or fields.text("name")
-    if not name:
+    model, name = fields.text("model"), fields.text("name")
+    if not (model or name):
         raise InvalidRequest(complaint)
-    return name
+    return model or name
 
 
 def _valid(name: str, role: str) -> str:

@@ -142,7 +142,7 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
 def _within_stream(error: ProxyError) -> ProxyError:
     """Give what an error is once a part of the answer has left, whatever its status was."""
     if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
-        return StreamInterrupted(error.message)
+        return StreamInterrupted(error)
     return error
 
 

@@ -69,7 +69,7 @@ def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:
     """
     message = _message(body) or f"the engine answered with status {status} and no reason"
     if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
-        return InternalError(f"the engine refused the proxy's request: {message}")
+        return _quoting(InternalError(f"the engine refused the proxy's request: {message}"))
     return from_message(message, model=model, status=status)
 
 
@@ -84,7 +84,16 @@ def no_model_list(status: int, body: bytes) -> EngineProtocolError:
 
 def from_message(message: str, *, model: str, status: int = 500) -> ProxyError:
     """Translate an error's text, which says more than the engine's status does."""
-    message = message[:_LONGEST_MESSAGE]
+    return _quoting(_from_message(message[:_LONGEST_MESSAGE], model=model, status=status))
+
+
+def _quoting(error: ProxyError) -> ProxyError:
+    """Mark an error whose text has words of the engine's, which may repeat the prompt."""
+    error.loggable = False
+    return error
+
+
+def _from_message(message: str, *, model: str, status: int) -> ProxyError:
     lowered = message.lower()
     if lowered.startswith("requested model") and "not available" in lowered:
         return ModelNotFound(f"model '{model}' not found")

@@ -13,6 +13,8 @@ from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import Fields, fold_keys, kind_of
 
 MAX_TOP_LOGPROBS = 20
+# Longer than any that means something; the patterns take time by the square of the length.
+_MAX_DURATION = 64
 THINK_LEVELS = ("high", "medium", "low", "max")
 
 _DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
@@ -173,6 +175,8 @@ def parse_keep_alive(value: object) -> float | None:
 
 
 def _go_duration(text: str) -> float:
+    if len(text) > _MAX_DURATION:
+        raise InvalidRequest(f'time: invalid duration "{text}"')
     sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
     if rest == "0":
         return 0.0

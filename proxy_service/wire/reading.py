@@ -3,12 +3,15 @@
 Any content type; only the first JSON value counts; keys match whatever their case; null is
 as good as absent; bytes that are not UTF-8 and lone surrogates become U+FFFD; and the texts
 of errors are those of Go's decoder, which some clients match on.
+
+What would cost more than a request is worth is refused before it costs that: nesting beyond
+`MAX_DEPTH`, and more values than `MAX_VALUES`, which take many times their text in memory.
 """
 
 import json
 import math
 import re
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -20,6 +23,12 @@ _Value = TypeVar("_Value")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SPACE = " \t\r\n"
+# Levels of arrays and objects. No schema comes near; Go allows 10,000, but the interpreter
+# would run out of stack, at a depth that depends on who called.
+MAX_DEPTH = 256
+# Brackets, braces and commas, those within texts included: more than fit any model's context.
+MAX_VALUES = 1_000_000
+_MAX_INTEGER = 2**63 - 1  # Go's int
 
 
 def _refuse_constant(name: str) -> object:
@@ -59,12 +68,19 @@ def parse_object(body: bytes, struct: str) -> JsonObject:
         struct: Go's name for the object, which its error texts contain.
 
     Raises:
-        InvalidRequest: The body is empty, is not JSON, or is not an object.
+        InvalidRequest: The body is empty, is not JSON, is not an object, or is beyond the limits.
     """
+    openings = body.count(b"[") + body.count(b"{")
+    if openings + body.count(b",") > MAX_VALUES:
+        raise InvalidRequest(
+            f"the JSON holds more than {MAX_VALUES} values; send it in several requests"
+        )
     try:
         value = decode_plain(body)
     except ValueError:
         value = _decode(body)
+    if openings > MAX_DEPTH and _is_deep(value):
+        raise InvalidRequest(f"the JSON is nested more than {MAX_DEPTH} levels deep")
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -84,7 +100,20 @@ def _decode(body: bytes) -> object:
         raise InvalidRequest(_go_text(error)) from error
     except (RecursionError, ValueError) as error:
         raise InvalidRequest("the JSON is nested too deeply or holds too long a number") from error
-    return mend_surrogates(value) if _SURROGATE_ESCAPE.search(text) else value
+    if _SURROGATE_ESCAPE.search(text) and not _is_deep(value):
+        return mend_surrogates(value)
+    return value
+
+
+def _is_deep(value: object) -> bool:
+    """Tell whether ``value`` is nested beyond `MAX_DEPTH`; level by level, so without a stack."""
+    level: list[Any] = [[value]]
+    for _ in range(MAX_DEPTH + 1):
+        below = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [item for items in below for item in items if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _go_text(error: json.JSONDecodeError) -> str:
@@ -107,12 +136,10 @@ def mend_surrogates(value: object) -> object:
 
 
 def fold_keys(value: JsonObject) -> JsonObject:
-    """Lower-case the keys of one object; an exact match wins over one by case."""
+    """Lower-case the keys of one object; of keys that differ by case alone the last one wins."""
     if "".join(value).islower():
         return value  # as nearly all
-    folded = {key.lower(): item for key, item in value.items()}
-    folded.update((key, item) for key, item in value.items() if key.islower())
-    return folded
+    return {key.lower(): item for key, item in value.items()}
 
 
 def kind_of(value: object) -> str:
@@ -152,7 +179,7 @@ class Fields:
     def integer(self, name: str, default: int = 0) -> int:
         """Give a whole number."""
         value = self._values.get(name)
-        if isinstance(value, bool):
+        if isinstance(value, bool) or (isinstance(value, int) and abs(value) > _MAX_INTEGER):
             raise self._mismatch(name, "int")
         return default if value is None else self._typed(name, int, "int")
 

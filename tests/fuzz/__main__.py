@@ -1,0 +1,112 @@
+"""`make fuzz MINUTES=10`: half of the time the whole proxy under Hypothesis, half its parsers.
+
+Exit code 0 when nothing was found; 1 with what was. Needs tests/fuzz/requirements.txt.
+"""
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.inputs import HEADERS, PATHS, bodies, engine_replies
+from tests.fuzz.target import FuzzTarget
+from tests.processes import ROOT
+from tests.proxy.scripted_engine import DONE, MODEL, USAGE, Reply, chunk
+
+PARSERS = ("requests", "bodies", "events", "streams", "passed_on", "responses")
+_ROUND = 100  # examples between two looks at the clock and at what is alive
+# Objects and series that may be there beyond those after the first round: connections come and
+# go, but a leak of one object for a request would soon be more.
+_GROWTH = 100
+
+_CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x", "images": []}]}
+_HEAD = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n"
+# Where the coverage-guided runs begin; the first byte says how the rest is split.
+SEEDS = {
+    "requests": [
+        _HEAD + b"Content-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        _HEAD
+        + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n2;a=b\r\n{}\r\n0\r\n\r\n",
+    ],
+    "bodies": [json.dumps(_CHAT | {"options": {"stop": ["a"], "top_k": 1}, "think": "high"})],
+    "events": ["event: a\r\ndata: b\r\ndata: c\r\n\r\n: d\n\ndata: [DONE]\n\n"],
+    "streams": [chunk("a") * 3 + chunk("b", finish="stop", usage=USAGE) + DONE],
+    "passed_on": [chunk("a") * 3 + chunk("b", finish="stop", usage=USAGE) + DONE],
+    "responses": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"],
+}
+
+
+def fuzz_http(seconds: float) -> None:
+    """Send requests through real sockets until the time is over; raises what was found."""
+    long = settings(
+        max_examples=_ROUND,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.target, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    with FuzzTarget() as target:
+
+        @long
+        @given(path=st.sampled_from(PATHS), body=bodies(), headers=HEADERS, reply=engine_replies())
+        def one_round(path: str, body: bytes, headers: dict[str, str], reply: Reply) -> None:
+            target.answer_with(reply)
+            target.send(path, body, headers)
+
+        end = time.monotonic() + seconds
+        one_round()
+        first = last = target.at_rest()
+        while time.monotonic() < end:
+            one_round()
+            last = target.at_rest()
+            print(f"http: {target.sent} requests, {last - first:+d} objects", flush=True)  # noqa: T201
+        assert target.still_serves()
+        assert last - first < _GROWTH, f"{last - first} objects more than after the first round"
+
+
+def fuzz_parser(name: str, seconds: int) -> bool:
+    """Run one parser under Atheris; tells whether nothing was found."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, seed in enumerate(SEEDS[name]):
+            data = seed.encode() if isinstance(seed, str) else seed
+            (Path(folder) / f"seed{number}").write_bytes(b"\xff" + data)
+        command = [sys.executable, "-m", "tests.fuzz.parsers", name, folder]
+        options = [f"-max_total_time={seconds}", "-rss_limit_mb=2048", "-timeout=10"]
+        run = subprocess.run(
+            [*command, *options, f"-artifact_prefix={folder}/"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    done = re.findall(r"Done (\d+) runs", run.stderr)
+    if run.returncode or not done:
+        print(f"{name}: found\n{run.stdout}{run.stderr[-4000:]}", flush=True)  # noqa: T201
+        return False
+    print(f"{name}: {done[0]} runs", flush=True)  # noqa: T201
+    return True
+
+
+def main() -> int:
+    """Fuzz for as long as was asked for."""
+    parser = argparse.ArgumentParser(prog="make fuzz")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--only", choices=["http", *PARSERS], help="one of the targets")
+    options = parser.parse_args()
+    half = options.minutes * 60 / (1 if options.only else 2)
+    if options.only in (None, "http"):
+        fuzz_http(half)
+    chosen = [name for name in PARSERS if options.only in (None, name)]
+    clean = [fuzz_parser(name, round(half / len(chosen))) for name in chosen]
+    return 0 if all(clean) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""`python -m tests.fuzz.parsers NAME [libFuzzer's options]`: one parser under Atheris.
+
+Coverage leads the fuzzer, so that it finds what a grammar of right inputs would not. Each target
+takes bytes and raises when a promise is broken.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+
+import atheris
+
+with atheris.instrument_imports(include=["proxy_service"]):
+    from proxy_service.errors import Dialect, EngineProtocolError, ProxyError
+    from proxy_service.request import RequestReader
+    from proxy_service.response import ResponseReader
+    from proxy_service.streaming.ollama import OllamaStream, StreamOptions
+    from proxy_service.streaming.passthrough import PassthroughStream
+    from proxy_service.streaming.sse import SSEDecoder
+    from proxy_service.translate.replies import Moment
+    from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
+    from proxy_service.wire.ollama import parse_chat, parse_generate
+    from proxy_service.wire.writing import to_json
+
+from tests.fuzz.target import strictly
+
+AT = Moment("2026-01-01T00:00:00.000000Z", 1)
+_MAX_BODY_BYTES = 4096
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """Split the input as its first byte says."""
+    step = data[0] if data and data[0] else 1
+    for begin in range(1, len(data), step):
+        yield data[begin : begin + step]
+
+
+def requests(data: bytes) -> None:
+    """Heads and bodies of clients: each request is whole or has its failure."""
+    reader = RequestReader(max_body_bytes=_MAX_BODY_BYTES)
+    for piece in pieces(data):
+        reader.feed(piece)
+    while reader.requests:
+        request = reader.requests.popleft()
+        assert len(request.body) <= _MAX_BODY_BYTES
+        assert not (request.complete and request.failure)
+
+
+def bodies(data: bytes) -> None:
+    """Ollama's bodies: read and translated, or refused."""
+    try:
+        chat = parse_chat(data)
+        strictly(to_json(to_engine_chat(chat, engine_id="m")).decode())
+    except ProxyError:
+        pass
+    try:
+        generate = parse_generate(data)
+        write = to_engine_raw if generate.raw else to_engine_generate
+        strictly(to_json(write(generate, engine_id="m")).decode())
+    except ProxyError:
+        pass
+
+
+def events(data: bytes) -> None:
+    """Server-sent events: the same, however they are split."""
+    decoder, whole = SSEDecoder(), SSEDecoder()
+    split = [event for piece in pieces(data) for event in decoder.feed(piece)]
+    assert split + decoder.close() == whole.feed(data[1:]) + whole.close()
+
+
+def streams(data: bytes) -> None:
+    """The engine's streams: lines that are JSON, at most one of them the last."""
+    for options in (
+        StreamOptions(model="m", chat=True, top_logprobs=1),
+        StreamOptions(model="m", chat=False, stops=("ab",), context_of=lambda _: [1]),
+    ):
+        stream = OllamaStream(options)
+        batches = []
+        for piece in pieces(data):
+            batches.append(stream.feed(piece, AT))
+            if stream.done or batches[-1].error:
+                break
+        else:
+            batches.append(stream.close(AT))
+        lines = b"".join(batch.data for batch in batches).decode("ascii").split("\n")
+        assert lines.pop() == ""
+        assert sum('"done":true' in line and "done_reason" in line for line in lines) <= 1
+        for line in lines:
+            assert isinstance(strictly(line), dict)
+        assert stream.done or batches[-1].error
+
+
+def passed_on(data: bytes) -> None:
+    """Streams that pass byte for byte: what they count is a count."""
+    stream = PassthroughStream(model="m", dialect=Dialect.OPENAI)
+    try:
+        for piece in pieces(data):
+            assert stream.feed(piece).data == piece
+        stream.close()
+    except ProxyError:
+        return
+    assert stream.tokens >= 0
+    assert stream.finish_reason is None or isinstance(stream.finish_reason, str)
+
+
+def responses(data: bytes) -> None:
+    """The engine's HTTP: a whole response, or an error that says so."""
+    reader = ResponseReader()
+    try:
+        for piece in pieces(data):
+            reader.feed(piece)
+            reader.take()
+            if reader.complete:
+                return
+        reader.close()
+    except EngineProtocolError:
+        return
+    assert reader.complete
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "requests": requests,
+    "bodies": bodies,
+    "events": events,
+    "streams": streams,
+    "passed_on": passed_on,
+    "responses": responses,
+}
+
+if __name__ == "__main__":
+    name, *options = sys.argv[1:]
+    atheris.Setup([sys.argv[0], *options], TARGETS[name])
+    atheris.Fuzz()

@@ -1,0 +1,110 @@
+"""A proxy and its engine under a fuzzer, and what must hold whatever was sent."""
+
+import gc
+import json
+import logging
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from proxy_service.settings import MIB, ProxySettings
+from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, words
+
+_OURS = ("proxy_service", "sanic", "asyncio", "_asyncio", "httptools", "uvloop")
+_GENERATING = ("chat/completions", "completions", "embeddings", "responses", "messages")
+
+
+class Faults(logging.Handler):
+    """Collects what a healthy proxy never logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        ours = record.name.startswith(("proxy_service", "sanic", "asyncio"))
+        if ours and (record.exc_info or record.levelno >= logging.ERROR):
+            self.seen.append(logging.Formatter().format(record))
+
+
+class FuzzTarget:
+    """A context manager; `send` is one try."""
+
+    def __init__(self) -> None:
+        self.engine = ScriptedEngine()
+        settings = ProxySettings(
+            engine_url=self.engine.url, max_body_bytes=MIB, engine_silence_timeout_seconds=5
+        )
+        self.proxy = RunningProxy(settings)
+        self.faults = Faults()
+        self.sent = 0
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self.faults)
+        self.engine.__enter__()
+        self.proxy.__enter__()
+        assert eventually(lambda: self.proxy.http.get("/readyz").status_code == 200)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.proxy.__exit__(kind, error, trace)
+        self.engine.__exit__(kind, error, trace)
+        logging.getLogger().removeHandler(self.faults)
+
+    def answer_with(self, reply: Reply) -> None:
+        """Have the engine answer every generation this way."""
+        for path in _GENERATING:
+            self.engine.on(f"/v1/{path}", reply)
+
+    def send(self, path: str, body: bytes, headers: dict[str, str]) -> None:
+        """Send one request and check the answer, the log, and that the next one is answered."""
+        self.sent += 1
+        self.engine.received.clear()
+        self.engine.status_of = dict.fromkeys(self.engine.status_of, "loaded")
+        check(path, self.proxy.http.post(path, content=body, headers=headers))
+        faults, self.faults.seen = self.faults.seen, []
+        assert not faults, faults
+        assert self.proxy.http.get("/livez").status_code == 200
+
+    def at_rest(self) -> int:
+        """Count what is alive of the proxy when nothing runs, its series included."""
+        series = len(self.proxy.idle().samples)
+        gc.collect()
+        modules = (str(type(thing).__module__) for thing in gc.get_objects())
+        return series + sum(name.startswith(_OURS) for name in modules)
+
+    def still_serves(self) -> bool:
+        """Tell whether an honest request is answered as if nothing had been."""
+        self.answer_with(words("a"))
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
+        return '"done":true' in self.proxy.http.post("/api/chat", json=body).text
+
+
+def check(path: str, answer: httpx.Response) -> None:
+    """Check one answer: never a fault of the proxy's own, and well-formed."""
+    assert "internal error" not in answer.text, answer.text
+    if not path.startswith("/api/"):
+        return
+    kind = answer.headers.get("content-type", "")
+    if kind == "application/x-ndjson":
+        assert answer.text.endswith("\n")
+        for line in answer.text[:-1].split("\n"):
+            assert isinstance(strictly(line), dict), line
+    elif kind.startswith("application/json"):
+        strictly(answer.text)
+
+
+def strictly(text: str) -> object:
+    """Decode JSON that any decoder would take."""
+
+    def refuse(name: str) -> object:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)

@@ -1,0 +1,53 @@
+"""A short run of the fuzzer against the whole proxy; `make fuzz` has a long one."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.inputs import HEADERS, PATHS, bodies, engine_replies
+from tests.fuzz.target import FuzzTarget
+from tests.proxy.scripted_engine import MODEL, Reply
+
+SHORT = settings(
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[FuzzTarget]:
+    with FuzzTarget() as running:
+        yield running
+        assert running.still_serves()
+
+
+@SHORT
+@given(path=st.sampled_from(PATHS), body=bodies(), headers=HEADERS)
+def test_no_request_is_a_fault_of_ours(
+    target: FuzzTarget, path: str, body: bytes, headers: dict[str, str]
+) -> None:
+    """No internal error, no traceback, no line that is not JSON, and the next one is answered."""
+    target.send(path, body, headers)
+
+
+@SHORT
+@given(
+    path=st.sampled_from(["/api/chat", "/api/generate", "/api/embed", "/v1/chat/completions"]),
+    streamed=st.booleans(),
+    raw=st.booleans(),
+    reply=engine_replies(),
+)
+def test_no_reply_of_the_engine_is_a_fault_of_ours(
+    target: FuzzTarget, path: str, reply: Reply, *, streamed: bool, raw: bool
+) -> None:
+    """Whatever stands behind MISTRAL_URL: the answer has the shape of the API."""
+    body = (
+        b'{"model":"%s","messages":[{"role":"user","content":"x"}],"prompt":"x","input":"x",'
+        b'"stream":%s,"raw":%s,"logprobs":true,"top_logprobs":2}'
+    )
+    flags = (b"true" if streamed else b"false", b"true" if raw else b"false")
+    target.answer_with(reply)
+    target.send(path, body % (MODEL.encode(), *flags), {})
