@@ -12,6 +12,7 @@ from collections import Counter
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
 
 from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engine import Engine
@@ -38,6 +39,10 @@ from proxy_service.translate.models import (
     from_model_list,
     is_valid_name,
 )
+from proxy_service.wire.reading import decode_reply, mend_surrogates
+
+if TYPE_CHECKING:
+    from proxy_service.wire.openai import ModelList
 
 # Seconds; a list younger than this answers for a name it does not hold, so that invented
 # names can't make the proxy question the engine at their rate.
@@ -53,7 +58,7 @@ logger = logging.getLogger("proxy_service.catalogue")
 def _check_reload(answer: bytes, model: EngineModel) -> None:
     """Raise what a reload's answer tells: the engine answers 200 even when it can't load."""
     try:
-        value = json.loads(answer)
+        value = cast("dict[str, object]", decode_reply(answer))
         status, reason = value["status"], value.get("error")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EngineProtocolError("the engine's answer to a reload is of no known shape") from error
@@ -295,7 +300,7 @@ class Catalogue:
         if reply.status != HTTPStatus.OK:
             raise no_model_list(reply.status, body)
         try:
-            return from_model_list(json.loads(body))
+            return from_model_list(cast("ModelList", mend_surrogates(decode_reply(body))))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineProtocolError(
                 "the engine's list of models is not as OpenAI's API promises; "

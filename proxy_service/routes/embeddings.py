@@ -27,6 +27,8 @@ from proxy_service.wire.reading import Fields
 from proxy_service.wire.writing import to_json
 
 PATH = "/v1/embeddings"
+# What reading a body of another shape raises.
+_UNREADABLE = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
 async def embed(exchange: Exchange) -> HTTPResponse:
@@ -98,7 +100,7 @@ async def _vectors(
     try:
         parsed = json.loads(answer)
         return vectors_of(parsed, expected=len(inputs)), to_usage(parsed.get("usage"))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except _UNREADABLE as error:
         raise EngineProtocolError("the engine's embeddings are of an unknown shape") from error
 
 

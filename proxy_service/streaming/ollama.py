@@ -13,7 +13,6 @@ to the caller, who writes it as a status or as a line, whichever is still possib
 written after either.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -37,6 +36,7 @@ from proxy_service.translate.replies import (
 )
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Choice, Completion, ToolCallDelta, Usage
+from proxy_service.wire.reading import decode_reply
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ class OllamaStream(EngineStream):
 
     def _chunk(self, data: bytes) -> Completion:
         try:
-            chunk = json.loads(data)
+            chunk = decode_reply(data)
         except ValueError:
             raise from_event(data, model=self._options.model) from None
         if not isinstance(chunk, dict) or "choices" not in chunk:

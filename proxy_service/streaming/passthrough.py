@@ -3,8 +3,8 @@
 Only what metrics need is read: events that carry content, usage, how the stream ended.
 """
 
-import json
 import re
+from typing import TYPE_CHECKING, Any, cast
 
 from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
 from proxy_service.streaming.engine_stream import DONE, EngineStream
@@ -12,6 +12,10 @@ from proxy_service.streaming.ollama import Batch
 from proxy_service.streaming.sse import Event
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import to_usage
+from proxy_service.wire.reading import decode_reply
+
+if TYPE_CHECKING:
+    from proxy_service.wire.openai import Completion
 
 # Last events of the streams that end without OpenAI's [DONE].
 _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")
@@ -83,13 +87,13 @@ class PassthroughStream(EngineStream):
 
     def _learn(self, data: bytes) -> None:
         try:
-            self._runs.learn(data, json.loads(data))
+            self._runs.learn(data, cast("Completion", decode_reply(data)))
         except (AttributeError, KeyError, TypeError, ValueError):
             return  # an event of another API
 
     def _read_usage(self, data: bytes) -> None:
         try:
-            chunk = json.loads(data)
+            chunk = cast("dict[str, Any]", decode_reply(data))
             usage = chunk.get("usage") or (chunk.get("response") or {}).get("usage")
             choice = (chunk.get("choices") or [{}])[0]
             reason = choice.get("finish_reason")

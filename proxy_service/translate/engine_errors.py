@@ -1,7 +1,5 @@
 """The engine's errors, read from a status and a body or from an event within a stream."""
 
-import json
-from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
@@ -14,7 +12,7 @@ from proxy_service.errors import (
     ProxyError,
 )
 from proxy_service.wire import JsonObject
-from proxy_service.wire.reading import decode_plain
+from proxy_service.wire.reading import decode_reply
 
 # How the engine's messages about faults of the request begin, though it answers most with a
 # 500. Only beginnings: words such as "image" stand in messages about the engine as well.
@@ -49,10 +47,8 @@ def parse_reply(body: bytes) -> object:
     Raises:
         EngineProtocolError: It is not JSON, so it comes from something that is no engine.
     """
-    with suppress(ValueError):
-        return decode_plain(body)
     try:
-        return cast("object", json.loads(body))
+        return decode_reply(body)
     except ValueError as error:
         raise EngineProtocolError(
             "the engine's reply is not JSON; check that MISTRAL_URL is Mistral.rs"
@@ -133,8 +129,8 @@ def _status(status: int) -> HTTPStatus:
 def _message(body: bytes) -> str:
     text = body.decode("utf-8", errors="replace").strip()
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = decode_reply(body)
+    except ValueError:
         return "" if text.startswith("<") else text
     if not isinstance(value, dict):
         return ""

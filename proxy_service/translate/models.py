@@ -33,6 +33,7 @@ LOADED, UNLOADED, RELOADING = "loaded", "unloaded", "reloading"
 _CAPABILITIES = ("completion", "tools")
 # Ollama writes "never" as a date three centuries on.
 FOREVER = datetime(2318, 1, 1, tzinfo=UTC)
+_LAST_SECOND = int(FOREVER.timestamp())
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def from_model_list(body: ModelList) -> tuple[EngineModel, ...]:
     models = (
         EngineModel(
             entry["id"],
-            int(entry.get("created", 0)),
+            _date(entry.get("created")),
             entry.get("status") or LOADED,
             name if names[fold_name(name := _last_part(entry["id"]))] == 1 else entry["id"],
             int(entry.get("max_model_len") or 0),
@@ -80,6 +81,11 @@ def from_model_list(body: ModelList) -> tuple[EngineModel, ...]:
         for entry in entries
     )
     return tuple(sorted(models, key=lambda model: model.name.lower()))
+
+
+def _date(created: object) -> int:
+    """Give Unix seconds; 0 for what is no date."""
+    return created if type(created) is int and 0 <= created <= _LAST_SECOND else 0
 
 
 def _last_part(engine_id: str) -> str:

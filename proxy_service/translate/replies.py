@@ -1,12 +1,12 @@
 """The engine's whole replies, as Ollama's objects."""
 
-import json
 from typing import NamedTuple, TypeGuard, cast
 
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.translate.engine_errors import from_message, parse_reply
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Choice, Completion, Delta, ToolCallDelta, Usage
+from proxy_service.wire.reading import decode_reply
 
 _NS_PER_SECOND = 1_000_000_000
 # Far above every count and time; what is beyond is no measurement.
@@ -174,7 +174,7 @@ def _tool_call(call: ToolCallDelta, position: int) -> JsonObject:
 
 def _arguments(text: str) -> JsonObject:
     try:
-        arguments = json.loads(text)
+        arguments = decode_reply(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
         raise EngineProtocolError("the model wrote tool arguments that are not JSON") from error
     if not isinstance(arguments, dict):

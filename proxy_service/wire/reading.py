@@ -43,6 +43,10 @@ def _finite(text: str) -> float:
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_lenient = json.JSONDecoder(
+    parse_constant=lambda _: None,
+    parse_float=lambda text: None if math.isinf(number := float(text)) else number,
+)
 _decode_fast = msgspec.json.Decoder().decode
 
 
@@ -58,6 +62,24 @@ def decode_plain(body: bytes) -> object:
         return cast("object", _decode_fast(body))
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
+
+
+def decode_reply(body: bytes) -> object:
+    """Decode JSON of the engine's; what is no number, or too large for one, is read as null.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply.
+    """
+    try:
+        value = decode_plain(body)
+    except ValueError:
+        try:
+            value = _lenient.decode(body.decode("utf-8", "surrogatepass"))
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
+        raise ValueError("nested too deeply")
+    return value
 
 
 def parse_object(body: bytes, struct: str) -> JsonObject:

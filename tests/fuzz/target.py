@@ -13,6 +13,8 @@ from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, words
 
 _OURS = ("proxy_service", "sanic", "asyncio", "_asyncio", "httptools", "uvloop")
+# One for each request, which nobody would read here.
+_LINES = logging.getLogger("proxy_service.requests")
 _GENERATING = ("chat/completions", "completions", "embeddings", "responses", "messages")
 
 
@@ -43,6 +45,7 @@ class FuzzTarget:
 
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self.faults)
+        _LINES.setLevel(logging.ERROR)
         self.engine.__enter__()
         self.proxy.__enter__()
         assert eventually(lambda: self.proxy.http.get("/readyz").status_code == 200)
@@ -57,6 +60,7 @@ class FuzzTarget:
         self.proxy.__exit__(kind, error, trace)
         self.engine.__exit__(kind, error, trace)
         logging.getLogger().removeHandler(self.faults)
+        _LINES.setLevel(logging.NOTSET)
 
     def answer_with(self, reply: Reply) -> None:
         """Have the engine answer every generation this way."""
