@@ -23,10 +23,8 @@ from proxy_service.response import ResponseReader
 READ_AHEAD_BYTES = 64 * 1024
 # Bytes that one read may bring.
 READ_BYTES = 64 * 1024
-# Bytes that all readers together may be given in one round of the event loop, and those that
-# waking a reader counts for.
+# Bytes that all readers together may be given in one round of the event loop.
 ROUND_BYTES = 64 * 1024
-READER_BYTES = 2048
 # Seconds; how long the rest of an answered stream may take before its connection is dropped.
 _REST_SECONDS = 0.25
 
@@ -50,8 +48,8 @@ class Turns:
     """Lets readers go on when something has come for them, in one round only so many.
 
     What they do in one round of the event loop is done before anyone else is served, and who
-    connects, asks or scrapes waits for several rounds. When more comes for a reader that has to
-    wait for a later one, its connection is not read meanwhile: the next read brings it all.
+    connects, asks or scrapes waits for several rounds. A connection whose reader has to wait
+    for a later one is not read meanwhile, so that the next read brings the more.
     """
 
     def __init__(self) -> None:
@@ -66,8 +64,7 @@ class Turns:
         if self._left > 0:
             self._give(connection)
         else:
-            if connection in self._waiting:
-                connection.pause_reading()
+            connection.pause_reading()
             self._waiting[connection] = None
 
     def _begin_round(self) -> None:
@@ -84,7 +81,7 @@ class Turns:
 
     def _give(self, connection: "Connection") -> None:
         self._waiting.pop(connection, None)
-        self._left -= connection.reader.pending + READER_BYTES
+        self._left -= connection.reader.pending
         connection.wake()
 
 
