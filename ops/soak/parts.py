@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from dashboards.signals import JOB
+from infra.render import prometheus_config
 from ops import web
 from ops.console import OperatorError
-from ops.drill.pace import Pace
+from ops.demo import RULES_FILE
 from ops.drill.process import LAST_LINES, Process, free_port, prometheus_binary
 from ops.ports import LOOPBACK
 from ops.proxy_api import ProxyApi
@@ -37,6 +38,7 @@ _SETTINGS: Final = {
     "MAX_QUEUED_REQUESTS": "8",
     "LOG_LEVEL": "info",
 }
+_SCRAPE_INTERVAL: Final = "10s"
 _READY_SECONDS: Final = 300.0
 _REQUESTS: Final = "mistral_http_requests_total"
 
@@ -142,12 +144,12 @@ class Parts:
         process.await_ready(f"{self.proxy}/livez")
 
     def _start_prometheus(self, ends: ExitStack) -> None:
-        rules = self._folder / "mistral-alerts.yml"
-        pace = Pace()
-        rules.write_text(pace.prometheus_rules(), encoding="utf-8")
         config = self._folder / "prometheus.yml"
-        text = pace.prometheus_config(
-            proxy=self._proxy_target, prometheus=self._prometheus_target, rules=str(rules)
+        text = prometheus_config(
+            proxy_target=self._proxy_target,
+            prometheus_target=self._prometheus_target,
+            rules_glob=str(RULES_FILE),
+            scrape_interval=_SCRAPE_INTERVAL,
         )
         config.write_text(text, encoding="utf-8")
         command = [
