@@ -22,7 +22,6 @@ from tests.ops.grafana_standin import GrafanaStandIn, grafana_standin
 HANGING_SECONDS = 60
 HASTY = Pace(
     limits=Thresholds(
-        budget_min_requests=30,
         timing=Timing(
             window_seconds=6,
             down_for_seconds=3,
