@@ -19,7 +19,7 @@ from ops.console import OperatorError
 from ops.demo import RULES_FILE
 from ops.drill.process import LAST_LINES, Process, free_port, prometheus_binary
 from ops.ports import LOOPBACK
-from ops.proxy_api import ProxyApi
+from ops.proxy_api import WITHOUT_KEYS, ProxyApi
 from ops.soak.books import Sums
 from ops.verify.exposition import Exposition, scrape
 from ops.verify.polling import Patience
@@ -139,7 +139,7 @@ class Parts:
     def _start_proxy(self, ends: ExitStack) -> None:
         addresses = {"MISTRAL_URL": self._engine_url, "BIND_ADDRESS": self._proxy_target}
         command = [sys.executable, "-m", "proxy_service"]
-        process = Process(command, self._folder / "proxy.log", addresses | _SETTINGS)
+        process = Process(command, self._folder / "proxy.log", addresses | _SETTINGS | WITHOUT_KEYS)
         ends.callback(process.end)
         process.await_ready(f"{self.proxy}/livez")
 
