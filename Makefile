@@ -11,7 +11,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 RUNTIME := $(VENV)/.runtime-installed
 TESTING := $(VENV)/.tests-installed
 LOCKS := requirements.txt tests/requirements.txt tests/clients/requirements.txt \
-	bench/requirements.txt tools/requirements.txt
+	tests/fuzz/requirements.txt bench/requirements.txt tools/requirements.txt
 TOOLS := .tools/python
 TOOLS_INSTALLED := $(TOOLS)/.installed
 STACK ?= dev
@@ -33,7 +33,7 @@ help: ## List the commands and variables
 #= PROMETHEUS_PORT=  demo: port of Prometheus (9090)
 #= STACK=            up, down, preview, logs, status, verify, drill: the Pulumi stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
-#= MINUTES=          soak: how long (30)
+#= MINUTES=          soak, fuzz: how long (30, 10)
 #= ARGS=             verify, drill, soak, lock: further options, for instance ARGS="--no-traffic --json"
 #= PYTHON=           the Python (3.11 or later) that .venv is made with
 
@@ -100,6 +100,11 @@ bench: $(RUNTIME) ## Measure the proxy beside nginx and LiteLLM's proxy, in abou
 
 bench-quick: $(RUNTIME) ## Fail when the proxy has become slower than bench/results records
 	@$(RUN) bench --quick
+
+.PHONY: fuzz
+fuzz: $(TESTING) ## Look for requests and engine replies that break the proxy, for MINUTES=10
+	@$(BIN)/python $(INSTALL) -r tests/fuzz/requirements.txt
+	@$(RUN) tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
 
 pin-images: $(RUNTIME) ## Resolve the images' tags to digests at their registries and record them
 	@$(RUN) ops.pin_images

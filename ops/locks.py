@@ -26,6 +26,7 @@ FOLDERS = {
     "embedded_engine": True,
     "tests": True,
     "tests/clients": False,
+    "tests/fuzz": False,
     "bench": False,
     "tools": False,
 }
