@@ -18,7 +18,7 @@ from proxy_service.errors import ProxyError, ShuttingDown, Unauthorized
 from proxy_service.exchange import TEXT, Exchange, Services
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import ProxyMetrics
-from proxy_service.request import IncomingRequest
+from proxy_service.request import BodyBudget, IncomingRequest
 from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS, METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
 from proxy_service.server import ClientStream, HTTPResponse
@@ -26,6 +26,9 @@ from proxy_service.settings import ProxySettings
 
 # Seconds, after the shutdown's grace, in which the last words may still reach their clients.
 _LAST_WORDS_SECONDS = 1.0
+# How many bodies of the largest size all requests together may hold. Each costs several times its
+# size until it is sent on: three of 48 MiB at once took 730 MiB.
+_BODIES = 3
 
 SanicHandler = Callable[..., Coroutine[object, object, HTTPResponse | None]]
 
@@ -99,6 +102,7 @@ def create_app(
             open_paths=OPEN_PATHS,
             metrics_paths=METRICS_PATHS,
         ),
+        body_budget=BodyBudget(_BODIES * settings.max_body_bytes),
     )
     app = ProxyApp(
         "proxy_service",

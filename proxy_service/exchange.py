@@ -21,7 +21,7 @@ from proxy_service.errors import InternalError, InvalidRequest, ProxyError, dial
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
 from proxy_service.record import RequestRecord
-from proxy_service.request import IncomingRequest
+from proxy_service.request import BodyBudget, IncomingRequest
 from proxy_service.server import ClientStream, Headers, HTTPResponse
 from proxy_service.settings import ProxySettings
 from proxy_service.streaming.ollama import Batch
@@ -56,6 +56,7 @@ class Services:
     origins: AllowedOrigins
     hosts: AllowedHosts
     keys: Keys
+    body_budget: BodyBudget
     reported_options: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -18,6 +18,7 @@ of its own, which has nothing but its failure.
 
 from collections import deque
 from http import HTTPStatus
+from typing import cast
 
 from httptools import (
     HttpParserError,
@@ -28,7 +29,7 @@ from httptools import (
 )
 from sanic.compat import Header
 
-from proxy_service.errors import BodyTooLarge, InvalidRequest, RequestError
+from proxy_service.errors import BodyTooLarge, InvalidRequest, Overloaded, ProxyError
 
 # Bytes of a request line and its headers together. nginx allows as much by default.
 MAX_HEAD_BYTES = 32 * 1024
@@ -41,17 +42,41 @@ _VERSIONS = ("1.1", "1.0")
 _NO_HEADERS = Header()  # of requests without a head; nobody writes to it
 
 
+class BodyBudget:
+    """Bytes of bodies that all connections together may hold; what is taken is given back."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._left = limit_bytes
+
+    def take(self, size: int) -> None:
+        """Take ``size`` bytes.
+
+        Raises:
+            Overloaded: There are not as many left.
+        """
+        if size > self._left:
+            raise Overloaded
+        self._left -= size
+
+    def give_back(self, size: int) -> None:
+        """Give back bytes that were taken."""
+        self._left += size
+
+
 class IncomingRequest:
     """One request, from its complete head on.
 
     ``path`` is that of ``target``, without a query and as it was written. ``failure`` is what is
     wrong with the request, in its head unless it is ``routable``; ``body`` is there once it is
-    ``complete``.
+    ``complete``. ``body_bytes`` is what it has taken from the budget.
     """
 
     __slots__ = (
         "awaits_continue",
         "body",
+        "body_bytes",
         "complete",
         "failure",
         "headers",
@@ -73,8 +98,9 @@ class IncomingRequest:
         self.keep_alive = False
         self.awaits_continue = False
         self.body = b""
+        self.body_bytes = 0
         self.complete = False
-        self.failure: RequestError | None = None
+        self.failure: ProxyError | None = None
 
 
 class RequestReader:
@@ -82,6 +108,7 @@ class RequestReader:
 
     __slots__ = (
         "_body_bytes",
+        "_budget",
         "_current",
         "_ended",
         "_fields",
@@ -95,11 +122,12 @@ class RequestReader:
         "requests",
     )
 
-    def __init__(self, *, max_body_bytes: int) -> None:
+    def __init__(self, *, max_body_bytes: int, budget: BodyBudget) -> None:
         self.requests: deque[IncomingRequest] = (
             deque()
         )  # oldest first; whoever takes one removes it
         self._max_body_bytes = max_body_bytes
+        self._budget = budget
         self._current: IncomingRequest | None = None  # the one whose body is being read
         self._ended = self._within_head = False
         self._target = b""
@@ -131,7 +159,7 @@ class RequestReader:
             self._parser = HttpRequestParser(self)
         except HttpParserError as error:
             cause = error.__context__
-            if isinstance(cause, RequestError):
+            if isinstance(cause, ProxyError):
                 self.give_up(cause)
             else:
                 self.give_up(InvalidRequest(f"malformed HTTP request: {error}"))
@@ -140,7 +168,7 @@ class RequestReader:
         if again:
             self.feed(again)
 
-    def give_up(self, error: RequestError) -> None:
+    def give_up(self, error: ProxyError) -> None:
         """Take nothing more: what has begun fails with ``error``."""
         if self._ended:
             return  # bytes behind a request that announced itself as the last
@@ -207,16 +235,21 @@ class RequestReader:
         self._idle_bytes = 0
         self._current = request
         self.requests.append(request)
-        if int(request.headers.get("content-length", "0")) > self._max_body_bytes:
-            raise self._body_too_large()
+        self._reserve(request, int(request.headers.get("content-length", "0")))
 
     def on_body(self, part: bytes) -> None:
         """Take a part of the body."""
         self._idle_bytes = 0
         self._body_bytes += len(part)
-        if self._body_bytes > self._max_body_bytes:
-            raise self._body_too_large()
+        request = cast("IncomingRequest", self._current)
+        if self._body_bytes > request.body_bytes:
+            self._reserve(request, len(part))  # its length was not announced
         self._parts.append(part)
+
+    def release(self, request: IncomingRequest) -> None:
+        """Give back what a request's body took from the budget, once it is answered."""
+        self._budget.give_back(request.body_bytes)
+        request.body_bytes = 0
 
     def on_message_complete(self) -> None:
         """Give the request its body."""
@@ -230,8 +263,11 @@ class RequestReader:
         self._idle_bytes = 0
         self._ended = not request.keep_alive
 
-    def _body_too_large(self) -> BodyTooLarge:
-        return BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")
+    def _reserve(self, request: IncomingRequest, size: int) -> None:
+        if request.body_bytes + size > self._max_body_bytes:
+            raise BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")
+        self._budget.take(size)
+        request.body_bytes += size
 
 
 def _path(target: bytes) -> str:

@@ -26,7 +26,7 @@ from typing import Any, Protocol, cast
 from sanic import Sanic
 from sanic.server.protocols.base_protocol import SanicProtocol
 
-from proxy_service.errors import InvalidRequest, RequestError
+from proxy_service.errors import InvalidRequest, ProxyError
 from proxy_service.request import IncomingRequest, RequestReader
 
 # Bytes that may wait while nobody asks for them, bodies and further requests alike; with more
@@ -76,7 +76,7 @@ class ClientStream:
         self.ended = False
 
     @property
-    def unroutable(self) -> RequestError | None:
+    def unroutable(self) -> ProxyError | None:
         """What is wrong with a request whose head can't be used; None when it can."""
         return None if self._incoming.routable else self._incoming.failure
 
@@ -85,6 +85,7 @@ class ClientStream:
 
         Raises:
             RequestError: It is too large, malformed or too slow.
+            Overloaded: All bodies together are too large.
         """
         incoming = self._incoming
         if not incoming.complete and incoming.failure is None:
@@ -148,6 +149,7 @@ class ClientConnection(SanicProtocol):
     __slots__ = (
         "_arrival",
         "_idle_seconds",
+        "_incoming",
         "_lingering",
         "_quiet_since",
         "_reader",
@@ -162,12 +164,15 @@ class ClientConnection(SanicProtocol):
     def __init__(self, *, app: Sanic[Any, Any], **parts: Any) -> None:  # noqa: ANN401  the server's
         super().__init__(app=app, **parts)
         config = app.config
-        self._reader = RequestReader(max_body_bytes=config.REQUEST_MAX_SIZE)
+        self._reader = RequestReader(
+            max_body_bytes=config.REQUEST_MAX_SIZE, budget=app.ctx.body_budget
+        )
         self._idle_seconds = float(config.KEEP_ALIVE_TIMEOUT)
         self._request_seconds = float(config.REQUEST_TIMEOUT)
         self._stall_seconds = float(config.RESPONSE_TIMEOUT)
         self._shortest_seconds = min(self._idle_seconds, self._request_seconds, self._stall_seconds)
         self._unsent = 0
+        self._incoming: IncomingRequest | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._lingering = self._reading_paused = False
         self._quiet_since = 0.0
@@ -243,10 +248,14 @@ class ClientConnection(SanicProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for incoming in (self._incoming, *self._reader.requests):
+            if incoming is not None:
+                self._reader.release(incoming)
         super().connection_lost(exc)  # type: ignore[no-untyped-call]  # the framework's
 
     def _begin(self) -> None:
-        self._task = self.loop.create_task(self._answer(self._reader.requests.popleft()))
+        self._incoming = self._reader.requests.popleft()
+        self._task = self.loop.create_task(self._answer(self._incoming))
 
     async def _answer(self, incoming: IncomingRequest) -> None:
         """Have one request answered, then see to the next one."""
@@ -259,6 +268,7 @@ class ClientConnection(SanicProtocol):
             logger.exception("internal_error")
         finally:
             self._task = None
+            self._reader.release(incoming)
         if self.closing:
             return
         if not (stream.ended and stream.keep_alive):

@@ -101,7 +101,7 @@ class ProxySettings:
     model_aliases: Mapping[str, str] = field(default_factory=dict)
     model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
     model_unload: bool = False
-    max_body_bytes: int = 100 * MIB
+    max_body_bytes: int = 50 * MIB  # Mistral.rs refuses what is larger
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -425,7 +425,7 @@ VARIABLES = (
         "max_body_bytes",
         _mebibytes,
         "whole mebibytes, 1 to 4096",
-        "largest request body",
+        "largest request body; all that are held at once may be three times as large",
     ),
     Variable(
         "OLLAMA_ORIGINS",

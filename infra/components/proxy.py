@@ -17,7 +17,7 @@ from infra.container import (
 )
 from infra.topology import PROXY
 
-MEMORY_MB = 512
+MEMORY_MB = 1024
 API_KEY_FILE = f"{SECRETS_FOLDER}/api-key"
 METRICS_KEY_FILE = f"{SECRETS_FOLDER}/metrics-key"
 

@@ -11,7 +11,7 @@ import atheris
 
 with atheris.instrument_imports(include=["proxy_service"]):
     from proxy_service.errors import Dialect, EngineProtocolError, ProxyError
-    from proxy_service.request import RequestReader
+    from proxy_service.request import BodyBudget, RequestReader
     from proxy_service.response import ResponseReader
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
@@ -36,7 +36,7 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 def requests(data: bytes) -> None:
     """Heads and bodies of clients: each request is whole or has its failure."""
-    reader = RequestReader(max_body_bytes=_MAX_BODY_BYTES)
+    reader = RequestReader(max_body_bytes=_MAX_BODY_BYTES, budget=BodyBudget(4 * _MAX_BODY_BYTES))
     for piece in pieces(data):
         reader.feed(piece)
     while reader.requests:

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_service.request import MAX_HEAD_BYTES, MAX_HEADERS, IncomingRequest, RequestReader
+from proxy_service.request import (
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    BodyBudget,
+    IncomingRequest,
+    RequestReader,
+)
 
 LIMIT = 1000
 POST = b"POST /api/chat HTTP/1.1\r\nHost: x\r\n"
@@ -25,7 +31,7 @@ ANY_FRAMING = pytest.mark.parametrize("request_bytes", FRAMINGS.values(), ids=FR
 
 
 def read(*pieces: bytes) -> list[IncomingRequest]:
-    reader = RequestReader(max_body_bytes=LIMIT)
+    reader = RequestReader(max_body_bytes=LIMIT, budget=BodyBudget(4 * LIMIT))
     for piece in pieces:
         reader.feed(piece)
     return list(reader.requests)

@@ -5,10 +5,13 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Self
 
 import pytest
 
+from proxy_service.settings import MIB, ProxySettings
 from tests.proxy.running import PATIENCE, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
     MODEL,
@@ -23,6 +26,7 @@ CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
 WHOLE = json.dumps(CHAT | {"stream": False}).encode()
 STREAMED = json.dumps(CHAT).encode()
 REQUESTS = "mistral_http_requests_total"
+ERRORS = "mistral_request_errors_total"
 
 
 def request(body: bytes, *headers: str, version: str = "1.1", path: str = "/api/chat") -> bytes:
@@ -194,6 +198,25 @@ def test_who_sends_too_much_can_read_why(proxy: RunningProxy, client: Client) ->
     assert "MAX_BODY_MIB" in json.loads(body)["error"]
     assert client.ended()
     assert proxy.counted(REQUESTS, 1, endpoint="chat", status="client_error")
+
+
+def test_all_bodies_together_are_bounded(settings: ProxySettings) -> None:
+    """Three of the largest size; more are refused until one of those is answered or gone."""
+    large = request(json.dumps(CHAT | {"stream": False, "ignored": " " * 900_000}).encode())
+    with RunningProxy(replace(settings, max_body_bytes=MIB)) as proxy, ExitStack() as held:
+
+        def status() -> int:
+            with Client(proxy) as one:
+                one.send(large)
+                return one.answer()[0].status
+
+        assert [status() for _ in range(5)] == [200] * 5
+        for _ in range(3):
+            held.enter_context(Client(proxy)).send(large[:-1])
+        assert eventually(lambda: status() == 503)
+        held.close()
+        assert eventually(lambda: status() == 200)
+        assert proxy.scrape().value(ERRORS, endpoint="chat", error_type="overloaded") > 0
 
 
 @pytest.mark.parametrize("kept", [False, True])
