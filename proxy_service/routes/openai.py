@@ -27,8 +27,9 @@ from proxy_service.translate.engine_errors import (
     parse_reply,
 )
 from proxy_service.translate.models import EngineModel
-from proxy_service.translate.replies import failed_while_writing, to_usage
+from proxy_service.translate.replies import failed_while_writing, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
+from proxy_service.wire.openai import Usage
 from proxy_service.wire.reading import parse_object
 from proxy_service.wire.writing import to_json
 
@@ -99,21 +100,22 @@ async def _check(reply: EngineReply, path: str, name: str) -> None:
 
 async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
     body = await reply.body()
-    _read_usage(exchange, body)
+    _count(exchange, body)
     return exchange.reply(body, content_type=reply.content_type)
 
 
-def _read_usage(exchange: Exchange, body: bytes) -> None:
+def _count(exchange: Exchange, body: bytes) -> None:
     """Count a whole reply."""
     value = parse_reply(body)
-    if not isinstance(value, dict) or exchange.record.endpoint == "v1_embeddings":
-        return
-    choices = value.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    reason = choice.get("finish_reason") if isinstance(choice, dict) else None
-    if reason == "error" or value.get("status") == "failed":
+    if isinstance(value, dict) and exchange.record.endpoint != "v1_embeddings":
+        _completed(exchange, to_usage(value.get("usage")), finish_reason_of(value))
+
+
+def _completed(exchange: Exchange, usage: Usage | None, reason: str | None) -> None:
+    """Count a generation that reached its end, which may be a failure that its engine tells."""
+    if reason == "error":
         exchange.record.error = failed_while_writing(exchange.record.model)
-    exchange.record.completed(to_usage(value.get("usage")), reason or "stop")
+    exchange.record.completed(usage, reason or "stop")
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStream) -> None:
@@ -149,4 +151,4 @@ def _within_stream(error: ProxyError) -> ProxyError:
 def _complete(exchange: Exchange, stream: PassthroughStream) -> None:
     """Count a stream whose last event has left; the engine may be slow to close it."""
     exchange.record.delivered = True
-    exchange.record.completed(stream.usage, stream.finish_reason or "stop")
+    _completed(exchange, stream.usage, stream.finish_reason)

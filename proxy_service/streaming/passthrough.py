@@ -4,14 +4,14 @@ Only what metrics need is read: events that carry content, usage, how the stream
 """
 
 import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
 from proxy_service.streaming.engine_stream import DONE, EngineStream
 from proxy_service.streaming.ollama import Batch
 from proxy_service.streaming.sse import Event
 from proxy_service.translate.engine_errors import from_event
-from proxy_service.translate.replies import to_usage
+from proxy_service.translate.replies import finish_reason_of, to_usage
 from proxy_service.wire.reading import decode_reply
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"re
 # Events by which the APIs that name theirs tell that the engine failed.
 _FAILURES = (b"error", b"response.failed")
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
-_SUMMARY = re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"')
+_SUMMARY = re.compile(rb'"usage"\s*:\s*\{|"(?:finish_reason|stop_reason|status)"\s*:\s*"')
 _CONTENT = re.compile(
     rb'"(?:content|reasoning_content|text|delta|thinking|partial_json)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{'
 )
@@ -69,14 +69,14 @@ class PassthroughStream(EngineStream):
         if event.data == DONE or event.name in _LAST_EVENTS:
             self.done = True
         if event.data == DONE or _EMPTY_CHOICES.search(event.data):
-            self._read_usage(event.data)
+            self._read_summary(event.data)
             return
         failed = event.name in _FAILURES or event.data.startswith(b'{"error"')
         if failed or not event.data.startswith(b"{"):
             batch.error = from_event(event.data, model=self._model)
             return
         if _SUMMARY.search(event.data):
-            self._read_usage(event.data)
+            self._read_summary(event.data)
         # Other APIs name their events, and repeat at a part's end what its deltas brought.
         plain = event.name in (b"", b"message") or event.name.endswith(b"delta")
         if plain and _CONTENT.search(event.data):
@@ -91,15 +91,13 @@ class PassthroughStream(EngineStream):
         except (AttributeError, KeyError, TypeError, ValueError):
             return  # an event of another API
 
-    def _read_usage(self, data: bytes) -> None:
+    def _read_summary(self, data: bytes) -> None:
         try:
-            chunk = cast("dict[str, Any]", decode_reply(data))
-            usage = chunk.get("usage") or (chunk.get("response") or {}).get("usage")
-            choice = (chunk.get("choices") or [{}])[0]
-            reason = choice.get("finish_reason")
-        except (AttributeError, KeyError, TypeError, ValueError):
+            told = decode_reply(data)
+        except ValueError:
             return  # of no known shape, which is the client's to judge
-        if usage:
-            self.usage = to_usage(usage)
-        if reason:
-            self.finish_reason = reason
+        if isinstance(told, dict):
+            response = told.get("response")
+            told = response if isinstance(response, dict) else told
+            self.usage = to_usage(told.get("usage")) or self.usage
+            self.finish_reason = finish_reason_of(told) or self.finish_reason

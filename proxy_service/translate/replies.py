@@ -17,6 +17,16 @@ _COUNTS = {
     "prompt_tokens": ("prompt_tokens", "input_tokens"),
     "completion_tokens": ("completion_tokens", "output_tokens"),
 }
+# What responses and messages call the ends for which chat completions have names.
+_FINISH_REASONS = {
+    "completed": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "incomplete": "length",
+    "max_tokens": "length",
+    "tool_use": "tool_calls",
+    "failed": "error",
+}
 _TIMES = ("total_prompt_time_sec", "total_completion_time_sec")
 
 # Every other reason of the engine's ends a reply in the ordinary way.
@@ -66,6 +76,23 @@ def to_usage(source: object) -> Usage:
         if _is_number(value):
             usage[field] = value
     return cast("Usage", usage)
+
+
+def finish_reason_of(value: JsonObject) -> str | None:
+    """Read how a generation ended, in chat completions' words, whichever API's object tells it.
+
+    Chat completions have a ``finish_reason`` in their only choice, responses a ``status``, messages
+    a ``stop_reason``. None when the object does not tell, or is of no known shape.
+    """
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(choice, dict):
+        reason = choice.get("finish_reason")
+    else:
+        delta = value.get("delta")
+        told = delta if isinstance(delta, dict) else value
+        reason = _FINISH_REASONS.get(str(told.get("stop_reason") or told.get("status")))
+    return reason if isinstance(reason, str) else None
 
 
 def _is_number(value: object) -> TypeGuard[float]:

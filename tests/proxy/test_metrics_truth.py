@@ -455,6 +455,32 @@ def test_an_upload_that_is_broken_off_counts_for_its_endpoint(proxy: RunningProx
 
 
 @pytest.mark.parametrize(
+    ("path", "reply", "reason"),
+    [
+        ("/v1/responses", {"status": "completed"}, "stop"),
+        ("/v1/responses", {"status": "incomplete"}, "length"),
+        ("/v1/messages", {"stop_reason": "max_tokens"}, "length"),
+        ("/v1/messages", {"stop_reason": "tool_use"}, "tool_calls"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else next(iter(value.values())),
+)
+def test_ends_that_other_apis_name_are_counted_as_what_they_are(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, reply: dict[str, str], reason: str
+) -> None:
+    """Streamed and whole alike."""
+    if path == "/v1/responses":
+        last = named(f"response.{reply['status']}", {"response": reply})
+    else:
+        last = named("message_delta", {"delta": reply}) + named("message_stop", {})
+    for answer in (stream(last), json_reply(reply)):
+        engine.on(path, answer)
+        proxy.http.post(path, json={"model": MODEL, "input": "hi"})
+    scrape = proxy.idle()
+
+    assert scrape.value("mistral_generations_total", model=MODEL, finish_reason=reason) == 2
+
+
+@pytest.mark.parametrize(
     ("path", "failure"),
     [
         (
