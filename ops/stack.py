@@ -79,13 +79,17 @@ class Operator:
         self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
         stack.select(create=True)
-        self._remove_half_made(stack)
+        half_made = self._half_made(stack)
         refreshed = stack.capture(
             *("refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"),
             "--clear-pending-creates",
         )
         if not refreshed.ok:
             raise OperatorError(self._why_no_refresh(refreshed))
+        # Only now: a refresh fails where another command is at work.
+        for removal in half_made:
+            if self.docker.run(*removal).ok:
+                say(f"Removed {removal[-1]}, which an interrupted run had left half made.")
         code = stack.show("up", "--yes", *self._images_to_replace(stack))
         if code == 0:
             say(self._how_to_reach(stack.outputs() or {}))
@@ -153,18 +157,18 @@ class Operator:
         say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
         return 0
 
-    def _remove_half_made(self, stack: PulumiStack) -> None:
-        """Remove what a killed `up` was creating: it may be there, but the state does not know it.
+    def _half_made(self, stack: PulumiStack) -> list[list[str]]:
+        """Docker commands that remove what a killed `up` was creating.
 
-        Docker refuses a second container of the same name, and would make a second network. The
-        rest is written over: volumes and images are found again.
+        It may be there, but the state does not know it. Docker refuses a second container of the
+        same name, and would make a second network; volumes and images are found again.
         """
         removals = {CONTAINER: ("rm", "--force", "--volumes"), NETWORK: ("network", "rm")}
-        for kind, remove in removals.items():
-            for resource in stack.begun(kind):
-                name = str(resource["inputs"]["name"])
-                if self.docker.run(*remove, name).ok:
-                    say(f"Removed {name}, which an interrupted run had left half made.")
+        return [
+            [*removal, str(resource["inputs"]["name"])]
+            for kind, removal in removals.items()
+            for resource in stack.begun(kind)
+        ]
 
     def _images_to_replace(self, stack: PulumiStack) -> list[str]:
         """Options that have images built anew which are gone: the provider never looks for them."""

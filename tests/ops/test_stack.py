@@ -57,22 +57,24 @@ def test_up_checks_then_selects_refreshes_docker_only_and_updates(root: Path) ->
     assert runner.asked[0].startswith("docker version")
 
 
+BEGUN = [
+    {"type": kind, "resource": {"type": f"docker:index/{resource}", "inputs": {"name": name}}}
+    for kind, resource, name in (
+        ("creating", "container:Container", "frontier-grafana"),
+        ("creating", "network:Network", "frontier"),
+        ("creating", "volume:Volume", "frontier-grafana-data"),
+        ("deleting", "container:Container", "frontier-prometheus"),
+    )
+]
+
+
 def state(**deployment: object) -> dict[str, Result]:
     return {"pulumi stack export": Result(0, json.dumps({"deployment": deployment}))}
 
 
 def test_up_removes_what_a_killed_one_was_creating_and_nothing_else(root: Path) -> None:
     """The state does not know whether it is there; Docker would refuse a second one."""
-    begun = [
-        {"type": kind, "resource": {"type": f"docker:index/{resource}", "inputs": {"name": name}}}
-        for kind, resource, name in (
-            ("creating", "container:Container", "frontier-grafana"),
-            ("creating", "network:Network", "frontier"),
-            ("creating", "volume:Volume", "frontier-grafana-data"),
-            ("deleting", "container:Container", "frontier-prometheus"),
-        )
-    ]
-    runner = ScriptedRunner(state(pending_operations=begun))
+    runner = ScriptedRunner(state(pending_operations=BEGUN))
 
     assert operator(root, runner).up() == 0
 
@@ -98,14 +100,20 @@ def test_up_builds_an_image_anew_that_docker_no_longer_has(root: Path) -> None:
 
 
 def test_a_stack_that_a_killed_command_left_locked_is_told_how_to_unlock(root: Path) -> None:
+    """What the other command is creating is left to it: it may be alive."""
     locked = "error: the stack is currently locked by 1 lock(s).\n  created by me@here (pid 7)"
-    runner = ScriptedRunner({"pulumi refresh": Result(255, "", locked)})
+    runner = ScriptedRunner(
+        {**state(pending_operations=BEGUN), "pulumi refresh": Result(255, "", locked)}
+    )
 
     with pytest.raises(OperatorError) as raised:
         operator(root, runner).up()
 
     assert "(pid 7)" in str(raised.value)
     assert 'eval "$(make env)" && pulumi cancel --yes dev' in str(raised.value)
+    assert not [
+        words for words in runner.asked if words.startswith(("docker rm", "docker network"))
+    ]
 
 
 @pytest.mark.parametrize(
