@@ -138,7 +138,7 @@ class Stack:
             self.run("pulumi", "destroy", "--yes", "--skip-preview", "--stack", self.name)
         label = f"frontier.stack={self.name}"
         for container in docker("ps", "--all", "--quiet", "--filter", f"label={label}").split():
-            docker("rm", "--force", container)
+            docker("rm", "--force", "--volumes", container)
         for kind in ("volume", "network"):
             names = docker(kind, "ls", "--format", "{{.Name}}", "--filter", f"name={self.name}")
             for name in names.split():
