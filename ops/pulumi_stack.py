@@ -15,6 +15,13 @@ from ops.runner import Result, Runner, SystemRunner
 from ops.stack_config import read_stack_config
 
 TOOLS_FOLDER = ".tools"
+CUT_OFF = "failed to load checkpoint"
+"""What Pulumi says of a state whose writing was cut off; its file backends write in place."""
+CUT_OFF_REMEDY = (
+    "\nA command was killed while it wrote the state. The one before lies beside it: in the "
+    "backend's folder\n(.pulumi-state here, unless you have one of your own), under "
+    ".pulumi/stacks, copy STACK.json.bak over\nSTACK.json. Then run `make up` again."
+)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,8 @@ class PulumiStack:
     def _state(self) -> dict[str, Any]:
         exported = self.capture("stack", "export")
         if not exported.ok:
-            raise OperatorError(f"the state of {self.name} can't be read: {exported.reason}")
+            why = f"the state of {self.name} can't be read: {exported.reason}"
+            raise OperatorError(f"{why}{CUT_OFF_REMEDY if CUT_OFF in why else ''}")
         state: dict[str, Any] = json.loads(exported.stdout)["deployment"]
         return state
 

@@ -82,6 +82,14 @@ def test_up_removes_what_a_killed_one_was_creating_and_nothing_else(root: Path) 
     assert removed == ["docker rm --force --volumes frontier-grafana", "docker network rm frontier"]
 
 
+def test_a_state_that_a_killed_command_left_cut_off_is_told_how_to_mend(root: Path) -> None:
+    cut_off = Result(255, "", "error: failed to load checkpoint: EOF")
+    runner = ScriptedRunner({"pulumi stack export": cut_off})
+
+    with pytest.raises(OperatorError, match=r"checkpoint: EOF\n(?s:.*)copy STACK\.json\.bak over"):
+        operator(root, runner).up()
+
+
 def test_up_builds_an_image_anew_that_docker_no_longer_has(root: Path) -> None:
     images = [
         {
