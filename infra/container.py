@@ -232,7 +232,9 @@ def container_args(
         healthcheck=_health_check(spec),
         wait=True,
         wait_timeout=spec.wait_seconds,
-        restart="unless-stopped",
+        # Not unless-stopped: a Docker Engine that was killed stops what still runs when it comes
+        # back, and takes that for a wish.
+        restart="always",
         destroy_grace_seconds=spec.stop_seconds,
         # PID 1 that reaps children and passes signals on.
         init=True,

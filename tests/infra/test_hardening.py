@@ -170,7 +170,7 @@ def test_logs_are_rotated(services: list[dict[str, Any]]) -> None:
 
 def test_containers_restart_and_are_given_time_to_stop(services: list[dict[str, Any]]) -> None:
     for inputs in services:
-        assert inputs["restart"] == "unless-stopped"
+        assert inputs["restart"] == "always"
         assert inputs["destroyGraceSeconds"] >= 15
         assert inputs["init"] is True
 
