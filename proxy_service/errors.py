@@ -165,15 +165,15 @@ class StreamInterrupted(EngineError):
 
 
 class Overloaded(ProxyError):
-    """As many requests run and wait as the settings allow."""
+    """As many requests run and wait as the settings allow, or as large ones."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     error_type = "overloaded"
     retry_after_seconds = 5
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str = "maximum pending requests exceeded") -> None:
         # Ollama's own words, by which its clients know it; two blanks included.
-        super().__init__("server busy, please try again.  maximum pending requests exceeded")
+        super().__init__(f"server busy, please try again.  {reason}")
 
 
 class ShuttingDown(ProxyError):

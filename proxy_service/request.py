@@ -33,6 +33,8 @@ from proxy_service.errors import BodyTooLarge, InvalidRequest, Overloaded, Proxy
 
 # Bytes of a request line and its headers together. nginx allows as much by default.
 MAX_HEAD_BYTES = 32 * 1024
+# Requests that may wait for the answer to an earlier one on their connection.
+MAX_AHEAD = 16
 # Fields in one head; Apache's default.
 MAX_HEADERS = 100
 # Bytes that may come without completing a head or adding to a body: long extensions of chunks
@@ -57,7 +59,7 @@ class BodyBudget:
             Overloaded: There are not as many left.
         """
         if size > self._left:
-            raise Overloaded
+            raise Overloaded("the bodies of pending requests are too large together")
         self._left -= size
 
     def give_back(self, size: int) -> None:
@@ -107,7 +109,7 @@ class RequestReader:
     """Turns bytes into requests."""
 
     __slots__ = (
-        "_body_bytes",
+        "_body",
         "_budget",
         "_current",
         "_ended",
@@ -116,7 +118,6 @@ class RequestReader:
         "_idle_bytes",
         "_max_body_bytes",
         "_parser",
-        "_parts",
         "_target",
         "_within_head",
         "requests",
@@ -132,8 +133,8 @@ class RequestReader:
         self._ended = self._within_head = False
         self._target = b""
         self._fields: list[tuple[str, str]] = []
-        self._parts: list[bytes] = []
-        self._head_bytes = self._body_bytes = self._idle_bytes = 0
+        self._body = bytearray()
+        self._head_bytes = self._idle_bytes = 0
         self._parser = HttpRequestParser(self)
 
     @property
@@ -144,29 +145,26 @@ class RequestReader:
     @property
     def buffered(self) -> int:
         """How many bytes of an incomplete body are held."""
-        return self._body_bytes if self._current is not None else 0
+        return len(self._body)
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; after an error or a last request they are not looked at."""
-        if self._ended:
-            return
         self._idle_bytes += len(data)
-        again = b""
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            again = self._head_without_upgrade() + data[upgrade.args[0] :]
-            self._parser = HttpRequestParser(self)
-        except HttpParserError as error:
-            cause = error.__context__
-            if isinstance(cause, ProxyError):
-                self.give_up(cause)
-            else:
-                self.give_up(InvalidRequest(f"malformed HTTP request: {error}"))
+        while data and not self._ended:
+            try:
+                self._parser.feed_data(data)
+                data = b""
+            except HttpParserUpgrade as upgrade:
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self._parser = HttpRequestParser(self)
+            except HttpParserError as error:
+                cause = error.__context__
+                if isinstance(cause, ProxyError):
+                    self.give_up(cause)
+                else:
+                    self.give_up(InvalidRequest(f"malformed HTTP request: {error}"))
         if self._idle_bytes > _MAX_IDLE_BYTES:
             self.give_up(_head_too_large())
-        if again:
-            self.feed(again)
 
     def give_up(self, error: ProxyError) -> None:
         """Take nothing more: what has begun fails with ``error``."""
@@ -180,7 +178,8 @@ class RequestReader:
         request.failure = error
         request.keep_alive = False
         self._current = None
-        self._parts.clear()
+        self._body.clear()
+        self.release(request)
 
     def _head_without_upgrade(self) -> bytes:
         """Write the head that was read, to be read once more without its offer of a protocol.
@@ -200,7 +199,7 @@ class RequestReader:
         self._within_head = True
         self._target = b""
         self._fields.clear()
-        self._head_bytes = self._body_bytes = 0
+        self._head_bytes = 0
 
     def on_url(self, part: bytes) -> None:
         """Take the request's target, or a part of it."""
@@ -233,21 +232,27 @@ class RequestReader:
         request.routable = True
         self._within_head = False
         self._idle_bytes = 0
+        if len(self.requests) >= MAX_AHEAD:
+            raise InvalidRequest(
+                f"more than {MAX_AHEAD} requests were sent ahead of their answers; wait for some"
+            )
         self._current = request
         self.requests.append(request)
-        self._reserve(request, int(request.headers.get("content-length", "0")))
+        if int(request.headers.get("content-length", "0")) > self._max_body_bytes:
+            raise _body_too_large()
 
     def on_body(self, part: bytes) -> None:
         """Take a part of the body."""
         self._idle_bytes = 0
-        self._body_bytes += len(part)
         request = cast("IncomingRequest", self._current)
-        if self._body_bytes > request.body_bytes:
-            self._reserve(request, len(part))  # its length was not announced
-        self._parts.append(part)
+        if request.body_bytes + len(part) > self._max_body_bytes:
+            raise _body_too_large()
+        self._budget.take(len(part))
+        request.body_bytes += len(part)
+        self._body += part
 
     def release(self, request: IncomingRequest) -> None:
-        """Give back what a request's body took from the budget, once it is answered."""
+        """Give back what a request's body took from the budget, once nobody needs it."""
         self._budget.give_back(request.body_bytes)
         request.body_bytes = 0
 
@@ -256,18 +261,12 @@ class RequestReader:
         request = self._current
         if request is None:
             return  # it offered another protocol
-        request.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        request.body = bytes(self._body)
         request.complete = True
-        self._parts.clear()
+        self._body.clear()
         self._current = None
         self._idle_bytes = 0
         self._ended = not request.keep_alive
-
-    def _reserve(self, request: IncomingRequest, size: int) -> None:
-        if request.body_bytes + size > self._max_body_bytes:
-            raise BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")
-        self._budget.take(size)
-        request.body_bytes += size
 
 
 def _path(target: bytes) -> str:
@@ -309,6 +308,10 @@ def _check(request: IncomingRequest, *, fields: int) -> None:
                 "nothing but 100-continue can be expected", status=HTTPStatus.EXPECTATION_FAILED
             )
         request.awaits_continue = True
+
+
+def _body_too_large() -> BodyTooLarge:
+    return BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")
 
 
 def _head_too_large() -> InvalidRequest:

@@ -27,7 +27,7 @@ from sanic import Sanic
 from sanic.server.protocols.base_protocol import SanicProtocol
 
 from proxy_service.errors import InvalidRequest, ProxyError
-from proxy_service.request import IncomingRequest, RequestReader
+from proxy_service.request import MAX_AHEAD, IncomingRequest, RequestReader
 
 # Bytes that may wait while nobody asks for them, bodies and further requests alike; with more
 # than this the client has to wait.
@@ -240,8 +240,12 @@ class ClientConnection(SanicProtocol):
                 self._begin()
         elif self._arrival is not None:
             self._arrived()
-        elif reader.requests or reader.buffered > _READ_AHEAD_BYTES:
-            self._pause_reading()
+        elif len(reader.requests) > MAX_AHEAD // 2 or reader.buffered > _READ_AHEAD_BYTES:
+            self._pause_reading()  # who leaves is noticed only while something is read
+
+    def eof_received(self) -> None:
+        """Take whoever will send no more as gone, as Go's server does; closing has its limit."""
+        self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the task of whoever is gone."""
@@ -251,6 +255,7 @@ class ClientConnection(SanicProtocol):
         for incoming in (self._incoming, *self._reader.requests):
             if incoming is not None:
                 self._reader.release(incoming)
+        self._incoming = None
         super().connection_lost(exc)  # type: ignore[no-untyped-call]  # the framework's
 
     def _begin(self) -> None:
@@ -267,7 +272,7 @@ class ClientConnection(SanicProtocol):
         except Exception:
             logger.exception("internal_error")
         finally:
-            self._task = None
+            self._task = self._incoming = None
             self._reader.release(incoming)
         if self.closing:
             return

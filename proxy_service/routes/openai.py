@@ -63,14 +63,17 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if name != found.id:
         body = _with_model(fields, found)
     services = exchange.services
-    call = services.engine.request(
-        "POST",
-        path,
-        body=body,
-        request_id=exchange.record.request_id,
-        streamed=fields.get("stream") is True,
-    )
-    async with services.admission.place(), services.catalogue.loaded(found), call as reply:
+    async with (
+        services.admission.place(),
+        services.catalogue.loaded(found),
+        services.engine.request(
+            "POST",
+            path,
+            body=body,
+            request_id=exchange.record.request_id,
+            streamed=fields.get("stream") is True,
+        ) as reply,
+    ):
         await _check(reply, path, name)
         if reply.content_type.startswith(EVENT_STREAM):
             stream = PassthroughStream(model=name, dialect=exchange.dialect)

@@ -1,12 +1,14 @@
 """The reader of clients' requests: bytes in, no socket."""
 
 import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_service.request import (
+    MAX_AHEAD,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     BodyBudget,
@@ -227,6 +229,45 @@ def test_a_failure_spoils_only_the_request_that_it_is_in() -> None:
 
     assert (first.complete, first.failure) == (True, None)
     assert second.failure is not None
+
+
+def test_many_offers_of_another_protocol_are_many_requests() -> None:
+    """Each is read once more without its offer, whatever came with it in one read."""
+    offer = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+
+    *served, refused = read(offer * 2000)
+
+    assert [request.failure for request in served] == [None] * MAX_AHEAD
+    assert refused.failure is not None
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_than_its_size() -> None:
+    size = 200_000
+    reader = RequestReader(max_body_bytes=size, budget=BodyBudget(size))
+    reader.feed(CHUNKED)
+    pieces = b"1\r\nx\r\n" * 1000
+    tracemalloc.start()
+    for _ in range(0, size, 1000):
+        reader.feed(pieces)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    reader.feed(b"0\r\n\r\n")
+
+    assert reader.requests[0].body == b"x" * size
+    assert held < 2 * size
+
+
+def test_what_a_refused_body_took_is_there_for_the_next() -> None:
+    """At once: whoever sends at the same time needs it."""
+    budget = BodyBudget(10)
+    refused, served = (RequestReader(max_body_bytes=10, budget=budget) for _ in range(2))
+    refused.feed(CHUNKED + b"8\r\n12345678\r\n")
+    served.feed(CHUNKED + b"2\r\n12\r\n")
+    refused.feed(b"1\r\n9\r\n")
+    served.feed(b"8\r\n12345678\r\n0\r\n\r\n")
+
+    assert "too large together" in str(refused.requests[0].failure)
+    assert served.requests[0].body == b"1212345678"
 
 
 def test_what_follows_a_last_request_is_not_looked_at() -> None:

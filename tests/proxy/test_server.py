@@ -11,6 +11,7 @@ from typing import Self
 
 import pytest
 
+from proxy_service.request import MAX_AHEAD
 from proxy_service.settings import MIB, ProxySettings
 from tests.proxy.running import PATIENCE, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
@@ -51,6 +52,9 @@ class Client:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def send_no_more(self) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
 
     def line(self) -> bytes:
         """Read one line, whatever it means."""
@@ -135,6 +139,47 @@ def test_requests_sent_in_one_go_are_answered_in_order(client: Client) -> None:
 
     assert [len(lines) > 1 for lines in answers] == [False, True, False]
     assert all(json.loads(lines[-1])["done"] for lines in answers)
+
+
+def test_no_more_than_some_requests_can_be_sent_ahead(
+    engine: ScriptedEngine, client: Client
+) -> None:
+    """Each is kept until it is its turn; the one too many ends the connection in its turn."""
+    go_on = threading.Event()
+    engine.chat(stream(go_on, chunk("x", finish="stop")))
+    ping = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    client.send(request(STREAMED))
+    assert eventually(lambda: bool(engine.calls()))
+    client.send(ping * 1000)
+    go_on.set()
+
+    assert client.answer()[0].status == 200
+    assert [client.answer("GET")[0].status for _ in range(MAX_AHEAD)] == [200] * MAX_AHEAD
+    last, body = client.answer("GET")
+    assert last.status == 400
+    assert "ahead of their answers" in json.loads(body)["error"]
+    assert client.ended()
+
+
+def test_who_leaves_is_noticed_though_it_sent_another_request(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(stream(Step.STALL))
+    with Client(proxy) as client:
+        client.send(request(WHOLE) + b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert eventually(lambda: bool(engine.calls()))
+
+    assert eventually(engine.calls()[0].gone.is_set)
+    assert proxy.counted(REQUESTS, 1, endpoint="chat", status="cancelled")
+
+
+def test_nobody_waits_for_a_body_that_is_not_read(client: Client) -> None:
+    """It could hold what others need for theirs; the connection ends instead."""
+    client.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
+
+    assert client.answer("GET")[0].status == 200
+    client.send_no_more()
+    assert client.ended()
 
 
 def test_a_connection_is_kept_whatever_was_answered(proxy: RunningProxy, client: Client) -> None:
@@ -299,6 +344,22 @@ def test_a_client_that_takes_nothing_any_more_is_given_up(
     proxy.app.config.RESPONSE_TIMEOUT = 0.2  # type: ignore[assignment]
     with Client(proxy) as client:
         client.send(request(STREAMED))
+        assert proxy.counted(REQUESTS, 1, endpoint="chat", status="cancelled")
+    assert eventually(engine.calls()[0].gone.is_set)
+    assert proxy.idle().value("mistral_running_requests") == 0
+
+
+def test_a_client_that_takes_nothing_and_will_send_nothing_is_given_up(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Half a hang-up: what is unsent could keep such a connection open for ever."""
+    engine.chat(stream(*[chunk("y" * 100_000)] * 200, Step.STALL))
+    proxy.app.config.RESPONSE_TIMEOUT = 600  # type: ignore[assignment]
+    proxy.app.config.GRACEFUL_TCP_CLOSE_TIMEOUT = 0.2  # type: ignore[assignment]
+    with Client(proxy) as client:
+        client.send(request(STREAMED))
+        assert eventually(lambda: bool(engine.calls()))
+        client.send_no_more()
         assert proxy.counted(REQUESTS, 1, endpoint="chat", status="cancelled")
     assert eventually(engine.calls()[0].gone.is_set)
     assert proxy.idle().value("mistral_running_requests") == 0
