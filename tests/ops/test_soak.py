@@ -1,7 +1,13 @@
 """The long run: its bookkeeping, how it reads answers, and a short one on the real parts."""
 
 import json
+import socket
+import socketserver
+import struct
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +23,9 @@ from ops.soak.books import (
     read_log,
     settle,
 )
-from ops.soak.clients import Request, ending_of
+from ops.soak.clients import Book, Request, asking, ending_of
+from ops.verify.polling import Patience
+from tests.processes import DEADLINE_SECONDS
 from tests.tiny_llama import make_tiny_llama
 
 CHAT = Request("/api/chat", "chat", b"", streams=True)
@@ -139,6 +147,42 @@ def test_an_answer_without_a_proper_end_is_no_answer(
 ) -> None:
     with pytest.raises((ValueError, LookupError)):
         ending_of(request_, status, body)
+
+
+class Reset(socketserver.BaseRequestHandler):
+    """Resets its connection at once."""
+
+    def handle(self) -> None:
+        linger = struct.pack("ii", 1, 0)
+        self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.request.close()
+
+
+@contextmanager
+def resetting() -> Iterator[str]:
+    with socketserver.TCPServer(("127.0.0.1", 0), Reset) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_client_that_is_cut_off_goes_on_and_has_every_request_in_its_book() -> None:
+    """Those too that it was about to leave."""
+    book, enough = Book(), 30
+    with resetting() as proxy, asking(proxy, "llama", 1, book, seed=1):
+        asked = Patience().until(
+            lambda: len(book.entries), lambda count: count >= enough, seconds=DEADLINE_SECONDS
+        )
+
+    assert asked >= enough
+    assert {one.ending for one in book.entries} == {Ending.BROKEN, Ending.LEFT}
+    assert [one.request_id for one in book.entries] == [
+        f"soak-1-{number}" for number in range(len(book.entries))
+    ]
 
 
 def test_a_short_run_accounts_for_every_request(
