@@ -104,11 +104,11 @@ def _hold(options: argparse.Namespace, report: Report) -> Outcomes:
             lambda held: held.descriptors <= before.descriptors,
             seconds=REST_SECONDS,
         )
-        return _look_at(parts, book, before, after, lasted)
+        return _look_at(parts, book, before, after, started)
 
 
 def _look_at(
-    parts: Parts, book: Book, before: Possessions, after: Possessions, lasted: int
+    parts: Parts, book: Book, before: Possessions, after: Possessions, started: float
 ) -> Outcomes:
     exposition = parts.scrape()
     in_metrics = counted(exposition)
@@ -123,7 +123,7 @@ def _look_at(
         in_prometheus=in_prometheus,
         before=before,
         after=after,
-        lowest_up=parts.lowest_up(lasted),
+        lowest_up=parts.lowest_up(started),
         unfinished=sum(exposition.total(f"mistral_{gauge}_requests") for gauge in gauges),
     )
 

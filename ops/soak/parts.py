@@ -3,8 +3,10 @@
 The engine can be killed, and paused in the way of a machine that swaps or a driver that hangs.
 """
 
+import math
 import signal
 import sys
+import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -38,7 +40,7 @@ _SETTINGS: Final = {
     "MAX_QUEUED_REQUESTS": "8",
     "LOG_LEVEL": "info",
 }
-_SCRAPE_INTERVAL: Final = "10s"
+_SCRAPE_SECONDS: Final = 10
 _READY_SECONDS: Final = 300.0
 _REQUESTS: Final = "mistral_http_requests_total"
 
@@ -128,8 +130,14 @@ class Parts:
             sums[labels["endpoint"], labels["status"]] += int(value)
         return +sums
 
-    def lowest_up(self, seconds: int) -> float | None:
-        """Tell whether every scrape of the proxy worked in the last ``seconds``: 1 if so."""
+    def lowest_up(self, since: float) -> float | None:
+        """Tell whether every scrape of the proxy worked since then: 1 if so.
+
+        Args:
+            since: Reading of ``time.monotonic``. The last scrape before it counts too, so that
+                there is one however short the time was.
+        """
+        seconds = math.ceil(time.monotonic() - since) + _SCRAPE_SECONDS
         return self.prometheus.scalar(f'min_over_time(up{{job="{JOB}"}}[{seconds}s])')
 
     def _signal(self, number: signal.Signals) -> None:
@@ -149,7 +157,7 @@ class Parts:
             proxy_target=self._proxy_target,
             prometheus_target=self._prometheus_target,
             rules_glob=str(RULES_FILE),
-            scrape_interval=_SCRAPE_INTERVAL,
+            scrape_interval=f"{_SCRAPE_SECONDS}s",
         )
         config.write_text(text, encoding="utf-8")
         command = [
