@@ -15,11 +15,11 @@ from ops.docker_engine import DockerEngine
 from ops.drill.conditions import NAMES
 from ops.drill.grafana_api import GrafanaApi
 from ops.drill.holding import Drill
-from ops.drill.interrupts import interruptible
 from ops.drill.pace import Pace
-from ops.drill.process import prometheus_binary
 from ops.drill.reach import reach_of
 from ops.drill.stack import Grafana, find_targets
+from ops.interrupts import interruptible
+from ops.process import prometheus_binary
 from ops.runner import SystemRunner
 from ops.stack_config import read_stack_config
 from ops.verify.report import Outcome, Report, skipped

@@ -16,9 +16,9 @@ from ops.console import OperatorError
 from ops.drill.engine import DrillEngine
 from ops.drill.load import Clients, Traffic, asking
 from ops.drill.pace import Pace
-from ops.drill.process import Process, free_port, prometheus_binary
 from ops.drill.timeline import State
 from ops.ports import LOOPBACK
+from ops.process import Process, free_port, start_prometheus
 from ops.proxy_api import WITHOUT_KEYS
 from ops.verify.polling import Patience
 from ops.verify.prometheus_api import Prometheus, PrometheusError
@@ -92,25 +92,16 @@ class Bench:
     def lose_target(self) -> None:
         """Take the proxy out of Prometheus' configuration."""
         self._configure(proxy="")
-        self._prometheus_process.send(signal.SIGHUP)
 
     def find_target(self) -> None:
         """Put the proxy back into Prometheus' configuration."""
         self._configure(proxy=self._proxy_target)
-        self._prometheus_process.send(signal.SIGHUP)
 
     def _start_prometheus(self) -> Process:
         rules = self._folder / "mistral-alerts.yml"
         rules.write_text(self.pace.prometheus_rules(), encoding="utf-8")
-        self._configure(proxy=self._proxy_target)
-        command = [
-            prometheus_binary(),
-            f"--config.file={self._folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={self._folder / 'data'}",
-            f"--web.listen-address={self._prometheus_target}",
-            "--log.level=warn",
-        ]
-        return Process(command, self._folder / "prometheus.log", {})
+        config = self._config(proxy=self._proxy_target)
+        return start_prometheus(self._folder, config, self._prometheus_target)
 
     def _await_quiet(self) -> None:
         """Wait for the first scrape: until then Prometheus rightly holds the proxy for gone."""
@@ -128,9 +119,13 @@ class Bench:
             raise OperatorError("the drill's Prometheus does not find the drill's proxy well")
 
     def _configure(self, *, proxy: str) -> None:
-        config = self.pace.prometheus_config(
+        config = self._config(proxy=proxy)
+        (self._folder / "prometheus.yml").write_text(config, encoding="utf-8")
+        self._prometheus_process.send(signal.SIGHUP)
+
+    def _config(self, *, proxy: str) -> str:
+        return self.pace.prometheus_config(
             proxy=proxy,
             prometheus=self._prometheus_target,
             rules=str(self._folder / "mistral-alerts.yml"),
         )
-        (self._folder / "prometheus.yml").write_text(config, encoding="utf-8")

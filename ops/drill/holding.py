@@ -8,12 +8,12 @@ from alerts.rules import alerts
 from ops.drill.bench import Bench
 from ops.drill.conditions import conditions
 from ops.drill.grafana_api import GrafanaError
-from ops.drill.interrupts import ignore_interrupts
 from ops.drill.load import Clients
 from ops.drill.pace import Pace
 from ops.drill.running import tried
 from ops.drill.stack import Grafana, stack_checks
 from ops.drill.watching import InPrometheus, Observer
+from ops.interrupts import ignore_interrupts
 from ops.ports import LOOPBACK
 from ops.verify.report import Report, failed
 from ops.verify.targets import Targets

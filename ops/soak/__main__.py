@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ops.console import OperatorError, run_command, say
-from ops.drill.interrupts import interruptible
-from ops.drill.process import prometheus_binary
+from ops.interrupts import interruptible
+from ops.process import prometheus_binary
 from ops.soak.books import Account, Ending, Sums, by_status, differences, read_log, settle
 from ops.soak.clients import Book, asking
 from ops.soak.faults import Tormentor

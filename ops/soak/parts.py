@@ -19,8 +19,8 @@ from infra.render import prometheus_config
 from ops import web
 from ops.console import OperatorError
 from ops.demo import RULES_FILE
-from ops.drill.process import LAST_LINES, Process, free_port, prometheus_binary
 from ops.ports import LOOPBACK
+from ops.process import LAST_LINES, Process, free_port, start_prometheus
 from ops.proxy_api import WITHOUT_KEYS, ProxyApi
 from ops.soak.books import Sums
 from ops.verify.exposition import Exposition, scrape
@@ -152,22 +152,13 @@ class Parts:
         process.await_ready(f"{self.proxy}/livez")
 
     def _start_prometheus(self, ends: ExitStack) -> None:
-        config = self._folder / "prometheus.yml"
-        text = prometheus_config(
+        config = prometheus_config(
             proxy_target=self._proxy_target,
             prometheus_target=self._prometheus_target,
             rules_glob=str(RULES_FILE),
             scrape_interval=f"{_SCRAPE_SECONDS}s",
         )
-        config.write_text(text, encoding="utf-8")
-        command = [
-            prometheus_binary(),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={self._folder / 'data'}",
-            f"--web.listen-address={self._prometheus_target}",
-            "--log.level=warn",
-        ]
-        process = Process(command, self._folder / "prometheus.log", {})
+        process = start_prometheus(self._folder, config, self._prometheus_target)
         ends.callback(process.end)
         process.await_ready(f"{self.prometheus.url}/-/ready")
 

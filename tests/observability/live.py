@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -14,6 +13,8 @@ import pytest
 import yaml
 
 from infra.render import prometheus_config
+from ops.ports import LOOPBACK
+from ops.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 
 SCRAPE_INTERVAL = "500ms"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class RunningPrometheus:
@@ -41,7 +36,7 @@ class RunningPrometheus:
                 "prometheus is not on PATH: `apt-get install prometheus` on Debian and Ubuntu, "
                 "`brew install prometheus` on macOS"
             )
-        port = free_port()
+        port = free_port(LOOPBACK)
         config = folder / "prometheus.yml"
         config.write_text(_quickened(proxy_port, port, rules_file), encoding="utf-8")
         self._command = [

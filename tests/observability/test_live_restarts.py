@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from alerts.__main__ import RULES_FILE
+from ops.ports import LOOPBACK
+from ops.process import free_port
 from tests.observability import queries
-from tests.observability.live import RunningPrometheus, free_port
+from tests.observability.live import RunningPrometheus
 from tests.processes import start_process
 from tests.proxy.scripted_engine import (
     DONE,
@@ -34,7 +36,7 @@ CHATS = 'mistral_http_requests_total{job="mistral",endpoint="chat",status="succe
 
 @pytest.fixture
 def port() -> int:
-    return free_port()
+    return free_port(LOOPBACK)
 
 
 def proxy(port: int, engine: ScriptedEngine) -> AbstractContextManager[RunningProcess]:

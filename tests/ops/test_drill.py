@@ -113,4 +113,4 @@ def test_without_prometheus_it_says_how_to_get_it(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 2
-    assert "the drill needs Prometheus on PATH" in done.stderr
+    assert "error: Prometheus is not on PATH" in done.stderr

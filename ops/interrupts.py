@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal end the drill early, but not its tidying up."""
+"""Ctrl-C, SIGTERM and a closed terminal end a command early, but not its tidying up."""
 
 import signal
 from collections.abc import Iterator

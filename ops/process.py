@@ -1,4 +1,4 @@
-"""A process of the drill: its output goes to a file, its end is certain."""
+"""Processes of a command's own: their output goes to files, their end is certain."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ _PORTS: Final = range(20_000, 32_000)
 class Process:
     """A started process.
 
-    It has a session of its own, so that Ctrl-C reaches the drill alone, which then ends it.
+    It has a session of its own, so that Ctrl-C reaches the command alone, which then ends it.
 
     Args:
         command: Program and arguments; runs in the checkout.
@@ -83,8 +83,8 @@ class Process:
 def free_port(address: str) -> int:
     """Give a TCP port of an address of this machine that nothing listens on now.
 
-    Not one of those that systems give to whoever asks for any: what dies in the drill must find
-    its port free when it comes back.
+    Not one of those that systems give to whoever asks for any: what dies must find its port free
+    when it comes back.
     """
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as probe:
@@ -102,5 +102,25 @@ def prometheus_binary() -> str:
     """Give the path of Prometheus. Raises OperatorError when it is not on PATH."""
     binary = shutil.which("prometheus")
     if binary is None:
-        raise OperatorError(f"the drill needs Prometheus on PATH: {one_command()}")
+        raise OperatorError(f"Prometheus is not on PATH: {one_command()}")
     return binary
+
+
+def start_prometheus(folder: Path, config: str, target: str) -> Process:
+    """Start a Prometheus, without waiting for it.
+
+    Args:
+        folder: Takes its configuration (``prometheus.yml``), its data and its log.
+        config: Text of the configuration.
+        target: ``host:port`` to listen on.
+    """
+    file = folder / "prometheus.yml"
+    file.write_text(config, encoding="utf-8")
+    command = [
+        prometheus_binary(),
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address={target}",
+        "--log.level=warn",
+    ]
+    return Process(command, folder / "prometheus.log", {})
