@@ -7,6 +7,7 @@ from infra.topology import ENGINE, PROMETHEUS, PROXY
 from ops.demo_urls import DemoUrls
 from ops.ports import LOOPBACK
 from ops.proxy_api import ProxyApi
+from proxy_service.settings import parse_keys
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def demo_targets(urls: DemoUrls) -> Targets:
 
 def stack_targets(stack: str, outputs: Mapping[str, str]) -> Targets:
     """Return the services of a stack from its outputs, secrets shown."""
+    keys = outputs.get("apiKey")
     return Targets(
         origin=f"stack {stack}",
         proxy=outputs["proxyUrl"],
@@ -68,7 +70,7 @@ def stack_targets(stack: str, outputs: Mapping[str, str]) -> Targets:
         grafana=outputs.get("grafanaUrl") or None,
         grafana_user=outputs.get("grafanaUser") or "admin",
         grafana_password=outputs.get("grafanaAdminPassword") or None,
-        api_key=outputs.get("apiKey") or None,
+        api_key=parse_keys(keys)[0] if keys else None,
     )
 
 
