@@ -21,23 +21,33 @@ class ProxyApi:
     Attributes:
         url: Base URL.
         key: Sent with every request; None sends none.
+        metrics_key: Sent to the metrics instead; None sends ``key`` there too.
     """
 
     url: str
     key: str | None = field(default=None, repr=False)
+    metrics_key: str | None = field(default=None, repr=False)
 
     @property
     def headers(self) -> dict[str, str]:
         """What every request carries."""
-        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return _bearing(self.key)
 
     def get(self, path: str) -> web.Reply:
         """GET a path. Raises UnreachableError when no reply comes."""
         return web.get(f"{self.url}{path}", headers=self.headers)
 
+    def metrics(self, path: str = "/metrics") -> web.Reply:
+        """GET the metrics by one of their paths. Raises UnreachableError as ``get``."""
+        return web.get(f"{self.url}{path}", headers=_bearing(self.metrics_key or self.key))
+
     def post(self, path: str, body: Mapping[str, Any], *, timeout: float) -> web.Reply:
         """POST ``body`` as JSON to a path. Raises UnreachableError as ``get``."""
         return web.post(f"{self.url}{path}", body, timeout=timeout, headers=self.headers)
+
+
+def _bearing(key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def keys_of(environ: Mapping[str, str]) -> tuple[str | None, str | None]:

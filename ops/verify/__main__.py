@@ -82,7 +82,7 @@ def _find_targets(options: argparse.Namespace) -> Targets:
     given = {
         name: getattr(options, name, None) or os.environ.get(_variable(name)) for name in OVERRIDES
     }
-    given["api_key"], _ = keys_of(os.environ)
+    given["api_key"], given["metrics_key"] = keys_of(os.environ)
     if given["proxy"]:  # elsewhere altogether: what runs here does not belong to it
         return Targets("the given URLs", given["proxy"]).overridden(given)
     return _announced(options.stack).overridden(given)

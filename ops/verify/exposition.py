@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Self
 
 from prometheus_client import Metric
@@ -15,6 +16,7 @@ from ops.verify.report import Check, failed, judged, passed
 SERIES_BUDGET = 3000
 """Series that the proxy may expose with ten models, by the project's monitoring contract."""
 PROXY_HINT = "look at the proxy's log and at /metrics itself"
+KEY_HINT = "set METRICS_KEY_FILE or METRICS_KEY to it"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Exposition:
 
 def scrape(proxy: ProxyApi) -> Exposition:
     """Read the proxy's metrics now. Raises UnreachableError or ValueError."""
-    return Exposition.parse(proxy.get("/metrics").text)
+    return Exposition.parse(proxy.metrics().text)
 
 
 def exposition_checks(proxy: ProxyApi) -> Iterator[Check]:
@@ -84,7 +86,10 @@ def exposition_checks(proxy: ProxyApi) -> Iterator[Check]:
     parsed: dict[str, Exposition] = {}
     for path in ("/metrics", "/api/metrics"):
         try:
-            reply = proxy.get(path)
+            reply = proxy.metrics(path)
+            if reply.status == HTTPStatus.UNAUTHORIZED:
+                yield failed(f"{path} parses", "asks for another key", KEY_HINT)
+                continue
             exposition = Exposition.parse(reply.text)
         except (web.UnreachableError, ValueError) as error:
             yield failed(f"{path} parses", str(error), PROXY_HINT)

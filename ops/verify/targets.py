@@ -23,6 +23,7 @@ class Targets:
         grafana_user: Grafana's user.
         grafana_password: The user's password; None when it is not known.
         api_key: What the proxy asks for; None for nothing.
+        metrics_key: What it asks for at its metrics; None for the same.
     """
 
     origin: str
@@ -33,11 +34,12 @@ class Targets:
     grafana_user: str = "admin"
     grafana_password: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
+    metrics_key: str | None = field(default=None, repr=False)
 
     @property
     def proxy_api(self) -> ProxyApi:
-        """The proxy with its key."""
-        return ProxyApi(self.proxy, self.api_key)
+        """The proxy with its keys."""
+        return ProxyApi(self.proxy, self.api_key, self.metrics_key)
 
     def overridden(self, given: Mapping[str, str | None]) -> "Targets":
         """Replace what was given; an empty text says that there is no such service."""
@@ -71,6 +73,7 @@ def stack_targets(stack: str, outputs: Mapping[str, str]) -> Targets:
         grafana_user=outputs.get("grafanaUser") or "admin",
         grafana_password=outputs.get("grafanaAdminPassword") or None,
         api_key=parse_keys(keys)[0] if keys else None,
+        metrics_key=outputs.get("metricsKey") or None,
     )
 
 

@@ -15,9 +15,11 @@ from alerts.rules import alerts
 from alerts.thresholds import Thresholds
 from ops.verify.exposition import Exposition
 from ops.verify.targets import Targets
+from proxy_service.access import Keys
 from tests.ops.local_http import Answer, Asked, serving
 
 MODEL = "tiny"
+METRICS_PATHS = {"/metrics", "/api/metrics"}
 EDGES = (0.1, 5, 10, 30, 60, 600)
 
 
@@ -28,12 +30,20 @@ class StandIn:
     Attributes:
         faults: Names of the ways in which it misbehaves.
         key: What the proxy asks for; empty for nothing.
+        metrics_key: What it asks for at its metrics, or ``key``; empty for ``key`` alone.
     """
 
     faults: set[str] = field(default_factory=set)
     key: str = ""
+    metrics_key: str = ""
 
     def __post_init__(self) -> None:
+        self.keys = Keys(
+            api=[self.key] if self.key else [],
+            metrics=[self.metrics_key] if self.metrics_key else [],
+            open_paths={"/", "/livez", "/readyz"},
+            metrics_paths=METRICS_PATHS,
+        )
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
             "mistral_http_requests", "-", ["endpoint", "status"], registry=registry
@@ -58,16 +68,17 @@ class StandIn:
             self.durations.labels(endpoint)
 
     def proxy(self, asked: Asked) -> Answer:
-        has_key = asked.headers.get("Authorization") == f"Bearer {self.key}"
-        if self.key and not has_key and asked.path not in {"/", "/livez", "/readyz"}:
+        headers = {name.lower(): value for name, value in asked.headers.items()}
+        if not self.keys.admit(asked.path, headers):
             return _json({"error": "unauthorized"}, 401)
         if asked.method == "POST":
             return self._counted(asked)
-        if asked.path in {"/metrics", "/api/metrics"}:
-            headers = {"Content-Type": CONTENT_TYPE_LATEST}
+        if asked.path in METRICS_PATHS:
+            content_type = CONTENT_TYPE_LATEST
             if "bare content type" in self.faults:
-                headers = {"Content-Type": "text/plain"}
-            return Answer(body=generate_latest(self.registry), headers=headers)
+                content_type = "text/plain"
+            body = generate_latest(self.registry)
+            return Answer(body=body, headers={"Content-Type": content_type})
         if asked.path == "/api/tags":
             return _json({"models": [{"name": MODEL}]})
         if asked.path == "/readyz" and "engine down" in self.faults:
@@ -146,9 +157,9 @@ class StandIn:
 
 
 @contextmanager
-def standin(*faults: str, key: str = "") -> Iterator[Targets]:
+def standin(*faults: str, key: str = "", metrics_key: str = "") -> Iterator[Targets]:
     """Run the services; yields where they are."""
-    services = StandIn(set(faults), key)
+    services = StandIn(set(faults), key, metrics_key)
     with serving(services.proxy) as proxy, serving(services.prometheus) as prometheus:
         yield Targets("a stand-in", proxy, prometheus=prometheus)
 

@@ -101,6 +101,20 @@ def test_a_proxy_that_asks_for_a_key_is_given_the_one_of_the_environment(
     assert "0123456789abcdef" not in printed.out + printed.err
 
 
+def test_metrics_that_ask_for_a_key_of_their_own_are_given_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with standin(metrics_key="0123456789abcdef") as targets:
+        refused = run(targets, "--max-wait", "0")
+        monkeypatch.setenv("METRICS_KEY", "0123456789abcdef")
+        passed = run(targets)
+
+    printed = capsys.readouterr().out
+    assert (refused, passed) == (1, 0)
+    assert "FAIL  /metrics parses — asks for another key" in printed
+    assert "0123456789abcdef" not in printed
+
+
 def test_an_unreachable_proxy_is_exit_code_2_and_says_what_to_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -128,6 +142,7 @@ def test_a_stacks_outputs_say_where_its_services_are() -> None:
         "grafanaUrl": "",
         "grafanaAdminPassword": "secret",
         "apiKey": "first-key-of-two,second-key-of-two",
+        "metricsKey": "key-of-the-metrics",
     }
 
     targets = stack_targets("dev", outputs)
@@ -136,7 +151,8 @@ def test_a_stacks_outputs_say_where_its_services_are() -> None:
     assert targets.prometheus == "http://q"
     assert targets.grafana is None
     assert targets.proxy_api.headers == {"Authorization": "Bearer first-key-of-two"}
-    assert "of-two" not in repr(targets)
+    assert targets.proxy_api.metrics_key == "key-of-the-metrics"
+    assert "key-of" not in repr(targets)
 
 
 @pytest.mark.parametrize(
