@@ -5,8 +5,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import httpx
 import uvloop
@@ -15,7 +17,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from sanic import Sanic
 
 from proxy_service.app import ProxyApp, create_app
-from proxy_service.clock import SystemClock
 from proxy_service.engine import HttpEngine
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.server import ClientConnection
@@ -23,6 +24,8 @@ from proxy_service.settings import ProxySettings
 
 # Seconds; what runs after a request's last byte is given this long to happen.
 PATIENCE = 5.0
+# Of the event loop: more than lie between what has arrived and the last that is done about it.
+_TURNS = 20
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -59,6 +62,60 @@ class Exposition:
         return {value for _, labels in self.samples for name, value in labels if name == label}
 
 
+class MovableClock:
+    """The machine's clock, which a test can put forward."""
+
+    ahead_seconds = 0.0
+
+    def time_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_seconds
+
+
+class _Timer:
+    """What is to be done at a time; ``done`` tells whether it was."""
+
+    def __init__(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
+        self._callback, self._args, self.done = callback, args, False
+
+    def __call__(self) -> None:
+        self.done = True
+        self._callback(*self._args)
+
+
+class MovableLoop(uvloop.Loop):
+    """An event loop whose time a test can put forward; what falls due by that is done then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ahead_seconds = 0.0
+        self._timers = WeakKeyDictionary[asyncio.TimerHandle, _Timer]()
+
+    def time(self) -> float:
+        return super().time() + self._ahead_seconds
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,  # noqa: ANN401  uvloop's
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        timer = _Timer(callback, args)
+        handle: asyncio.TimerHandle = super().call_at(when, timer, context=context)
+        self._timers[handle] = timer
+        return handle
+
+    def put_forward(self, seconds: float) -> None:
+        self._ahead_seconds += seconds
+        for handle, timer in list(self._timers.items()):
+            if not (timer.done or handle.cancelled()) and handle.when() <= self.time():
+                handle.cancel()
+                timer()
+
+
 class RunningProxy:
     """A context manager; `url` answers while it is open.
 
@@ -76,7 +133,8 @@ class RunningProxy:
         self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
         self._ready = threading.Event()
         self._stop = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: MovableLoop | None = None
+        self.clock = MovableClock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.app: ProxyApp
 
@@ -111,6 +169,18 @@ class RunningProxy:
         assert self._loop is not None
         self._loop.call_soon_threadsafe(threading.Event().wait, seconds)
 
+    def put_forward(self, seconds: float) -> None:
+        """Let so much time pass, once the proxy has done all that it can do now."""
+
+        async def pass_time(loop: MovableLoop) -> None:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+            self.clock.ahead_seconds += seconds
+            loop.put_forward(seconds)
+
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(pass_time(self._loop), self._loop).result(PATIENCE)
+
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
@@ -123,8 +193,8 @@ class RunningProxy:
         self._thread.join()
 
     def _run(self) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            self._loop = runner.get_loop()
+        loop = self._loop = MovableLoop()
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
@@ -133,7 +203,7 @@ class RunningProxy:
             self.settings,
             engine=HttpEngine(self.settings, metrics),
             metrics=metrics,
-            clock=SystemClock(),
+            clock=self.clock,
         )
         server = await self.app.create_server(
             sock=self._listener, protocol=ClientConnection, return_asyncio_server=True

@@ -57,13 +57,18 @@ class Reply:
 
 @dataclass
 class Received:
-    """One request as it arrived; `gone` is set once the proxy has closed its connection."""
+    """One request as it arrived.
+
+    `gone` is set once the proxy has closed its connection, `silent` once the engine stalls or
+    waits for an event.
+    """
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
     gone: threading.Event = field(default_factory=threading.Event)
+    silent: threading.Event = field(default_factory=threading.Event)
 
     @property
     def json(self) -> Body:
@@ -179,6 +184,8 @@ class ScriptedEngine:
             "/v1/models/unload": lambda request: self._set_status(request, "unloaded"),
         }
         self._listener = socket.create_server(("127.0.0.1", port))
+        # What it writes must have left when it says that it waits; accepted sockets inherit this.
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -293,10 +300,12 @@ async def _answer(
             await writer.drain()
             continue
         if isinstance(step, threading.Event):
+            request.silent.set()
             await _until(step)
         elif step is Step.PAUSE:
             await asyncio.sleep(0.02)
         elif step is Step.STALL:
+            request.silent.set()
             await _until(request.gone)
             return False
         else:

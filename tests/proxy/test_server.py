@@ -367,13 +367,13 @@ def test_a_client_that_takes_nothing_and_will_send_nothing_is_given_up(
 
 def test_a_slow_upload_that_goes_on_is_taken(engine: ScriptedEngine, proxy: RunningProxy) -> None:
     """Its silences are what is limited, not its length."""
-    proxy.app.config.REQUEST_TIMEOUT = 1  # type: ignore[assignment]
+    silence_seconds = proxy.settings.client_request_timeout_seconds - 1
     sent = request(WHOLE)
     head, _, body = sent.partition(b"\r\n\r\n")
     with Client(proxy) as client:
         client.send(head + b"\r\n\r\n")
         for position in range(8):
-            threading.Event().wait(0.2)
+            proxy.put_forward(silence_seconds)
             client.send(body[position : position + 1])
         client.send(body[8:])
         assert client.answer()[0].status == 200
