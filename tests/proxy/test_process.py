@@ -139,6 +139,17 @@ def test_who_waits_for_a_turn_or_a_whole_reply_is_sent_away_at_shutdown(
     assert answered == [("waits", 503), ("runs", 503)]
 
 
+@contextmanager
+def open_files(limit: int) -> Iterator[None]:
+    """Set the soft limit of open files, of this process and those that it starts."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_thousand_clients_at_once_are_all_answered(engine: ScriptedEngine) -> None:
     """More than run at once: the rest waits its turn. Nothing is left of them."""
     port = free_port()
@@ -146,7 +157,8 @@ def test_a_thousand_clients_at_once_are_all_answered(engine: ScriptedEngine) -> 
     body = json.dumps(STREAMED).encode()
     head = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     sent = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    with serving(port, engine.url) as process, ExitStack() as ends:
+    # The clients' sockets and the engine's are this process's own.
+    with open_files(4096), serving(port, engine.url) as process, ExitStack() as ends:
         clients = [
             ends.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS))
             for _ in range(1000)
@@ -168,13 +180,8 @@ def test_a_thousand_clients_at_once_are_all_answered(engine: ScriptedEngine) -> 
 def test_a_low_limit_of_open_files_is_raised(engine: ScriptedEngine) -> None:
     """As far as the system allows: a client with its engine connection needs two."""
     port = free_port()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    try:
-        with serving(port, engine.url):
-            text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with open_files(256), serving(port, engine.url):
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
 
     (allowed,) = re.findall(r"^process_max_fds (\S+)$", text, re.MULTILINE)
     assert float(allowed) > 256
