@@ -130,7 +130,9 @@ def test_who_waits_for_a_turn_or_a_whole_reply_is_sent_away_at_shutdown(
         for client, gauge in zip(clients, ("running", "queued"), strict=True):
             client.start()
             line = f"mistral_{gauge}_requests 1.0"
-            assert eventually(lambda line=line: line in httpx.get(f"{url}/metrics").text)
+            assert eventually(
+                lambda line=line: line in httpx.get(f"{url}/metrics", trust_env=False).text
+            )
         process.popen.send_signal(signal.SIGTERM)
         assert process.wait() == 0
         for client in clients:
