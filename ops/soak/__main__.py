@@ -22,16 +22,26 @@ from ops.verify.polling import Patience
 from ops.verify.report import Check, Outcome, Report, judged, passed
 
 CANNOT_RUN = 2
-WARM_UP_SECONDS = 10.0
-"""Traffic before the first measurement: caches fill, pools of memory grow, once."""
-SETTLING_SECONDS = 5.0
-"""Longer than the proxy keeps a connection to the engine here."""
 REST_SECONDS = 60.0
 MEMORY_GROWTH_BYTES = 16 * 1024 * 1024
 """What the proxy's memory may move by itself: the allocator keeps some of what it freed."""
 _MIB = 1024 * 1024
 _SHOWN = 5
 _LOG_HINT = "search the proxy's log for the request ids"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What comes before the first measurement.
+
+    Attributes:
+        warm_up_seconds: Traffic by which caches fill and pools of memory grow, once.
+        settling_seconds: Rest after it, longer than the proxy keeps a connection to the engine
+            here.
+    """
+
+    warm_up_seconds: float = 10.0
+    settling_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -60,14 +70,14 @@ class Outcomes:
     unfinished: float
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], pace: Pace | None = None) -> int:
     """Hold the run and return the exit code."""
     options = _parser().parse_args(arguments)
     report = Report((lambda _line: None) if options.json else say)
     try:
         with interruptible():
             prometheus_binary()
-            outcomes = _hold(options, report)
+            outcomes = _hold(options, report, pace or Pace())
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")
         return CANNOT_RUN
@@ -79,14 +89,14 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if report.count(Outcome.FAIL) else 0
 
 
-def _hold(options: argparse.Namespace, report: Report) -> Outcomes:
+def _hold(options: argparse.Namespace, report: Report, pace: Pace) -> Outcomes:
     seconds = options.minutes * 60
     report.tell(f"{options.clients} clients for {options.minutes:g} minutes, seed {options.seed}")
     with Parts(options.model) as parts:
         book, model = Book(), parts.model
         with asking(parts.proxy, model, options.clients, book, seed=10_000_000 + options.seed):
-            threading.Event().wait(WARM_UP_SECONDS)
-        threading.Event().wait(SETTLING_SECONDS)
+            threading.Event().wait(pace.warm_up_seconds)
+        threading.Event().wait(pace.settling_seconds)
         before = _possessions(parts)
         report.section("(1) At rest, after a warm-up", [passed("held", str(before))])
         tormentor = Tormentor(parts, options.seed)

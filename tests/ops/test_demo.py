@@ -111,20 +111,21 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_llama(tmp_path_factory.mktemp("tiny-model"))
 
 
-@pytest.mark.parametrize("key", ["", "0123456789abcdef"], ids=["open", "with a key"])
 def test_the_demo_chats_passes_its_own_verification_and_stops_cleanly(
-    tmp_path: Path, model: Path, key: str
+    tmp_path: Path, model: Path
 ) -> None:
+    """With a key, without which everything works alike."""
+    key = "0123456789abcdef"
     with demo(tmp_path, model, api_key=key) as running:
         running.read_until("The demo is ready")
         running.read_until("make verify")
         proxy = f"http://127.0.0.1:{running.ports['PROXY_PORT']}"
-        shown = '-H "Authorization: Bearer $API_KEY" ' if key else ""
-        assert f"curl {shown}{proxy}/api/chat -d '" in running.printed
+        shown = '-H "Authorization: Bearer $API_KEY"'
+        assert f"curl {shown} {proxy}/api/chat -d '" in running.printed
         assert f"{proxy}/metrics" in running.printed
         assert f"http://127.0.0.1:{running.ports['PROMETHEUS_PORT']}/graph?" in running.printed
 
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        headers = {"Authorization": f"Bearer {key}"}
         with closing(ollama.Client(host=proxy, headers=headers)) as client:
             name = client.list().models[0].model
             assert name
