@@ -145,14 +145,19 @@ def _what_to_try(urls: DemoUrls, model: str, *, asks_for_key: bool) -> str:
         f"import ollama; client = ollama.Client('{urls.proxy}'); "
         f"print(client.generate('{model}', '{QUESTION}').response)"
     )
-    key = '-H "Authorization: Bearer $API_KEY" ' if asks_for_key else ""
+    begin, header, variable = "Try:", "", ""
+    if asks_for_key:
+        keys = os.environ.get("API_KEY_FILE") or "the demo's own API_KEY"
+        begin = f"Set API_KEY to a key from {keys} and try:"
+        header = '-H "Authorization: Bearer $API_KEY" '
+        variable = 'OLLAMA_API_KEY="$API_KEY" '
     lines = [
         "",
-        "The demo is ready. Try:",
+        f"The demo is ready. {begin}",
         "",
-        f"  curl {key}{urls.proxy}/api/chat -d '{json.dumps(request)}'",
+        f"  curl {header}{urls.proxy}/api/chat -d '{json.dumps(request)}'",
         "",
-        f'  pip install ollama; python3 -c "{script}"',
+        f'  pip install ollama; {variable}python3 -c "{script}"',
         "",
         f"  Metrics           {urls.proxy}/metrics",
     ]

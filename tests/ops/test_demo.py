@@ -8,16 +8,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import ollama
 import pytest
 
 from ops import web
 from ops.console import ROOT
 from ops.ports import Port, port_problems
+from ops.proxy_api import WITHOUT_KEYS
 from tests.tiny_llama import make_tiny_llama
 
 HANGING_SECONDS = 120
@@ -82,11 +82,11 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def demo(folder: Path, model: Path, *, api_key: str = "", **taken: int) -> Iterator[Demo]:
+def demo(folder: Path, model: Path, *, key_file: str = "", **taken: int) -> Iterator[Demo]:
     ports = {**dict(zip(VARIABLES, free_ports(len(VARIABLES)), strict=True)), **taken}
     own = {name: str(port) for name, port in ports.items()}
     environ = {**os.environ, **own, "DEMO_DIR": str(folder), "MODEL": str(model)}
-    environ["API_KEY"] = api_key
+    environ |= WITHOUT_KEYS | {"API_KEY_FILE": key_file}
     with subprocess.Popen(
         [sys.executable, "-m", "ops.demo"],
         cwd=ROOT,
@@ -111,28 +111,39 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_llama(tmp_path_factory.mktemp("tiny-model"))
 
 
+def run_as_shown(printed: str, key: str) -> subprocess.CompletedProcess[str]:
+    """Run the script that the demo says to try, in a shell with this key and this Python."""
+    (command,) = re.findall(r"pip install ollama; (.+)$", printed, re.MULTILINE)
+    folder = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        ["sh", "-c", command],
+        env={**os.environ, "PATH": folder, "API_KEY": key, "NO_PROXY": "*"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_the_demo_chats_passes_its_own_verification_and_stops_cleanly(
     tmp_path: Path, model: Path
 ) -> None:
     """With a key, without which everything works alike."""
     key = "0123456789abcdef"
-    with demo(tmp_path, model, api_key=key) as running:
+    key_file = tmp_path / "key"
+    key_file.write_text(f"{key}\n", encoding="utf-8")
+    with demo(tmp_path, model, key_file=str(key_file)) as running:
         running.read_until("The demo is ready")
         running.read_until("make verify")
         proxy = f"http://127.0.0.1:{running.ports['PROXY_PORT']}"
+        assert f"Set API_KEY to a key from {key_file} and try:" in running.printed
         shown = '-H "Authorization: Bearer $API_KEY"'
         assert f"curl {shown} {proxy}/api/chat -d '" in running.printed
         assert f"{proxy}/metrics" in running.printed
         assert f"http://127.0.0.1:{running.ports['PROMETHEUS_PORT']}/graph?" in running.printed
 
-        headers = {"Authorization": f"Bearer {key}"}
-        with closing(ollama.Client(host=proxy, headers=headers)) as client:
-            name = client.list().models[0].model
-            assert name
-            question = [{"role": "user", "content": "Hi"}]
-            reply = client.chat(name, question, options={"num_predict": 8})
-        assert reply.message.content
-        assert f'"model": "{name}"' in running.printed
+        tried = run_as_shown(running.printed, key)
+        assert tried.returncode == 0, tried.stderr
+        assert tried.stdout
 
         verified = subprocess.run(
             [sys.executable, "-m", "ops.verify"],
@@ -154,7 +165,8 @@ def test_the_demo_chats_passes_its_own_verification_and_stops_cleanly(
 
 def test_one_process_dying_stops_the_others_and_is_named(tmp_path: Path, model: Path) -> None:
     with demo(tmp_path, model) as running:
-        running.read_until("The demo is ready")
+        running.read_until("The demo is ready. Try:")
+        running.read_until(f"curl http://127.0.0.1:{running.ports['PROXY_PORT']}/api/chat -d '")
         os.kill(running.pid_of("proxy"), signal.SIGKILL)
 
         assert running.wait() == 1
