@@ -116,7 +116,7 @@ def _silence(condition: Condition, watch: Watch) -> Check:
     seen = {alert for timeline in watch.timelines for alert in timeline.changes}
     beside = sorted(_fired(watch) - set(condition.tells))
     held = sorted(seen - _fired(watch) - set(condition.tells))
-    besides = f" but {', '.join(beside)}, as on a busy machine" if beside else ""
+    besides = f" but {', '.join(beside)}, as may be on a busy machine" if beside else ""
     return passed(name, f"no other alert fired{besides}{_kept_back(held)}")
 
 
