@@ -53,7 +53,7 @@ def chat(port: int, client: httpx.Client) -> AbstractContextManager[httpx.Respon
 def test_a_proxy_that_is_killed_amid_a_stream_comes_back_at_zero_and_is_marked(
     tmp_path: Path, port: int
 ) -> None:
-    """Checks 28 and 29: no request stays active, no rate is negative, the dashboard marks it."""
+    """No request stays active, no rate is negative, the dashboard marks it."""
     restarts = next(
         a.expr for a in queries.of_dashboard() if a.where == "annotation Proxy restarts"
     )
@@ -92,7 +92,7 @@ def test_a_proxy_that_is_killed_amid_a_stream_comes_back_at_zero_and_is_marked(
 def test_before_any_traffic_every_query_answers_with_usable_numbers(
     tmp_path: Path, port: int
 ) -> None:
-    """Check 33, with ten models: nothing is red, nothing is drawn twice, idle or not."""
+    """With ten models: nothing is red, nothing is drawn twice, idle or not."""
     with ScriptedEngine() as engine:
         engine.status_of |= {f"model-{n}": "loaded" for n in range(8)}
         with (

@@ -44,7 +44,6 @@ PNG = "iVBORw0KGgo="
 
 
 def test_root_tells_that_ollama_runs(proxy: RunningProxy) -> None:
-    """Check 1."""
     answer = proxy.http.get("/")
     head = proxy.http.head("/")
 
@@ -54,14 +53,14 @@ def test_root_tells_that_ollama_runs(proxy: RunningProxy) -> None:
 
 
 def test_version_is_three_numbers_that_clients_accept(proxy: RunningProxy) -> None:
-    """Check 2: at least 0.6.4, digits only."""
+    """At least 0.6.4, digits only."""
     version = proxy.http.get("/api/version").json()["version"]
 
     assert tuple(int(part) for part in version.split(".")) >= (0, 6, 4)
 
 
 def test_tags_list_what_the_engine_serves(proxy: RunningProxy) -> None:
-    """Check 3: no "default", names with a tag, every field of its type."""
+    """No "default", names with a tag, every field of its type."""
     models = proxy.http.get("/api/tags").json()["models"]
 
     assert [model["name"] for model in models] == [f"{MODEL}:latest", f"{OTHER_MODEL}:latest"]
@@ -84,7 +83,7 @@ def test_tags_list_what_the_engine_serves(proxy: RunningProxy) -> None:
 def test_every_name_of_a_model_reaches_it(
     engine: ScriptedEngine, settings: ProxySettings, name: str
 ) -> None:
-    """Check 4: tag, case, defaults and alias; the reply echoes what was asked for."""
+    """Tag, case, defaults and alias; the reply echoes what was asked for."""
     with RunningProxy(replace(settings, model_aliases={"nickname": MODEL})) as proxy:
         chat = proxy.http.post("/api/chat", json=CHAT | {"model": name})
         generate = proxy.http.post("/api/generate", json=GENERATE | {"model": name})
@@ -99,7 +98,6 @@ def test_every_name_of_a_model_reaches_it(
 
 @pytest.mark.parametrize("path", ["chat", "generate"])
 def test_a_whole_reply_is_one_json_object(proxy: RunningProxy, path: str) -> None:
-    """Check 6."""
     answer = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
     reply = answer.json()
 
@@ -112,7 +110,7 @@ def test_a_whole_reply_is_one_json_object(proxy: RunningProxy, path: str) -> Non
 def test_a_history_with_tools_is_paired_by_order(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 12: clients send results with neither id nor name."""
+    """Clients send results with neither id nor name."""
     calls = [{"function": {"name": name, "arguments": {"n": name}}} for name in ("f", "g")]
     messages = [
         *USER,
@@ -139,7 +137,7 @@ def test_a_history_with_tools_is_paired_by_order(
 def test_a_request_without_a_prompt_loads_or_unloads(
     engine: ScriptedEngine, settings: ProxySettings, path: str, *, unload: bool
 ) -> None:
-    """Checks 13 and 14: one JSON object even when streaming, and no generation."""
+    """One JSON object even when streaming, and no generation."""
     body: dict[str, object] = {"model": MODEL} | ({"messages": []} if path == "chat" else {})
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
         answer = proxy.http.post(f"/api/{path}", json=body | ({"keep_alive": 0} if unload else {}))
@@ -180,7 +178,7 @@ def test_an_engine_that_can_not_unload_is_told_as_such(
 def test_a_model_unloaded_after_a_reply_is_loaded_for_the_next(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
-    """Check 43: the engine never gets a request for a model that it has unloaded."""
+    """The engine never gets a request for a model that it has unloaded."""
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
         proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 0})
         assert eventually(lambda: engine.status_of[MODEL] == "unloaded")
@@ -245,7 +243,7 @@ def test_a_refusal_right_after_a_load_is_tried_once_more(
 def test_an_unknown_model_is_a_404_in_ollamas_words(
     proxy: RunningProxy, path: str, text: str
 ) -> None:
-    """Check 15: clients match on these texts."""
+    """Clients match on these texts."""
     body = CHAT | {"prompt": "x", "input": "x", "model": "nope"}
     answer = proxy.http.post(f"/api/{path}", json=body)
 
@@ -253,7 +251,6 @@ def test_an_unknown_model_is_a_404_in_ollamas_words(
 
 
 def test_an_unknown_model_is_openais_404_on_v1(proxy: RunningProxy) -> None:
-    """Check 15."""
     answer = proxy.http.post("/v1/chat/completions", json=CHAT | {"model": "nope"})
 
     assert answer.status_code == 404
@@ -323,7 +320,7 @@ def test_a_listed_name_is_never_malformed(engine: ScriptedEngine, proxy: Running
 def test_a_bad_body_is_a_400_in_ollamas_words(
     proxy: RunningProxy, path: str, body: bytes, text: str
 ) -> None:
-    """Check 16: JSON errors, never a page of the framework's."""
+    """JSON errors, never a page of the framework's."""
     if path == "copy":
         body = body.replace(b"model", b"source")
     answer = proxy.http.post(f"/api/{path}", content=body)
@@ -346,14 +343,13 @@ def test_a_bad_body_is_a_400_in_ollamas_words(
 def test_the_model_may_be_called_name(
     proxy: RunningProxy, method: str, path: str, status: int
 ) -> None:
-    """Check 35: as ollama-js and older clients do; `model` wins."""
+    """As ollama-js and older clients do; `model` wins."""
     for body in ({"name": MODEL}, {"name": "nope", "model": MODEL}):
         assert proxy.http.request(method, path, json=body).status_code == status
 
 
 @pytest.mark.parametrize("body", [b"", b"{"])
 def test_a_bad_body_of_a_delete_is_a_400(proxy: RunningProxy, body: bytes) -> None:
-    """Check 16."""
     answer = proxy.http.request("DELETE", "/api/delete", content=body)
 
     assert answer.status_code == 400
@@ -361,7 +357,7 @@ def test_a_bad_body_of_a_delete_is_a_400(proxy: RunningProxy, body: bytes) -> No
 
 
 def test_any_content_type_will_do(proxy: RunningProxy) -> None:
-    """Check 17: `curl -d` says it sends a form."""
+    """`curl -d` says it sends a form."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     body = json.dumps(CHAT | {"prompt": "x", "input": "x"}).encode()
     codes = {
@@ -394,7 +390,7 @@ def test_keys_match_whatever_their_case(proxy: RunningProxy) -> None:
 def test_format_becomes_a_response_format(
     engine: ScriptedEngine, proxy: RunningProxy, path: str, wanted: object, schema: object
 ) -> None:
-    """Check 22; a format switches thinking off."""
+    """A format switches thinking off."""
     body = (CHAT if path == "chat" else GENERATE) | {"format": wanted}
     proxy.http.post(f"/api/{path}", json=body)
 
@@ -409,7 +405,7 @@ def test_format_becomes_a_response_format(
 
 
 def test_options_are_mapped_bounded_or_ignored(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Check 23: no option makes a request fail that Ollama would answer."""
+    """No option makes a request fail that Ollama would answer."""
     options = {
         "num_predict": -1,
         "repeat_penalty": 1.1,
@@ -477,7 +473,6 @@ def test_an_option_of_the_wrong_type_is_told_in_ollamas_words(proxy: RunningProx
 def test_images_become_data_urls_beside_the_text(
     engine: ScriptedEngine, proxy: RunningProxy, path: str
 ) -> None:
-    """Check 24."""
     body = GENERATE | {"images": [PNG]}
     if path == "chat":
         body = CHAT | {"messages": [USER[0] | {"images": [PNG]}]}
@@ -502,7 +497,7 @@ def test_images_become_data_urls_beside_the_text(
 def test_think_becomes_one_of_two_fields(
     engine: ScriptedEngine, proxy: RunningProxy, think: object, sent: dict[str, object]
 ) -> None:
-    """Check 25: never both, which the engine refuses."""
+    """Never both, which the engine refuses."""
     proxy.http.post("/api/chat", json=CHAT | {"think": think})
 
     fields = engine.calls()[0].json
@@ -513,7 +508,7 @@ def test_think_becomes_one_of_two_fields(
 def test_a_format_goes_before_thinking(
     engine: ScriptedEngine, proxy: RunningProxy, think: object
 ) -> None:
-    """Check 45: the engine binds the thought by it, and the content would be empty."""
+    """The engine binds the thought by it, and the content would be empty."""
     proxy.http.post("/api/chat", json=CHAT | {"think": think, "format": "json"})
 
     fields = engine.calls()[0].json
@@ -522,7 +517,6 @@ def test_a_format_goes_before_thinking(
 
 
 def test_a_bad_think_value_is_told_in_ollamas_words(proxy: RunningProxy) -> None:
-    """Check 25."""
     answer = proxy.http.post("/api/chat", json=CHAT | {"think": "x"})
 
     assert answer.status_code == 400
@@ -595,7 +589,7 @@ def test_a_whole_reply_of_no_known_shape_is_a_502(
 
 @pytest.mark.parametrize("key", ["model", "name"])
 def test_show_tells_what_the_settings_know(settings: ProxySettings, key: str) -> None:
-    """Checks 26 and 35: by model or by name; model_info is never null."""
+    """By model or by name; model_info is never null."""
     details = ModelDetails(family="llama", context_length=8192, template="{{ .Prompt }} tools")
     with RunningProxy(replace(settings, model_details={MODEL: details})) as proxy:
         shown = proxy.http.post("/api/show", json={key: MODEL}).json()
@@ -653,7 +647,6 @@ def test_a_model_is_held_to_what_the_settings_declare(settings: ProxySettings) -
 
 
 def test_ps_lists_only_what_is_loaded(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Check 27."""
     engine.status_of[OTHER_MODEL] = "unloaded"
     (process,) = proxy.http.get("/api/ps").json()["models"]
 
@@ -664,7 +657,7 @@ def test_ps_lists_only_what_is_loaded(engine: ScriptedEngine, proxy: RunningProx
 
 
 def test_embed_shortens_and_normalises_here(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Check 28: the engine refuses `dimensions`."""
+    """The engine refuses `dimensions`."""
     reply = proxy.http.post("/api/embed", json={"model": MODEL, "input": "x", "dimensions": 8})
 
     (vector,) = reply.json()["embeddings"]
@@ -689,13 +682,12 @@ def test_nothing_to_embed_needs_no_engine(
     body: dict[str, object],
     reply: dict[str, object],
 ) -> None:
-    """Check 28."""
     assert proxy.http.post(f"/api/{path}", json={"model": MODEL} | body).json() == reply
     assert engine.calls("/v1/embeddings") == []
 
 
 def test_the_older_endpoint_gives_the_vector_as_it_is(proxy: RunningProxy) -> None:
-    """Check 28: a flat list, not normalised."""
+    """A flat list, not normalised."""
     reply = proxy.http.post("/api/embeddings", json={"model": MODEL, "prompt": "x"}).json()
 
     assert reply == {"embedding": [1.0, 2.0] * 8}
@@ -723,7 +715,7 @@ def test_embed_refuses_other_types(proxy: RunningProxy) -> None:
 def test_parallel_streams_do_not_wait_for_each_other(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 31: each gets its first line while both are unfinished."""
+    """Each gets its first line while both are unfinished."""
     go_on = threading.Event()
     engine.chat(stream(chunk("a"), go_on, chunk("b", finish="stop", usage=USAGE), DONE))
     body = CHAT | {"stream": True}
@@ -749,7 +741,7 @@ def test_a_long_silence_of_the_engine_cuts_no_reply(
     streamed: bool,
     begun: bool,
 ) -> None:
-    """Check 32: neither before the first byte nor in a stream; the framework waits 60 seconds."""
+    """Neither before the first byte nor in a stream; the framework waits 60 seconds."""
     go_on = threading.Event()
 
     def stall(_: object) -> Reply:
@@ -790,7 +782,6 @@ def test_a_long_silence_of_the_engine_cuts_no_reply(
 def test_what_a_proxy_can_not_do_is_an_honest_error(
     proxy: RunningProxy, method: str, path: str
 ) -> None:
-    """Check 36."""
     body = {"model": MODEL, "source": MODEL, "destination": "x"}
     answer = proxy.http.request(method, path, json=body)
 
@@ -809,7 +800,7 @@ def test_ollamas_cloud_is_not_here(proxy: RunningProxy) -> None:
 
 
 def test_local_pages_may_call_and_foreign_ones_may_not(settings: ProxySettings) -> None:
-    """Check 37: CORS as Ollama has it, with the same variable for more origins."""
+    """CORS as Ollama has it, with the same variable for more origins."""
     preflight = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
@@ -888,7 +879,7 @@ def logprobs_entry(text: str) -> dict[str, object]:
 
 
 def test_logprobs_take_ollamas_shape(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Check 38: token texts and their bytes, never the engine's numbers."""
+    """Token texts and their bytes, never the engine's numbers."""
     finish = {"finish_reason": "stop", "index": 0}
     message = {"role": "assistant", "content": "é"}
     whole = finish | {"message": message, "logprobs": {"content": [logprobs_entry("é")]}}
@@ -913,7 +904,7 @@ def test_logprobs_take_ollamas_shape(engine: ScriptedEngine, proxy: RunningProxy
 def test_raw_goes_to_completions_without_a_template(
     engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
 ) -> None:
-    """Check 39: exact counts in either form, no context."""
+    """Exact counts in either form, no context."""
     body = GENERATE | {"raw": True, "stream": streamed}
     answer = proxy.http.post("/api/generate", json=body)
     lines = [json.loads(line) for line in answer.content.splitlines()]
@@ -941,7 +932,6 @@ def test_raw_goes_to_completions_without_a_template(
 def test_what_generate_can_not_do_is_a_400(
     proxy: RunningProxy, fields: dict[str, object], text: str
 ) -> None:
-    """Check 39."""
     answer = proxy.http.post("/api/generate", json=GENERATE | fields)
 
     assert (answer.status_code, answer.json()) == (400, {"error": text})
@@ -950,7 +940,6 @@ def test_what_generate_can_not_do_is_a_400(
 def test_context_is_a_list_and_a_foreign_one_is_ignored(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 40."""
     reply = proxy.http.post("/api/generate", json=GENERATE | {"context": [1, 2, 3]}).json()
 
     assert all(isinstance(number, int) for number in reply["context"])
@@ -959,7 +948,6 @@ def test_context_is_a_list_and_a_foreign_one_is_ignored(
 
 @pytest.mark.parametrize("value", ["5m", 300, -1, "0", 0, "1h30m", "-1s", 1.5])
 def test_keep_alive_is_seconds_or_a_duration(proxy: RunningProxy, value: object) -> None:
-    """Check 41."""
     assert proxy.http.post("/api/chat", json=CHAT | {"keep_alive": value}).status_code == 200
 
 
@@ -974,7 +962,6 @@ def test_keep_alive_is_seconds_or_a_duration(proxy: RunningProxy, value: object)
 def test_a_bad_keep_alive_is_told_in_gos_words(
     proxy: RunningProxy, value: object, text: str
 ) -> None:
-    """Check 41."""
     answer = proxy.http.post("/api/chat", json=CHAT | {"keep_alive": value})
 
     assert (answer.status_code, answer.json()) == (400, {"error": text})
@@ -983,7 +970,7 @@ def test_a_bad_keep_alive_is_told_in_gos_words(
 def test_truncate_decides_about_prompts_that_are_too_long(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 42: cut by default, a 400 when the client forbids it."""
+    """Cut by default, a 400 when the client forbids it."""
     proxy.http.post("/api/chat", json=CHAT)
     assert engine.calls()[0].json["truncate_sequence"] is True
 
@@ -996,7 +983,7 @@ def test_truncate_decides_about_prompts_that_are_too_long(
 
 
 def test_without_its_engine_the_proxy_says_so_and_recovers(settings: ProxySettings) -> None:
-    """Check 44: quick errors, `/` and version still there, no restart needed."""
+    """Quick errors, `/` and version still there, no restart needed."""
     with ScriptedEngine() as first:
         port = first.port
         with RunningProxy(replace(settings, engine_url=first.url)) as proxy:
@@ -1037,7 +1024,6 @@ def test_an_engine_that_hangs_is_asked_once_for_all_who_wait(
 def test_an_image_of_20_mb_is_accepted_and_more_than_the_limit_is_a_413(
     settings: ProxySettings,
 ) -> None:
-    """Check 47."""
     with RunningProxy(replace(settings, max_body_bytes=30 * 1024 * 1024)) as proxy:
         message = USER[0] | {"images": ["A" * 20_000_000]}
         accepted = proxy.http.post("/api/chat", json=CHAT | {"messages": [message]})
@@ -1054,7 +1040,6 @@ def test_an_image_of_20_mb_is_accepted_and_more_than_the_limit_is_a_413(
 
 @pytest.mark.parametrize("path", ["/nope", "/api", "/api/nope", "/v1/nope", "/api/chat/x"])
 def test_unknown_paths_are_gos_404(proxy: RunningProxy, path: str) -> None:
-    """Check 48."""
     answer = proxy.http.get(path)
 
     assert (answer.status_code, answer.text) == (404, "404 page not found")
@@ -1062,7 +1047,6 @@ def test_unknown_paths_are_gos_404(proxy: RunningProxy, path: str) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "PATCH"])
 def test_wrong_methods_are_gos_405(proxy: RunningProxy, method: str) -> None:
-    """Check 48."""
     answer = proxy.http.request(method, "/api/chat")
 
     assert (answer.status_code, answer.text) == (405, "405 method not allowed")
@@ -1128,7 +1112,7 @@ def test_a_request_id_travels_to_the_engine_and_back(
 
 @pytest.mark.parametrize("name", [MODEL, MODEL.replace("/", "%2F"), MODEL.lower() + ":latest"])
 def test_one_model_can_be_looked_up_on_v1(proxy: RunningProxy, name: str) -> None:
-    """Check 46: the engine has no such route; slashes may be encoded."""
+    """The engine has no such route; slashes may be encoded."""
     answer = proxy.http.get(f"/v1/models/{name}")
 
     assert answer.json()["id"] == MODEL
@@ -1139,7 +1123,7 @@ def test_one_model_can_be_looked_up_on_v1(proxy: RunningProxy, name: str) -> Non
 def test_v1_passes_byte_for_byte(
     engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
 ) -> None:
-    """Check 46: neither the request nor the answer is written anew."""
+    """Neither the request nor the answer is written anew."""
     odd = b'{ "model" : "%b",  "stream":%b, "unknown": [1.0e1] }' % (
         MODEL.encode(),
         json.dumps(streamed).encode(),
@@ -1161,7 +1145,7 @@ def test_v1_passes_byte_for_byte(
 def test_messages_pass_through_and_fail_in_anthropics_shape(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 46: where the engine has the endpoint, and where it has not."""
+    """Where the engine has the endpoint, and where it has not."""
     body = {"model": MODEL, "messages": USER, "max_tokens": 5}
     absent = proxy.http.post("/v1/messages", json=body)
     unknown = proxy.http.post("/v1/messages", json=body | {"model": "nope"})

@@ -36,7 +36,7 @@ def contents(lines: list[dict[str, object]]) -> list[str]:
 
 
 def test_a_chat_streams_lines_and_ends_with_exactly_one_done(proxy: RunningProxy) -> None:
-    """Checks 5 and 7: NDJSON framing, one last line, its content empty."""
+    """NDJSON framing, one last line, its content empty."""
     answer = proxy.http.post("/api/chat", json=HELLO)
 
     lines = lines_of(answer.content)
@@ -49,14 +49,14 @@ def test_a_chat_streams_lines_and_ends_with_exactly_one_done(proxy: RunningProxy
 def test_text_in_the_finish_chunk_comes_before_the_last_line(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 7: no client may miss text because it came with the end."""
+    """No client may miss text because it came with the end."""
     engine.chat(stream(chunk("a"), chunk("b", finish="stop", usage=USAGE), DONE))
 
     assert contents(lines_of(proxy.http.post("/api/chat", json=HELLO).content)) == ["a", "b", ""]
 
 
 def test_the_last_line_carries_the_engines_counts_in_nanoseconds(proxy: RunningProxy) -> None:
-    """Check 9: counts and durations from usage, whole numbers."""
+    """Counts and durations from usage, whole numbers."""
     final = lines_of(proxy.http.post("/api/chat", json=HELLO).content)[-1]
 
     assert final["done_reason"] == "stop"
@@ -73,7 +73,6 @@ def test_the_last_line_carries_the_engines_counts_in_nanoseconds(proxy: RunningP
 def test_done_reason_follows_the_finish_reason(
     engine: ScriptedEngine, proxy: RunningProxy, finish: str, reason: str
 ) -> None:
-    """Check 10."""
     engine.chat(words("x", finish=finish))
 
     assert lines_of(proxy.http.post("/api/chat", json=HELLO).content)[-1]["done_reason"] == reason
@@ -82,7 +81,7 @@ def test_done_reason_follows_the_finish_reason(
 def test_thinking_and_content_never_share_a_line(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 8: one engine chunk with both becomes two lines."""
+    """One engine chunk with both becomes two lines."""
     engine.chat(
         stream(
             chunk("answer", reasoning_content="because"),
@@ -104,7 +103,7 @@ def test_thinking_and_content_never_share_a_line(
 def test_noise_and_splits_in_the_engines_stream_change_nothing(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 20: comments, named events, CRLF, splits within an event and within a character."""
+    """Comments, named events, CRLF, splits within an event and within a character."""
     emoji = "data: " + json.dumps(
         {"choices": [{"delta": {"content": "\N{GRINNING FACE}é"}, "finish_reason": None}]},
         ensure_ascii=False,
@@ -140,7 +139,7 @@ def test_a_stream_that_closes_without_done_marker_after_finishing_is_complete(
 def test_the_model_is_echoed_as_it_was_asked_for(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 4: any case, with or without tag; the engine always gets its own id."""
+    """Any case, with or without tag; the engine always gets its own id."""
     for name in (MODEL, f"{MODEL}:latest", MODEL.upper()):
         lines = lines_of(proxy.http.post("/api/chat", json=HELLO | {"model": name}).content)
         assert {line["model"] for line in lines} == {name}
@@ -151,7 +150,7 @@ def test_the_model_is_echoed_as_it_was_asked_for(
 def test_an_error_as_first_event_becomes_a_status(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 18: nothing was sent yet, so the status can tell."""
+    """Nothing was sent yet, so the status can tell."""
     failure = {"error": {"message": "out of memory", "type": "server_error"}}
     engine.chat(stream(event(failure), DONE))
 
@@ -176,7 +175,7 @@ def test_a_plain_text_event_is_the_engines_error(
 def test_an_error_after_three_chunks_is_the_last_line(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 18: three lines, an error line, no done line."""
+    """Three lines, an error line, no done line."""
     engine.chat(
         stream(chunk("a"), chunk("b"), chunk("c"), event({"error": {"message": "boom"}}), DONE)
     )
@@ -193,7 +192,7 @@ def test_an_error_after_three_chunks_is_the_last_line(
 def test_a_stream_that_ends_in_the_middle_is_told_as_an_error(
     engine: ScriptedEngine, proxy: RunningProxy, ending: Step | bytes
 ) -> None:
-    """Check 19: never silence."""
+    """Never silence."""
     seen = threading.Event()
     engine.chat(stream(chunk("a"), seen, ending))
 
@@ -211,7 +210,7 @@ def test_a_stream_that_ends_in_the_middle_is_told_as_an_error(
 def test_two_tool_calls_arrive_whole_with_objects_as_arguments(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 11: indexes 0 and 1, ids kept, before the last line."""
+    """Indexes 0 and 1, ids kept, before the last line."""
     calls = [
         {
             "index": i,

@@ -69,7 +69,7 @@ def usage(completion_tokens: int) -> dict[str, object]:
 
 
 def test_all_families_exist_at_zero_before_any_traffic(proxy: RunningProxy) -> None:
-    """Check 1: every series an alert needs is there from the first scrape."""
+    """Every series an alert needs is there from the first scrape."""
     scrape = proxy.scrape()
 
     kinds = {family.name: family.type for family in scrape.families}
@@ -82,7 +82,7 @@ def test_all_families_exist_at_zero_before_any_traffic(proxy: RunningProxy) -> N
 
 
 def test_housekeeping_is_no_traffic(proxy: RunningProxy) -> None:
-    """Check 2: health checks, scrapes and what browsers ask beforehand count nowhere."""
+    """Health checks, scrapes and what browsers ask beforehand count nowhere."""
     before = proxy.scrape()
     paths = ("/livez", "/readyz", "/health", "/metrics", "/api/metrics")
     for path in ("/", *paths, *(f"{path}/" for path in paths)):
@@ -102,7 +102,6 @@ def test_housekeeping_is_no_traffic(proxy: RunningProxy) -> None:
 
 
 def test_a_whole_chat_counts_tokens_and_no_chunks(proxy: RunningProxy) -> None:
-    """Check 3."""
     proxy.http.post("/api/chat", json=WHOLE)
     scrape = proxy.idle()
 
@@ -117,7 +116,7 @@ def test_a_whole_chat_counts_tokens_and_no_chunks(proxy: RunningProxy) -> None:
 def test_a_streamed_chat_counts_each_delta_once(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 4: 20 deltas are 20 chunks and 20 tokens, with one first token."""
+    """20 deltas are 20 chunks and 20 tokens, with one first token."""
     engine.chat(words(*["x"] * 20, usage=usage(20)))
 
     proxy.http.post("/api/chat", json=HELLO)
@@ -134,7 +133,7 @@ def test_a_streamed_chat_counts_each_delta_once(
 def test_a_running_stream_is_active_and_not_yet_counted(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 5: active 1, no finished request, tokens already there."""
+    """Active 1, no finished request, tokens already there."""
     go_on = threading.Event()
     engine.chat(stream(chunk("a"), chunk("b"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
 
@@ -152,7 +151,7 @@ def test_a_running_stream_is_active_and_not_yet_counted(
 
 
 def test_tokens_follow_the_engines_usage(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Check 6: one event may hold several tokens."""
+    """One event may hold several tokens."""
     engine.chat(words(*["x"] * 20, usage=usage(25)))
 
     proxy.http.post("/api/chat", json=HELLO)
@@ -163,7 +162,7 @@ def test_tokens_follow_the_engines_usage(engine: ScriptedEngine, proxy: RunningP
 
 
 def test_empty_deltas_are_no_chunks(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Check 7: role-only and empty deltas do not count, nor open the first token."""
+    """Role-only and empty deltas do not count, nor open the first token."""
     text = threading.Event()
     empty = chunk(None), chunk("")
     engine.chat(stream(*empty, text, chunk("x"), chunk("", finish="stop", usage=usage(1)), DONE))
@@ -183,7 +182,7 @@ def test_empty_deltas_are_no_chunks(engine: ScriptedEngine, proxy: RunningProxy)
 def test_a_client_that_leaves_a_stream_is_cancelled_and_so_is_the_engine(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 8: not an error, no generation time, the engine's connection closed."""
+    """Not an error, no generation time, the engine's connection closed."""
     engine.chat(stream(*[chunk("x")] * 5, Step.STALL))
 
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as answer:
@@ -309,7 +308,7 @@ def leave_while_waiting(proxy: RunningProxy, body: bytes, until: threading.Event
 def test_a_client_that_leaves_while_waiting_is_cancelled(
     engine: ScriptedEngine, proxy: RunningProxy, padding: int
 ) -> None:
-    """Check 9: also after a body that filled the server's buffer."""
+    """Also after a body that filled the server's buffer."""
     arrived = threading.Event()
 
     def stall(_: object) -> Reply:
@@ -326,7 +325,7 @@ def test_a_client_that_leaves_while_waiting_is_cancelled(
 def test_a_stream_that_the_engine_cuts_is_an_error(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 10: although the status was 200."""
+    """Although the status was 200."""
     engine.chat(stream(chunk("a"), chunk("b"), chunk("c"), Step.CUT))
 
     answer = proxy.http.post("/api/chat", json=HELLO)
@@ -341,7 +340,7 @@ def test_a_stream_that_the_engine_cuts_is_an_error(
 
 
 def test_an_engine_that_is_away_is_an_error_and_shows_as_down(settings: ProxySettings) -> None:
-    """Check 11: refused connections are told at once."""
+    """Refused connections are told at once."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with RunningProxy(replace(settings, engine_url=f"http://127.0.0.1:{port}")) as proxy:
@@ -359,7 +358,7 @@ def test_an_engine_that_is_away_is_an_error_and_shows_as_down(settings: ProxySet
 def test_an_engine_that_falls_silent_is_a_timeout(
     engine: ScriptedEngine, settings: ProxySettings, before: tuple[bytes, ...]
 ) -> None:
-    """Check 12: an error of its own type, never "cancelled"."""
+    """An error of its own type, never "cancelled"."""
     engine.chat(stream(*before, Step.STALL))
     with RunningProxy(replace(settings, engine_silence_timeout_seconds=0.3)) as proxy:
         answer = proxy.http.post("/api/chat", json=HELLO)
@@ -375,13 +374,13 @@ def test_an_engine_that_falls_silent_is_a_timeout(
 
 @pytest.mark.parametrize("body", [b"{", b"", b'{"model":""}'], ids=["cut", "empty", "no model"])
 def test_a_bad_request_is_the_clients_error(proxy: RunningProxy, body: bytes) -> None:
-    """Check 13: never in the error ratio."""
+    """Never in the error ratio."""
     assert proxy.http.post("/api/chat", content=body).status_code == 400
     assert requests(proxy.idle()) == {"client_error": 1}
 
 
 def test_invented_model_names_create_no_series(proxy: RunningProxy) -> None:
-    """Check 14: a thousand names, no new series."""
+    """A thousand names, no new series."""
     proxy.http.post("/api/chat", json=HELLO)
     before = proxy.idle().series()
 
@@ -393,7 +392,6 @@ def test_invented_model_names_create_no_series(proxy: RunningProxy) -> None:
 
 
 def test_all_names_of_a_model_are_one_label(proxy: RunningProxy) -> None:
-    """Check 15."""
     for name in (MODEL, f"{MODEL}:latest", MODEL.upper()):
         proxy.http.post("/api/chat", json=WHOLE | {"model": name})
 
@@ -401,7 +399,6 @@ def test_all_names_of_a_model_are_one_label(proxy: RunningProxy) -> None:
 
 
 def test_unknown_paths_and_methods_are_one_label(proxy: RunningProxy) -> None:
-    """Check 16."""
     proxy.probe()
     before = proxy.scrape().series()
     for i in range(1000):
@@ -418,7 +415,7 @@ def test_unknown_paths_and_methods_are_one_label(proxy: RunningProxy) -> None:
 def test_odd_model_names_leave_the_exposition_readable(
     engine: ScriptedEngine, proxy: RunningProxy, name: str
 ) -> None:
-    """Check 17: whatever the client or the engine calls a model."""
+    """Whatever the client or the engine calls a model."""
     proxy.http.post("/api/chat", json=HELLO | {"model": name})
     engine.status_of[name] = "loaded"
     proxy.probe()
@@ -525,7 +522,7 @@ def test_a_whole_response_that_failed_is_an_error(
 
 
 def test_openmetrics_is_given_to_those_who_ask(proxy: RunningProxy) -> None:
-    """Check 30: content types carry a version; both routes give the same families."""
+    """Content types carry a version; both routes give the same families."""
     text = proxy.http.get("/metrics")
     wanted = {"Accept": "application/openmetrics-text; version=1.0.0"}
     openmetrics = proxy.http.get("/api/metrics", headers=wanted)
@@ -636,7 +633,7 @@ def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: Runni
 def test_time_that_passes_in_the_engine_is_told_apart_from_the_proxys_own(
     engine: ScriptedEngine, proxy: RunningProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wait for the engine's head counts, and that for the rest of its stream (check 4)."""
+    """The wait for the engine's head counts, and that for the rest of its stream."""
     monkeypatch.setattr("proxy_service.engine.monotonic", proxy.clock.monotonic)
     go_on = threading.Event()
     engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
@@ -719,7 +716,7 @@ def test_a_proxy_that_is_held_up_shows_it(proxy: RunningProxy) -> None:
 def test_sixty_streams_are_sixty_active_requests(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Check 18's gauge: all running streams show, and all are gone afterwards."""
+    """All running streams show, and all are gone afterwards."""
     go_on = threading.Event()
     engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
     limits = httpx.Limits(max_connections=60)

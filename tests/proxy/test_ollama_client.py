@@ -47,7 +47,7 @@ def add(a: int, b: int) -> int:
 
 
 def test_list_show_and_ps_parse(client: ollama.Client) -> None:
-    """Check 30: what clients read at start-up."""
+    """What clients read at start-up."""
     names = [model.model for model in client.list().models]
     shown = client.show(MODEL)
     running = client.ps().models
@@ -73,7 +73,7 @@ def test_a_whole_chat_has_text_counts_and_durations(client: ollama.Client) -> No
 def test_a_streamed_chat_gives_the_text_exactly(
     engine: ScriptedEngine, client: ollama.Client
 ) -> None:
-    """Check 21: the client splits lines at more than newlines; nothing may be lost by it."""
+    """The client splits lines at more than newlines; nothing may be lost by it."""
     engine.chat(words(*TRICKY))
 
     parts = [part.message.content or "" for part in client.chat(MODEL, MESSAGES, stream=True)]
@@ -104,7 +104,7 @@ def test_a_conversation_over_generate_goes_on_with_its_context(
 
 
 def test_tools_go_there_and_back(engine: ScriptedEngine, client: ollama.Client) -> None:
-    """Checks 11 and 12: a call, its result without an id, and the answer."""
+    """A call, its result without an id, and the answer."""
     call = {
         "index": 0,
         "id": "call-1",
@@ -145,7 +145,6 @@ def test_a_schema_binds_the_reply(
 
 
 def test_embeddings_come_in_order_and_normalised(client: ollama.Client) -> None:
-    """Check 28."""
     reply = client.embed(MODEL, ["a", "b"])
 
     assert len(reply.embeddings) == 2
@@ -171,7 +170,6 @@ def test_an_error_in_a_stream_raises_the_clients_own_error(
 
 
 def test_pull_reports_success_for_what_is_served_and_the_truth_else(client: ollama.Client) -> None:
-    """Check 35."""
     assert [part.status for part in client.pull(MODEL, stream=True)][-1] == "success"
     assert client.pull(MODEL).status == "success"
     for streamed in (True, False):
@@ -181,7 +179,7 @@ def test_pull_reports_success_for_what_is_served_and_the_truth_else(client: olla
 
 @pytest.mark.parametrize("action", ["create", "copy", "push", "delete"])
 def test_what_a_proxy_can_not_do_is_refused(client: ollama.Client, action: str) -> None:
-    """Check 36: an honest error, no crash."""
+    """An honest error, no crash."""
     arguments = [MODEL, "copy"] if action == "copy" else [MODEL]
 
     with pytest.raises(ollama.ResponseError, match="this server can't") as raised:

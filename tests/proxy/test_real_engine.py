@@ -121,7 +121,7 @@ def test_a_token_limit_is_kept_and_told(client: ollama.Client, model: str, limit
 
 
 def test_a_stop_string_and_what_follows_never_appear(client: ollama.Client, model: str) -> None:
-    """Check 33: stop strings of every length, taken from the text itself."""
+    """Stop strings of every length, taken from the text itself."""
     whole = text_of(client, model)
     for length in (1, 2, 3, 5):
         stop = whole[10 : 10 + length]
@@ -153,7 +153,7 @@ def test_two_at_once_get_their_own_answers(client: ollama.Client, model: str) ->
 
 
 def test_a_client_that_hangs_up_frees_the_engine(proxy: RunningProxy, model: str) -> None:
-    """Check 29: a long generation ends with its client; the next one is answered."""
+    """A long generation ends with its client; the next one is answered."""
     body = {"model": model, "messages": MESSAGES, "options": {"num_predict": 4000}}
     with proxy.http.stream("POST", "/api/chat", json=body) as answer:
         parts = answer.iter_bytes()  # kept: the client closes the stream when it is forgotten
@@ -184,7 +184,7 @@ def test_a_format_makes_the_reply_json(
 def test_a_format_makes_the_content_json_with_a_model_that_thinks(
     thinking_client: ollama.Client, think: object, *, streamed: bool
 ) -> None:
-    """Check 45: the engine would take the JSON for a thought."""
+    """The engine would take the JSON for a thought."""
     asked = {"format": ONE_OR_TWO, "options": GREEDY, "think": think}
 
     text = chat_text(thinking_client, "thinker", streamed=streamed, **asked)
@@ -196,7 +196,7 @@ def test_a_format_makes_the_content_json_with_a_model_that_thinks(
 def test_a_model_that_thinks_does_so_unless_it_is_told_not_to(
     thinking_client: ollama.Client, *, streamed: bool
 ) -> None:
-    """Check 25: a model of random weights never ends its thought."""
+    """A model of random weights never ends its thought."""
     for think in (None, True, "high"):
         asked = {"think": think, "options": GREEDY}
         assert chat_text(thinking_client, "thinker", streamed=streamed, **asked) == ""
@@ -217,7 +217,6 @@ def test_a_reply_that_ends_like_the_beginning_of_a_stop_string_keeps_its_end(
 
 
 def test_a_prompt_that_is_too_long_is_cut_or_refused(client: ollama.Client, model: str) -> None:
-    """Check 42."""
     long = [{"role": "user", "content": "x" * (CONTEXT_LENGTH + 500)}]
     assert client.chat(model, long, options={"num_predict": 1}).done
 
@@ -249,7 +248,7 @@ def test_tokens_in_the_metrics_are_the_sum_of_the_counts(
 
 
 def test_a_model_that_was_unloaded_is_loaded_for_the_next_request(engine_url: str) -> None:
-    """Check 43; an engine that can't unload (the embedded one) keeps its model, and answers."""
+    """An engine that can't unload (the embedded one) keeps its model, and answers."""
     with httpx.Client(base_url=engine_url, trust_env=False) as engine:
         can_unload = engine.post("/v1/models/status", json={"model_id": "?"}).status_code == 200
     settings = ProxySettings(engine_url=engine_url, model_unload=True)
@@ -270,7 +269,7 @@ def test_a_model_that_was_unloaded_is_loaded_for_the_next_request(engine_url: st
 
 
 def test_logprobs_are_the_same_whole_and_streamed(client: ollama.Client, model: str) -> None:
-    """Check 38, with a stop string of which the text holds beginnings: none is lost."""
+    """With a stop string of which the text holds beginnings: none is lost."""
     stop = text_of(client, model)[10] + "\N{SNOWMAN}"
     asked: dict[str, Any] = {"logprobs": True, "top_logprobs": 2, "options": GREEDY}
     asked["options"] = GREEDY | {"stop": [stop]}
@@ -284,7 +283,7 @@ def test_logprobs_are_the_same_whole_and_streamed(client: ollama.Client, model: 
 
 
 def test_the_openai_endpoints_pass_through(proxy: RunningProxy, model: str) -> None:
-    """Check 46 against the real shapes."""
+    """Against the real shapes."""
     body = {"model": model, "messages": MESSAGES, "max_tokens": 5, "temperature": 0}
     whole = proxy.http.post("/v1/chat/completions", json=body).json()
     streamed = proxy.http.post("/v1/chat/completions", json=body | {"stream": True})
