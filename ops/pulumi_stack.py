@@ -1,4 +1,4 @@
-"""One Pulumi stack through the CLI: run commands on it, read its outputs and resources."""
+"""One Pulumi stack through the CLI: run commands on it, read its outputs and state."""
 
 import json
 import os
@@ -22,6 +22,27 @@ CUT_OFF_REMEDY = (
     "backend's folder\n(.pulumi-state here, unless you have one of your own), under "
     ".pulumi/stacks, copy STACK.json.bak over\nSTACK.json. Then run `make up` again."
 )
+
+
+@dataclass(frozen=True)
+class State:
+    """What Pulumi remembers of a stack.
+
+    Attributes:
+        deployment: The part of an exported state that has this name.
+    """
+
+    deployment: Mapping[str, Any]
+
+    def resources(self, kind: str) -> list[dict[str, Any]]:
+        """Every resource of a Pulumi type, with its ``urn``, ``id`` and ``outputs``."""
+        return [entry for entry in self.deployment.get("resources", []) if entry["type"] == kind]
+
+    def begun(self, kind: str) -> list[dict[str, Any]]:
+        """Resources of a Pulumi type whose creation has begun and not ended, with ``inputs``."""
+        operations = self.deployment.get("pending_operations", [])
+        creating = [entry["resource"] for entry in operations if entry["type"] == "creating"]
+        return [entry for entry in creating if entry["type"] == kind]
 
 
 @dataclass(frozen=True)
@@ -70,23 +91,13 @@ class PulumiStack:
         outputs: dict[str, str] = json.loads(answer.stdout) if answer.ok else {}
         return outputs or None
 
-    def resources(self, kind: str) -> list[dict[str, Any]]:
-        """Every resource of a Pulumi type in the state, with its ``urn`` and ``outputs``."""
-        return [entry for entry in self._state().get("resources", []) if entry["type"] == kind]
-
-    def begun(self, kind: str) -> list[dict[str, Any]]:
-        """Resources that a command was creating when it was killed, with their ``inputs``."""
-        operations = self._state().get("pending_operations", [])
-        creating = [entry["resource"] for entry in operations if entry["type"] == "creating"]
-        return [entry for entry in creating if entry["type"] == kind]
-
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> State:
+        """Read the state. Raises OperatorError where that fails; says what to do."""
         exported = self.capture("stack", "export")
         if not exported.ok:
             why = f"the state of {self.name} can't be read: {exported.reason}"
             raise OperatorError(f"{why}{CUT_OFF_REMEDY if CUT_OFF in why else ''}")
-        state: dict[str, Any] = json.loads(exported.stdout)["deployment"]
-        return state
+        return State(json.loads(exported.stdout)["deployment"])
 
 
 def find_stack(

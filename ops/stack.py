@@ -19,7 +19,7 @@ from ops.console import ROOT, OperatorError, run_command, say
 from ops.docker_engine import DockerEngine
 from ops.follow import follow
 from ops.pulumi_cli import ensure_cli, ensure_plugins, find_cli, install_officially, path_with
-from ops.pulumi_stack import TOOLS_FOLDER, PulumiStack, find_stack
+from ops.pulumi_stack import TOOLS_FOLDER, PulumiStack, State, find_stack
 from ops.runner import Result, Runner, SystemRunner
 from ops.stack_config import StackConfig, read_stack_config
 from ops.verify.prometheus_api import Prometheus, PrometheusError
@@ -31,6 +31,12 @@ VOLUME = "docker:index/volume:Volume"
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
 IMAGE = "docker:index/image:Image"
+HALF_MADE = {
+    CONTAINER: ("container", "rm", "--force", "--volumes"),
+    NETWORK: ("network", "rm"),
+}
+"""How what a killed command was creating is removed, in this order. Docker refuses a second
+container of the same name, and would make a second network; volumes and images are found again."""
 LOCKED = "the stack is currently locked"
 """What Pulumi's file backends say, and name the process that holds the lock."""
 URLS = {
@@ -79,18 +85,8 @@ class Operator:
         self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
         stack.select(create=True)
-        half_made = self._half_made(stack)
-        refreshed = stack.capture(
-            *("refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"),
-            "--clear-pending-creates",
-        )
-        if not refreshed.ok:
-            raise OperatorError(self._why_no_refresh(refreshed))
-        # Only now: a refresh fails where another command is at work.
-        for removal in half_made:
-            if self.docker.run(*removal).ok:
-                say(f"Removed {removal[-1]}, which an interrupted run had left half made.")
-        code = stack.show("up", "--yes", *self._images_to_replace(stack))
+        state = self._refresh(stack, stack.state())
+        code = stack.show("up", "--yes", *self._images_to_replace(state))
         if code == 0:
             say(self._how_to_reach(stack.outputs() or {}))
         return code
@@ -107,7 +103,7 @@ class Operator:
         if not stack.select(create=False):
             say(f"There is no stack {stack.name}: nothing to take down.")
             return 0
-        volumes = [str(volume["outputs"]["name"]) for volume in stack.resources(VOLUME)]
+        volumes = [str(volume["outputs"]["name"]) for volume in stack.state().resources(VOLUME)]
         # Without a refresh: it would ask a Grafana that may be gone already.
         code = stack.show("destroy", "--yes", "--exclude-protected")
         kept = self.docker.existing_volumes(volumes)
@@ -157,24 +153,46 @@ class Operator:
         say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
         return 0
 
-    def _half_made(self, stack: PulumiStack) -> list[list[str]]:
-        """Docker commands that remove what a killed `up` was creating.
+    def _refresh(self, stack: PulumiStack, state: State) -> State:
+        """Bring a state up to date with Docker, and remove what a killed command left half made.
 
-        It may be there, but the state does not know it. Docker refuses a second container of the
-        same name, and would make a second network; volumes and images are found again.
+        Args:
+            stack: The stack.
+            state: Its state until now.
+
+        Returns:
+            Its state from now on.
+
+        Raises:
+            OperatorError: The refresh failed; nothing was removed.
         """
-        removals = {CONTAINER: ("rm", "--force", "--volumes"), NETWORK: ("network", "rm")}
-        return [
-            [*removal, str(resource["inputs"]["name"])]
-            for kind, removal in removals.items()
-            for resource in stack.begun(kind)
-        ]
+        refreshed = stack.capture(
+            *("refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"),
+            "--clear-pending-creates",
+        )
+        if not refreshed.ok:
+            raise OperatorError(self._why_no_refresh(refreshed))
+        new_state = stack.state()
+        # Only now: a refresh fails where another command is at work.
+        self._remove_half_made(state, new_state)
+        return new_state
 
-    def _images_to_replace(self, stack: PulumiStack) -> list[str]:
+    def _remove_half_made(self, before: State, after: State) -> None:
+        """Remove what was being created before a refresh, unless it was finished after all."""
+        for kind, (noun, *removal) in HALF_MADE.items():
+            finished = {resource["id"] for resource in after.resources(kind)}
+            for begun in before.begun(kind):
+                name = str(begun["inputs"]["name"])
+                there = self.docker.run(noun, "inspect", "--format", "{{.Id}}", name)
+                found = there.stdout.strip()
+                if there.ok and found not in finished and self.docker.run(noun, *removal, found).ok:
+                    say(f"Removed {name}, which an interrupted run had left half made.")
+
+    def _images_to_replace(self, state: State) -> list[str]:
         """Options that have images built anew which are gone: the provider never looks for them."""
         return [
             option
-            for image in stack.resources(IMAGE)
+            for image in state.resources(IMAGE)
             if not self.docker.run("image", "inspect", image["outputs"]["repoDigest"]).ok
             for option in ("--replace", image["urn"])
         ]

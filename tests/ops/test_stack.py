@@ -72,14 +72,44 @@ def state(**deployment: object) -> dict[str, Result]:
     return {"pulumi stack export": Result(0, json.dumps({"deployment": deployment}))}
 
 
-def test_up_removes_what_a_killed_one_was_creating_and_nothing_else(root: Path) -> None:
+HALF_MADE = {
+    **state(pending_operations=BEGUN),
+    "docker container inspect --format {{.Id}} frontier-grafana": Result(0, "c0ffee\n"),
+    "docker network inspect --format {{.Id}} frontier": Result(0, "f00d\n"),
+}
+REMOVED = ["docker container rm --force --volumes c0ffee", "docker network rm f00d"]
+
+
+def removed(runner: ScriptedRunner) -> list[str]:
+    return [words for words in runner.asked if words.startswith("docker") and " rm " in words]
+
+
+def test_what_a_killed_up_was_creating_is_removed_once_nobody_else_can_be_at_work(
+    root: Path,
+) -> None:
     """The state does not know whether it is there; Docker would refuse a second one."""
-    runner = ScriptedRunner(state(pending_operations=BEGUN))
+    runner = ScriptedRunner(HALF_MADE)
 
     assert operator(root, runner).up() == 0
 
-    removed = [words for words in runner.asked if words.startswith(("docker rm", "docker network"))]
-    assert removed == ["docker rm --force --volumes frontier-grafana", "docker network rm frontier"]
+    assert removed(runner) == REMOVED
+    order = [
+        step
+        for words in runner.asked
+        for step in ("pulumi refresh", *REMOVED, "pulumi up")
+        if words.startswith(step)
+    ]
+    assert order == ["pulumi refresh", *REMOVED, "pulumi up"]
+
+
+def test_what_was_being_created_and_is_finished_since_stays(root: Path) -> None:
+    """Pulumi keeps the note of a creation that was killed until a refresh takes it away."""
+    finished = [{"type": "docker:index/container:Container", "id": "c0ffee"}]
+    runner = ScriptedRunner({**HALF_MADE, **state(pending_operations=BEGUN, resources=finished)})
+
+    assert operator(root, runner).up() == 0
+
+    assert removed(runner) == ["docker network rm f00d"]
 
 
 def test_a_state_that_a_killed_command_left_cut_off_is_told_how_to_mend(root: Path) -> None:
@@ -110,18 +140,14 @@ def test_up_builds_an_image_anew_that_docker_no_longer_has(root: Path) -> None:
 def test_a_stack_that_a_killed_command_left_locked_is_told_how_to_unlock(root: Path) -> None:
     """What the other command is creating is left to it: it may be alive."""
     locked = "error: the stack is currently locked by 1 lock(s).\n  created by me@here (pid 7)"
-    runner = ScriptedRunner(
-        {**state(pending_operations=BEGUN), "pulumi refresh": Result(255, "", locked)}
-    )
+    runner = ScriptedRunner({**HALF_MADE, "pulumi refresh": Result(255, "", locked)})
 
     with pytest.raises(OperatorError) as raised:
         operator(root, runner).up()
 
     assert "(pid 7)" in str(raised.value)
     assert 'eval "$(make env)" && pulumi cancel --yes dev' in str(raised.value)
-    assert not [
-        words for words in runner.asked if words.startswith(("docker rm", "docker network"))
-    ]
+    assert removed(runner) == []
 
 
 @pytest.mark.parametrize(
