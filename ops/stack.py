@@ -103,8 +103,12 @@ class Operator:
         if not stack.select(create=False):
             say(f"There is no stack {stack.name}: nothing to take down.")
             return 0
-        volumes = [str(volume["outputs"]["name"]) for volume in stack.state().resources(VOLUME)]
-        # Without a refresh: it would ask a Grafana that may be gone already.
+        state = stack.state()
+        if any(state.begun(kind) for kind in HALF_MADE):
+            # A container that the state does not know would keep the network in use.
+            state = self._refresh(stack, state)
+        volumes = [str(volume["outputs"]["name"]) for volume in state.resources(VOLUME)]
+        # Without Pulumi's own refresh: it would ask a Grafana that may be gone already.
         code = stack.show("destroy", "--yes", "--exclude-protected")
         kept = self.docker.existing_volumes(volumes)
         if code == 0 and kept:
@@ -204,7 +208,7 @@ class Operator:
         return (
             f"{why}\nWhere no other command runs on this stack, one was killed. Unlock it with\n"
             f'  eval "$(make env)" && pulumi cancel --yes {shlex.quote(self.config.stack)}\n'
-            "and run `make up` again."
+            "and try again."
         )
 
     def _open(self, cli: str) -> PulumiStack:

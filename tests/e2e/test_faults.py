@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,6 +71,23 @@ def test_an_up_that_is_interrupted_ends_well_when_run_again(
         _assert_complete(made)
 
 
+def test_a_stack_whose_up_was_killed_is_gone_after_down(
+    base_settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Also a container that runs already, and that the state does not know."""
+    with stack(tmp_path, with_ports(base_settings)) as made:
+        grafana = made.container(GRAFANA)
+        _kill_up(
+            made, signal.SIGKILL, when=" grafana-container creating",
+            and_once=lambda: grafana in container_ids(made.name),
+        )  # fmt: skip
+        _unlock(made)
+        made.operate("down")
+        label = f"label=frontier.stack={made.name}"
+        assert docker("ps", "--all", "--quiet", "--filter", label) == ""
+        assert _networks(made) == []
+
+
 @contextmanager
 def load(url: str) -> Iterator[Event]:
     """Chat with the stack from several clients; the event is set by each answer."""
@@ -102,7 +119,9 @@ def _kill_processes(container: str) -> None:
     subprocess.run(["docker", "exec", container, "sh", "-c", "kill -9 -1"], check=False)
 
 
-def _kill_up(made: Stack, by: signal.Signals, *, when: str) -> None:
+def _kill_up(
+    made: Stack, by: signal.Signals, *, when: str, and_once: Callable[[], bool] = lambda: True
+) -> None:
     """Run ``make up``'s command until it prints something, then signal all of its processes."""
     up = subprocess.Popen(
         [".venv/bin/python", "-m", "ops.stack", "up"],
@@ -119,6 +138,7 @@ def _kill_up(made: Stack, by: signal.Signals, *, when: str) -> None:
         for line in up.stdout:
             printed.append(line)
             if when in line:
+                eventually(and_once)
                 os.killpg(up.pid, by)
                 break
         else:
@@ -141,10 +161,14 @@ def _assert_complete(made: Stack) -> None:
     assert states == dict.fromkeys(
         map(made.container, (ENGINE, PROXY, PROMETHEUS, GRAFANA)), "healthy"
     )
-    networks = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"name={made.name}")
-    assert networks.split() == [made.container("frontier")]
+    assert _networks(made) == [made.container("frontier")]
     assert made.planned() == {}
     made.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+
+
+def _networks(made: Stack) -> list[str]:
+    listed = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"name={made.name}")
+    return listed.split()
 
 
 def _prometheus_time(outputs: dict[str, str]) -> str:

@@ -1,7 +1,7 @@
 import json
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -84,22 +84,25 @@ def removed(runner: ScriptedRunner) -> list[str]:
     return [words for words in runner.asked if words.startswith("docker") and " rm " in words]
 
 
+@pytest.mark.parametrize(
+    ("command", "last"), [(Operator.up, "pulumi up"), (Operator.down, "pulumi destroy")]
+)
 def test_what_a_killed_up_was_creating_is_removed_once_nobody_else_can_be_at_work(
-    root: Path,
+    root: Path, command: Callable[[Operator], int], last: str
 ) -> None:
-    """The state does not know whether it is there; Docker would refuse a second one."""
+    """Docker would refuse a second one, and keep a network that is in use."""
     runner = ScriptedRunner(HALF_MADE)
 
-    assert operator(root, runner).up() == 0
+    assert command(operator(root, runner)) == 0
 
     assert removed(runner) == REMOVED
     order = [
         step
         for words in runner.asked
-        for step in ("pulumi refresh", *REMOVED, "pulumi up")
+        for step in ("pulumi refresh", *REMOVED, last)
         if words.startswith(step)
     ]
-    assert order == ["pulumi refresh", *REMOVED, "pulumi up"]
+    assert order == ["pulumi refresh", *REMOVED, last]
 
 
 def test_what_was_being_created_and_is_finished_since_stays(root: Path) -> None:
@@ -137,13 +140,16 @@ def test_up_builds_an_image_anew_that_docker_no_longer_has(root: Path) -> None:
     assert runner.changing[-1] == "pulumi up --yes --replace urn:lost"
 
 
-def test_a_stack_that_a_killed_command_left_locked_is_told_how_to_unlock(root: Path) -> None:
+@pytest.mark.parametrize("command", [Operator.up, Operator.down])
+def test_a_stack_that_a_killed_command_left_locked_is_told_how_to_unlock(
+    root: Path, command: Callable[[Operator], int]
+) -> None:
     """What the other command is creating is left to it: it may be alive."""
     locked = "error: the stack is currently locked by 1 lock(s).\n  created by me@here (pid 7)"
     runner = ScriptedRunner({**HALF_MADE, "pulumi refresh": Result(255, "", locked)})
 
     with pytest.raises(OperatorError) as raised:
-        operator(root, runner).up()
+        command(operator(root, runner))
 
     assert "(pid 7)" in str(raised.value)
     assert 'eval "$(make env)" && pulumi cancel --yes dev' in str(raised.value)
