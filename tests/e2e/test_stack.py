@@ -108,6 +108,7 @@ def test_an_edited_alert_touches_the_rules_and_keeps_every_sample(running: Stack
         planned = running.planned()
         assert planned.pop("prometheus-container-files") == "replace"
         assert planned.pop("prometheus-container") == "replace"
+        assert planned.pop("grafana-content-deployed-prometheus") == "replace"
         assert set(planned.values()) == {"update"}
         assert all(name.startswith("grafana-content-rules") for name in planned)
         running.up()
@@ -120,7 +121,11 @@ def test_edited_proxy_code_replaces_only_the_proxy(running: Stack) -> None:
     ids = container_ids(running.name)
     with edited(running.folder / "proxy_service/settings.py", lambda text: f"{text}\n# edited\n"):
         planned = running.planned()
-        assert planned == {"proxy-image": "update", "proxy-container": "replace"}
+        assert planned == {
+            "proxy-image": "update",
+            "proxy-container": "replace",
+            "grafana-content-deployed-proxy": "replace",
+        }
         running.up()
         assert _changed(ids, running) == {running.container(PROXY)}
         assert running.planned() == {}
