@@ -56,3 +56,11 @@ def test_every_make_target_in_the_documents_exists() -> None:
     named = set(re.findall(r"`make ([a-z0-9-]+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
 
     assert named <= targets
+
+
+def test_the_images_that_a_restore_uses_are_the_settings_defaults() -> None:
+    """They move with the settings."""
+    named = re.findall(r"[\w./-]+:v?\d+(?:\.\d+)+", (ROOT / "docs" / "backup.md").read_text())
+    settings = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+
+    assert named == [settings[name]["default"] for name in ("prometheusImage", "grafanaImage")]
