@@ -98,17 +98,18 @@ def compile_tool(name: str) -> Path:
 
 
 def installed(program: str) -> Path:
-    """Give a program of ``bench/requirements.txt``; all of that is installed once."""
+    """Give a program of ``bench/requirements.txt``; all of that is installed when it changed."""
     folder = WORK / "venv"
-    path = folder / "bin" / program
-    if not path.exists():
-        sys.stderr.write("installing bench/requirements.txt into .run/bench/venv, once …\n")
-        venv.create(folder, with_pip=True)
-        requirements = str(ROOT / "bench" / "requirements.txt")
+    lock = ROOT / "bench" / "requirements.txt"
+    installed_lock = folder / "installed-requirements.txt"
+    if not installed_lock.exists() or installed_lock.read_bytes() != lock.read_bytes():
+        sys.stderr.write("installing bench/requirements.txt into .run/bench/venv …\n")
+        venv.create(folder, clear=True, with_pip=True)
         pip = str(folder / "bin" / "pip")
-        install = [pip, "install", "--quiet", "--require-hashes", "-r", requirements]
+        install = [pip, "install", "--quiet", "--require-hashes", "-r", str(lock)]
         subprocess.run(install, check=True)  # noqa: S603
-    return path
+        shutil.copyfile(lock, installed_lock)
+    return folder / "bin" / program
 
 
 def _cpuinfo() -> str:
