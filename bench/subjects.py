@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.machine import ROOT, WORK, compile_tool, cores, installed
 from bench.processes import Process
+from ops.proxy_api import WITHOUT_KEYS
 
 BASE_PORT = 18600
 OPENAI_PATH = "/v1/chat/completions"
@@ -76,6 +77,7 @@ def _proxy(core: int) -> Process:
     """Start this proxy as it is shipped: default settings, its log written to a file."""
     port = BASE_PORT + 2
     environ = {
+        **WITHOUT_KEYS,
         "MISTRAL_URL": f"http://127.0.0.1:{BASE_PORT}",
         "BIND_ADDRESS": f"127.0.0.1:{port}",
     }
