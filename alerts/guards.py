@@ -33,8 +33,9 @@ def unless_down(t: Thresholds) -> str:
 def unless_explained(t: Thresholds, *, window_seconds: int | None = None) -> tuple[str, ...]:
     """Give the guards of a symptom: quiet while the proxy is down or its engine is gone.
 
-    An engine that was gone for long enough to be told explains the symptoms for as long as their
-    look-back still contains them; ``window_seconds`` is that look-back, the usual one if not given.
+    An engine that was gone for the wait of its own alert explains the symptoms for as long as their
+    look-back still contains that, even while the alert leaves it time for its first start.
+    ``window_seconds`` is that look-back, the usual one if not given.
     """
     reachable = recorded.engine_reachable(t.timing).of(JOB)
     window = duration(window_seconds or t.timing.window_seconds)
