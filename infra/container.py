@@ -87,7 +87,8 @@ class Files:
     """Small files in a folder of their own, which the container can only read.
 
     Attributes:
-        folder: Absolute path inside the container; what the image has there is hidden.
+        folder: Absolute path inside the container. What the image has there lies beside them, since
+            Docker copies that into a new volume.
         contents: Text of each file, never empty, by its path, which lies below the folder; a change
             replaces the container. Wrap secrets in ``Output.secret``.
     """
