@@ -121,7 +121,7 @@ sbom: $(TOOLS_INSTALLED) ## Write what is in each image as CycloneDX to .run/sbo
 	@mkdir -p .run
 	@for image in proxy_service embedded_engine; do \
 		$(TOOLS)/bin/cyclonedx-py requirements --output-reproducible --output-file .run/sbom-$$image.json \
-			$$image/requirements.txt && echo .run/sbom-$$image.json; done
+			$$image/requirements.txt || exit 1; echo .run/sbom-$$image.json; done
 
 clean: ## Delete what was made here but the stack's state: .venv, .tools, .run, caches
 	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -124,3 +124,17 @@ def test_verify_checks_a_stack_only_when_one_is_named(with_venv: Path) -> None:
     make(with_venv, "verify", "STACK=prod", "ARGS=--json")
 
     assert asked(with_venv)[-1] == "ops.verify --stack prod --json"
+
+
+def test_a_list_of_packages_that_cannot_be_written_fails_whichever_image_it_is_of(
+    with_venv: Path,
+) -> None:
+    tools = with_venv / ".tools" / "python"
+    lister = tools / "bin" / "cyclonedx-py"
+    lister.parent.mkdir(parents=True)
+    (tools / ".installed").touch()
+    os.utime(tools / ".installed", (LATER, LATER))
+    lister.write_text('#!/bin/sh\ncase "$*" in *proxy_service*) exit 3;; esac\n')
+    lister.chmod(0o755)
+
+    assert make(with_venv, "sbom").returncode != 0
