@@ -10,8 +10,7 @@ RUN := $(BIN)/python -m
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 RUNTIME := $(VENV)/.runtime-installed
 TESTING := $(VENV)/.tests-installed
-LOCKS := requirements.txt tests/requirements.txt tests/clients/requirements.txt \
-	tests/fuzz/requirements.txt bench/requirements.txt tools/requirements.txt
+LOCKS := $(wildcard requirements.txt */requirements.txt */*/requirements.txt)
 TOOLS := .tools/python
 TOOLS_INSTALLED := $(TOOLS)/.installed
 STACK ?= dev
