@@ -1,12 +1,16 @@
 """The workflows on GitHub, as far as they can be judged without running them."""
 
+import os
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from ops.console import ROOT
+from ops.locks import INPUT, pins
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 
@@ -32,3 +36,20 @@ def test_what_may_write_runs_nothing_of_the_project(workflow: dict[str, Any]) ->
         if "write" in (job.get("permissions") or {}).values():
             commands = "\n".join(step.get("run", "") for step in job["steps"])
             assert not re.search(r"\bmake\b|python|pip|\.ci/|npm|pulumi", commands)
+
+
+def test_the_preview_runs_the_cli_that_the_packages_were_upgraded_to(tmp_path: Path) -> None:
+    preview = yaml.safe_load((ROOT / ".github" / "workflows" / "preview.yml").read_text())
+    (step,) = [step for step in preview["jobs"]["preview"]["steps"] if step.get("id") == "pulumi"]
+    (tmp_path / "head").symlink_to(ROOT)
+    output = tmp_path / "output"
+
+    subprocess.run(
+        ["sh", "-c", step["run"]],
+        cwd=tmp_path,
+        env={**os.environ, "GITHUB_OUTPUT": str(output)},
+        check=True,
+    )
+
+    version = pins((ROOT / INPUT).read_text())["pulumi"]
+    assert output.read_text() == f"version={version}\n"
