@@ -184,7 +184,9 @@ class Catalogue:
 
     async def load(self, model: EngineModel) -> int:
         """Have the engine load ``model`` unless it has; gives the ns that this took."""
-        if model.status == LOADED:
+        # What `find` gave may be older than a wait for a place, and the model unloaded meanwhile.
+        known = self._table.find(model.id) or model
+        if known.status == LOADED:
             return 0
         async with self._loading:
             started = self._clock.monotonic()

@@ -181,3 +181,21 @@ def test_a_place_is_free_again_however_its_request_ended(
     assert proxy.http.post("/api/chat", json=WHOLE).status_code == 404
 
     assert eventually(lambda: proxy.scrape().value(RUNNING) == 0)
+
+
+def test_who_waited_while_the_model_was_unloaded_has_it_loaded_first(
+    engine: ScriptedEngine, settings: ProxySettings, gate: threading.Event
+) -> None:
+    """The engine would never answer a request to a model that it has unloaded."""
+    with RunningProxy(replace(settings, model_unload=True)) as proxy:
+        crowd = Crowd(proxy)
+        crowd.ask("/api/chat", HELLO | {"keep_alive": 0})
+        assert proxy.counted(RUNNING, 1)
+        crowd.ask("/api/chat", WHOLE)
+        assert proxy.counted(QUEUED, 1)
+        gate.set()
+        assert [answer.status_code for answer in crowd.answers()] == [200, 200]
+
+    posts = [request.path for request in engine.received if request.method == "POST"]
+    chat = "/v1/chat/completions"
+    assert posts == [chat, "/v1/models/unload", "/v1/models/reload", chat]
