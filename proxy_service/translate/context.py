@@ -9,6 +9,8 @@ here (by another server, or cut) is as good as none.
 import json
 from typing import cast
 
+from proxy_service.wire.reading import decode_reply
+
 Turn = tuple[str, str]
 
 # Opens every list, so that another server's tokens are not mistaken for turns.
@@ -33,7 +35,7 @@ def decode_turns(context: tuple[int, ...]) -> list[Turn]:
         return []
     try:
         data = b"".join(number.to_bytes(_BYTES_PER_NUMBER, "big") for number in context[1:])
-        turns = json.loads(data)
+        turns = cast("list[object]", decode_reply(data))
         return [_turn(item) for item in turns]
     except (OverflowError, TypeError, ValueError):
         return []

@@ -242,6 +242,13 @@ def test_any_other_context_is_no_turns(numbers: list[int]) -> None:
     assert decode_turns((0x7EC0DE, *numbers)) == []
 
 
+def test_a_context_that_is_nested_without_end_is_no_turns() -> None:
+    """Anyone can write the mark, and behind it what a decoder would run out of stack with."""
+    mark, *_ = encode_turns([])
+
+    assert decode_turns((mark, *[int.from_bytes(b"[[[")] * 5000)) == []
+
+
 def test_counts_are_whole_nanoseconds() -> None:
     counts = to_ollama_counts(
         {"completion_tokens": 3, "total_completion_time_sec": 0.0, "total_prompt_time_sec": 0.013},
