@@ -9,7 +9,8 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
@@ -140,6 +141,21 @@ class Catalogue:
         """
         await self._ask()
         return self._table.models
+
+    async def listing(self) -> tuple[bytes, str]:
+        """Give the engine's own list of models as it wrote it, and its content type.
+
+        Raises:
+            EngineError: The engine can't be asked, or has no list.
+        """
+        async with (
+            self._in_time("tell its models"),
+            self._engine.request("GET", "/v1/models") as reply,
+        ):
+            body = await reply.body()
+        if reply.status != HTTPStatus.OK:
+            raise no_model_list(reply.status, body)
+        return body, reply.content_type
 
     async def find(self, name: str) -> EngineModel:
         """Give the model that ``name`` means.
@@ -273,7 +289,7 @@ class Catalogue:
     async def _ask_now(self) -> None:
         started = self._clock.monotonic()
         try:
-            models = await self._fetch_in_time()
+            models = await self._fetch()
         except EngineError as error:
             self._failed_at = self._clock.monotonic()
             self._note(error)
@@ -284,29 +300,27 @@ class Catalogue:
         self._asked_at = started
         self._note(None)
 
-    async def _fetch_in_time(self) -> tuple[EngineModel, ...]:
-        # A list is no generation: this much silence means that the engine is as good as away.
-        seconds = self._settings.engine_probe_timeout_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._fetch()
-        except TimeoutError as error:
-            raise EngineTimeout(
-                f"the engine did not tell its models within {seconds:g} s "
-                "(ENGINE_PROBE_TIMEOUT sets how long it may take)"
-            ) from error
-
     async def _fetch(self) -> tuple[EngineModel, ...]:
-        async with self._engine.request("GET", "/v1/models") as reply:
-            body = await reply.body()
-        if reply.status != HTTPStatus.OK:
-            raise no_model_list(reply.status, body)
+        body, _ = await self.listing()
         try:
             return from_model_list(cast("ModelList", mend_surrogates(decode_reply(body))))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineProtocolError(
                 "the engine's list of models is not as OpenAI's API promises; "
                 "check that MISTRAL_URL is Mistral.rs"
+            ) from error
+
+    @asynccontextmanager
+    async def _in_time(self, what: str) -> AsyncIterator[None]:
+        """Bound what is no generation: so much silence means that the engine is as good as away."""
+        seconds = self._settings.engine_probe_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise EngineTimeout(
+                f"the engine did not {what} within {seconds:g} s "
+                "(ENGINE_PROBE_TIMEOUT sets how long it may take)"
             ) from error
 
     def _note(self, failure: EngineError | None) -> None:

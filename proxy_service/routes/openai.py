@@ -20,12 +20,7 @@ from proxy_service.errors import (
 from proxy_service.exchange import EVENT_STREAM, Exchange
 from proxy_service.server import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
-from proxy_service.translate.engine_errors import (
-    ABSENT,
-    from_reply,
-    no_model_list,
-    parse_reply,
-)
+from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
 from proxy_service.translate.models import EngineModel
 from proxy_service.translate.replies import failed_while_writing, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
@@ -36,11 +31,8 @@ from proxy_service.wire.writing import to_json
 
 async def models(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /v1/models``."""
-    async with exchange.services.engine.request("GET", "/v1/models") as reply:
-        body = await reply.body()
-    if reply.status != HTTPStatus.OK:
-        raise no_model_list(reply.status, body)
-    return exchange.reply(body, content_type=reply.content_type)
+    body, content_type = await exchange.services.catalogue.listing()
+    return exchange.reply(body, content_type=content_type)
 
 
 async def model(exchange: Exchange, name: str) -> HTTPResponse:

@@ -1021,6 +1021,18 @@ def test_an_engine_that_hangs_is_asked_once_for_all_who_wait(
     assert len(engine.calls("/v1/models")) < 5
 
 
+def test_the_engines_own_list_is_waited_for_no_longer_than_a_probe(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """It is passed on as it is, but it is no generation."""
+    engine.on("/v1/models", stream(Step.STALL))
+    with RunningProxy(replace(settings, engine_probe_timeout_seconds=0.2)) as proxy:
+        answer = proxy.http.get("/v1/models")
+
+    assert answer.status_code == 504
+    assert "ENGINE_PROBE_TIMEOUT" in answer.json()["error"]["message"]
+
+
 def test_an_image_of_20_mb_is_accepted_and_more_than_the_limit_is_a_413(
     settings: ProxySettings,
 ) -> None:
