@@ -231,7 +231,9 @@ class Catalogue:
                 # Said before it is so: whoever comes now waits for the lock and loads it again.
                 # The engine never answers a request to a model that it has unloaded.
                 self._table = self._table.with_status(current, UNLOADED)
-                await self._post("/v1/models/unload", current)
+                # Bounded, for everyone who asks what the engine serves waits for it.
+                async with self._in_time(f"unload model '{current.name}'"):
+                    await self._post("/v1/models/unload", current)
             await self._ask()
 
     def _unload_soon(self, model: EngineModel) -> None:

@@ -355,7 +355,7 @@ VARIABLES = (
         "engine_probe_timeout_seconds",
         _seconds(0.05, 3600),
         "seconds, 0.05 to 3600",
-        "longest wait for the engine's list of models",
+        "longest wait for the engine's list of models, and for an unload",
     ),
     Variable(
         "CLIENT_REQUEST_TIMEOUT",

@@ -201,6 +201,20 @@ def test_embedding_unloads_with_a_keep_alive_of_0(
         assert eventually(lambda: engine.status_of[MODEL] == "unloaded")
 
 
+def test_an_unload_that_hangs_holds_nobody_up_for_long(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """No probe may cross it, so that everyone who asks for models waits."""
+    engine.on("/v1/models/unload", stream(Step.STALL))
+    impatient = replace(settings, model_unload=True, engine_probe_timeout_seconds=0.3)
+    with RunningProxy(impatient) as proxy:
+        answer = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
+        assert proxy.http.get("/api/tags").status_code == 200
+
+    assert answer.status_code == 504
+    assert "ENGINE_PROBE_TIMEOUT" in answer.json()["error"]
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_unload_that_fails_takes_no_reply_away(
     engine: ScriptedEngine, settings: ProxySettings, *, streamed: bool
