@@ -121,19 +121,24 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
                 raise batch.error
             if batch.error is not None:
                 exchange.record.error = _within_stream(batch.error)
-            await exchange.write(batch, content_type=reply.content_type)
-            if stream.done and exchange.record.error is None:
-                _complete(exchange, stream)
-        batch = stream.close()
-        if batch.error is not None and exchange.record.error is None:
-            raise batch.error
-        _complete(exchange, stream)
-        await exchange.write(batch, content_type=reply.content_type, end=True)
+            await exchange.write(batch, content_type=reply.content_type, end=stream.done)
+            if stream.done:
+                # The engine may be slow to close it, and what it may still say is for nobody.
+                reply.let_go()
+                break
+        else:
+            batch = stream.close()
+            if batch.error is not None and exchange.record.error is None:
+                raise batch.error
+            await exchange.write(batch, content_type=reply.content_type, end=True)
     except ProxyError as error:
         if not exchange.streaming:
             raise
         error = _within_stream(error)
         await exchange.fail(error, stream.error_event(error), content_type=reply.content_type)
+    else:
+        if exchange.record.error is None:
+            _completed(exchange, stream.usage, stream.finish_reason)
 
 
 def _within_stream(error: ProxyError) -> ProxyError:
@@ -141,9 +146,3 @@ def _within_stream(error: ProxyError) -> ProxyError:
     if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
         return StreamInterrupted(error)
     return error
-
-
-def _complete(exchange: Exchange, stream: PassthroughStream) -> None:
-    """Count a stream whose last event has left; the engine may be slow to close it."""
-    exchange.record.delivered = True
-    _completed(exchange, stream.usage, stream.finish_reason)

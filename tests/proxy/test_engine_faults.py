@@ -182,6 +182,7 @@ FAULTS = {
     "goes on after [DONE]": Fault(
         stream(chunk("a"), LAST, DONE, chunk("b"), LAST, DONE), OK, WHOLE, OK
     ),
+    "stays after [DONE]": Fault(stream(chunk("a"), LAST, DONE, Step.STALL), OK, WHOLE, OK),
 }
 
 
@@ -245,7 +246,9 @@ def error_in(content: bytes, status: int, kind: Kind) -> str:
         assert [line.get("done") for line in lines[:-1]] == [False] * (len(lines) - 1)
         assert lines[-1].get("done") is True or list(lines[-1]) == ["error"]
         return str(lines[-1].get("error", ""))
-    last = [part for part in content.split(b"\n\n") if part][-1]
+    # An engine's events behind its [DONE] may pass, but no error of ours.
+    ends = (DONE.strip(), b'data: {"error"')
+    last = [part for part in content.split(b"\n\n") if part.startswith(ends)][-1]
     if last == DONE.strip():
         return ""
     return str(json.loads(last.removeprefix(b"data: "))["error"]["message"])
