@@ -1,6 +1,7 @@
 """``/api/embed`` and the older ``/api/embeddings``."""
 
 import json
+from functools import partial
 from http import HTTPStatus
 
 from proxy_service.errors import (
@@ -11,6 +12,7 @@ from proxy_service.errors import (
     ProxyError,
 )
 from proxy_service.exchange import Exchange
+from proxy_service.routes.asking import Work, ask
 from proxy_service.server import HTTPResponse
 from proxy_service.translate.embeddings import (
     read_inputs,
@@ -45,7 +47,9 @@ async def embed(exchange: Exchange) -> HTTPResponse:
     async with services.admission.place(), loaded as load_ns:
         if not inputs:
             return exchange.json({"model": name, "embeddings": []})
-        vectors, usage = await _vectors(exchange, model, inputs, truncate=truncate)
+        body = to_json(to_engine_embeddings(inputs, engine_id=model.id, truncate=truncate))
+        answer = await _ask(exchange, body, name, just_loaded=load_ns > 0)
+    vectors, usage = _read(answer, expected=len(inputs))
     return exchange.json(
         {
             "model": name,
@@ -66,10 +70,12 @@ async def embeddings(exchange: Exchange) -> HTTPResponse:
     model = await _find(exchange, name, "model is required", HTTPStatus.BAD_REQUEST)
     services = exchange.services
     loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
-    async with services.admission.place(), loaded:
+    async with services.admission.place(), loaded as load_ns:
         if not prompt:
             return exchange.json({"embedding": []})
-        vectors, _ = await _vectors(exchange, model, [prompt], truncate=True)
+        body = to_json(to_engine_embeddings([prompt], engine_id=model.id, truncate=True))
+        answer = await _ask(exchange, body, name, just_loaded=load_ns > 0)
+    vectors, _ = _read(answer, expected=1)
     return exchange.json({"embedding": vectors[0]})
 
 
@@ -86,25 +92,26 @@ async def _find(
         raise ModelNotFound(f'model "{name}" not found, try pulling it first') from None
 
 
-async def _vectors(
-    exchange: Exchange, model: EngineModel, inputs: list[str], *, truncate: bool
-) -> tuple[list[list[float]], Usage]:
-    request = to_engine_embeddings(inputs, engine_id=model.id, truncate=truncate)
-    body = to_json(request)
-    request_id = exchange.record.request_id
-    engine = exchange.services.engine
-    async with engine.request("POST", PATH, body=body, request_id=request_id) as reply:
-        answer = await reply.body()
-    if reply.status != HTTPStatus.OK:
-        raise _embedding_error(from_reply(reply.status, answer, model=model.id))
+async def _ask(exchange: Exchange, body: bytes, name: str, *, just_loaded: bool) -> bytes:
+    return await ask(
+        exchange,
+        Work(PATH, body),
+        lambda reply: reply.body(),
+        partial(_refusal, name),
+        just_loaded=just_loaded,
+    )
+
+
+def _read(answer: bytes, *, expected: int) -> tuple[list[list[float]], Usage]:
     try:
-        parsed = json.loads(answer)
-        return vectors_of(parsed, expected=len(inputs)), to_usage(parsed.get("usage"))
+        reply = json.loads(answer)
+        return vectors_of(reply, expected=expected), to_usage(reply.get("usage"))
     except _UNREADABLE as error:
         raise EngineProtocolError("the engine's embeddings are of an unknown shape") from error
 
 
-def _embedding_error(error: ProxyError) -> ProxyError:
+def _refusal(name: str, status: int, body: bytes) -> ProxyError:
+    error = from_reply(status, body, model=name)
     if "Prompt sequence length is greater" in error.message:
         return EngineRejected(
             "the input length exceeds the context length", status=HTTPStatus.BAD_REQUEST

@@ -4,7 +4,7 @@ The proxy reads a request's model, so that Ollama's names work here too, and wha
 of the answer. Errors take the shape of the API that was called.
 """
 
-from http import HTTPStatus
+from functools import partial
 from urllib.parse import unquote
 
 from proxy_service.engine import EngineReply
@@ -18,6 +18,7 @@ from proxy_service.errors import (
     StreamInterrupted,
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
+from proxy_service.routes.asking import Work, ask
 from proxy_service.server import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
@@ -55,23 +56,22 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if name != found.id:
         body = _with_model(fields, found)
     services = exchange.services
-    async with (
-        services.admission.place(),
-        services.catalogue.loaded(found),
-        services.engine.request(
-            "POST",
-            path,
-            body=body,
-            request_id=exchange.record.request_id,
-            streamed=fields.get("stream") is True,
-        ) as reply,
-    ):
-        await _check(reply, path, name)
-        if reply.content_type.startswith(EVENT_STREAM):
-            stream = PassthroughStream(model=name, dialect=exchange.dialect)
-            await _stream(exchange, reply, stream)
-            return None
-        return await _whole(exchange, reply)
+    async with services.admission.place(), services.catalogue.loaded(found) as load_ns:
+        return await ask(
+            exchange,
+            Work(path, body, streamed=fields.get("stream") is True),
+            partial(_answer, exchange, name),
+            partial(_refusal, path, name),
+            just_loaded=load_ns > 0,
+        )
+
+
+async def _answer(exchange: Exchange, name: str, reply: EngineReply) -> HTTPResponse | None:
+    if reply.content_type.startswith(EVENT_STREAM):
+        stream = PassthroughStream(model=name, dialect=exchange.dialect)
+        await _stream(exchange, reply, stream)
+        return None
+    return await _whole(exchange, reply)
 
 
 async def transcriptions(exchange: Exchange) -> HTTPResponse:
@@ -84,13 +84,11 @@ def _with_model(fields: JsonObject, found: EngineModel) -> bytes:
     return to_json(fields | {"model": found.id})
 
 
-async def _check(reply: EngineReply, path: str, name: str) -> None:
-    if reply.status == HTTPStatus.OK:
-        return
-    error = from_reply(reply.status, await reply.body(), model=name)
-    if reply.status in ABSENT and not isinstance(error, ModelNotFound):
-        raise NotImplementedHere(f"the engine behind this server has no {path}")
-    raise error
+def _refusal(path: str, name: str, status: int, body: bytes) -> ProxyError:
+    error = from_reply(status, body, model=name)
+    if status in ABSENT and not isinstance(error, ModelNotFound):
+        return NotImplementedHere(f"the engine behind this server has no {path}")
+    return error
 
 
 async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:

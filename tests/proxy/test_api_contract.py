@@ -23,6 +23,7 @@ from tests.proxy.scripted_engine import (
     chunk,
     completion,
     default_chat,
+    default_embeddings,
     event,
     json_reply,
     stream,
@@ -232,16 +233,33 @@ def test_an_unload_that_fails_takes_no_reply_away(
     assert again.json()["message"]["content"] == "Hello world"
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"),
+        *("/v1/chat/completions", "/v1/embeddings"),
+    ],
+)
 def test_a_refusal_right_after_a_load_is_tried_once_more(
-    engine: ScriptedEngine, proxy: RunningProxy
+    engine: ScriptedEngine, proxy: RunningProxy, path: str
 ) -> None:
     """The engine was seen to be "poisoned" for one request after a reload."""
-    replies = [json_reply({"message": "EnginePoisoned"}, 500), completion("fine")]
-    engine.chat(lambda _: replies.pop(0))
+    asked = "/v1/embeddings" if "embed" in path else "/v1/chat/completions"
+    answers = {"/v1/embeddings": default_embeddings, "/v1/chat/completions": default_chat}
+    poisoned = json_reply({"message": "EnginePoisoned"}, 500)
+
+    def refuse_first(request: Received) -> Reply:
+        return poisoned if len(engine.calls(asked)) == 1 else answers[asked](request)
+
+    engine.on(asked, refuse_first)
     engine.status_of[MODEL] = "unloaded"
     proxy.probe()
 
-    assert proxy.http.post("/api/chat", json=CHAT).json()["message"]["content"] == "fine"
+    body = CHAT | {"prompt": "x", "input": "x"}
+    assert proxy.http.post(path, json=body).status_code == 200
+    engine.on(asked, poisoned)
+    assert proxy.http.post(path, json=body).status_code == 503
+    assert len(engine.calls(asked)) == 3
 
 
 @pytest.mark.parametrize(
