@@ -57,9 +57,7 @@ class ProxyApp(Sanic[Config, Services]):
         response = _early_answer(exchange, stream) or await self._route(exchange)
         if response is not None:
             await exchange.send(response)
-        if self.ctx.stopping.is_set():
-            # Else an idle connection would use up the whole grace of the shutdown.
-            stream.keep_alive = False
+        exchange.part_if_stopping()  # the stop may have come behind the answer's head
 
     async def _route(self, exchange: Exchange) -> HTTPResponse | None:
         """Have the endpoint answer, and turn what it raises into an answer."""

@@ -125,7 +125,16 @@ class Exchange:
 
     async def send(self, response: HTTPResponse) -> None:
         """Send a whole answer."""
+        self.part_if_stopping()
         await self._stream.send(response)
+
+    def part_if_stopping(self) -> None:
+        """Have the connection closed behind this answer once the proxy was told to stop.
+
+        Kept idle, it would use up the whole grace of the shutdown.
+        """
+        if self.services.stopping.is_set():
+            self._stream.keep_alive = False
 
     def refuse(self, error: ProxyError) -> HTTPResponse:
         """Answer with an error in the shape that the endpoint's clients expect."""
@@ -165,6 +174,7 @@ class Exchange:
         self.streaming = True
         self.record.http_status = 200
         self.record.streaming = True
+        self.part_if_stopping()
         self._stream.open(HTTPStatus.OK, self._headers(content_type))
 
     def _headers(self, content_type: str, more: dict[str, str] | None = None) -> Headers:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -29,9 +30,11 @@ from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
     USAGE,
+    Reply,
     ScriptedEngine,
     Step,
     chunk,
+    completion,
     stream,
 )
 
@@ -139,6 +142,27 @@ def test_who_waits_for_a_turn_or_a_whole_reply_is_sent_away_at_shutdown(
             client.join()
 
     assert answered == [("waits", 503), ("runs", 503)]
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_answer_given_while_stopping_is_its_connections_last(
+    engine: ScriptedEngine, *, streamed: bool
+) -> None:
+    """Its head says so, that no client sends the next request into a connection that closes."""
+    go_on = threading.Event()
+    last = chunk("a", finish="stop", usage=USAGE)
+    engine.chat(stream(go_on, last, DONE) if streamed else Reply((go_on, *completion("a").steps)))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with serving(port, engine.url, SHUTDOWN_GRACE="20") as process, ThreadPoolExecutor(1) as pool:
+        body = STREAMED | {"stream": streamed}
+        asking = pool.submit(httpx.post, f"{url}/api/chat", json=body, timeout=30, trust_env=False)
+        assert eventually(lambda: len(engine.calls()) == 1)
+        process.popen.send_signal(signal.SIGTERM)
+        assert eventually(lambda: not answers(f"{url}/livez"))
+        go_on.set()
+        assert asking.result().headers["connection"] == "close"
+        assert process.wait() == 0
 
 
 @contextmanager
