@@ -158,7 +158,11 @@ class HttpEngine:
             except EngineProtocolError:
                 if not safe or not connection.reader.untouched:
                     raise
-        return await _ask(await self._connect(), request, patience)
+        connection = await self._connect()
+        if self._interruption is not None:  # the grace ended while the connection was opened
+            connection.close()
+            raise self._interruption
+        return await _ask(connection, request, patience)
 
     async def _connect(self) -> Connection:
         """Open a connection, trying a second time when that fails at once."""

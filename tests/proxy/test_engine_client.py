@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from proxy_service.connection import READ_AHEAD_BYTES, READ_BYTES, ROUND_BYTES
 from proxy_service.engine import HttpEngine
-from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable
+from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable, ShuttingDown
 from proxy_service.metrics import ProxyMetrics
 from proxy_service.settings import ProxySettings
 
@@ -156,6 +156,25 @@ async def test_a_connection_that_can_not_be_opened_is_tried_once_more(
             await post(engine)  # refused and reset
         failures.append(ConnectionResetError())
         assert await post(engine) == b"ok"
+
+
+async def test_nothing_is_sent_over_a_connection_that_opens_when_the_grace_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+    connections = Connections(per_connection=1)
+    async with engine_at(connections) as engine:
+
+        async def interrupted(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  the loop's
+            engine.interrupt(ShuttingDown())
+            return await connect(*arguments, **options)
+
+        monkeypatch.setattr(loop, "create_connection", interrupted)
+        with pytest.raises(ShuttingDown):
+            await post(engine)
+
+    assert connections.requests == []
 
 
 async def test_a_kept_connection_is_dropped_before_the_engine_does() -> None:
