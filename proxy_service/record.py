@@ -94,7 +94,7 @@ class RequestRecord:
         endpoint, status = self.metrics.endpoint(self.endpoint), self.status
         endpoint.requests[status].inc()
         endpoint.duration.observe(now - self.started)
-        if self.error is not None:
+        if self.error is not None and not self.cancelled:
             endpoint.errors[self.error.error_type].inc()
         if self.streaming and self.endpoint in STREAMING_ENDPOINTS:
             endpoint.streams[self._outcome(status)].inc()

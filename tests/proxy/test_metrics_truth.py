@@ -10,8 +10,11 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
-from proxy_service.metrics import ENDPOINTS, HTTP_BUCKETS, STATUSES
+from proxy_service.errors import EngineTimeout
+from proxy_service.metrics import ENDPOINTS, HTTP_BUCKETS, STATUSES, ProxyMetrics
+from proxy_service.record import RequestRecord
 from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
 from proxy_service.routes.table import ROUTES
 from proxy_service.settings import ProxySettings
@@ -750,3 +753,17 @@ def test_embedding_is_no_generation(
     moved = {k[0] for k, v in scrape.samples.items() if ("model", MODEL) in k[1] and v}
     assert moved == {"mistral_model_loaded"}
     assert requests(scrape, "embed") == {"success" if works else "error": 1}
+
+
+def test_an_error_that_its_client_did_not_wait_for_is_counted_as_cancelled_alone() -> None:
+    """Each request has one ending: the sum of the errors is that of the statuses."""
+    metrics = ProxyMetrics(CollectorRegistry())
+    record = RequestRecord(metrics=metrics, request_id="1", started=0, endpoint="chat")
+    record.error = EngineTimeout()
+    record.interrupted()
+    record.finish(now=1)
+    text, _ = metrics.expose("")
+    scrape = Exposition(text.decode())
+
+    assert requests(scrape) == {"cancelled": 1}
+    assert sum(value for (name, _), value in scrape.samples.items() if name == ERRORS) == 0
