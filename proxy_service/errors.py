@@ -244,3 +244,12 @@ def error_body(error: ProxyError, dialect: Dialect) -> bytes:
         },
     }
     return json.dumps(shapes[dialect], separators=(",", ":")).encode("ascii")
+
+
+def error_in_stream(error: ProxyError, dialect: Dialect) -> bytes:
+    """Write ``error`` as the last line, or event, of a stream that clients of ``dialect`` read."""
+    body = error_body(error, dialect)
+    if dialect is Dialect.OLLAMA:
+        return body + b"\n"
+    name = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
+    return b"\n\n" + name + b"data: " + body + b"\n\n"  # an event may be unfinished before it

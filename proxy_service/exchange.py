@@ -17,7 +17,14 @@ from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
 from proxy_service.clock import Clock, moment
 from proxy_service.engine import Engine
-from proxy_service.errors import InternalError, InvalidRequest, ProxyError, dialect_of, error_body
+from proxy_service.errors import (
+    InternalError,
+    InvalidRequest,
+    ProxyError,
+    dialect_of,
+    error_body,
+    error_in_stream,
+)
 from proxy_service.lag import LagMeter
 from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
 from proxy_service.record import RequestRecord
@@ -156,10 +163,11 @@ class Exchange:
         self.record.delivered = self.record.delivered or end
         self.record.wrote(batch.chunks, batch.deltas, self.services.clock.monotonic())
 
-    async def fail(self, error: ProxyError, last_words: bytes, *, content_type: str) -> None:
-        """End an open stream with an error, which can only be told within the body."""
+    async def fail(self, error: ProxyError, *, content_type: str) -> None:
+        """End a stream with an error, which can only be told within the body."""
         self.record.error = error
-        await self.write(Batch(last_words), content_type=content_type, end=True)
+        last_words = Batch(error_in_stream(error, self.dialect))
+        await self.write(last_words, content_type=content_type, end=True)
 
     async def crashed(self, error: Exception) -> HTTPResponse | None:
         """Answer after a fault of the proxy's own."""
@@ -167,7 +175,7 @@ class Exchange:
         ours = InternalError("internal error; the proxy's log has the details")
         if not self.streaming:
             return self.refuse(ours)
-        await self.fail(ours, error_body(ours, self.dialect) + b"\n", content_type=NDJSON)
+        await self.fail(ours, content_type=NDJSON)
         return None
 
     def _open(self, content_type: str) -> None:

@@ -190,7 +190,7 @@ async def _pass_on(exchange: Exchange, stream: OllamaStream, batch: Batch) -> No
 async def _fail(exchange: Exchange, error: ProxyError) -> None:
     if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
         error = StreamInterrupted(error)
-    await exchange.fail(error, to_line({"error": error.message}), content_type=NDJSON)
+    await exchange.fail(error, content_type=NDJSON)
 
 
 async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPResponse | None:

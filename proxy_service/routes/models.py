@@ -69,7 +69,7 @@ async def pull(exchange: Exchange) -> HTTPResponse | None:
         if not stream:
             error.status = HTTPStatus.INTERNAL_SERVER_ERROR
             raise error from None
-        await exchange.fail(error, to_line({"error": error.message}), content_type=NDJSON)
+        await exchange.fail(error, content_type=NDJSON)
         return None
     await catalogue.load(model)
     if not stream:

@@ -68,7 +68,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
 
 async def _answer(exchange: Exchange, name: str, reply: EngineReply) -> HTTPResponse | None:
     if reply.content_type.startswith(EVENT_STREAM):
-        stream = PassthroughStream(model=name, dialect=exchange.dialect)
+        stream = PassthroughStream(model=name)
         await _stream(exchange, reply, stream)
         return None
     return await _whole(exchange, reply)
@@ -133,7 +133,7 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
         if not exchange.streaming:
             raise
         error = _within_stream(error)
-        await exchange.fail(error, stream.error_event(error), content_type=reply.content_type)
+        await exchange.fail(error, content_type=reply.content_type)
     else:
         if exchange.record.error is None:
             _completed(exchange, stream.usage, stream.finish_reason)

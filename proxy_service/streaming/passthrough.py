@@ -6,7 +6,7 @@ Only what metrics need is read: events that carry content, usage, how the stream
 import re
 from typing import TYPE_CHECKING, cast
 
-from proxy_service.errors import Dialect, EngineProtocolError, ProxyError, error_body
+from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.streaming.engine_stream import DONE, EngineStream
 from proxy_service.streaming.ollama import Batch
 from proxy_service.streaming.sse import Event
@@ -31,10 +31,9 @@ _CONTENT = re.compile(
 class PassthroughStream(EngineStream):
     """Counts what passes; the bytes stay as they are."""
 
-    def __init__(self, *, model: str, dialect: Dialect) -> None:
+    def __init__(self, *, model: str) -> None:
         super().__init__()
         self._model = model
-        self._dialect = dialect
 
     def feed(self, data: bytes) -> Batch:
         """Count the events that ``data`` completes; ``Batch.data`` is ``data`` itself."""
@@ -59,11 +58,6 @@ class PassthroughStream(EngineStream):
         if not self.done and batch.error is None:
             batch.error = EngineProtocolError("the engine ended its stream in the middle")
         return batch
-
-    def error_event(self, error: ProxyError) -> bytes:
-        """Write an error as the stream's last event."""
-        name = b"event: error\n" if self._dialect is Dialect.ANTHROPIC else b""
-        return b"\n\n" + name + b"data: " + error_body(error, self._dialect) + b"\n\n"
 
     def _event(self, event: Event, batch: Batch) -> None:
         if event.data == DONE or event.name in _LAST_EVENTS:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import atheris
 
 with atheris.instrument_imports(include=["proxy_service"]):
-    from proxy_service.errors import Dialect, EngineProtocolError, ProxyError
+    from proxy_service.errors import EngineProtocolError, ProxyError
     from proxy_service.request import BodyBudget, RequestReader
     from proxy_service.response import ResponseReader
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
@@ -91,7 +91,7 @@ def streams(data: bytes) -> None:
 
 def passed_on(data: bytes) -> None:
     """Streams that pass byte for byte: what they count is a count."""
-    stream = PassthroughStream(model="m", dialect=Dialect.OPENAI)
+    stream = PassthroughStream(model="m")
     try:
         for piece in pieces(data):
             assert stream.feed(piece).data == piece

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from proxy_service.streaming.engine_stream import EngineStream
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
@@ -294,3 +295,32 @@ def test_a_whole_json_answer_to_a_stream_request_is_no_silence(
 
     assert answer.status_code == 502
     assert "error" in answer.json()
+
+
+@pytest.mark.parametrize(
+    ("path", "last"),
+    [
+        ("/api/chat", b'{"error":"internal error; the proxy\'s log has the details"}\n'),
+        ("/v1/chat/completions", b'\n\ndata: {"error":{"message":"internal error; '),
+        ("/v1/messages", b'\n\nevent: error\ndata: {"type":"error","error":{"type":"api_error",'),
+    ],
+)
+def test_a_fault_of_our_own_ends_a_stream_in_its_own_form(
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    last: bytes,
+) -> None:
+    """Clients of events would take a bare line for a field that they do not know."""
+    go_on = threading.Event()
+    engine.on(path.replace("/api/chat", "/v1/chat/completions"), stream(chunk("a"), go_on, DONE))
+    body = HELLO | {"stream": True}
+    with proxy.http.stream("POST", path, json=body) as answer:
+        parts = answer.iter_bytes()
+        next(parts)
+        monkeypatch.setattr(EngineStream, "_read", None)
+        go_on.set()
+        rest = b"".join(parts)
+
+    assert rest.startswith(last)

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from proxy_service.errors import Dialect
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.streaming.runs import PlainRuns, decode
@@ -70,7 +69,7 @@ def test_runs_count_as_single_chunks_do(texts: list[str], cuts: list[int]) -> No
     """A stream that passes unchanged is counted the same way."""
 
     def counts(pieces: list[bytes]) -> list[object]:
-        stream = PassthroughStream(model="m", dialect=Dialect.OPENAI)
+        stream = PassthroughStream(model="m")
         batches = [asdict(stream.feed(piece)) for piece in pieces]
         stream.close()
         return [

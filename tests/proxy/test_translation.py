@@ -406,7 +406,7 @@ def test_a_missing_vector_is_the_engines_fault() -> None:
 
 
 def test_what_passes_through_is_counted_and_unchanged() -> None:
-    stream = PassthroughStream(model="m", dialect=Dialect.OPENAI)
+    stream = PassthroughStream(model="m")
     body = b"".join(
         [
             b": keep-alive\n\n",
@@ -439,7 +439,7 @@ def test_only_deltas_of_other_apis_are_content() -> None:
         ("response.completed", {"response": whole | {"usage": {"output_tokens": 2}}}),
     ]
     body = b"".join(f"event: {n}\n".encode() + event({"type": n} | v) for n, v in events)
-    stream = PassthroughStream(model="m", dialect=Dialect.OPENAI)
+    stream = PassthroughStream(model="m")
     batch = stream.feed(body)
 
     assert (batch.chunks, batch.deltas) == (2, 2)
@@ -457,7 +457,7 @@ def test_only_deltas_of_other_apis_are_content() -> None:
 def test_streams_of_other_apis_end_with_their_own_event(
     name: str, usage: dict[str, object]
 ) -> None:
-    stream = PassthroughStream(model="m", dialect=Dialect.ANTHROPIC)
+    stream = PassthroughStream(model="m")
     body: dict[str, object] = {"type": name, "usage": usage}
     if name.startswith("response"):
         body = {"type": name, "response": {"usage": usage}}
