@@ -1,6 +1,7 @@
 """Puts the parts together: one Sanic application per proxy, wiring only."""
 
 import asyncio
+import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
@@ -32,6 +33,8 @@ _WITHOUT_BODY = ("GET", "HEAD")
 # size until it is sent on: three of 48 MiB at once took 800 MiB.
 _BODIES = 3
 
+logger = logging.getLogger("proxy_service.app")
+
 SanicHandler = Callable[..., Coroutine[object, object, HTTPResponse | None]]
 
 
@@ -43,6 +46,7 @@ class ProxyApp(Sanic[Config, Services]):
         exchange = Exchange(request, stream, self.ctx)
         if request.path in HOUSEKEEPING_PATHS or request.method == "OPTIONS":
             await self._answer(exchange, stream)
+            _log_wrong_key(exchange)
             return
         exchange.record.open()
         try:
@@ -169,6 +173,15 @@ def _early_answer(exchange: Exchange, stream: ClientStream) -> HTTPResponse | No
             Unauthorized("unauthorized: send the API key in the header Authorization: Bearer KEY")
         )
     return None
+
+
+def _log_wrong_key(exchange: Exchange) -> None:
+    """Log a refusal that no metric counts, for nobody should be able to guess a key unseen."""
+    record, request = exchange.record, exchange.request
+    if isinstance(record.error, Unauthorized):
+        path = request.path if request.path in HOUSEKEEPING_PATHS else None
+        fields = {"request_id": record.request_id, "method": request.method, "path": path}
+        logger.warning("unauthorized", extra={"fields": fields})
 
 
 def _plain(exchange: Exchange, text: bytes, status: HTTPStatus) -> HTTPResponse:

@@ -103,6 +103,31 @@ def test_the_metrics_key_opens_the_metrics_alone(guarded: RunningProxy) -> None:
     assert guarded.http.get("/api/tags", headers=headers).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("GET", "/metrics", "/metrics"),
+        ("GET", "/health", "/health"),
+        ("OPTIONS", "/x/secret", None),
+    ],
+)
+def test_a_wrong_key_is_logged_where_nothing_is_counted(
+    guarded: RunningProxy,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    path: str,
+    told: str | None,
+) -> None:
+    """Without the key, and without what a client may have written into a path."""
+    sent = {"Authorization": "Bearer wrong", "X-Request-ID": "abc-1"}
+    assert guarded.http.request(method, path, headers=sent).status_code == 401
+
+    assert eventually(lambda: "unauthorized" in caplog.messages)
+    (record,) = [record for record in caplog.records if record.message == "unauthorized"]
+    assert record.levelname == "WARNING"
+    assert record.__dict__["fields"] == {"request_id": "abc-1", "method": method, "path": told}
+
+
 def test_a_metrics_key_alone_closes_the_metrics_alone(settings: ProxySettings) -> None:
     with RunningProxy(replace(settings, metrics_keys=(METRICS_KEY,))) as proxy:
         assert proxy.http.get("/api/tags").status_code == 200
