@@ -37,7 +37,9 @@ async def models(exchange: Exchange) -> HTTPResponse:
 
 
 async def model(exchange: Exchange, name: str) -> HTTPResponse:
-    """Answer ``GET /v1/models/:model``, which the engine has not."""
+    """Answer ``GET /v1/models/:model``, which the engine has not; without a name the list."""
+    if not name:
+        return await models(exchange)
     found = await exchange.services.catalogue.find(unquote(name))
     return exchange.json(
         {"id": found.id, "object": "model", "created": found.created, "owned_by": "library"}

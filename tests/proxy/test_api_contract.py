@@ -1163,6 +1163,10 @@ def test_one_model_can_be_looked_up_on_v1(proxy: RunningProxy, name: str) -> Non
     assert proxy.http.get("/v1/models/nope").json()["error"]["type"] == "not_found_error"
 
 
+def test_a_slash_behind_v1_models_changes_nothing(proxy: RunningProxy) -> None:
+    assert proxy.http.get("/v1/models/").content == proxy.http.get("/v1/models").content
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_v1_passes_byte_for_byte(
     engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
