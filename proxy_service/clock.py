@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from email.utils import formatdate
 from functools import lru_cache
 from typing import Protocol
 
@@ -43,3 +44,9 @@ def written(time_ns: int) -> str:
 def _second(seconds: int) -> str:
     """Write a whole second; each is asked for many times."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
+
+
+@lru_cache(maxsize=1)
+def http_date(seconds: int) -> str:
+    """Write a whole second as HTTP's ``Date`` has it (RFC 9110, 5.6.7)."""
+    return formatdate(seconds, usegmt=True)

@@ -15,7 +15,7 @@ from itertools import count
 from proxy_service.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
-from proxy_service.clock import Clock, moment
+from proxy_service.clock import NS_PER_SECOND, Clock, http_date, moment
 from proxy_service.engine import Engine
 from proxy_service.errors import (
     InternalError,
@@ -132,6 +132,7 @@ class Exchange:
 
     async def send(self, response: HTTPResponse) -> None:
         """Send a whole answer."""
+        self._date(response.headers)
         self.part_if_stopping()
         await self._stream.send(response)
 
@@ -182,8 +183,13 @@ class Exchange:
         self.streaming = True
         self.record.http_status = 200
         self.record.streaming = True
+        headers = self._headers(content_type)
+        self._date(headers)
         self.part_if_stopping()
-        self._stream.open(HTTPStatus.OK, self._headers(content_type))
+        self._stream.open(HTTPStatus.OK, headers)
+
+    def _date(self, headers: Headers) -> None:
+        headers.append(("Date", http_date(self.services.clock.time_ns() // NS_PER_SECOND)))
 
     def _headers(self, content_type: str, more: dict[str, str] | None = None) -> Headers:
         headers = [("X-Request-ID", self.record.request_id), ("Content-Type", content_type)]

@@ -5,7 +5,8 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -1080,6 +1081,26 @@ def test_an_image_of_20_mb_is_accepted_and_more_than_the_limit_is_a_413(
     assert "MAX_BODY_MIB" in refused.json()["error"]
     labels = {"endpoint": "generate", "status": "client_error"}
     assert scrape.value("mistral_http_requests_total", **labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("POST", "/api/chat", 200),
+        ("POST", "/v1/chat/completions", 200),
+        ("GET", "/nope", 404),
+        ("OPTIONS", "/api/chat", 204),
+    ],
+)
+def test_every_answer_has_a_date(proxy: RunningProxy, method: str, path: str, status: int) -> None:
+    """Whole, streamed, refused and preflight, as from Go's server."""
+    before = datetime.now(UTC).replace(microsecond=0)
+    headers = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST"}
+    answer = proxy.http.request(method, path, json=CHAT | {"stream": True}, headers=headers)
+
+    assert answer.status_code == status
+    assert before <= parsedate_to_datetime(answer.headers["date"]) <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("path", ["/nope", "/api", "/api/nope", "/v1/nope", "/api/chat/x"])
