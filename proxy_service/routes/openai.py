@@ -26,7 +26,7 @@ from proxy_service.translate.models import EngineModel
 from proxy_service.translate.replies import failed_while_writing, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Usage
-from proxy_service.wire.reading import parse_object
+from proxy_service.wire.reading import decode_object, fold_keys
 from proxy_service.wire.writing import to_json
 
 
@@ -50,12 +50,13 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     """Answer a POST by passing it to the same path of the engine."""
     path = exchange.request.path.rstrip("/")
     body = exchange.body
-    fields = parse_object(exchange.body, "ChatCompletionRequest")
+    sent = decode_object(exchange.body, "ChatCompletionRequest")
+    fields = fold_keys(sent)
     name = fields.get("model")
     if not isinstance(name, str) or not name:
         raise InvalidRequest("model is required")
     found = await exchange.find(name)
-    if name != found.id:
+    if sent.get("model") != found.id:  # another name for it, or under a key of another case
         body = _with_model(fields, found)
     services = exchange.services
     async with services.admission.place(), services.catalogue.loaded(found) as load_ns:

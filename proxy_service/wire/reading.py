@@ -83,7 +83,12 @@ def decode_reply(body: bytes) -> object:
 
 
 def parse_object(body: bytes, struct: str) -> JsonObject:
-    """Decode ``body`` into an object with lower-case keys at its top level.
+    """Decode ``body`` into an object with lower-case keys at its top level; see `decode_object`."""
+    return fold_keys(decode_object(body, struct))
+
+
+def decode_object(body: bytes, struct: str) -> JsonObject:
+    """Decode ``body`` into an object with the keys that were sent.
 
     Args:
         body: The request body, whatever its content type.
@@ -109,7 +114,7 @@ def parse_object(body: bytes, struct: str) -> JsonObject:
         raise InvalidRequest(
             f"json: cannot unmarshal {kind_of(value)} into Go value of type api.{struct}"
         )
-    return fold_keys(cast("JsonObject", value))
+    return cast("JsonObject", value)
 
 
 def _decode(body: bytes) -> object:

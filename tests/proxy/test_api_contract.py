@@ -1184,6 +1184,16 @@ def test_one_model_can_be_looked_up_on_v1(proxy: RunningProxy, name: str) -> Non
     assert proxy.http.get("/v1/models/nope").json()["error"]["type"] == "not_found_error"
 
 
+def test_a_model_under_a_key_of_another_case_is_named_to_the_engine(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Ollama takes it; the engine's own API does not."""
+    answer = proxy.http.post("/v1/chat/completions", json={"Model": MODEL, "messages": USER})
+
+    assert answer.status_code == 200
+    assert engine.calls()[0].json == {"model": MODEL, "messages": USER}
+
+
 def test_a_slash_behind_v1_models_changes_nothing(proxy: RunningProxy) -> None:
     assert proxy.http.get("/v1/models/").content == proxy.http.get("/v1/models").content
 
