@@ -70,7 +70,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
 
 
 async def _answer(exchange: Exchange, name: str, reply: EngineReply) -> HTTPResponse | None:
-    if reply.content_type.startswith(EVENT_STREAM):
+    if reply.content_type.lower().startswith(EVENT_STREAM):
         stream = PassthroughStream(model=name)
         await _stream(exchange, reply, stream)
         return None

@@ -1194,6 +1194,17 @@ def test_a_model_under_a_key_of_another_case_is_named_to_the_engine(
     assert engine.calls()[0].json == {"model": MODEL, "messages": USER}
 
 
+def test_a_stream_is_one_whatever_the_case_of_its_type(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Media types have none (RFC 9110, 8.3.1)."""
+    events = chunk("a") + chunk("b", finish="stop", usage=USAGE) + DONE
+    engine.chat(Reply((events,), content_type="Text/Event-Stream; charset=utf-8"))
+    answer = proxy.http.post("/v1/chat/completions", json=CHAT | {"stream": True})
+
+    assert (answer.status_code, answer.content) == (200, events)
+
+
 def test_a_slash_behind_v1_models_changes_nothing(proxy: RunningProxy) -> None:
     assert proxy.http.get("/v1/models/").content == proxy.http.get("/v1/models").content
 
