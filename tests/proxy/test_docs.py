@@ -2,6 +2,7 @@
 
 import ast
 import re
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,19 @@ def test_every_setting_is_listed_as_it_is() -> None:
     rows = [line for line in section("Settings").splitlines() if line.startswith("| `")]
 
     assert rows == [f"| `{v.name}` | {v.accepts} | {v.description} |" for v in VARIABLES]
+
+
+@pytest.mark.parametrize("path", ["errors.py", "request.py", "server.py"])
+def test_every_status_of_an_error_is_listed(path: str) -> None:
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+    named = {
+        HTTPStatus[node.attr]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "HTTPStatus"
+    }
+    listed = {int(text) for text in re.findall(r"\b[45]\d\d\b", section("Errors"))}
+
+    assert {status for status in named if status >= HTTPStatus.BAD_REQUEST} <= listed
 
 
 def test_every_time_out_is_listed_with_its_default() -> None:
