@@ -26,8 +26,8 @@ from proxy_service.errors import (
     error_in_stream,
 )
 from proxy_service.lag import LagMeter
-from proxy_service.metrics import UNKNOWN_MODEL, ProxyMetrics
-from proxy_service.record import RequestRecord
+from proxy_service.metrics import ProxyMetrics
+from proxy_service.record import UNKNOWN_MODEL, RequestRecord
 from proxy_service.request import BodyBudget, IncomingRequest
 from proxy_service.server import ClientStream, Headers, HTTPResponse
 from proxy_service.settings import ProxySettings

@@ -1,9 +1,9 @@
 """The metric catalogue: names, labels, buckets and help texts, once.
 
 Nothing else creates a metric or looks up a child. Children that traffic needs are resolved
-once per endpoint and per model and kept, because ``labels()`` locks and builds a tuple each
-time. All label values come from fixed lists, except ``model``, which is an id that the engine
-lists or ``unknown``, and ``other`` beyond `MODEL_LIMIT` of them.
+once per endpoint and per model and kept, so that a request looks none up. All label values
+come from fixed lists, except ``model``, which is the name of a model that the engine lists, and
+``other`` beyond `MODEL_LIMIT` of them.
 """
 
 from dataclasses import dataclass
@@ -77,7 +77,6 @@ OPERATIONS = {
 }
 OTHER_OPERATION = "other"
 
-UNKNOWN_MODEL = "unknown"
 OTHER_MODEL = "other"
 MODEL_LIMIT = 50
 
@@ -144,7 +143,7 @@ class ProxyMetrics:
         return self._endpoints[name]
 
     def model(self, name: str) -> ModelMetrics:
-        """Give the children of a model that the engine lists, or of ``unknown``."""
+        """Give the children of a model that the engine lists."""
         known = self._models.get(name)
         if known is None:
             if len(self._models) >= MODEL_LIMIT and name != OTHER_MODEL:

@@ -20,6 +20,9 @@ from proxy_service.metrics import (
 )
 from proxy_service.wire.openai import Usage
 
+# What the log calls a model that the engine does not list; no metric has it.
+UNKNOWN_MODEL = "unknown"
+
 Status = Literal["success", "client_error", "error", "cancelled"]
 
 logger = logging.getLogger("proxy_service.requests")
@@ -55,10 +58,10 @@ class RequestRecord:
         """Count the request as running."""
         self.metrics.active_requests.inc()
 
-    def generates_with(self, engine_id: str) -> None:
-        """Note the model, by the id that the engine lists."""
-        self.model = engine_id
-        self._model_metrics = self.metrics.model(engine_id)
+    def generates_with(self, model: str) -> None:
+        """Note the model, by the name that `EngineModel` gives one that the engine lists."""
+        self.model = model
+        self._model_metrics = self.metrics.model(model)
 
     def wrote(self, chunks: int, deltas: int, now: float) -> None:
         """Count stream elements after the client's transport took them."""
