@@ -137,8 +137,7 @@ def _key_in(headers: Mapping[str, str]) -> str:
 
 
 def _digest(key: str) -> bytes:
-    # The server reads bytes that are not UTF-8 as surrogates.
-    return sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return sha256(key.encode()).digest()
 
 
 def _host_of(header: str) -> str:

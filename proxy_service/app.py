@@ -1,4 +1,7 @@
-"""Puts the parts together: one Sanic application per proxy, wiring only."""
+"""Puts the parts together, and says what each request has to pass, in the order that it does.
+
+One Sanic application per proxy: `ProxyApp.answer` gets each request when its head is complete.
+"""
 
 import asyncio
 import logging
@@ -130,6 +133,7 @@ def _config(settings: ProxySettings) -> Config:
             "REQUEST_MAX_SIZE": settings.max_body_bytes,
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds + _LAST_WORDS_SECONDS,
             "REQUEST_TIMEOUT": settings.client_request_timeout_seconds,
+            # As `ClientConnection` takes it: not until an answer, but while nobody reads it.
             "RESPONSE_TIMEOUT": settings.client_stall_timeout_seconds,
             "KEEP_ALIVE_TIMEOUT": settings.client_keep_alive_seconds,
         },

@@ -1,7 +1,7 @@
 """One request and its answer: what every endpoint needs, and the one way out.
 
-`Exchange` connects the web framework's request to the record that counts it. Every answer,
-success or error, whole or streamed, leaves through it.
+`Exchange` connects what came over a connection (`IncomingRequest`, `ClientStream`) to the record
+that counts it. Every answer, success or error, whole or streamed, leaves through it.
 """
 
 import asyncio
