@@ -1,6 +1,7 @@
 """Draws where the proxy's time goes, as py-spy sees it while the load runs."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from bench.subjects import Subject
 
 # A load each: the one whose cost lies in requests, in bytes, and in single chunks.
 _LOADS = (("unary", 32), ("burst", 32), ("paced", 128))
+_TITLE = re.compile(r'(id="title"[^>]*>)[^<]*<')
 _SECONDS = 5
 _SAMPLES_PER_SECOND = 200
 
@@ -22,12 +24,8 @@ def draw(proxy: Subject, folder: Path) -> None:
     """
     core, _ = cores()
     for kind, connections in _LOADS:
-        command = [
-            str(installed("py-spy")),
-            "record",
-            "--output",
-            str(folder / f"flame-{kind}.svg"),
-        ]
+        picture = folder / f"flame-{kind}.svg"
+        command = [str(installed("py-spy")), "record", "--output", str(picture)]
         command += ["--duration", str(_SECONDS), "--rate", str(_SAMPLES_PER_SECOND)]
         command += ["--pid", str(proxy.process.pids()[0])]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as spy:  # noqa: S603
@@ -35,3 +33,7 @@ def draw(proxy: Subject, folder: Path) -> None:
             MEASURES[kind](proxy, connections, _SECONDS + 2)
         if spy.returncode:
             raise BenchError("py-spy could not draw: run the bench as root, or allow ptrace")
+        # Its title is the command that made it, with the paths of this machine.
+        drawn = picture.read_text(encoding="utf-8")
+        title = f"this proxy, {kind}, {connections} connections"
+        picture.write_text(_TITLE.sub(rf"\g<1>{title}<", drawn, count=1), encoding="utf-8")
