@@ -89,7 +89,7 @@ def create_app(
 
     Args:
         settings: Checked settings.
-        engine: The way to the engine; started and stopped with the app.
+        engine: The way to the engine; stopped with the app.
         metrics: A catalogue on a registry of its own.
         clock: Time.
     """
@@ -194,7 +194,6 @@ def _plain(exchange: Exchange, text: bytes, status: HTTPStatus) -> HTTPResponse:
 
 async def _start(app: ProxyApp) -> None:
     services = app.ctx
-    await services.engine.start()
     services.metrics.started(services.clock.time_ns() / NS_PER_SECOND)
     services.catalogue.start()
     services.lag.start()

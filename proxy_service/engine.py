@@ -71,9 +71,6 @@ class Engine(Protocol):
             EngineProtocolError: The connection broke, or what came is not HTTP.
         """
 
-    async def start(self) -> None:
-        """Open what the client needs; called once, within the event loop."""
-
     def interrupt(self, error: ProxyError) -> None:
         """End what runs with ``error``, and begin nothing any more."""
 
@@ -103,9 +100,6 @@ class HttpEngine:
             settings.engine_reply_timeout_seconds, "ENGINE_REPLY_TIMEOUT"
         )
         self._interruption: ProxyError | None = None
-
-    async def start(self) -> None:
-        """Need nothing: connections are opened as requests come."""
 
     def interrupt(self, error: ProxyError) -> None:
         """End what runs; see `Engine.interrupt`."""

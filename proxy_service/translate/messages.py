@@ -28,7 +28,10 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
                 f'invalid role: "{message.role}"; expected one of {", ".join(ROLES)}'
             )
         if message.tool_calls:
-            calls = [(_call_id(call, len(translated), i), call) for i, call in _numbered(message)]
+            calls = [
+                (_call_id(call, len(translated), i), call)
+                for i, call in enumerate(message.tool_calls)
+            ]
             open_calls = deque((call_id, call.name) for call_id, call in calls)
             translated.append(_assistant_calls(message, calls))
         elif message.role == "tool":
@@ -63,10 +66,6 @@ def image_url(image: str) -> str:
         return f"{head},{encoded}"
     kind = next((t for start, t in _IMAGE_TYPES.items() if encoded.startswith(start)), "png")
     return f"data:image/{kind};base64,{encoded}"
-
-
-def _numbered(message: Message) -> enumerate[ToolCall]:
-    return enumerate(message.tool_calls)
 
 
 def _call_id(call: ToolCall, turn: int, position: int) -> str:

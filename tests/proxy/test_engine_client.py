@@ -39,7 +39,6 @@ async def engine_at(serve: Serve, **settings: float) -> AsyncIterator[HttpEngine
     port = server.sockets[0].getsockname()[1]
     url = f"http://user:pass%20word@127.0.0.1:{port}/base"
     engine = engine_of(ProxySettings(engine_url=url, **settings))  # type: ignore[arg-type]
-    await engine.start()
     try:
         yield engine
     finally:
