@@ -7,8 +7,6 @@ import resource
 import socket
 import sys
 
-from prometheus_client import CollectorRegistry
-
 from proxy_service.app import create_app
 from proxy_service.clock import SystemClock
 from proxy_service.engine import HttpEngine
@@ -41,7 +39,7 @@ def main() -> int:
         sys.stderr.write(f"proxy_service: {explain(error, settings.bind)}\n")
         return CANNOT_LISTEN
     set_up_logging(settings.log_level)
-    metrics = ProxyMetrics(CollectorRegistry())
+    metrics = ProxyMetrics()
     app = create_app(
         settings, engine=HttpEngine(settings, metrics), metrics=metrics, clock=SystemClock()
     )

@@ -90,7 +90,7 @@ def create_app(
     Args:
         settings: Checked settings.
         engine: The way to the engine; stopped with the app.
-        metrics: A catalogue on a registry of its own.
+        metrics: A catalogue that no other proxy has.
         clock: Time.
     """
     services = Services(

@@ -109,14 +109,13 @@ class ModelMetrics:
 
 
 class ProxyMetrics:
-    """All metrics of one proxy, on a registry of its own."""
+    """All metrics of one proxy."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self) -> None:
         self._instruments = Instruments()
-        registry.register(self._instruments)
         self._process = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            registry.register(collector(registry=self._process))
+            collector(registry=self._process)
         self._families = _Families(self._instruments)
         self._endpoints = {name: self._families.endpoint(name) for name in ENDPOINTS}
         self._models: dict[str, ModelMetrics] = {}

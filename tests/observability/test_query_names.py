@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.thresholds import LARGEST_BUCKET_SECONDS, Thresholds
 from dashboards.queries import FILTERS
@@ -52,11 +52,12 @@ every_query = pytest.mark.parametrize("asked", queries.everything(), ids=lambda 
 @pytest.fixture(scope="module")
 def series() -> dict[str, set[str]]:
     """Give each series of a fresh proxy with one model, and its labels."""
-    registry = CollectorRegistry()
-    proxy.ProxyMetrics(registry).model("some-model")
+    catalogue = proxy.ProxyMetrics()
+    catalogue.model("some-model")
+    text, _ = catalogue.expose("")
     return {
         sample.name: set(sample.labels)
-        for family in registry.collect()
+        for family in text_string_to_metric_families(text.decode())
         for sample in family.samples
     }
 

@@ -12,7 +12,6 @@ from weakref import WeakKeyDictionary
 
 import httpx
 import uvloop
-from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from sanic import Sanic
 
@@ -198,7 +197,7 @@ class RunningProxy:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        metrics = ProxyMetrics(CollectorRegistry())
+        metrics = ProxyMetrics()
         self.app = create_app(
             self.settings,
             engine=HttpEngine(self.settings, metrics),

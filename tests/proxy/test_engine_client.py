@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from proxy_service.connection import READ_AHEAD_BYTES, READ_BYTES, ROUND_BYTES
 from proxy_service.engine import HttpEngine
@@ -21,7 +20,7 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def engine_of(settings: ProxySettings) -> HttpEngine:
-    return HttpEngine(settings, ProxyMetrics(CollectorRegistry()))
+    return HttpEngine(settings, ProxyMetrics())
 
 
 @asynccontextmanager

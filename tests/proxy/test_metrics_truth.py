@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
 from proxy_service.errors import EngineTimeout
 from proxy_service.metrics import ENDPOINTS, HTTP_BUCKETS, STATUSES, ProxyMetrics
@@ -757,7 +756,7 @@ def test_embedding_is_no_generation(
 
 def test_an_error_that_its_client_did_not_wait_for_is_counted_as_cancelled_alone() -> None:
     """Each request has one ending: the sum of the errors is that of the statuses."""
-    metrics = ProxyMetrics(CollectorRegistry())
+    metrics = ProxyMetrics()
     record = RequestRecord(metrics=metrics, request_id="1", started=0, endpoint="chat")
     record.error = EngineTimeout()
     record.interrupted()
