@@ -4,9 +4,7 @@ import time
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Protocol
-
-from proxy_service.translate.replies import Moment
+from typing import NamedTuple, Protocol
 
 NS_PER_SECOND = 1_000_000_000
 
@@ -26,6 +24,13 @@ class SystemClock:
 
     time_ns = staticmethod(time.time_ns)
     monotonic = staticmethod(time.monotonic)
+
+
+class Moment(NamedTuple):
+    """When something happened: ``created_at`` as Ollama writes it, and ns since the request."""
+
+    created_at: str
+    elapsed_ns: int
 
 
 def moment(clock: Clock, since: float) -> Moment:

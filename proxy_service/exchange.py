@@ -15,7 +15,7 @@ from itertools import count
 from proxy_service.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.admission import Admission
 from proxy_service.catalogue import Catalogue
-from proxy_service.clock import NS_PER_SECOND, Clock, http_date, moment
+from proxy_service.clock import NS_PER_SECOND, Clock, Moment, http_date, moment
 from proxy_service.engine import Engine
 from proxy_service.errors import (
     InternalError,
@@ -33,7 +33,6 @@ from proxy_service.server import ClientStream, Headers, HTTPResponse
 from proxy_service.settings import ProxySettings
 from proxy_service.streaming.ollama import Batch
 from proxy_service.translate.models import EngineModel
-from proxy_service.translate.replies import Moment
 from proxy_service.wire.writing import to_json
 
 JSON = "application/json; charset=utf-8"

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
+from proxy_service.clock import Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.streaming.engine_stream import DONE, EngineStream
 from proxy_service.streaming.lines import NdjsonLines, Part
@@ -25,7 +26,6 @@ from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextGate
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import (
-    Moment,
     done_reason,
     failed_while_writing,
     thinking_of,

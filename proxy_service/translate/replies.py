@@ -1,7 +1,8 @@
 """The engine's whole replies, as Ollama's objects."""
 
-from typing import NamedTuple, TypeGuard, cast
+from typing import TypeGuard, cast
 
+from proxy_service.clock import Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.translate.engine_errors import from_message, parse_reply
 from proxy_service.wire import JsonObject
@@ -31,13 +32,6 @@ _TIMES = ("total_prompt_time_sec", "total_completion_time_sec")
 
 # Every other reason of the engine's ends a reply in the ordinary way.
 _DONE_REASONS = {"length": "length"}
-
-
-class Moment(NamedTuple):
-    """When something happened: ``created_at`` as Ollama writes it, and ns since the request."""
-
-    created_at: str
-    elapsed_ns: int
 
 
 def read_completion(body: bytes, *, model: str) -> Completion:

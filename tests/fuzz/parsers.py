@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 import atheris
 
 with atheris.instrument_imports(include=["proxy_service"]):
+    from proxy_service.clock import Moment
     from proxy_service.errors import EngineProtocolError, ProxyError
     from proxy_service.request import BodyBudget, RequestReader
     from proxy_service.response import ResponseReader
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
     from proxy_service.streaming.sse import SSEDecoder
-    from proxy_service.translate.replies import Moment
     from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
     from proxy_service.wire.ollama import parse_chat, parse_generate
     from proxy_service.wire.writing import to_json

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_service.clock import Moment
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.streaming.text import TextGate
-from proxy_service.translate.replies import Moment
 from tests.proxy.scripted_engine import DONE, USAGE, chunk, event
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)

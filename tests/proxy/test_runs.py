@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from proxy_service.clock import Moment
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.streaming.runs import PlainRuns, decode
-from proxy_service.translate.replies import Moment
 from tests.proxy.scripted_engine import DONE, USAGE, chunk
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_service.clock import Moment
 from proxy_service.errors import (
     Dialect,
     EngineProtocolError,
@@ -26,7 +27,7 @@ from proxy_service.translate.engine_errors import from_event, from_reply
 from proxy_service.translate.messages import image_url, to_engine_messages
 from proxy_service.translate.models import EngineModel, NameTable, from_model_list, with_tag
 from proxy_service.translate.options import to_sampling, unknown_options
-from proxy_service.translate.replies import Moment, to_ollama_chat, to_ollama_counts
+from proxy_service.translate.replies import to_ollama_chat, to_ollama_counts
 from proxy_service.translate.requests import to_engine_chat
 from proxy_service.wire.ollama import Message, ToolCall, parse_chat, parse_keep_alive
 from proxy_service.wire.reading import parse_object
