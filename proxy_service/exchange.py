@@ -31,7 +31,7 @@ from proxy_service.record import UNKNOWN_MODEL, RequestRecord
 from proxy_service.request import BodyBudget, IncomingRequest
 from proxy_service.server import ClientStream, Headers, HTTPResponse
 from proxy_service.settings import ProxySettings
-from proxy_service.streaming.ollama import Batch
+from proxy_service.streaming.engine_stream import Batch
 from proxy_service.translate.models import EngineModel
 from proxy_service.wire.writing import to_json
 

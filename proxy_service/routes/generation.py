@@ -19,8 +19,9 @@ from proxy_service.errors import (
 from proxy_service.exchange import NDJSON, Exchange
 from proxy_service.routes.asking import Work, ask
 from proxy_service.server import HTTPResponse
+from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
-from proxy_service.streaming.ollama import Batch, OllamaStream, StreamOptions
+from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models import EngineModel, refuse_incapable

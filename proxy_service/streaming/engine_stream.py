@@ -1,8 +1,10 @@
 """What every stream of the engine has in common, whoever it goes to."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from proxy_service.errors import ProxyError
 from proxy_service.streaming.runs import PlainRuns, first_event
 from proxy_service.streaming.sse import Event, SSEDecoder
 
@@ -10,6 +12,20 @@ if TYPE_CHECKING:
     from proxy_service.wire.openai import Usage
 
 DONE = b"[DONE]"
+
+
+@dataclass(slots=True)
+class Batch:
+    """What the bytes of one read come to.
+
+    ``chunks`` counts lines that carry content, ``deltas`` the engine's events that did: a
+    lower bound of the tokens, for one event may hold several.
+    """
+
+    data: bytes = b""
+    chunks: int = 0
+    deltas: int = 0
+    error: ProxyError | None = None
 
 
 class EngineStream:

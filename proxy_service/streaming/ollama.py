@@ -19,7 +19,7 @@ from typing import cast
 
 from proxy_service.clock import Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
-from proxy_service.streaming.engine_stream import DONE, EngineStream
+from proxy_service.streaming.engine_stream import DONE, Batch, EngineStream
 from proxy_service.streaming.lines import NdjsonLines, Part
 from proxy_service.streaming.runs import decode
 from proxy_service.streaming.sse import Event
@@ -37,20 +37,6 @@ from proxy_service.translate.replies import (
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Choice, Completion, ToolCallDelta, Usage
 from proxy_service.wire.reading import decode_reply
-
-
-@dataclass(slots=True)
-class Batch:
-    """What the bytes of one read come to.
-
-    ``chunks`` counts lines that carry content, ``deltas`` the engine's events that did: a
-    lower bound of the tokens, for one event may hold several.
-    """
-
-    data: bytes = b""
-    chunks: int = 0
-    deltas: int = 0
-    error: ProxyError | None = None
 
 
 @dataclass(frozen=True, slots=True)

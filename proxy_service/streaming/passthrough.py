@@ -7,8 +7,7 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from proxy_service.errors import EngineProtocolError, ProxyError
-from proxy_service.streaming.engine_stream import DONE, EngineStream
-from proxy_service.streaming.ollama import Batch
+from proxy_service.streaming.engine_stream import DONE, Batch, EngineStream
 from proxy_service.streaming.sse import Event
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import finish_reason_of, to_usage
