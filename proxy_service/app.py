@@ -169,6 +169,7 @@ def _early_answer(exchange: Exchange, stream: ClientStream) -> HTTPResponse | No
     foreign = origin is not None and not services.origins.allows(origin, host=host)
     if foreign or not services.hosts.allows(host):
         return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
+    exchange.page = origin
     if origin is not None and request.method == "OPTIONS":
         preflight = services.origins.preflight_headers(origin)
         return HTTPResponse(HTTPStatus.NO_CONTENT, list(preflight.items()))

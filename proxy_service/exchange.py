@@ -68,14 +68,18 @@ class Services:
 
 
 class Exchange:
-    """One request on its way through the proxy."""
+    """One request on its way through the proxy.
 
-    __slots__ = ("_stream", "body", "dialect", "record", "request", "services", "streaming")
+    ``page`` is the origin of a page that may read the answer, once that is known.
+    """
+
+    __slots__ = ("_stream", "body", "dialect", "page", "record", "request", "services", "streaming")
 
     def __init__(self, request: IncomingRequest, stream: ClientStream, services: Services) -> None:
         self.request = request
         self.services = services
         self.body = b""
+        self.page: str | None = None
         self.streaming = False
         self.dialect = dialect_of(request.path)
         self.record = RequestRecord(
@@ -192,10 +196,8 @@ class Exchange:
 
     def _headers(self, content_type: str, more: dict[str, str] | None = None) -> Headers:
         headers = [("X-Request-ID", self.record.request_id), ("Content-Type", content_type)]
-        sent = self.request.headers
-        origin = sent.get("origin")
-        if origin is not None and self.services.origins.allows(origin, host=sent.get("host", "")):
-            headers += self.services.origins.headers(origin).items()
+        if self.page is not None:
+            headers += self.services.origins.headers(self.page).items()
         if more:
             headers += more.items()
         return headers

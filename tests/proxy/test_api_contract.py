@@ -906,6 +906,15 @@ def test_a_foreign_host_name_is_refused_on_loopback(
     assert proxy.http.get("/api/version", headers={"Host": host}).status_code == status
 
 
+def test_a_page_whose_own_name_leads_here_may_not_read_its_refusal(proxy: RunningProxy) -> None:
+    """Its origin is that of the Host which it asked for, and both are foreign."""
+    headers = {"Host": "evil.example", "Origin": "http://evil.example"}
+    answer = proxy.http.get("/api/version", headers=headers)
+
+    assert answer.status_code == 403
+    assert "access-control-allow-origin" not in answer.headers
+
+
 def logprobs_entry(text: str) -> dict[str, object]:
     inner = [{"token": 17, "logprob": -0.5, "bytes": text}]
     return {"token": text, "logprob": -0.5, "bytes": None, "top_logprobs": inner * 3}
