@@ -2,14 +2,13 @@
 
 from typing import TypeGuard, cast
 
-from proxy_service.clock import Moment
+from proxy_service.clock import NS_PER_SECOND, Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.translate.engine_errors import from_message, parse_reply
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Choice, Completion, Delta, ToolCallDelta, Usage
 from proxy_service.wire.reading import decode_reply
 
-_NS_PER_SECOND = 1_000_000_000
 # Far above every count and time; what is beyond is no measurement.
 _LARGEST = 2**53
 
@@ -173,7 +172,7 @@ def to_ollama_counts(usage: Usage, *, at: Moment, load_ns: int) -> JsonObject:
 
 
 def _to_ns(seconds: float) -> int:
-    return max(round(seconds * _NS_PER_SECOND), 0)
+    return max(round(seconds * NS_PER_SECOND), 0)
 
 
 def to_ollama_tool_calls(calls: list[ToolCallDelta]) -> list[JsonObject]:
