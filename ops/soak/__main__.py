@@ -97,6 +97,7 @@ def _hold(options: argparse.Namespace, report: Report, pace: Pace) -> Outcomes:
         with asking(parts.proxy, model, options.clients, book, seed=10_000_000 + options.seed):
             threading.Event().wait(pace.warm_up_seconds)
         threading.Event().wait(pace.settling_seconds)
+        parts.await_scrape()
         before = _possessions(parts)
         report.section("(1) At rest, after a warm-up", [passed("held", str(before))])
         tormentor = Tormentor(parts, options.seed)

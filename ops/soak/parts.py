@@ -114,6 +114,11 @@ class Parts:
         ready = f"{self.proxy}/readyz"
         return Patience().until(lambda: web.is_ready(ready), bool, seconds=_READY_SECONDS)
 
+    def await_scrape(self) -> None:
+        """Wait for Prometheus' first scrape, whose connection to the proxy it keeps."""
+        up = f'up{{job="{JOB}"}}'
+        Patience().until(lambda: self.prometheus.scalar(up), bool, seconds=3 * _SCRAPE_SECONDS)
+
     def scrape(self) -> Exposition:
         """Read the proxy's metrics now."""
         return scrape(ProxyApi(self.proxy))
