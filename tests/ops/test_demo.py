@@ -16,6 +16,7 @@ import pytest
 
 from ops import web
 from ops.console import ROOT
+from ops.demo import QUESTION
 from ops.ports import Port, port_problems
 from ops.proxy_api import WITHOUT_KEYS
 from tests.tiny_llama import make_tiny_llama
@@ -112,8 +113,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_as_shown(printed: str, key: str) -> subprocess.CompletedProcess[str]:
-    """Run the script that the demo says to try, in a shell with this key and this Python."""
+    """Run the script that the demo says to try, in a shell with this key and this Python.
+
+    With one difference: random weights would go on to the end of their context.
+    """
     (command,) = re.findall(r"pip install ollama; (.+)$", printed, re.MULTILINE)
+    command = command.replace(f"'{QUESTION}'", f"'{QUESTION}', options={{'num_predict': 8}}")
     folder = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         ["sh", "-c", command],
