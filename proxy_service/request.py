@@ -70,7 +70,7 @@ class BodyBudget:
 class IncomingRequest:
     """One request, from its complete head on.
 
-    ``path`` is that of ``target``, without a query and as it was written. ``failure`` is what is
+    ``path`` has no query and is as it was written. ``failure`` is what is
     wrong with the request, in its head unless it is ``routable``; ``body`` is there once it is
     ``complete``. ``body_bytes`` is what it has taken from the budget.
     """
@@ -86,13 +86,11 @@ class IncomingRequest:
         "method",
         "path",
         "routable",
-        "target",
         "version",
     )
 
     def __init__(self) -> None:
         self.method = "NONE"
-        self.target = b"*"
         self.path = "*"
         self.version = "1.1"
         self.headers = _NO_HEADERS
@@ -223,7 +221,6 @@ class RequestReader:
         request.method = parser.get_method().decode("ascii")
         if parser.should_upgrade() and request.method != "CONNECT":
             return  # `feed` sees to it
-        request.target = self._target
         request.version = parser.get_http_version()
         request.headers = Header(self._fields)
         request.keep_alive = parser.should_keep_alive()

@@ -51,7 +51,7 @@ def test_every_split_in_two_gives_the_same_request(request_bytes: bytes) -> None
     """Each boundary, whichever way the body is framed."""
     for at in range(len(request_bytes) + 1):
         (request,) = read(request_bytes[:at], request_bytes[at:])
-        assert (request.method, request.target, request.version) == ("POST", b"/api/chat", "1.1")
+        assert (request.method, request.path, request.version) == ("POST", "/api/chat", "1.1")
         assert request.headers.getall("host") == ["x"]
         assert (request.complete, request.body) == (True, b"abcdefg")
         assert request.keep_alive
