@@ -174,6 +174,12 @@ def _book_checks(outcomes: Outcomes) -> Iterator[Check]:
         ok=sum(sums.values()) == len(entries) > 0,
         hint=_LOG_HINT,
     )
+    yield judged(
+        "the engine answered between its faults",
+        f"{sums.get('success', 0)} answers",
+        ok=sums.get("success", 0) > 0,
+        hint="the model is too slow for so many clients: fewer --clients, or a smaller MODEL",
+    )
     for where, found_there in (
         ("/metrics", outcomes.counted),
         ("Prometheus", outcomes.in_prometheus),

@@ -35,8 +35,9 @@ _SETTINGS: Final = {
     "ENGINE_REPLY_TIMEOUT": str(SILENCE_SECONDS),
     "ENGINE_PROBE_INTERVAL": "0.5",
     "ENGINE_KEEP_ALIVE": "2",
-    # Fewer than the clients, so that all that can happen to a request does.
-    "MAX_CONCURRENT_REQUESTS": "12",
+    # Fewer than the clients, so that all that can happen to a request does; and few enough for a
+    # slow machine to answer some of them within the time-out.
+    "MAX_CONCURRENT_REQUESTS": "2",
     "MAX_QUEUED_REQUESTS": "8",
     "LOG_LEVEL": "info",
 }
