@@ -70,9 +70,9 @@ class BodyBudget:
 class IncomingRequest:
     """One request, from its complete head on.
 
-    ``path`` has no query and is as it was written. ``failure`` is what is
-    wrong with the request, in its head unless it is ``routable``; ``body`` is there once it is
-    ``complete``. ``body_bytes`` is what it has taken from the budget.
+    ``path`` has no query and is as it was written. ``failure`` is what is wrong with the request,
+    in its head unless it is ``routable``; ``body`` is there once it is ``complete``. ``body_bytes``
+    is what it has taken from the budget.
     """
 
     __slots__ = (

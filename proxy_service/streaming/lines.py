@@ -21,10 +21,9 @@ def to_line(value: JsonObject) -> bytes:
 class NdjsonLines:
     """Writes the lines of one reply; ``chat`` tells a message object from a bare response."""
 
-    __slots__ = ("_chat", "_close", "_head", "_open")
+    __slots__ = ("_close", "_head", "_open")
 
     def __init__(self, *, model: str, chat: bool) -> None:
-        self._chat = chat
         self._head = f'{{"model":{quoted(model)},"created_at":"'
         self._open: dict[Part, str] = (
             {
