@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alerts.prometheus import render
-from alerts.thresholds import Thresholds
+from monitoring.thresholds import Thresholds
 
 RULES_FILE = Path(__file__).parent / "mistral-alerts.yml"
 

@@ -8,10 +8,10 @@ from alerts import recordings as recorded
 from alerts.guards import enough, unless_down, unless_explained
 from alerts.model import Alert
 from alerts.promql import PROXY, duration, require
-from dashboards.signals import JOB
+from monitoring.names import JOB
 
 if TYPE_CHECKING:
-    from alerts.thresholds import Thresholds
+    from monitoring.thresholds import Thresholds
 
 #: How long an engine that answered is expected to do so again; beyond any restart of the proxy.
 _REMEMBERED: Final = "1d"

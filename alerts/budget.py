@@ -12,11 +12,11 @@ from alerts import recordings as recorded
 from alerts.guards import enough, unless_explained, unless_very_high_latency
 from alerts.model import Alert
 from alerts.promql import quiet_while, require
-from alerts.thresholds import FAST_BURN, SLOW_BURN
-from dashboards.signals import JOB
+from monitoring.names import JOB
+from monitoring.thresholds import FAST_BURN, SLOW_BURN
 
 if TYPE_CHECKING:
-    from alerts.thresholds import Thresholds
+    from monitoring.thresholds import Thresholds
 
 
 def fast_burn(t: Thresholds) -> Alert:

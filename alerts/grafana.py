@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from alerts.promql import duration
 from alerts.recordings import recordings
 from alerts.rules import alerts
-from dashboards.signals import JOB
+from monitoring.names import JOB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from alerts.model import Alert, Group, Recording
-    from alerts.thresholds import Thresholds
+    from monitoring.thresholds import Thresholds
 
 #: What a rule becomes when Prometheus cannot be asked or answers nothing.
 State = Literal["OK", "Error", "KeepLast"]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
 from alerts.promql import PROXY, duration, quiet_while, require
-from dashboards.signals import JOB
+from monitoring.names import JOB
 
 if TYPE_CHECKING:
     from alerts.model import Recording
-    from alerts.thresholds import Thresholds
+    from monitoring.thresholds import Thresholds
 
 
 def unless_down(t: Thresholds) -> str:

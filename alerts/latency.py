@@ -8,10 +8,10 @@ from alerts import recordings as recorded
 from alerts.guards import enough, unless_explained, unless_very_high_latency
 from alerts.model import Alert
 from alerts.promql import increase, p95, require
-from dashboards.signals import JOB
+from monitoring.names import JOB
 
 if TYPE_CHECKING:
-    from alerts.thresholds import Thresholds
+    from monitoring.thresholds import Thresholds
 
 
 def very_high_latency(t: Thresholds) -> Alert:

@@ -10,7 +10,7 @@ from alerts.model import Alert
 from alerts.promql import PROXY, duration, increase, require
 
 if TYPE_CHECKING:
-    from alerts.thresholds import Thresholds
+    from monitoring.thresholds import Thresholds
 
 
 def high_active_requests(t: Thresholds) -> Alert:

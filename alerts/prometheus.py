@@ -13,7 +13,7 @@ from alerts.rules import alerts
 
 if TYPE_CHECKING:
     from alerts.model import Alert, Recording
-    from alerts.thresholds import Thresholds
+    from monitoring.thresholds import Thresholds
 
 _HEADER: Final = "# Generated from alerts/ by `make render`; edit the source, not this file.\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.signals import JOB
+from monitoring.names import JOB
 
 #: Selects the proxy's series.
 PROXY: Final = f'job="{JOB}"'

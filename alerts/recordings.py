@@ -9,7 +9,7 @@ from alerts.model import Recording
 
 if TYPE_CHECKING:
     from alerts.model import Group
-    from alerts.thresholds import Timing
+    from monitoring.thresholds import Timing
 
 REQUESTS: Final = "mistral_http_requests_total"
 

@@ -12,7 +12,7 @@ from alerts import availability, budget, latency, load
 
 if TYPE_CHECKING:
     from alerts.model import Alert
-    from alerts.thresholds import Thresholds
+    from monitoring.thresholds import Thresholds
 
 
 def alerts(t: Thresholds) -> tuple[Alert, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alerts.thresholds import Thresholds
 from dashboards.overview import render
+from monitoring.thresholds import Thresholds
 
 DASHBOARD_FILE = Path(__file__).parent / "mistral-metrics.json"
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards import queries as q
-from dashboards.signals import ENGINE_JOB, Query, Signal
+from dashboards.signals import Query, Signal
+from monitoring.names import ENGINE_JOB
 
 _NO_METRICS: Final = "no such metrics from this engine"
 _NOT_SCRAPED: Final = "not scraped"

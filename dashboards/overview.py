@@ -13,7 +13,7 @@ from dashboards.layout import Line, Row, place
 from dashboards.style import BLUE, GREEN, ORANGE, RED, YELLOW
 
 if TYPE_CHECKING:
-    from dashboards.limits import Limits
+    from monitoring.thresholds import Thresholds
 
 UID: Final = "mistral-metrics"
 TITLE: Final = "Mistral.rs Metrics"
@@ -27,7 +27,7 @@ _BUSY_SHARE: Final = 0.8
 _BUDGET_FINE: Final = 0.25
 
 
-def render(limits: Limits, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
+def render(limits: Thresholds, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
     """Give the dashboard as JSON text, the same for the same arguments.
 
     Args:
@@ -52,7 +52,7 @@ def render(limits: Limits, *, prometheus_url: str = "", runbook_base_url: str = 
     return JSONEncoder(sort_keys=True, indent=2).encode(board) + "\n"
 
 
-def rows(limits: Limits) -> tuple[Row, ...]:
+def rows(limits: Thresholds) -> tuple[Row, ...]:
     """Give the rows in the order of the screen."""
     return (
         _status(limits),
@@ -66,7 +66,7 @@ def rows(limits: Limits) -> tuple[Row, ...]:
     )
 
 
-def _status(limits: Limits) -> Row:
+def _status(limits: Thresholds) -> Row:
     latency = (limits.high_latency_seconds, ORANGE), (limits.very_high_latency_seconds, RED)
     busy = limits.high_active_requests
     budget = traffic.error_budget(limits.availability_objective)
@@ -100,7 +100,7 @@ def _status(limits: Limits) -> Row:
     )
 
 
-def _traffic(limits: Limits) -> Row:
+def _traffic(limits: Thresholds) -> Row:
     latency = (limits.high_latency_seconds, ORANGE), (limits.very_high_latency_seconds, RED)
     return Row(
         "Request rate and latency",
@@ -132,7 +132,7 @@ def _traffic(limits: Limits) -> Row:
     )
 
 
-def _generation(limits: Limits) -> Row:
+def _generation(limits: Thresholds) -> Row:
     slow = (limits.slow_generation_seconds, ORANGE)
     return Row(
         "Generation",
@@ -165,7 +165,7 @@ def _generation(limits: Limits) -> Row:
     )
 
 
-def _errors(limits: Limits) -> Row:
+def _errors(limits: Thresholds) -> Row:
     busy = limits.high_active_requests
     return Row(
         "Errors and active requests",
@@ -189,7 +189,7 @@ def _errors(limits: Limits) -> Row:
     )
 
 
-def _streaming(limits: Limits) -> Row:
+def _streaming(limits: Thresholds) -> Row:
     late = (limits.slow_first_token_seconds, ORANGE)
     return Row(
         "Streaming",

@@ -1,22 +1,11 @@
-"""What is measured: job names, the data source and the shape of a signal.
+"""The shape of a signal: what is measured, independent of how it is drawn.
 
-Owns the names that the scrape configuration, the rules and the dashboard share. Knows neither
-panels nor alerts. The catalogues are ``traffic``, ``generation`` and ``machinery``.
+The catalogues of signals are ``traffic``, ``generation`` and ``machinery``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
-
-#: Scrape job of the proxy (the name is fixed by the project's specification).
-JOB: Final = "mistral"
-
-#: Scrape job of the engine's own metrics.
-ENGINE_JOB: Final = "mistralrs"
-
-#: Constant uid of Grafana's Prometheus data source, so that links and rules stay valid.
-DATASOURCE_UID: Final = "mistral-prometheus"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.models import common, dashboard
 
 from dashboards import style
-from dashboards.signals import DATASOURCE_UID, JOB
+from monitoring.names import DATASOURCE_UID, JOB
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

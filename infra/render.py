@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from dashboards.signals import ENGINE_JOB, JOB
+from monitoring.names import ENGINE_JOB, JOB, TARGET_LABELS
 
 PROXY_SCRAPE_TIMEOUT = "10s"
 """Given by the project's monitoring contract; must not exceed the scrape interval."""
@@ -58,9 +58,7 @@ def _proxy_job(target: str, key_file: str | None) -> dict[str, Any]:
         "scrape_timeout": PROXY_SCRAPE_TIMEOUT,
         "honor_labels": True,
         **key,
-        "static_configs": [
-            {"targets": [target], "labels": {"engine": "mistral", "engine_type": "inference"}}
-        ],
+        "static_configs": [{"targets": [target], "labels": dict(TARGET_LABELS)}],
     }
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import pulumi
 
-from alerts.thresholds import Thresholds, ThresholdsError
 from infra import topology
 from infra.checks import problems
 from infra.choices import (
@@ -26,6 +25,7 @@ from infra.choices import (
     Secret,
     ServiceMode,
 )
+from monitoring.thresholds import Thresholds, ThresholdsError
 from proxy_service.settings import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
 
 

@@ -9,7 +9,6 @@ import pulumi_docker as docker
 from alerts import grafana as grafana_rules
 from alerts import prometheus as prometheus_rules
 from dashboards import overview
-from dashboards.signals import DATASOURCE_UID
 from infra import addresses, references, settings, topology
 from infra.choices import EngineMode, ServiceMode
 from infra.components.engine import Engine, EngineArgs
@@ -28,6 +27,7 @@ from infra.reach import is_loopback
 from infra.readiness import GrafanaApi, Login
 from infra.render import prometheus_config
 from infra.settings import Settings
+from monitoring.names import DATASOURCE_UID
 
 
 def main() -> None:

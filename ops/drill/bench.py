@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
-from dashboards.signals import JOB
+from monitoring.names import JOB
 from ops.console import OperatorError
 from ops.drill.engine import DrillEngine
 from ops.drill.load import Clients, Traffic, asking

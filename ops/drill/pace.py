@@ -8,9 +8,9 @@ import yaml
 
 from alerts.grafana import Dialect, RuleGroup, rule_groups
 from alerts.prometheus import render
-from alerts.thresholds import Thresholds, Timing
-from dashboards.signals import JOB
 from infra.render import prometheus_config
+from monitoring.names import JOB
+from monitoring.thresholds import Thresholds, Timing
 
 #: Every wait of a real stack, some ten times shorter, in the same order: a cause is told before
 #: its symptoms would be. Multiples of Grafana's evaluation, except for the looks back.

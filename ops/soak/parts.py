@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
-from dashboards.signals import JOB
 from infra.render import prometheus_config
+from monitoring.names import JOB
 from ops import web
 from ops.console import OperatorError
 from ops.demo import RULES_FILE

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dashboards.signals import JOB
+from monitoring.names import JOB
 from ops import web
 from ops.proxy_api import ProxyApi
 from ops.verify.exposition import Exposition, scrape

@@ -8,7 +8,7 @@ from typing import Self
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from alerts.thresholds import Thresholds
+from monitoring.thresholds import Thresholds
 from ops import web
 from ops.proxy_api import ProxyApi
 from ops.verify.report import Check, failed, judged, passed

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from alerts.rules import alerts
-from alerts.thresholds import Thresholds
-from dashboards.signals import DATASOURCE_UID, JOB
+from monitoring.names import DATASOURCE_UID, JOB
+from monitoring.thresholds import Thresholds
 from ops import web
 from ops.verify.report import Check, failed, judged, skipped
 from ops.verify.targets import Targets

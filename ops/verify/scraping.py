@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from alerts.rules import alerts
-from alerts.thresholds import Thresholds
-from dashboards.signals import JOB
+from monitoring.names import JOB
+from monitoring.thresholds import Thresholds
 from ops.verify.polling import Patience
 from ops.verify.prometheus_api import Prometheus, PrometheusError, seconds
 from ops.verify.report import Check, failed, judged, passed

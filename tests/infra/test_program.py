@@ -7,11 +7,11 @@ import pulumi
 import pytest
 
 from alerts.grafana import rule_groups
-from alerts.thresholds import Thresholds
-from dashboards.signals import DATASOURCE_UID
 from infra.choices import EngineMode, Secret, ServiceMode
 from infra.images import platform_of
 from infra.settings import Settings
+from monitoring.names import DATASOURCE_UID
+from monitoring.thresholds import Thresholds
 from tests.infra import monitor
 from tests.infra.monitor import (
     CONTAINER,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from alerts.prometheus import render
-from alerts.thresholds import Thresholds
+from monitoring.thresholds import Thresholds
 from tests.observability.promtool import Promtool, RuleTest, grafana_as_rules
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import yaml
 from alerts.grafana import rule_groups
 from alerts.prometheus import render
 from alerts.rules import alerts
-from alerts.thresholds import Thresholds
+from monitoring.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from pathlib import Path

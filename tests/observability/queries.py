@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from alerts.grafana import rule_groups
 from alerts.recordings import recordings
 from alerts.rules import alerts
-from alerts.thresholds import Thresholds
 from dashboards.overview import render
+from monitoring.thresholds import Thresholds
 
 ROOT = Path(__file__).parents[2]
 

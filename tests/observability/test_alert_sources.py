@@ -12,7 +12,7 @@ from alerts.grafana import Rule, rule_groups
 from alerts.prometheus import render
 from alerts.recordings import recordings
 from alerts.rules import alerts
-from alerts.thresholds import Thresholds, Timing
+from monitoring.thresholds import Thresholds, Timing
 
 if TYPE_CHECKING:
     from alerts.model import Alert

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from alerts.thresholds import Thresholds
 from dashboards.layout import Line
 from dashboards.overview import render
-from dashboards.signals import DATASOURCE_UID
+from monitoring.names import DATASOURCE_UID
+from monitoring.thresholds import Thresholds
 from tests.observability.queries import dashboard, panels
 
 if TYPE_CHECKING:

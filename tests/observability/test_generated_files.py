@@ -13,10 +13,10 @@ import pytest
 from alerts.__main__ import RULES_FILE
 from alerts.grafana import rule_groups
 from alerts.prometheus import render as render_rules
-from alerts.thresholds import Thresholds
 from dashboards.__main__ import DASHBOARD_FILE
 from dashboards.overview import render as render_dashboard
 from infra.render import prometheus_config
+from monitoring.thresholds import Thresholds
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_rendering_does_not_depend_on_hash_seeds(package: str) -> None:
         "alerts": "from alerts.prometheus import render",
         "dashboards": "from dashboards.overview import render",
     }[package]
-    script = f"{render}; from alerts.thresholds import Thresholds; print(render(Thresholds()))"
+    script = f"{render}; from monitoring.thresholds import Thresholds; print(render(Thresholds()))"
     texts = {
         subprocess.run(
             [sys.executable, "-c", script],

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from alerts.prometheus import render
-from alerts.thresholds import Thresholds, Timing
+from monitoring.thresholds import Thresholds, Timing
 from proxy_service.settings import ProxySettings
 from tests.observability import queries
 from tests.observability.live import RunningPrometheus

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from alerts.thresholds import LARGEST_BUCKET_SECONDS, Thresholds
 from dashboards.queries import FILTERS
+from monitoring.thresholds import LARGEST_BUCKET_SECONDS, Thresholds
 from proxy_service import metrics as proxy
 from tests.observability import queries
 

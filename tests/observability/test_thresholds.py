@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from alerts.prometheus import render as render_rules
-from alerts.thresholds import Thresholds, ThresholdsError
 from dashboards.overview import render as render_dashboard
+from monitoring.thresholds import Thresholds, ThresholdsError
 
 
 def test_defaults_are_those_of_the_specification() -> None:

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from alerts.rules import alerts
-from alerts.thresholds import Thresholds
+from monitoring.thresholds import Thresholds
 from ops.verify.exposition import Exposition
 from ops.verify.targets import Targets
 from proxy_service.access import Keys

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alerts.rules import alerts
-from alerts.thresholds import Thresholds, Timing
+from monitoring.thresholds import Thresholds, Timing
 from ops.console import ROOT
 from ops.drill.conditions import NAMES, conditions
 from ops.drill.holding import Drill

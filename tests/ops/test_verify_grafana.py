@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from alerts.rules import alerts
-from alerts.thresholds import Thresholds
+from monitoring.thresholds import Thresholds
 from ops.verify.grafana import grafana_checks
 from ops.verify.report import Outcome
 from ops.verify.targets import Targets
