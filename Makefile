@@ -61,7 +61,7 @@ verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
 soak: $(RUNTIME) prometheus ## Mixed traffic with faults for MINUTES; every request must be accounted for
-	@$(RUN) ops.soak $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
+	@$(RUN) tests.soak $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
 drill: $(RUNTIME) prometheus ## Cause what each alert is about, on copies, and see it fire and resolve
 	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
@@ -91,7 +91,7 @@ format: $(TESTING) ## Rewrite the sources in the project's style
 render: $(RUNTIME) ## Write what is generated: alert rules, dashboard, the README's settings table
 	@$(RUN) alerts
 	@$(RUN) dashboards
-	@$(RUN) ops.readme
+	@$(RUN) ops.maintenance.readme
 
 .PHONY: bench bench-quick
 bench: $(RUNTIME) ## Measure the proxy beside nginx and LiteLLM's proxy, in about 15 minutes
@@ -106,10 +106,10 @@ fuzz: $(TESTING) ## Look for requests and engine replies that break the proxy, f
 	@$(RUN) tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
 
 pin-images: $(RUNTIME) ## Resolve the images' tags to digests at their registries and record them
-	@$(RUN) ops.pin_images
+	@$(RUN) ops.maintenance.pin_images
 
 lock: $(RUNTIME) $(TOOLS_INSTALLED) ## Bring the lock files up to their requirements.in (ARGS=--upgrade: newest releases)
-	@$(RUN) ops.locks $(ARGS)
+	@$(RUN) ops.maintenance.locks $(ARGS)
 
 audit: $(TOOLS_INSTALLED) ## Look every locked package up in the advisories that PyPI has
 	@failed=; for lock in $(LOCKS); do echo "$$lock:"; \
@@ -132,7 +132,7 @@ node:
 		echo 'error: the tests run ollama-js, which needs Node.js 18 or later with npm; please install it' >&2; exit 1; }
 
 prometheus: $(RUNTIME)
-	@$(RUN) ops.prometheus_install
+	@$(RUN) ops.system.prometheus_install
 
 $(RUNTIME): requirements.txt
 	@$(make_venv)

@@ -9,11 +9,11 @@ import sys
 
 from proxy_service.app import create_app
 from proxy_service.clock import SystemClock
-from proxy_service.engine import HttpEngine
-from proxy_service.logs import set_up_logging
-from proxy_service.metrics import ProxyMetrics
-from proxy_service.server import ClientConnection
+from proxy_service.engines.client import HttpEngine
+from proxy_service.server.connection import ClientConnection
 from proxy_service.settings import BindAddress, ProxySettings, SettingsError
+from proxy_service.telemetry.logs import set_up_logging
+from proxy_service.telemetry.metrics import ProxyMetrics
 
 BAD_SETTINGS = 2
 CANNOT_LISTEN = 1

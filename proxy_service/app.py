@@ -13,20 +13,20 @@ from typing import Any, cast
 from sanic import Config, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound
 
-from proxy_service.access import AllowedHosts, AllowedOrigins, Keys
-from proxy_service.admission import Admission
-from proxy_service.catalogue import Catalogue
 from proxy_service.clock import NS_PER_SECOND, Clock
-from proxy_service.engine import Engine
+from proxy_service.engines.admission import Admission
+from proxy_service.engines.catalogue import Catalogue
+from proxy_service.engines.client import Engine
 from proxy_service.errors import ProxyError, ShuttingDown, Unauthorized
 from proxy_service.exchange import TEXT, Exchange, Services
-from proxy_service.lag import LagMeter
-from proxy_service.metrics import ProxyMetrics
-from proxy_service.request import BodyBudget, IncomingRequest
 from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS, METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
-from proxy_service.server import ClientStream, HTTPResponse
+from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
+from proxy_service.server.connection import ClientStream, HTTPResponse
+from proxy_service.server.request import BodyBudget, IncomingRequest
 from proxy_service.settings import ProxySettings
+from proxy_service.telemetry.lag import LagMeter
+from proxy_service.telemetry.metrics import ProxyMetrics
 
 # Seconds, after the shutdown's grace, in which the last words may still reach their clients.
 _LAST_WORDS_SECONDS = 1.0

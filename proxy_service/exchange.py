@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count
 
-from proxy_service.access import AllowedHosts, AllowedOrigins, Keys
-from proxy_service.admission import Admission
-from proxy_service.catalogue import Catalogue
 from proxy_service.clock import NS_PER_SECOND, Clock, Moment, http_date, moment
-from proxy_service.engine import Engine
+from proxy_service.engines.admission import Admission
+from proxy_service.engines.catalogue import Catalogue
+from proxy_service.engines.client import Engine
 from proxy_service.errors import (
     InternalError,
     InvalidRequest,
@@ -25,13 +24,14 @@ from proxy_service.errors import (
     error_body,
     error_in_stream,
 )
-from proxy_service.lag import LagMeter
-from proxy_service.metrics import ProxyMetrics
-from proxy_service.record import UNKNOWN_MODEL, RequestRecord
-from proxy_service.request import BodyBudget, IncomingRequest
-from proxy_service.server import ClientStream, Headers, HTTPResponse
+from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
+from proxy_service.server.connection import ClientStream, Headers, HTTPResponse
+from proxy_service.server.request import BodyBudget, IncomingRequest
 from proxy_service.settings import ProxySettings
 from proxy_service.streaming.engine_stream import Batch
+from proxy_service.telemetry.lag import LagMeter
+from proxy_service.telemetry.metrics import ProxyMetrics
+from proxy_service.telemetry.record import UNKNOWN_MODEL, RequestRecord
 from proxy_service.translate.models import EngineModel
 from proxy_service.wire.writing import to_json
 

@@ -10,20 +10,20 @@ import sys
 from collections.abc import Sequence
 
 from infra.topology import DEFAULT_STACK, GRAFANA, physical_name
-from ops.console import ROOT, OperatorError, run_command, say
-from ops.docker_engine import DockerEngine
 from ops.drill.conditions import NAMES
-from ops.drill.grafana_api import GrafanaApi
 from ops.drill.holding import Drill
 from ops.drill.pace import Pace
 from ops.drill.reach import reach_of
 from ops.drill.stack import Grafana, find_targets
-from ops.interrupts import interruptible
-from ops.process import prometheus_binary
-from ops.runner import SystemRunner
-from ops.stack_config import read_stack_config
-from ops.verify.report import Outcome, Report, skipped
-from ops.verify.targets import Targets
+from ops.report import Outcome, Report, skipped
+from ops.services.docker_engine import DockerEngine
+from ops.services.grafana_api import GrafanaApi
+from ops.stack.config import read_stack_config
+from ops.system.console import ROOT, OperatorError, run_command, say
+from ops.system.interrupts import interruptible
+from ops.system.process import prometheus_binary
+from ops.system.runner import SystemRunner
+from ops.targets import Targets
 
 CANNOT_RUN = 2
 

@@ -12,16 +12,16 @@ from types import TracebackType
 from typing import Final, Self
 
 from monitoring.names import JOB
-from ops.console import OperatorError
 from ops.drill.engine import DrillEngine
 from ops.drill.load import Clients, Traffic, asking
 from ops.drill.pace import Pace
 from ops.drill.timeline import State
-from ops.ports import LOOPBACK
-from ops.process import Process, free_port, start_prometheus
-from ops.proxy_api import WITHOUT_KEYS
-from ops.verify.polling import Patience
-from ops.verify.prometheus_api import Prometheus, PrometheusError
+from ops.services.prometheus_api import Prometheus, PrometheusError
+from ops.services.proxy_api import WITHOUT_KEYS
+from ops.system.console import OperatorError
+from ops.system.polling import Patience
+from ops.system.ports import LOOPBACK
+from ops.system.process import Process, free_port, start_prometheus
 
 PROBE_SECONDS: Final = "0.5"
 """Pause between the proxy's looks at its engine."""

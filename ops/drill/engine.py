@@ -14,8 +14,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from ops.ports import LOOPBACK
-from ops.process import free_port
+from ops.system.ports import LOOPBACK
+from ops.system.process import free_port
 
 MODEL: Final = "drill-model"
 SLOW_MODEL: Final = "drill-slow-model"

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from alerts.grafana import Dialect, Query, Rule, RuleGroup, uid_of
-from ops.drill.grafana_api import GrafanaApi, GrafanaError
 from ops.drill.pace import Pace
 from ops.drill.timeline import State
 from ops.drill.watching import ObserverError
-from ops.verify.polling import Patience
+from ops.services.grafana_api import GrafanaApi, GrafanaError
+from ops.system.polling import Patience
 
 NAME: Final = "mistral-drill"
 """Uid of folder, data source and contact point, and the label of the drill's alerts."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from alerts.rules import alerts
 from ops.drill.bench import Bench
 from ops.drill.conditions import conditions
-from ops.drill.grafana_api import GrafanaError
 from ops.drill.load import Clients
 from ops.drill.pace import Pace
 from ops.drill.running import tried
 from ops.drill.stack import Grafana, stack_checks
 from ops.drill.watching import InPrometheus, Observer
-from ops.interrupts import ignore_interrupts
-from ops.ports import LOOPBACK
-from ops.verify.report import Report, failed
-from ops.verify.targets import Targets
+from ops.report import Report, failed
+from ops.services.grafana_api import GrafanaError
+from ops.system.interrupts import ignore_interrupts
+from ops.system.ports import LOOPBACK
+from ops.targets import Targets
 
 TRICKLE = Clients(1, pause_seconds=1.0)
 REACH_HINT = "say with --reach which address of this machine Grafana reaches, and see its firewall"

@@ -5,9 +5,9 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
-from ops.console import OperatorError
-from ops.docker_engine import DockerEngine
-from ops.ports import LOOPBACK
+from ops.services.docker_engine import DockerEngine
+from ops.system.console import OperatorError
+from ops.system.ports import LOOPBACK
 
 #: Docker Desktop's name of the host; leads to services on the host's loopback.
 DESKTOP_HOST: Final = "host.docker.internal"

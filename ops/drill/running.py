@@ -9,7 +9,7 @@ from ops.drill.conditions import Condition
 from ops.drill.load import Clients
 from ops.drill.timeline import judge
 from ops.drill.watching import Observer, Watch
-from ops.verify.report import Check, failed, judged, passed, skipped
+from ops.report import Check, failed, judged, passed, skipped
 
 RECOVERING = Clients(4, pause_seconds=0.1)
 """While things recover, clients go on asking, as on a real stack: so many that what the cause left

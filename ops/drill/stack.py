@@ -6,18 +6,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops import web
-from ops.demo_urls import demo_folder, running_demo
+from ops.demo.urls import demo_folder, running_demo
 from ops.drill.bench import Bench
 from ops.drill.grafana import DrillContent, InGrafana
-from ops.drill.grafana_api import GrafanaApi, GrafanaError
 from ops.drill.reach import Reach
 from ops.drill.watching import Observer
 from ops.drill.webhook import receiving
-from ops.pulumi_stack import read_outputs
-from ops.verify.prometheus_api import Prometheus, PrometheusError
-from ops.verify.report import Check, failed, judged, skipped
-from ops.verify.targets import Targets, default_targets, demo_targets, stack_targets
+from ops.report import Check, failed, judged, skipped
+from ops.services import web
+from ops.services.grafana_api import GrafanaApi, GrafanaError
+from ops.services.prometheus_api import Prometheus, PrometheusError
+from ops.stack.pulumi_stack import read_outputs
+from ops.targets import Targets, default_targets, demo_targets, stack_targets
 
 
 def find_targets(stack: str | None) -> Targets:

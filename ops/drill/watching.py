@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ops.drill.timeline import State, Timeline, worst
-from ops.verify.prometheus_api import Prometheus, PrometheusError
+from ops.services.prometheus_api import Prometheus, PrometheusError
 
 PAUSE_SECONDS = 0.25
 

@@ -10,20 +10,20 @@ import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from ops import web
-from ops.console import run_command, say
-from ops.demo_urls import demo_folder, running_demo
-from ops.proxy_api import ProxyApi, keys_of
-from ops.pulumi_stack import read_outputs
+from ops.demo.urls import demo_folder, running_demo
+from ops.report import Outcome, Report, skipped
+from ops.services import web
+from ops.services.prometheus_api import Prometheus
+from ops.services.proxy_api import ProxyApi, keys_of
+from ops.stack.pulumi_stack import read_outputs
+from ops.system.console import run_command, say
+from ops.system.polling import Patience
+from ops.targets import Targets, default_targets, demo_targets, links, stack_targets
 from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
 from ops.verify.exposition import exposition_checks
 from ops.verify.grafana import DASHBOARD_UID, grafana_checks
-from ops.verify.polling import Patience
-from ops.verify.prometheus_api import Prometheus
-from ops.verify.report import Outcome, Report, skipped
 from ops.verify.scraping import scraping_checks
-from ops.verify.targets import Targets, default_targets, demo_targets, links, stack_targets
 
 GENERATION_SECONDS = 120.0
 OVERRIDES = ("proxy", "engine", "prometheus", "grafana", "grafana_user", "grafana_password")

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from monitoring.names import JOB
-from ops import web
-from ops.proxy_api import ProxyApi
+from ops.report import Check, failed, judged, passed
+from ops.services import web
+from ops.services.prometheus_api import Prometheus, PrometheusError
+from ops.services.proxy_api import ProxyApi
+from ops.system.polling import Patience
 from ops.verify.exposition import Exposition, scrape
-from ops.verify.polling import Patience
-from ops.verify.prometheus_api import Prometheus, PrometheusError
-from ops.verify.report import Check, failed, judged, passed
 from ops.verify.scraping import scrape_interval
 from ops.verify.traffic import Sent, TrafficError, first_model, send_traffic
 

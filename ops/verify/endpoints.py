@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Iterator
 
 from infra.topology import ENGINE, GRAFANA
-from ops import web
-from ops.verify.report import Check, failed, judged, skipped
-from ops.verify.targets import Targets
+from ops.report import Check, failed, judged, skipped
+from ops.services import web
+from ops.targets import Targets
 
 
 def endpoint_checks(targets: Targets) -> Iterator[Check]:

@@ -9,9 +9,9 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.thresholds import Thresholds
-from ops import web
-from ops.proxy_api import ProxyApi
-from ops.verify.report import Check, failed, judged, passed
+from ops.report import Check, failed, judged, passed
+from ops.services import web
+from ops.services.proxy_api import ProxyApi
 
 SERIES_BUDGET = 3000
 """Series that the proxy may expose with ten models, by the project's monitoring contract."""

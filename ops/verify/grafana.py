@@ -7,9 +7,9 @@ from typing import Any
 from alerts.rules import alerts
 from monitoring.names import DATASOURCE_UID, JOB
 from monitoring.thresholds import Thresholds
-from ops import web
-from ops.verify.report import Check, failed, judged, skipped
-from ops.verify.targets import Targets
+from ops.report import Check, failed, judged, skipped
+from ops.services import web
+from ops.targets import Targets
 
 DASHBOARD_UID = "mistral-metrics"
 HINT = "run `make up` again; it provisions Grafana anew"

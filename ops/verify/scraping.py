@@ -7,9 +7,9 @@ from typing import Any
 from alerts.rules import alerts
 from monitoring.names import JOB
 from monitoring.thresholds import Thresholds
-from ops.verify.polling import Patience
-from ops.verify.prometheus_api import Prometheus, PrometheusError, seconds
-from ops.verify.report import Check, failed, judged, passed
+from ops.report import Check, failed, judged, passed
+from ops.services.prometheus_api import Prometheus, PrometheusError, seconds
+from ops.system.polling import Patience
 
 FIRST_SCRAPE_SECONDS = 35.0
 """Two of the longest intervals that we configure, and the time a scrape may take."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import NamedTuple, TypeVar
 
-from proxy_service.engine import EngineReply
+from proxy_service.engines.client import EngineReply
 from proxy_service.errors import ProxyError
 from proxy_service.exchange import Exchange
 from proxy_service.translate.engine_errors import POISONED

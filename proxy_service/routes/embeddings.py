@@ -13,7 +13,7 @@ from proxy_service.errors import (
 )
 from proxy_service.exchange import Exchange
 from proxy_service.routes.asking import Work, ask
-from proxy_service.server import HTTPResponse
+from proxy_service.server.connection import HTTPResponse
 from proxy_service.translate.embeddings import (
     read_inputs,
     shorten,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from proxy_service.engine import EngineReply
+from proxy_service.engines.client import EngineReply
 from proxy_service.errors import (
     EngineError,
     EngineProtocolError,
@@ -18,7 +18,7 @@ from proxy_service.errors import (
 )
 from proxy_service.exchange import NDJSON, Exchange
 from proxy_service.routes.asking import Work, ask
-from proxy_service.server import HTTPResponse
+from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions

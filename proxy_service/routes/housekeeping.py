@@ -1,7 +1,7 @@
 """Routes for people and machines that look after the proxy; none of them is traffic."""
 
 from proxy_service.exchange import TEXT, Exchange
-from proxy_service.server import HTTPResponse
+from proxy_service.server.connection import HTTPResponse
 
 METRICS_PATHS = ("/metrics", "/api/metrics")
 # What health checks ask, which carry no key.

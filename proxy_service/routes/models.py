@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from proxy_service.errors import InvalidRequest, ModelNotFound, NotImplementedHere
 from proxy_service.exchange import NDJSON, Exchange
-from proxy_service.server import HTTPResponse
+from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
 from proxy_service.translate.models import (

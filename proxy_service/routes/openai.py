@@ -7,7 +7,7 @@ of the answer. Errors take the shape of the API that was called.
 from functools import partial
 from urllib.parse import unquote
 
-from proxy_service.engine import EngineReply
+from proxy_service.engines.client import EngineReply
 from proxy_service.errors import (
     EngineError,
     EngineTimeout,
@@ -19,7 +19,7 @@ from proxy_service.errors import (
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
 from proxy_service.routes.asking import Work, ask
-from proxy_service.server import HTTPResponse
+from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
 from proxy_service.translate.models import EngineModel

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from proxy_service.metrics import UNMATCHED
 from proxy_service.routes import embeddings, generation, housekeeping, models, openai
-from proxy_service.server import HTTPResponse
+from proxy_service.server.connection import HTTPResponse
+from proxy_service.telemetry.metrics import UNMATCHED
 
 Handler = Callable[..., Awaitable[HTTPResponse | None]]
 

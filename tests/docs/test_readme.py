@@ -5,8 +5,8 @@ import re
 import yaml
 
 from infra.render import prometheus_config
-from ops.console import ROOT
-from ops.readme import settings_table, with_table
+from ops.maintenance.readme import settings_table, with_table
+from ops.system.console import ROOT
 
 README = (ROOT / "README.md").read_text()
 

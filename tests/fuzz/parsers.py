@@ -11,9 +11,9 @@ import atheris
 
 with atheris.instrument_imports(include=["proxy_service"]):
     from proxy_service.clock import Moment
+    from proxy_service.engines.response import ResponseReader
     from proxy_service.errors import EngineProtocolError, ProxyError
-    from proxy_service.request import BodyBudget, RequestReader
-    from proxy_service.response import ResponseReader
+    from proxy_service.server.request import BodyBudget, RequestReader
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
     from proxy_service.streaming.sse import SSEDecoder

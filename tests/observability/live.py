@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from infra.render import prometheus_config
-from ops.ports import LOOPBACK
-from ops.process import free_port
+from ops.system.ports import LOOPBACK
+from ops.system.process import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.queries import FILTERS
 from monitoring.thresholds import LARGEST_BUCKET_SECONDS, Thresholds
-from proxy_service import metrics as proxy
+from proxy_service.telemetry import metrics as proxy
 from tests.observability import queries
 
 if TYPE_CHECKING:

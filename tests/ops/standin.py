@@ -13,9 +13,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from alerts.rules import alerts
 from monitoring.thresholds import Thresholds
+from ops.targets import Targets
 from ops.verify.exposition import Exposition
-from ops.verify.targets import Targets
-from proxy_service.access import Keys
+from proxy_service.server.access import Keys
 from tests.ops.local_http import Answer, Asked, serving
 
 MODEL = "tiny"

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from ops import web
-from ops.console import ROOT
-from ops.demo import QUESTION
-from ops.ports import Port, port_problems
-from ops.proxy_api import WITHOUT_KEYS
+from ops.demo.session import QUESTION
+from ops.services import web
+from ops.services.proxy_api import WITHOUT_KEYS
+from ops.system.console import ROOT
+from ops.system.ports import Port, port_problems
 from tests.tiny_llama import make_tiny_llama
 
 HANGING_SECONDS = 120

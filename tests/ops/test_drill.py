@@ -11,12 +11,12 @@ import pytest
 
 from alerts.rules import alerts
 from monitoring.thresholds import Thresholds, Timing
-from ops.console import ROOT
 from ops.drill.conditions import NAMES, conditions
 from ops.drill.holding import Drill
 from ops.drill.pace import Pace
-from ops.verify.report import Outcome, Report
-from ops.verify.targets import Targets
+from ops.report import Outcome, Report
+from ops.system.console import ROOT
+from ops.targets import Targets
 from tests.ops.grafana_standin import GrafanaStandIn, grafana_standin
 
 HANGING_SECONDS = 60

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from ops import web
-from ops.console import OperatorError
-from ops.docker_engine import DockerEngine
 from ops.drill.reach import Reach, reach_of
 from ops.drill.timeline import State
 from ops.drill.webhook import receiving
-from ops.runner import Result
+from ops.services import web
+from ops.services.docker_engine import DockerEngine
+from ops.system.console import OperatorError
+from ops.system.runner import Result
 from tests.ops.scripted_runner import ScriptedRunner
 
 ELSEWHERE = "192.0.2.250"

@@ -5,9 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from ops.console import ROOT, OperatorError
-from ops.locks import FOLDERS, INPUT, LOCK, Locks, normalised, pins, with_versions, without_versions
-from ops.runner import Result
+from ops.maintenance.locks import (
+    FOLDERS,
+    INPUT,
+    LOCK,
+    Locks,
+    normalised,
+    pins,
+    with_versions,
+    without_versions,
+)
+from ops.system.console import ROOT, OperatorError
+from ops.system.runner import Result
 from tests.ops.scripted_runner import ScriptedRunner
 
 BLOCK = re.compile(r"(?m)^(?=\S)(?!#)")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.console import OperatorError
-from ops.pin_images import pin
-from ops.registry import Reference
+from ops.maintenance.pin_images import pin
+from ops.maintenance.registry import Reference
+from ops.system.console import OperatorError
 from tests.ops.local_http import Answer, Asked, serving
 
 MANIFEST = b'{"schemaVersion": 2}'

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from ops.console import OperatorError
-from ops.ports import Port, holder, port_problems, read_port
+from ops.system.console import OperatorError
+from ops.system.ports import Port, holder, port_problems, read_port
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.console import OperatorError
-from ops.prometheus_install import ensure, missing
+from ops.system.console import OperatorError
+from ops.system.prometheus_install import ensure, missing
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from ops.console import ROOT
-from ops.runner import SystemRunner
+from ops.system.console import ROOT
+from ops.system.runner import SystemRunner
 
 # Ends by itself only after a signal, and then in its own time and with its own exit code.
 PATIENT = (
@@ -16,7 +16,7 @@ PATIENT = (
     "print('started', flush=True); signal.pause()"
 )
 RUNNING_IT = (
-    "import sys; from ops.runner import SystemRunner; "
+    "import sys; from ops.system.runner import SystemRunner; "
     f"sys.exit(SystemRunner().show([sys.executable, '-c', {PATIENT!r}], {{}}))"
 )
 

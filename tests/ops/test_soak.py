@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.soak.__main__ import Pace, main
-from ops.soak.books import (
+from ops.system.polling import Patience
+from tests.processes import DEADLINE_SECONDS
+from tests.soak.__main__ import Pace, main
+from tests.soak.books import (
     Ending,
     Entry,
     Finished,
@@ -23,9 +25,7 @@ from ops.soak.books import (
     read_log,
     settle,
 )
-from ops.soak.clients import Book, Request, asking, ending_of
-from ops.verify.polling import Patience
-from tests.processes import DEADLINE_SECONDS
+from tests.soak.clients import Book, Request, asking, ending_of
 from tests.tiny_llama import make_tiny_llama
 
 CHAT = Request("/api/chat", "chat", b"", streams=True)

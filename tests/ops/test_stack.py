@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.console import ROOT, OperatorError
-from ops.runner import Result
-from ops.stack import Operator
-from ops.stack_config import read_stack_config
+from ops.stack.commands import Operator
+from ops.stack.config import read_stack_config
+from ops.system.console import ROOT, OperatorError
+from ops.system.runner import Result
 from tests.ops.scripted_runner import PROGRAMS, ScriptedRunner
 
 OUTPUTS = {

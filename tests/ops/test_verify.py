@@ -3,9 +3,9 @@ import socket
 
 import pytest
 
+from ops.services.prometheus_api import seconds
+from ops.targets import Targets, stack_targets
 from ops.verify.__main__ import verify
-from ops.verify.prometheus_api import seconds
-from ops.verify.targets import Targets, stack_targets
 from tests.ops.standin import standin
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from alerts.rules import alerts
 from monitoring.thresholds import Thresholds
+from ops.report import Outcome
+from ops.targets import Targets
 from ops.verify.grafana import grafana_checks
-from ops.verify.report import Outcome
-from ops.verify.targets import Targets
 from tests.ops.local_http import Answer, Asked, serving
 
 PASSWORD = "not-to-be-shown"

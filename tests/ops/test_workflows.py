@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.console import ROOT
-from ops.locks import INPUT, pins
+from ops.maintenance.locks import INPUT, pins
+from ops.system.console import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 

@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from sanic import Sanic
 
 from proxy_service.app import ProxyApp, create_app
-from proxy_service.engine import HttpEngine
-from proxy_service.metrics import ProxyMetrics
-from proxy_service.server import ClientConnection
+from proxy_service.engines.client import HttpEngine
+from proxy_service.server.connection import ClientConnection
 from proxy_service.settings import ProxySettings
+from proxy_service.telemetry.metrics import ProxyMetrics
 
 # Seconds; what runs after a request's last byte is given this long to happen.
 PATIENCE = 5.0

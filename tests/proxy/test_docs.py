@@ -86,7 +86,7 @@ def test_every_setting_is_listed_as_it_is() -> None:
     assert rows == [f"| `{v.name}` | {v.accepts} | {v.description} |" for v in VARIABLES]
 
 
-@pytest.mark.parametrize("path", ["errors.py", "request.py", "server.py"])
+@pytest.mark.parametrize("path", ["errors.py", "server/request.py", "server/connection.py"])
 def test_every_status_of_an_error_is_listed(path: str) -> None:
     tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
     named = {

@@ -1,0 +1,1 @@
+"""The demo: engine, proxy and Prometheus on this machine, without Docker."""

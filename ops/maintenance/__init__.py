@@ -1,0 +1,1 @@
+"""What maintainers run: locks, image digests, generated documents."""

@@ -1,0 +1,52 @@
+"""``python -m ops.maintenance.pin_images``: record the digests that the images' tags have now.
+
+All or nothing: when one can't be read, the file stays as it is, so that no record is half new.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from infra.references import DIGESTS_FILE
+from infra.topology import DEFAULT_STACK
+from ops.maintenance.registry import RegistryError, read_digest
+from ops.stack.config import read_stack_config
+from ops.system.console import ROOT, OperatorError, run_command, say
+
+
+def pin(references: Iterable[str], file: Path) -> int:
+    """Write the digest of each reference that is a tag into ``file``.
+
+    Raises:
+        OperatorError: At least one can't be read; names each of them, and writes nothing.
+    """
+    digests, problems = {}, []
+    for reference in references:
+        if "@" in reference:  # says its digest itself
+            continue
+        try:
+            digests[reference] = read_digest(reference)
+        except RegistryError as error:
+            problems.append(str(error))
+    if problems:
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        raise OperatorError(f"{file.name} stays as it is; no digest could be read of\n{lines}")
+    # Those of other stacks' images stay.
+    recorded = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    file.write_text(
+        json.dumps(recorded | digests, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+    )
+    for reference, digest in digests.items():
+        say(f"{reference}@{digest}")
+    return 0
+
+
+def _main() -> int:
+    config = read_stack_config(ROOT, os.environ.get("STACK") or DEFAULT_STACK)
+    return pin(config.image_references.values(), DIGESTS_FILE)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(_main))

@@ -1,0 +1,1 @@
+"""The full stack: what ``make up`` and its siblings run."""

@@ -1,0 +1,67 @@
+"""Where Pulumi keeps the state: the user's backend where there is one, else in the checkout."""
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from ops.stack.pulumi_cli import QUIET
+from ops.system.console import OperatorError
+from ops.system.runner import Runner
+
+STATE_FOLDER = ".pulumi-state"
+PASSPHRASE_FILE = ".pulumi-passphrase"  # noqa: S105 (a file's name)
+PASSPHRASE_BYTES = 32
+NOT_LOGGED_IN = "PULUMI_ACCESS_TOKEN must be set"
+"""What `pulumi whoami` says where nobody has logged in; any other failure is a real one."""
+OWN_PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
+
+def choose_backend(
+    runner: Runner, cli: str, root: Path, environ: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return the variables that lead Pulumi to its backend, changing nothing.
+
+    Returns:
+        None when no backend is there yet, so that ``create_local_backend`` must make ours.
+
+    Raises:
+        OperatorError: The user is logged in, but the backend can't be reached.
+    """
+    asked = runner.capture([cli, "whoami", "--json", "--non-interactive"], QUIET)
+    if asked.ok:
+        remote = str(json.loads(asked.stdout).get("url", "")).startswith("http")
+        return {} if remote else _passphrase_variables(root, environ)
+    if NOT_LOGGED_IN not in asked.stderr or "PULUMI_BACKEND_URL" in environ:
+        raise OperatorError(f"the Pulumi backend can't be reached: {asked.reason}")
+    if not (root / STATE_FOLDER).is_dir():
+        return None
+    return _local_variables(root, environ)
+
+
+def create_local_backend(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """Make the folder for the state, and return the variables that lead Pulumi there."""
+    (root / STATE_FOLDER).mkdir(exist_ok=True)
+    return _local_variables(root, environ)
+
+
+def ensure_passphrase(variables: Mapping[str, str]) -> None:
+    """Create the passphrase file that ``variables`` name, once, readable by its owner alone."""
+    name = variables.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    if name is None or Path(name).exists():
+        return
+    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_urlsafe(PASSPHRASE_BYTES))
+
+
+def _local_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    state = (root / STATE_FOLDER).as_uri()
+    return {"PULUMI_BACKEND_URL": state, **_passphrase_variables(root, environ)}
+
+
+def _passphrase_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    if any(name in environ for name in OWN_PASSPHRASE):
+        return {}
+    return {"PULUMI_CONFIG_PASSPHRASE_FILE": str(root / PASSPHRASE_FILE)}

@@ -1,0 +1,288 @@
+"""The full stack with Pulumi: ``python -m ops.stack up|down|preview|logs|status|env|check``.
+
+Everything that can be missing is looked at first, so that nothing is touched where it would fail.
+Exit code 0 when all is well; 1 with a message, or Pulumi's own.
+"""
+
+import argparse
+import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.references import recorded_digests
+from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA, PROMETHEUS, PROXY, physical_name
+from ops.services.docker_engine import DockerEngine
+from ops.services.prometheus_api import Prometheus, PrometheusError
+from ops.stack.backend import choose_backend, create_local_backend, ensure_passphrase
+from ops.stack.config import StackConfig, read_stack_config
+from ops.stack.follow import follow
+from ops.stack.pulumi_cli import ensure_cli, ensure_plugins, find_cli, install_officially, path_with
+from ops.stack.pulumi_stack import TOOLS_FOLDER, PulumiStack, State, find_stack
+from ops.system.console import ROOT, OperatorError, say
+from ops.system.runner import Result, Runner, SystemRunner
+
+SERVICES = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
+DOCKER_RESOURCES = "**docker:index/**"
+"""Grafana's are left out: reading them fails while Grafana is down, and its return needs ``up``."""
+VOLUME = "docker:index/volume:Volume"
+CONTAINER = "docker:index/container:Container"
+NETWORK = "docker:index/network:Network"
+IMAGE = "docker:index/image:Image"
+HALF_MADE = {
+    CONTAINER: ("container", "rm", "--force", "--volumes"),
+    NETWORK: ("network", "rm"),
+}
+"""How what a killed command was creating is removed, in this order. Docker refuses a second
+container of the same name, and would make a second network; volumes and images are found again."""
+LOCKED = "the stack is currently locked"
+"""What Pulumi's file backends say, and name the process that holds the lock."""
+URLS = {
+    "Ollama API": "proxyUrl",
+    "Metrics": "metricsUrl",
+    "Prometheus": "prometheusUrl",
+    "Grafana": "grafanaUrl",
+    "Dashboard": "dashboardUrl",
+}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """The commands on one stack.
+
+    Attributes:
+        config: The stack's settings.
+        runner: Starts other programs.
+        root: The project's folder.
+        environ: The operator's environment.
+        install_cli: Puts the Pulumi CLI under a folder.
+    """
+
+    config: StackConfig
+    runner: Runner
+    root: Path
+    environ: Mapping[str, str]
+    install_cli: Callable[[Path], None] = install_officially
+
+    @property
+    def docker(self) -> DockerEngine:
+        """The Docker Engine that the stack is set to."""
+        return DockerEngine(self.runner, str(self.config.values["dockerHost"]))
+
+    def check(self) -> str:
+        """Make sure of Docker, CLI and plugins; return the CLI. Raises OperatorError."""
+        self.docker.require()
+        tools = self.root / TOOLS_FOLDER
+        cli = ensure_cli(self.runner, tools, self.config.required_cli, self.install_cli)
+        ensure_plugins(self.runner, cli)
+        return cli
+
+    def up(self) -> int:
+        """Bring the stack up, or up to date."""
+        cli = self.check()
+        self.docker.fetch_images(self.config.needed_images(recorded_digests()))
+        stack = self._open(cli)
+        stack.select(create=True)
+        state = self._refresh(stack, stack.state())
+        code = stack.show("up", "--yes", *self._images_to_replace(state))
+        if code == 0:
+            say(self._how_to_reach(stack.outputs() or {}))
+        return code
+
+    def preview(self) -> int:
+        """Show what ``up`` would change."""
+        stack = self._open(self.check())
+        stack.select(create=True)
+        return stack.show("preview")
+
+    def down(self) -> int:
+        """Take the stack down; the data volumes stay."""
+        stack = self._open(self.check())
+        if not stack.select(create=False):
+            say(f"There is no stack {stack.name}: nothing to take down.")
+            return 0
+        state = stack.state()
+        if any(state.begun(kind) for kind in HALF_MADE):
+            # A container that the state does not know would keep the network in use.
+            state = self._refresh(stack, state)
+        volumes = [str(volume["outputs"]["name"]) for volume in state.resources(VOLUME)]
+        # Without Pulumi's own refresh: it would ask a Grafana that may be gone already.
+        code = stack.show("destroy", "--yes", "--exclude-protected")
+        kept = self.docker.existing_volumes(volumes)
+        if code == 0 and kept:
+            say(f"Kept for the next `make up`: {', '.join(kept)}.")
+            say(f"Delete them with: docker volume rm {' '.join(kept)}")
+            say("Grafana's own database went with it, unless the setting protectData is on.")
+        return code
+
+    def logs(self, service: str | None) -> int:
+        """Follow the log of one service, or of all that run."""
+        self.docker.require()
+        there = self._containers()
+        if service is not None and service not in there:
+            raise OperatorError(f"no container of {service}; there are: {', '.join(there) or '-'}")
+        if not there:
+            raise OperatorError(f"no container of stack {self.config.stack}; run `make up`")
+        chosen = {service: there[service]} if service else there
+        return follow(chosen, self.docker.environ)
+
+    def status(self) -> int:
+        """Show containers, URLs and firing alerts; 1 unless every container is healthy."""
+        self.docker.require()
+        states = self.docker.container_states()
+        containers = self._containers()
+        for service, container in containers.items():
+            say(f"  {service:<11} {container:<32} {states[container]}")
+        if not containers:
+            say(f"No container of stack {self.config.stack} is there; run `make up`.")
+            return 1
+        stack = find_stack(self.config.stack, self.root, self.runner, self.environ)
+        outputs = (stack.outputs() if stack else None) or {}
+        for line in _url_lines(outputs):
+            say(line)
+        say(_alert_line(outputs.get("prometheusUrl", "")))
+        return 0 if all("(healthy)" in states[name] for name in containers.values()) else 1
+
+    def env(self) -> int:
+        """Print the variables with which `pulumi` by hand works on the same state."""
+        cli = find_cli(self.runner, self.root / TOOLS_FOLDER, self.config.required_cli)
+        backend = None
+        if cli is not None:
+            backend = choose_backend(self.runner, cli, self.root, self.environ)
+        if cli is None or backend is None:
+            raise OperatorError("there is no Pulumi state yet; run `make preview` or `make up`")
+        variables = {"PATH": path_with(cli), **backend}
+        say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
+        return 0
+
+    def _refresh(self, stack: PulumiStack, state: State) -> State:
+        """Bring a state up to date with Docker, and remove what a killed command left half made.
+
+        Args:
+            stack: The stack.
+            state: Its state until now.
+
+        Returns:
+            Its state from now on.
+
+        Raises:
+            OperatorError: The refresh failed; nothing was removed.
+        """
+        refreshed = stack.capture(
+            *("refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"),
+            "--clear-pending-creates",
+        )
+        if not refreshed.ok:
+            raise OperatorError(self._why_no_refresh(refreshed))
+        new_state = stack.state()
+        # Only now: a refresh fails where another command is at work.
+        self._remove_half_made(state, new_state)
+        return new_state
+
+    def _remove_half_made(self, before: State, after: State) -> None:
+        """Remove what was being created before a refresh, unless it was finished after all."""
+        for kind, (noun, *removal) in HALF_MADE.items():
+            finished = {resource["id"] for resource in after.resources(kind)}
+            for begun in before.begun(kind):
+                name = str(begun["inputs"]["name"])
+                there = self.docker.run(noun, "inspect", "--format", "{{.Id}}", name)
+                found = there.stdout.strip()
+                if there.ok and found not in finished and self.docker.run(noun, *removal, found).ok:
+                    say(f"Removed {name}, which an interrupted run had left half made.")
+
+    def _images_to_replace(self, state: State) -> list[str]:
+        """Options that have images built anew which are gone: the provider never looks for them."""
+        return [
+            option
+            for image in state.resources(IMAGE)
+            if not self.docker.run("image", "inspect", image["outputs"]["repoDigest"]).ok
+            for option in ("--replace", image["urn"])
+        ]
+
+    def _why_no_refresh(self, refreshed: Result) -> str:
+        why = f"the refresh failed:\n{refreshed.stdout}{refreshed.stderr}"
+        if LOCKED not in why:
+            return why
+        return (
+            f"{why}\nWhere no other command runs on this stack, one was killed. Unlock it with\n"
+            f'  eval "$(make env)" && pulumi cancel --yes {shlex.quote(self.config.stack)}\n'
+            "and try again."
+        )
+
+    def _open(self, cli: str) -> PulumiStack:
+        backend = choose_backend(self.runner, cli, self.root, self.environ)
+        if backend is None:
+            backend = create_local_backend(self.root, self.environ)
+            say("Pulumi is not logged in: the state is kept in .pulumi-state/ of this checkout.")
+        ensure_passphrase(backend)
+        return PulumiStack(self.runner, cli, self.config.stack, backend)
+
+    def _how_to_reach(self, outputs: Mapping[str, str]) -> str:
+        lines = ["", "The stack is up:", *_url_lines(outputs)]
+        if outputs.get("grafanaAdminPassword"):
+            lines += ["", f"  {self._login(outputs)}"]
+        if outputs.get("apiKey"):
+            lines.append(
+                "  Clients of the Ollama API must send the apiKey that you set "
+                "(`pulumi stack output apiKey --show-secrets`)."
+            )
+        return "\n".join([*lines, "", "  Check everything with `make verify`.", ""])
+
+    def _login(self, outputs: Mapping[str, str]) -> str:
+        """Say how to log in to Grafana; only the default password, which all know, is shown."""
+        user, password = outputs.get("grafanaUser", "admin"), outputs["grafanaAdminPassword"]
+        if password == self.config.values["grafanaAdminPassword"]:
+            return f"Log in to Grafana as {user} with the password {password}."
+        return (
+            f"Log in to Grafana as {user} with the password that you set "
+            "(`pulumi stack output grafanaAdminPassword --show-secrets`)."
+        )
+
+    def _containers(self) -> dict[str, str]:
+        """Names of the stack's containers that exist, by service."""
+        names = {
+            service: physical_name(member.container, self.config.short_name)
+            for service, member in SERVICES.items()
+        }
+        states = self.docker.container_states()
+        return {service: name for service, name in names.items() if name in states}
+
+
+def _url_lines(outputs: Mapping[str, str]) -> list[str]:
+    return [f"  {title:<11} {outputs[key]}" for title, key in URLS.items() if outputs.get(key)]
+
+
+def _alert_line(prometheus_url: str) -> str:
+    if not prometheus_url:
+        return "Alerts: unknown, since the stack names no Prometheus."
+    try:
+        firing = Prometheus(prometheus_url).firing()
+    except PrometheusError as error:
+        return f"Alerts: unknown, {error}"
+    return f"Alerts firing: {', '.join(firing) or 'none'}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command on the stack that STACK names."""
+    parser = argparse.ArgumentParser(prog="python -m ops.stack")
+    parser.add_argument(
+        "command", choices=["up", "down", "preview", "logs", "status", "env", "check"]
+    )
+    parser.add_argument("service", nargs="?", choices=list(SERVICES), help="for logs")
+    options = parser.parse_args(arguments)
+    name = os.environ.get("STACK") or DEFAULT_STACK
+    operator = Operator(read_stack_config(ROOT, name), SystemRunner(), ROOT, os.environ)
+    if options.command == "logs":
+        return operator.logs(options.service)
+    if options.command == "check":
+        operator.check()
+        return 0
+    commands = {
+        "up": operator.up,
+        "down": operator.down,
+        "preview": operator.preview,
+        "status": operator.status,
+        "env": operator.env,
+    }
+    return commands[options.command]()

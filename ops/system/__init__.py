@@ -1,0 +1,1 @@
+"""What the commands need of this machine: console, processes, ports, time."""

@@ -1,0 +1,1 @@
+"""The clients' side: their connections, their requests, who may call."""

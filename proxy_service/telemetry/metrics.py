@@ -1,0 +1,312 @@
+"""The metric catalogue: names, labels, buckets and help texts, once.
+
+Nothing else creates a metric or looks up a child. Children that traffic needs are resolved
+once per endpoint and per model and kept, so that a request looks none up. All label values
+come from fixed lists, except ``model``, which is the name of a model that the engine lists, and
+``other`` beyond `MODEL_LIMIT` of them.
+"""
+
+from dataclasses import dataclass
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import choose_encoder
+
+from proxy_service import VERSION
+from proxy_service.errors import ERROR_TYPES
+from proxy_service.telemetry.instruments import Counter, Gauge, Histogram, Instruments
+
+# Seconds. Every threshold of the alerts (5, 10, 30) is an edge with larger ones above it.
+HTTP_BUCKETS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5),
+    *(10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600),
+)
+GENERATE_BUCKETS = (
+    *(0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20),
+    *(30, 45, 60, 90, 120, 180, 300, 600),
+)
+# Seconds; the same edges as the engine's own histograms, so that both can be compared.
+FIRST_TOKEN_BUCKETS = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),
+    *(1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
+)
+OUTPUT_TOKEN_BUCKETS = (
+    *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75),
+    *(1, 2.5, 5, 7.5, 10, 20, 40, 80),
+)
+QUEUE_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+LOAD_BUCKETS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
+TOKEN_BUCKETS = tuple(4**n for n in range(10))  # tokens
+
+UNMATCHED = "unmatched"
+GENERATION_ENDPOINTS = (
+    "generate",
+    "chat",
+    "v1_chat_completions",
+    "v1_completions",
+    "v1_responses",
+    "v1_messages",
+)
+STREAMING_ENDPOINTS = (*GENERATION_ENDPOINTS, "pull")
+ENDPOINTS = (
+    *STREAMING_ENDPOINTS,
+    *("embed", "embeddings", "tags", "ps", "show", "version"),
+    *("push", "create", "copy", "delete", "blobs"),
+    *("v1_embeddings", "v1_models", UNMATCHED),
+)
+STATUSES = ("success", "client_error", "error", "cancelled")
+OUTCOMES = ("completed", "upstream_error", "client_disconnected", "timeout")
+FINISH_REASONS = (
+    *("stop", "length", "tool_calls", "load", "unload", "error", "cancelled", "other"),
+)
+
+# What the proxy asks its engine for, by the engine's path; anything else is ``other``.
+OPERATIONS = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "completions",
+    "/v1/embeddings": "embeddings",
+    "/v1/responses": "responses",
+    "/v1/messages": "messages",
+    "/v1/models": "models",
+    "/v1/models/reload": "load",
+    "/v1/models/unload": "unload",
+}
+OTHER_OPERATION = "other"
+
+OTHER_MODEL = "other"
+MODEL_LIMIT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointMetrics:
+    """The children of one endpoint."""
+
+    duration: Histogram
+    requests: dict[str, Counter]
+    errors: dict[str, Counter]
+    chunks: Counter | None  # None where nothing streams
+    streams: dict[str, Counter]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetrics:
+    """The children of one model."""
+
+    generate_duration: Histogram
+    output_tokens: Counter
+    prompt_tokens: Counter
+    first_token: Histogram
+    per_output_token: Histogram
+    request_output_tokens: Histogram
+    request_prompt_tokens: Histogram
+    generations: dict[str, Counter]
+    load_duration: Histogram
+    loaded: Gauge
+
+
+class ProxyMetrics:
+    """All metrics of one proxy."""
+
+    def __init__(self) -> None:
+        self._instruments = Instruments()
+        self._process = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._process)
+        self._families = _Families(self._instruments)
+        self._endpoints = {name: self._families.endpoint(name) for name in ENDPOINTS}
+        self._models: dict[str, ModelMetrics] = {}
+        self.active_requests = self._families.active_requests
+        self.upstream_up = self._families.upstream_up
+        self.upstream_last_success = self._families.upstream_last_success
+        durations = self._families.upstream_duration
+        self._upstream = {path: durations.labels(name) for path, name in OPERATIONS.items()}
+        self._upstream_other = durations.labels(OTHER_OPERATION)
+        self.event_loop_lag = self._families.event_loop_lag
+        self.running_requests = self._families.running_requests
+        self.running_limit = self._families.running_limit
+        self.queued_requests = self._families.queued_requests
+        self.queued_limit = self._families.queued_limit
+        self.queue_wait = self._families.queue_wait
+        self._families.info.labels(VERSION).set(1)
+
+    def started(self, unix_seconds: float) -> None:
+        """Record when the process began to serve."""
+        self._families.start_time.set(unix_seconds)
+
+    def endpoint(self, name: str) -> EndpointMetrics:
+        """Give the children of an endpoint, by a name of `ENDPOINTS`."""
+        return self._endpoints[name]
+
+    def model(self, name: str) -> ModelMetrics:
+        """Give the children of a model that the engine lists."""
+        known = self._models.get(name)
+        if known is None:
+            if len(self._models) >= MODEL_LIMIT and name != OTHER_MODEL:
+                return self.model(OTHER_MODEL)
+            known = self._models[name] = self._families.model(name)
+        return known
+
+    def upstream_duration(self, path: str) -> Histogram:
+        """Give the child for requests to a path of the engine."""
+        return self._upstream.get(path, self._upstream_other)
+
+    def expose(self, accept: str) -> tuple[bytes, str]:
+        """Write everything in the format that ``accept`` asks for; gives body and type."""
+        encode, content_type = choose_encoder(accept)
+        ours, process = self._instruments.expose(accept), encode(self._process)
+        return ours.removesuffix(b"# EOF\n") + process, content_type
+
+
+class _Families:
+    """The families themselves; labels as the seed and the monitoring reference name them."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        counter, gauge, histogram = instruments.counter, instruments.gauge, instruments.histogram
+        self.requests = counter(
+            "mistral_http_requests_total",
+            "Finished requests by endpoint and outcome.",
+            *("endpoint", "status"),
+        )
+        self.duration = histogram(
+            "mistral_http_request_duration_seconds",
+            "Seconds from a request's head to the last byte of its answer, all outcomes.",
+            HTTP_BUCKETS,
+            "endpoint",
+        )
+        self.active_requests = gauge(
+            "mistral_active_requests", "Requests accepted and not yet finished."
+        ).labels()
+        self.running_requests = gauge(
+            "mistral_running_requests",
+            "Generations and embeddings that hold a place at the engine.",
+        ).labels()
+        self.running_limit = gauge(
+            "mistral_running_requests_limit", "How many of these there may be at once."
+        ).labels()
+        self.queued_requests = gauge(
+            "mistral_queued_requests", "Generations and embeddings that wait for their turn."
+        ).labels()
+        self.queued_limit = gauge(
+            "mistral_queued_requests_limit", "How many of these there may be at once."
+        ).labels()
+        self.queue_wait = histogram(
+            "mistral_queue_wait_seconds",
+            "Seconds in the queue, of requests that had to wait and however that ended.",
+            QUEUE_BUCKETS,
+        ).labels()
+        self.generate_duration = histogram(
+            "mistral_generate_duration_seconds",
+            "Seconds for generations that were completed.",
+            GENERATE_BUCKETS,
+            "model",
+        )
+        self.output_tokens = counter("mistral_generate_tokens_total", "Tokens generated.", "model")
+        self.chunks = counter(
+            "mistral_streaming_chunks_total",
+            "Stream elements with content that were written to clients.",
+            "endpoint",
+        )
+        self.load_duration = histogram(
+            "mistral_model_load_duration_seconds",
+            "Seconds that the engine took to load a model.",
+            LOAD_BUCKETS,
+            "model",
+        )
+        self.prompt_tokens = counter(
+            "mistral_prompt_tokens_total", "Prompt tokens of completed generations.", "model"
+        )
+        self.first_token = histogram(
+            "mistral_time_to_first_token_seconds",
+            "Seconds from a request's head to its first content, streams only.",
+            FIRST_TOKEN_BUCKETS,
+            "model",
+        )
+        self.per_output_token = histogram(
+            "mistral_time_per_output_token_seconds",
+            "Mean seconds per output token after the first, streams only.",
+            OUTPUT_TOKEN_BUCKETS,
+            "model",
+        )
+        self.request_prompt_tokens = histogram(
+            "mistral_request_prompt_tokens",
+            "Prompt tokens per completed generation.",
+            TOKEN_BUCKETS,
+            "model",
+        )
+        self.request_output_tokens = histogram(
+            "mistral_request_output_tokens",
+            "Output tokens per completed generation.",
+            TOKEN_BUCKETS,
+            "model",
+        )
+        self.generations = counter(
+            "mistral_generations_total",
+            "Generations by how they ended.",
+            *("model", "finish_reason"),
+        )
+        self.streams = counter(
+            "mistral_streams_total",
+            "Streams by how they ended.",
+            *("endpoint", "outcome"),
+        )
+        self.errors = counter(
+            "mistral_request_errors_total",
+            "Requests that ended in an error, by its type.",
+            *("endpoint", "error_type"),
+        )
+        self.upstream_up = gauge(
+            "mistral_upstream_up", "1 when the engine answered the last probe, else 0."
+        ).labels()
+        self.upstream_last_success = gauge(
+            "mistral_upstream_last_success_timestamp_seconds",
+            "Unix time in seconds of the engine's last good answer to a probe; 0 before the first.",
+        ).labels()
+        self.upstream_duration = histogram(
+            "mistral_upstream_request_duration_seconds",
+            "Seconds that a request to the engine was waited for, from connecting to its end.",
+            HTTP_BUCKETS,
+            "operation",
+        )
+        self.loaded = gauge(
+            "mistral_model_loaded", "1 when the engine has the model loaded, else 0.", "model"
+        )
+        self.event_loop_lag = gauge(
+            "mistral_event_loop_lag_seconds",
+            "Longest time that the proxy's event loop was late within the last 15 seconds.",
+        ).labels()
+        self.info = gauge("mistral_proxy_info", "Always 1; the version is a label.", "version")
+        self.start_time = gauge(
+            "mistral_start_time_seconds", "Unix time in seconds at which the proxy started."
+        ).labels()
+
+    def endpoint(self, name: str) -> EndpointMetrics:
+        """Create every child of one endpoint at 0, so that its first event shows in a rate."""
+        streams = name in STREAMING_ENDPOINTS
+        return EndpointMetrics(
+            duration=self.duration.labels(name),
+            requests={status: self.requests.labels(name, status) for status in STATUSES},
+            errors={kind: self.errors.labels(name, kind) for kind in ERROR_TYPES},
+            chunks=self.chunks.labels(name) if streams else None,
+            streams={o: self.streams.labels(name, o) for o in OUTCOMES} if streams else {},
+        )
+
+    def model(self, name: str) -> ModelMetrics:
+        """Create every child of one model."""
+        return ModelMetrics(
+            generate_duration=self.generate_duration.labels(name),
+            output_tokens=self.output_tokens.labels(name),
+            prompt_tokens=self.prompt_tokens.labels(name),
+            first_token=self.first_token.labels(name),
+            per_output_token=self.per_output_token.labels(name),
+            request_output_tokens=self.request_output_tokens.labels(name),
+            request_prompt_tokens=self.request_prompt_tokens.labels(name),
+            generations={
+                reason: self.generations.labels(name, reason) for reason in FINISH_REASONS
+            },
+            load_duration=self.load_duration.labels(name),
+            loaded=self.loaded.labels(name),
+        )

@@ -1,0 +1,170 @@
+"""What one request did, observed exactly once when it is over.
+
+The metrics' meaning lives here: which outcome counts as what, and when.
+"""
+
+import logging
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Literal
+
+from proxy_service.errors import ProxyError
+from proxy_service.telemetry.logs import write_event
+from proxy_service.telemetry.metrics import (
+    FINISH_REASONS,
+    GENERATION_ENDPOINTS,
+    STREAMING_ENDPOINTS,
+    UNMATCHED,
+    ModelMetrics,
+    ProxyMetrics,
+)
+from proxy_service.wire.openai import Usage
+
+# What the log calls a model that the engine does not list; no metric has it.
+UNKNOWN_MODEL = "unknown"
+
+Status = Literal["success", "client_error", "error", "cancelled"]
+
+logger = logging.getLogger("proxy_service.requests")
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request's account; times are seconds of the monotonic clock.
+
+    ``at_once`` tells of a stream that was written when the generation was over: when its first
+    token came is unknown. ``delivered`` turns true with the answer's last byte.
+    """
+
+    metrics: ProxyMetrics
+    request_id: str
+    started: float
+    endpoint: str = UNMATCHED
+    model: str = ""
+    http_status: int = 0
+    streaming: bool = False
+    error: ProxyError | None = None
+    cancelled: bool = False
+    delivered: bool = False
+    at_once: bool = False
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    first_token: float | None = None
+    _model_metrics: ModelMetrics | None = field(default=None, repr=False)
+    _finished: bool = False
+
+    def open(self) -> None:
+        """Count the request as running."""
+        self.metrics.active_requests.inc()
+
+    def generates_with(self, model: str) -> None:
+        """Note the model, by the name that `EngineModel` gives one that the engine lists."""
+        self.model = model
+        self._model_metrics = self.metrics.model(model)
+
+    def wrote(self, chunks: int, deltas: int, now: float) -> None:
+        """Count stream elements after the client's transport took them."""
+        counter = self.metrics.endpoint(self.endpoint).chunks
+        if chunks and counter is not None:
+            counter.inc(chunks)
+            if self.first_token is None and not self.at_once:
+                self.first_token = now
+        if deltas:
+            self._count_tokens(deltas)
+
+    def interrupted(self) -> None:
+        """Note that the client left, or took nothing for too long.
+
+        This changes no complete answer.
+        """
+        if not self.delivered:
+            self.cancelled = True
+
+    def completed(self, usage: Usage | None, finish_reason: str | None) -> None:
+        """Note a generation that reached its end."""
+        self.finish_reason = finish_reason if finish_reason in FINISH_REASONS else "other"
+        counts = usage or {}
+        self.prompt_tokens = counts.get("prompt_tokens", 0)
+        self._count_tokens(max(counts.get("completion_tokens", 0) - self.output_tokens, 0))
+
+    def finish(self, now: float) -> None:
+        """Observe everything, once; later calls do nothing."""
+        if self._finished:
+            return
+        self._finished = True
+        self.metrics.active_requests.dec()
+        endpoint, status = self.metrics.endpoint(self.endpoint), self.status
+        endpoint.requests[status].inc()
+        endpoint.duration.observe(now - self.started)
+        if self.error is not None and not self.cancelled:
+            endpoint.errors[self.error.error_type].inc()
+        if self.streaming and self.endpoint in STREAMING_ENDPOINTS:
+            endpoint.streams[self._outcome(status)].inc()
+        if self._model_metrics is not None and self.endpoint in GENERATION_ENDPOINTS:
+            self._observe_generation(self._model_metrics, status, now)
+        self._log(status, now)
+
+    @property
+    def status(self) -> Status:
+        """The outcome as the label names it."""
+        if self.cancelled:
+            return "cancelled"
+        # An error may have come when the status had left, or within an answer that passes as it is.
+        status = self.http_status if self.error is None else self.error.status
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status:
+            return "error"
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return "error"
+        return "client_error" if status >= HTTPStatus.BAD_REQUEST else "success"
+
+    def _outcome(self, status: Status) -> str:
+        if status == "cancelled":
+            return "client_disconnected"
+        if self.error is not None and "timeout" in self.error.error_type:
+            return "timeout"
+        return "upstream_error" if status == "error" else "completed"
+
+    def _count_tokens(self, tokens: int) -> None:
+        if tokens and self._model_metrics is not None:
+            self._model_metrics.output_tokens.inc(tokens)
+            self.output_tokens += tokens
+
+    def _observe_generation(self, model: ModelMetrics, status: Status, now: float) -> None:
+        if self.first_token is not None:
+            model.first_token.observe(self.first_token - self.started)
+        if status != "success":
+            reason = "cancelled" if status == "cancelled" else "error"
+            model.generations[reason].inc()
+            return
+        if not self.finish_reason:
+            return
+        model.generations[self.finish_reason].inc()
+        if self.finish_reason in ("load", "unload"):
+            return
+        model.generate_duration.observe(now - self.started)
+        model.prompt_tokens.inc(self.prompt_tokens)
+        model.request_prompt_tokens.observe(self.prompt_tokens)
+        model.request_output_tokens.observe(self.output_tokens)
+        if self.first_token is not None and self.output_tokens > 1:
+            model.per_output_token.observe((now - self.first_token) / (self.output_tokens - 1))
+
+    def _log(self, status: Status, now: float) -> None:
+        fields = {
+            "request_id": self.request_id,
+            "endpoint": self.endpoint,
+            "model": self.model,
+            "stream": self.streaming,
+            "http_status": self.http_status,
+            "status": status,
+            "error_type": self.error.error_type if self.error else None,
+            "error": self.error.message if self.error and self.error.loggable else None,
+            "duration_seconds": round(now - self.started, 6),
+            "time_to_first_token_seconds": (
+                None if self.first_token is None else round(self.first_token - self.started, 6)
+            ),
+            "prompt_tokens": self.prompt_tokens,
+            "output_tokens": self.output_tokens,
+        }
+        level = logging.WARNING if status == "error" else logging.INFO
+        write_event(logger, level, "request_finished", fields)

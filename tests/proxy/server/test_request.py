@@ -1,0 +1,297 @@
+"""The reader of clients' requests: bytes in, no socket."""
+
+import itertools
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_service.server.request import (
+    MAX_AHEAD,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    BodyBudget,
+    IncomingRequest,
+    RequestReader,
+)
+
+LIMIT = 1000
+POST = b"POST /api/chat HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMA\r\n"
+FRAMINGS = {
+    "length": POST + b"Content-Length: 7\r\n\r\nabcdefg",
+    "chunked": CHUNKED + b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n",
+    "trailer": CHUNKED + b"7\r\nabcdefg\r\n0\r\nHost: other\r\n\r\n",
+    "offer of HTTP/2": POST + H2C + b"Content-Length: 7\r\n\r\nabcdefg",
+    "offer of HTTP/2, chunked": (
+        POST + H2C + b"Transfer-Encoding: chunked\r\n\r\n7\r\nabcdefg\r\n0\r\n\r\n"
+    ),
+}
+ANY_FRAMING = pytest.mark.parametrize("request_bytes", FRAMINGS.values(), ids=FRAMINGS)
+
+
+def read(*pieces: bytes) -> list[IncomingRequest]:
+    reader = RequestReader(max_body_bytes=LIMIT, budget=BodyBudget(4 * LIMIT))
+    for piece in pieces:
+        reader.feed(piece)
+    return list(reader.requests)
+
+
+def failure_of(*pieces: bytes) -> tuple[int, str]:
+    """Give status and text of the failure of the last of the requests."""
+    failure = read(*pieces)[-1].failure
+    assert failure is not None
+    return failure.status, failure.message
+
+
+@ANY_FRAMING
+def test_every_split_in_two_gives_the_same_request(request_bytes: bytes) -> None:
+    """Each boundary, whichever way the body is framed."""
+    for at in range(len(request_bytes) + 1):
+        (request,) = read(request_bytes[:at], request_bytes[at:])
+        assert (request.method, request.path, request.version) == ("POST", "/api/chat", "1.1")
+        assert request.headers.getall("host") == ["x"]
+        assert (request.complete, request.body) == (True, b"abcdefg")
+        assert request.keep_alive
+        assert request.failure is None
+
+
+@given(
+    parts=st.lists(st.binary(min_size=1, max_size=40), max_size=8),
+    cuts=st.lists(st.integers(min_value=0, max_value=1200), max_size=12),
+)
+def test_any_requests_survive_any_splits(parts: list[bytes], cuts: list[int]) -> None:
+    """Pipelined requests, framed by turns in both ways, come out as they went in."""
+    sent = b"".join(
+        CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(part), part)
+        if number % 2
+        else POST + b"Content-Length: %d\r\n\r\n%b" % (len(part), part)
+        for number, part in enumerate(parts)
+    )
+    edges = [0, *sorted(min(cut, len(sent)) for cut in cuts), len(sent)]
+
+    requests = read(*(sent[a:b] for a, b in itertools.pairwise(edges)))
+
+    assert [request.body for request in requests] == parts
+    assert all(request.complete and request.failure is None for request in requests)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *(POST, H2C, CHUNKED, b"GET / HTTP/1.1\r\n", b"CONNECT x:1 HTTP/1.1\r\n", b"\r\n"),
+                *(b"Host: y\r\n", b"Expect: x\r\n", b"Content-Length: 7\r\n\r\n", b"abcdefg"),
+                *(
+                    b"Content-Length: 9999\r\n",
+                    b"Connection: close\r\n",
+                    b"\xff",
+                    b"\0",
+                    b": ",
+                    b" ",
+                ),
+                *(b"7\r\nabcdefg\r\n", b"0\r\n\r\n", b"Transfer-Encoding: chunked\r\n"),
+            ]
+        )
+        | st.binary(max_size=20),
+        max_size=12,
+    )
+)
+def test_whatever_comes_is_a_request_or_its_failure(pieces: list[bytes]) -> None:
+    """Nothing is raised, and only the last of the requests can be without its end."""
+    *earlier, last = [*read(*pieces), IncomingRequest()]
+
+    assert all(r.complete or r.failure is not None for r in earlier[:-1])
+    assert not any(r.complete and r.failure is not None for r in earlier)
+    assert not last.complete
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param(POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", id="CL+TE"),
+        pytest.param(POST + b"Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", id="TE+CL"),
+        pytest.param(POST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", id="two lengths"),
+        pytest.param(POST + b"Content-Length: 1, 1\r\n\r\nx", id="list of lengths"),
+        pytest.param(POST + b"Content-Length: +1\r\n\r\nx", id="signed length"),
+        pytest.param(POST + b"Content-Length: \r\n\r\n", id="empty length"),
+        pytest.param(POST + b"Content-Length: 9" + b"9" * 40 + b"\r\n\r\n", id="endless length"),
+        pytest.param(POST + b"Transfer-Encoding: chunked, gzip\r\n\r\n", id="chunked not last"),
+        pytest.param(POST + b"X: a\r\n b\r\n\r\n", id="folded line"),
+        pytest.param(POST + b"Transfer-Encoding:\r\n chunked\r\n\r\n", id="folded coding"),
+        pytest.param(b"GET / HTTP/1.1\nHost: x\n\n", id="bare line feeds"),
+        pytest.param(POST + b"X: a\nY: b\r\n\r\n", id="one bare line feed"),
+        pytest.param(POST + b"X: a\rY: b\r\n\r\n", id="lone carriage return"),
+        pytest.param(POST + b"\n", id="half a blank line"),
+        pytest.param(POST + b"X : a\r\n\r\n", id="space before the colon"),
+        pytest.param(POST + b"X\r\n\r\n", id="no colon"),
+        pytest.param(POST + b": a\r\n\r\n", id="no name"),
+        pytest.param(POST + b"X\xe9: a\r\n\r\n", id="name beyond ASCII"),
+        pytest.param(POST + b"X: a\0b\r\n\r\n", id="NUL in a value"),
+        pytest.param(POST + b"X: a\x01b\r\n\r\n", id="control character in a value"),
+        pytest.param(b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", id="unknown method"),
+        pytest.param(b"get / HTTP/1.1\r\nHost: x\r\n\r\n", id="method in lower case"),
+        pytest.param(b"GET chat HTTP/1.1\r\nHost: x\r\n\r\n", id="relative target"),
+        pytest.param(b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n", id="NUL in the target"),
+        pytest.param(b"GET /\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n", id="target beyond ASCII"),
+        pytest.param(b"GET / HTTP/1.1 \r\nHost: x\r\n\r\n", id="space after the version"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", id="TLS"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="no Host"),
+        pytest.param(POST + b"Host: y\r\n\r\n", id="two Hosts"),
+        pytest.param(CHUNKED + b"2\nab\n0\n\n", id="chunk with bare line feeds"),
+        pytest.param(CHUNKED + b"0x2\r\nab\r\n0\r\n\r\n", id="size with a prefix"),
+        pytest.param(CHUNKED + b"-2\r\nab\r\n0\r\n\r\n", id="negative size"),
+        pytest.param(CHUNKED + b"2 \r\nab\r\n0\r\n\r\n", id="size with a space"),
+        pytest.param(CHUNKED + b"2\r\nabc\r\n0\r\n\r\n", id="chunk longer than its size"),
+        pytest.param(CHUNKED + b"f" * 17 + b"\r\n", id="endless size"),
+        pytest.param(CHUNKED + b"2;a\nb\r\nab\r\n0\r\n\r\n", id="line feed in an extension"),
+        pytest.param(CHUNKED + b"0\r\nContent-Length: 9\r\n\r\n", id="length as a trailer"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(broken: bytes) -> None:
+    """It is the last request: what follows may be the smuggled one."""
+    (request,) = read(broken + b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert request.failure is not None
+    assert request.failure.status == 400
+    assert not request.keep_alive
+    assert not request.complete
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"GET /\r\n\r\n", 505),
+        (b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (POST + b"Transfer-Encoding: xchunked\r\n\r\n", 501),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501),
+        (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 501),
+        (POST + b"Expect: the-unexpected\r\n\r\n", 417),
+        (POST + H2C + b"Expect: the-unexpected\r\n\r\n", 417),
+        (POST + b"X: y\r\n" * MAX_HEADERS + b"\r\n", 431),
+        (POST + b"X: " + b"y" * MAX_HEAD_BYTES + b"\r\n\r\n", 431),
+        (b"GET /" + b"y" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
+        (POST + b"Content-Length: 1001\r\n\r\n", 413),
+        (b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    ],
+)
+def test_what_is_not_served_has_a_status_of_its_own(head: bytes, status: int) -> None:
+    assert failure_of(head)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("begin", "more", "status"),
+    [
+        (POST + b"X: ", b"y", 431),
+        (b"GET /", b"y", 431),
+        (CHUNKED + b"1;", b"y", 431),
+        (CHUNKED + b"0\r\nX: ", b"y", 431),
+        (CHUNKED, b"9\r\nabcdefghi\r\n", 413),
+    ],
+    ids=["a header", "a target", "an extension", "a trailer", "a body"],
+)
+def test_nothing_may_be_endless(begin: bytes, more: bytes, status: int) -> None:
+    """Whatever it is that never ends, a bounded part of it is read."""
+    assert failure_of(begin, *[more * 10_000] * 80)[0] == status
+
+
+def test_the_text_says_what_is_wrong_but_not_what_was_sent() -> None:
+    _, text = failure_of(POST + b"Secret : a\r\n\r\n")
+
+    assert text == "malformed HTTP request: Invalid header token"
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/api/chat", "/api/chat"),
+        (b"/api/chat?x=/y#z", "/api/chat"),
+        (b"/a%2Fb%zz", "/a%2Fb%zz"),
+        (b"/a#b", "/a"),
+        (b"//host/a", "//host/a"),
+        (b"http://host:1/a?b", "/a"),
+        (b"http://host", "/"),
+    ],
+)
+def test_the_path_is_what_stands_before_the_query(target: bytes, path: str) -> None:
+    (request,) = read(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+
+    assert request.path == path
+
+
+def test_a_failure_spoils_only_the_request_that_it_is_in() -> None:
+    good = FRAMINGS["length"]
+
+    first, second = read(good + b"rubbish" + good)
+
+    assert (first.complete, first.failure) == (True, None)
+    assert second.failure is not None
+
+
+def test_many_offers_of_another_protocol_are_many_requests() -> None:
+    """Each is read once more without its offer, whatever came with it in one read."""
+    offer = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+
+    *served, refused = read(offer * 2000)
+
+    assert [request.failure for request in served] == [None] * MAX_AHEAD
+    assert refused.failure is not None
+
+
+def test_a_body_in_tiny_chunks_takes_no_more_than_its_size() -> None:
+    size = 200_000
+    reader = RequestReader(max_body_bytes=size, budget=BodyBudget(size))
+    reader.feed(CHUNKED)
+    pieces = b"1\r\nx\r\n" * 1000
+    tracemalloc.start()
+    for _ in range(0, size, 1000):
+        reader.feed(pieces)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    reader.feed(b"0\r\n\r\n")
+
+    assert reader.requests[0].body == b"x" * size
+    assert held < 2 * size
+
+
+def test_what_a_refused_body_took_is_there_for_the_next() -> None:
+    """At once: whoever sends at the same time needs it."""
+    budget = BodyBudget(10)
+    refused, served = (RequestReader(max_body_bytes=10, budget=budget) for _ in range(2))
+    refused.feed(CHUNKED + b"8\r\n12345678\r\n")
+    served.feed(CHUNKED + b"2\r\n12\r\n")
+    refused.feed(b"1\r\n9\r\n")
+    served.feed(b"8\r\n12345678\r\n0\r\n\r\n")
+
+    assert "too large together" in str(refused.requests[0].failure)
+    assert served.requests[0].body == b"1212345678"
+
+
+def test_what_follows_a_last_request_is_not_looked_at() -> None:
+    last = POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
+
+    (request,) = read(last + b"rubbish", b"more of it")
+
+    assert request.complete
+    assert not request.keep_alive
+    assert request.failure is None
+
+
+@pytest.mark.parametrize(
+    ("version", "connection", "kept"),
+    [
+        (b"1.1", b"", True),
+        (b"1.1", b"Connection: close\r\n", False),
+        (b"1.0", b"", False),
+        (b"1.0", b"Connection: keep-alive\r\n", True),
+    ],
+)
+def test_the_version_decides_whether_a_connection_is_kept(
+    version: bytes, connection: bytes, *, kept: bool
+) -> None:
+    (request,) = read(b"GET / HTTP/%b\r\nHost: x\r\n%b\r\n" % (version, connection))
+
+    assert request.keep_alive is kept

@@ -1,0 +1,50 @@
+"""docs/metrics.md against the exposition: what it lists is what there is."""
+
+import re
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from proxy_service.errors import ERROR_TYPES
+from proxy_service.telemetry import metrics
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `(mistral_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
+
+
+def named(text: str) -> set[str]:
+    """What stands in backticks."""
+    return set(re.findall(r"`(\w+)`", text))
+
+
+def of_label(label: str) -> set[str]:
+    """The values that the document lists for a label."""
+    found = re.search(rf"^- `{label}`: (.*?)\.$", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert found
+    return named(found[1])
+
+
+def test_every_metric_is_listed_with_its_type_and_labels() -> None:
+    catalogue = metrics.ProxyMetrics()
+    catalogue.model("some-model")
+    text, _ = catalogue.expose("")
+    there = {
+        f"{family.name}_total" if family.type == "counter" else family.name: (
+            family.type,
+            {label for sample in family.samples for label in sample.labels} - {"le"},
+        )
+        for family in text_string_to_metric_families(text.decode())
+        if family.name.startswith("mistral_")
+    }
+    listed = {name: (kind, named(labels)) for name, kind, labels in ROW.findall(DOCUMENT)}
+
+    assert listed == there
+
+
+def test_every_value_of_a_label_is_listed() -> None:
+    assert of_label("outcome") == set(metrics.OUTCOMES)
+    assert of_label("finish_reason") == set(metrics.FINISH_REASONS)
+    assert of_label("error_type") == set(ERROR_TYPES)
+    assert of_label("operation") == {*metrics.OPERATIONS.values(), metrics.OTHER_OPERATION}
+    assert set(metrics.STATUSES) <= named(DOCUMENT)
