@@ -30,16 +30,15 @@ from proxy_service.errors import (
 from proxy_service.settings import ModelDetails, ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.translate.engine_errors import ABSENT, from_reply, no_model_list
-from proxy_service.translate.models import (
+from proxy_service.translate.models.listing import (
     LOADED,
     RELOADING,
     UNLOADED,
     EngineModel,
-    NameTable,
-    fold_name,
     from_model_list,
-    is_valid_name,
 )
+from proxy_service.translate.models.lookup import NameTable
+from proxy_service.translate.models.names import fold_name, is_valid_name
 from proxy_service.wire.reading import decode_reply, mend_surrogates
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from proxy_service.routes.asking import Work, ask
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
-from proxy_service.translate.models import EngineModel
+from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.replies import failed_while_writing, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Usage

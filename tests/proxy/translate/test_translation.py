@@ -25,7 +25,9 @@ from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.embeddings import shorten, vectors_of
 from proxy_service.translate.engine_errors import from_event, from_reply
 from proxy_service.translate.messages import image_url, to_engine_messages
-from proxy_service.translate.models import EngineModel, NameTable, from_model_list, with_tag
+from proxy_service.translate.models.listing import EngineModel, from_model_list
+from proxy_service.translate.models.lookup import NameTable
+from proxy_service.translate.models.names import with_tag
 from proxy_service.translate.options import to_sampling, unknown_options
 from proxy_service.translate.replies import to_ollama_chat, to_ollama_counts
 from proxy_service.translate.requests import to_engine_chat

@@ -1,0 +1,84 @@
+"""Models as Ollama's API shows them: tags, ps and show."""
+
+from datetime import UTC, datetime
+
+from proxy_service.settings import ModelDetails
+from proxy_service.translate.models.capabilities import DEFAULT_CAPABILITIES
+from proxy_service.translate.models.digests import digest
+from proxy_service.translate.models.listing import FOREVER, EngineModel
+from proxy_service.translate.models.names import with_tag
+from proxy_service.wire import JsonObject
+from proxy_service.wire.ollama import timestamp
+
+
+def to_tag(model: EngineModel, details: ModelDetails) -> JsonObject:
+    """Return one element of ``GET /api/tags``."""
+    name = with_tag(model.name)
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": timestamp(datetime.fromtimestamp(model.created, UTC)),
+        "size": details.size,
+        "digest": digest(model.id),
+        "details": _details_part(details),
+        "capabilities": list(details.capabilities or DEFAULT_CAPABILITIES),
+    }
+
+
+def to_process(model: EngineModel, details: ModelDetails) -> JsonObject:
+    """Return one element of ``GET /api/ps``; no model expires, because none is unloaded by time."""
+    name = with_tag(model.name)
+    return {
+        "name": name,
+        "model": name,
+        "size": details.size,
+        "digest": digest(model.id),
+        "details": _details_part(details),
+        "expires_at": timestamp(FOREVER),
+        "size_vram": details.size,
+        "context_length": details.context_length,
+    }
+
+
+def to_show(model: EngineModel, details: ModelDetails) -> JsonObject:
+    """Return the body of ``POST /api/show``.
+
+    An unknown length is left out: clients would believe a 0, but have a default of their own
+    for a missing key (LlamaIndex, LiteLLM, VS Code).
+    """
+    architecture = details.family or "unknown"
+    info: JsonObject = {"general.architecture": architecture, "general.basename": model.name}
+    parameters = ""
+    if details.context_length:
+        info[f"{architecture}.context_length"] = details.context_length
+        # Continue reads the length here; the engine's context is as fixed as a Modelfile's.
+        parameters = f"{'num_ctx':<30} {details.context_length}"
+    if details.embedding_length:
+        info[f"{architecture}.embedding_length"] = details.embedding_length
+    return {
+        "license": details.license,
+        "modelfile": f"# served by Mistral.rs\nFROM {model.id}\n",
+        "parameters": parameters,
+        "template": details.template,
+        "details": _details_part(details),
+        "model_info": info,
+        "capabilities": list(details.capabilities or DEFAULT_CAPABILITIES),
+        "modified_at": timestamp(datetime.fromtimestamp(model.created, UTC)),
+    }
+
+
+def _details_part(details: ModelDetails) -> JsonObject:
+    """Return the ``details`` object of tags, ps and show."""
+    part: JsonObject = {
+        "parent_model": "",
+        "format": details.format,
+        "family": details.family,
+        "families": [details.family] if details.family else [],
+        "parameter_size": details.parameter_size,
+        "quantization_level": details.quantization_level,
+    }
+    if details.context_length:
+        part["context_length"] = details.context_length
+    if details.embedding_length:
+        part["embedding_length"] = details.embedding_length
+    return part
