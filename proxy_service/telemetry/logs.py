@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from proxy_service.clock import NS_PER_SECOND, written
+from proxy_service.clock import NS_PER_SECOND, timestamp
 from proxy_service.settings import log_level_number
 
 _FRAMEWORK_LOGGERS = ("sanic.root", "sanic.error", "sanic.server", "asyncio")
@@ -49,7 +49,7 @@ def write_event(
 
 def _line(time_ns: int, level: str, logger: str, event: str, fields: Mapping[str, object]) -> bytes:
     entry: dict[str, object] = {
-        "time": written(time_ns),
+        "time": timestamp(time_ns),
         "level": level.lower(),
         "logger": logger,
         "event": event,

@@ -3,7 +3,6 @@
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import cast
 
 import msgspec
@@ -244,8 +243,3 @@ def _object(item: object, field: str) -> JsonObject:
             f"json: cannot unmarshal {kind_of(item)} into Go struct field {field} of type object"
         )
     return cast("JsonObject", item)
-
-
-def timestamp(moment: datetime) -> str:
-    """Write ``moment`` as Ollama writes ``created_at``: RFC 3339, UTC, with a fraction."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

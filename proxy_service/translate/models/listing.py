@@ -14,8 +14,7 @@ DEFAULT_NAME = "default"
 LOADED, UNLOADED, RELOADING = "loaded", "unloaded", "reloading"
 
 # Ollama writes "never" as a date three centuries ahead; a later date isn't one.
-FOREVER = datetime(2318, 1, 1, tzinfo=UTC)
-_LAST_SECOND = int(FOREVER.timestamp())
+FOREVER_SECONDS = int(datetime(2318, 1, 1, tzinfo=UTC).timestamp())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def from_model_list(body: ModelList) -> tuple[EngineModel, ...]:
 
 def _date(created: object) -> int:
     """Return Unix seconds; 0 if ``created`` isn't a date."""
-    return created if type(created) is int and 0 <= created <= _LAST_SECOND else 0
+    return created if type(created) is int and 0 <= created <= FOREVER_SECONDS else 0
 
 
 def _last_part(engine_id: str) -> str:

@@ -1,14 +1,12 @@
 """Models as Ollama's API shows them: tags, ps and show."""
 
-from datetime import UTC, datetime
-
+from proxy_service.clock import NS_PER_SECOND, timestamp
 from proxy_service.settings import ModelDetails
 from proxy_service.translate.models.capabilities import DEFAULT_CAPABILITIES
 from proxy_service.translate.models.digests import digest
-from proxy_service.translate.models.listing import FOREVER, EngineModel
+from proxy_service.translate.models.listing import FOREVER_SECONDS, EngineModel
 from proxy_service.translate.models.names import with_tag
 from proxy_service.wire import JsonObject
-from proxy_service.wire.ollama import timestamp
 
 
 def to_tag(model: EngineModel, details: ModelDetails) -> JsonObject:
@@ -17,7 +15,7 @@ def to_tag(model: EngineModel, details: ModelDetails) -> JsonObject:
     return {
         "name": name,
         "model": name,
-        "modified_at": timestamp(datetime.fromtimestamp(model.created, UTC)),
+        "modified_at": timestamp(model.created * NS_PER_SECOND),
         "size": details.size,
         "digest": digest(model.id),
         "details": _details_part(details),
@@ -34,7 +32,7 @@ def to_process(model: EngineModel, details: ModelDetails) -> JsonObject:
         "size": details.size,
         "digest": digest(model.id),
         "details": _details_part(details),
-        "expires_at": timestamp(FOREVER),
+        "expires_at": timestamp(FOREVER_SECONDS * NS_PER_SECOND),
         "size_vram": details.size,
         "context_length": details.context_length,
     }
@@ -63,7 +61,7 @@ def to_show(model: EngineModel, details: ModelDetails) -> JsonObject:
         "details": _details_part(details),
         "model_info": info,
         "capabilities": list(details.capabilities or DEFAULT_CAPABILITIES),
-        "modified_at": timestamp(datetime.fromtimestamp(model.created, UTC)),
+        "modified_at": timestamp(model.created * NS_PER_SECOND),
     }
 
 
