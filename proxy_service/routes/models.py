@@ -19,14 +19,14 @@ async def tags(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /api/tags``."""
     catalogue = exchange.services.catalogue
     models = await catalogue.models()
-    return exchange.json({"models": [to_tag(m, catalogue.details(m)) for m in models]})
+    return exchange.json({"models": [to_tag(m) for m in models]})
 
 
 async def ps(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /api/ps``: nothing unloads a model by time, so all of them stay for ever."""
     catalogue = exchange.services.catalogue
     loaded = [model for model in await catalogue.models() if model.status == LOADED]
-    processes = [to_process(m, catalogue.details(m)) for m in loaded]
+    processes = [to_process(m) for m in loaded]
     return exchange.json({"models": processes})
 
 
@@ -38,7 +38,7 @@ async def show(exchange: Exchange) -> HTTPResponse:
         model = await catalogue.find(name)
     except ModelNotFound:
         raise ModelNotFound(f"model '{with_tag(name)}' not found") from None
-    return exchange.json(to_show(model, catalogue.details(model)))
+    return exchange.json(to_show(model))
 
 
 async def version(exchange: Exchange) -> HTTPResponse:
@@ -67,9 +67,7 @@ async def pull(exchange: Exchange) -> HTTPResponse | None:
     await catalogue.load(model)
     if not stream:
         return exchange.json({"status": "success"})
-    await exchange.write(
-        Batch(_progress(model, catalogue.details(model).size)), content_type=NDJSON, end=True
-    )
+    await exchange.write(Batch(_progress(model, model.details.size)), content_type=NDJSON, end=True)
     return None
 
 

@@ -73,12 +73,18 @@ class EmbeddingReply(TypedDict):
 
 
 class ModelEntry(TypedDict, total=False):
-    """One element of ``GET /v1/models``; ``created`` is Unix seconds."""
+    """One element of ``GET /v1/models``.
+
+    ``created`` is Unix seconds. Not every engine sends the last three: the context length in
+    tokens, the size in bytes, and the object ``details`` with Ollama's own fields.
+    """
 
     id: str
     created: int
     status: str
-    max_model_len: int | None
+    max_model_len: object
+    size: object
+    details: object
 
 
 class ModelList(TypedDict):

@@ -2,11 +2,7 @@
 
 import json
 
-from proxy_service.errors import (
-    Dialect,
-    ModelNotFound,
-    error_body,
-)
+from proxy_service.errors import Dialect, ModelNotFound, error_body
 
 
 def test_errors_take_the_shape_of_the_api_that_was_called() -> None:

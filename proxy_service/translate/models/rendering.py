@@ -1,49 +1,52 @@
 """Models as Ollama's API shows them: tags, ps and show."""
 
 from proxy_service.clock import NS_PER_SECOND, timestamp
-from proxy_service.settings import ModelDetails
 from proxy_service.translate.models.capabilities import DEFAULT_CAPABILITIES
 from proxy_service.translate.models.digests import digest
 from proxy_service.translate.models.listing import FOREVER_SECONDS, EngineModel
 from proxy_service.translate.models.names import with_tag
 from proxy_service.wire import JsonObject
 
+# Shown if neither the settings nor the engine say: nearly all of Ollama's models have it.
+_USUAL_FORMAT = "gguf"
 
-def to_tag(model: EngineModel, details: ModelDetails) -> JsonObject:
+
+def to_tag(model: EngineModel) -> JsonObject:
     """Return one element of ``GET /api/tags``."""
-    name = with_tag(model.name)
+    name, details = with_tag(model.name), model.details
     return {
         "name": name,
         "model": name,
         "modified_at": timestamp(model.created * NS_PER_SECOND),
         "size": details.size,
         "digest": digest(model.id),
-        "details": _details_part(details),
+        "details": _details_part(model),
         "capabilities": list(details.capabilities or DEFAULT_CAPABILITIES),
     }
 
 
-def to_process(model: EngineModel, details: ModelDetails) -> JsonObject:
+def to_process(model: EngineModel) -> JsonObject:
     """Return one element of ``GET /api/ps``; no model expires, because none is unloaded by time."""
-    name = with_tag(model.name)
+    name, details = with_tag(model.name), model.details
     return {
         "name": name,
         "model": name,
         "size": details.size,
         "digest": digest(model.id),
-        "details": _details_part(details),
+        "details": _details_part(model),
         "expires_at": timestamp(FOREVER_SECONDS * NS_PER_SECOND),
         "size_vram": details.size,
         "context_length": details.context_length,
     }
 
 
-def to_show(model: EngineModel, details: ModelDetails) -> JsonObject:
+def to_show(model: EngineModel) -> JsonObject:
     """Return the body of ``POST /api/show``.
 
     An unknown length is left out: clients would believe a 0, but have a default of their own
     for a missing key (LlamaIndex, LiteLLM, VS Code).
     """
+    details = model.details
     architecture = details.family or "unknown"
     info: JsonObject = {"general.architecture": architecture, "general.basename": model.name}
     parameters = ""
@@ -58,20 +61,22 @@ def to_show(model: EngineModel, details: ModelDetails) -> JsonObject:
         "modelfile": f"# served by Mistral.rs\nFROM {model.id}\n",
         "parameters": parameters,
         "template": details.template,
-        "details": _details_part(details),
+        "details": _details_part(model),
         "model_info": info,
         "capabilities": list(details.capabilities or DEFAULT_CAPABILITIES),
         "modified_at": timestamp(model.created * NS_PER_SECOND),
     }
 
 
-def _details_part(details: ModelDetails) -> JsonObject:
+def _details_part(model: EngineModel) -> JsonObject:
     """Return the ``details`` object of tags, ps and show."""
+    details = model.details
+    families = model.families or ((details.family,) if details.family else ())
     part: JsonObject = {
         "parent_model": "",
-        "format": details.format,
+        "format": details.format or _USUAL_FORMAT,
         "family": details.family,
-        "families": [details.family] if details.family else [],
+        "families": list(families),
         "parameter_size": details.parameter_size,
         "quantization_level": details.quantization_level,
     }

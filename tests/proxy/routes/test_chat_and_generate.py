@@ -4,10 +4,7 @@ import pytest
 
 from tests.proxy.bodies import CHAT, COUNTS_AND_DURATIONS, GENERATE, USER
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    ScriptedEngine,
-    completion,
-)
+from tests.proxy.scripted_engine import ScriptedEngine, completion
 
 PNG = "iVBORw0KGgo="
 

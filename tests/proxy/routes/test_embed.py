@@ -3,12 +3,7 @@
 import pytest
 
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-    Reply,
-    ScriptedEngine,
-    json_reply,
-)
+from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, json_reply
 
 
 def test_embed_shortens_and_normalises_here(engine: ScriptedEngine, proxy: RunningProxy) -> None:

@@ -8,13 +8,7 @@ import pytest
 from proxy_service.settings import ProxySettings
 from tests.proxy.bodies import CHAT
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    Reply,
-    ScriptedEngine,
-    Step,
-    json_reply,
-    stream,
-)
+from tests.proxy.scripted_engine import Reply, ScriptedEngine, Step, json_reply, stream
 
 
 def test_without_its_engine_the_proxy_says_so_and_recovers(settings: ProxySettings) -> None:

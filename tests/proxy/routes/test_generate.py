@@ -6,10 +6,7 @@ import pytest
 
 from tests.proxy.bodies import GENERATE
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-    ScriptedEngine,
-)
+from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -7,10 +7,7 @@ import pytest
 from proxy_service.settings import ProxySettings
 from tests.proxy.bodies import CHAT, GENERATE
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-    ScriptedEngine,
-)
+from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
 
 @pytest.mark.parametrize(

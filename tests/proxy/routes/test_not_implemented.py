@@ -5,9 +5,7 @@ import json
 import pytest
 
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-)
+from tests.proxy.scripted_engine import MODEL
 
 
 @pytest.mark.parametrize(

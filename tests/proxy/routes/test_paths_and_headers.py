@@ -7,9 +7,7 @@ import pytest
 
 from tests.proxy.bodies import CHAT
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    ScriptedEngine,
-)
+from tests.proxy.scripted_engine import ScriptedEngine
 
 
 @pytest.mark.parametrize(

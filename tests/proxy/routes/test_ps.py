@@ -3,11 +3,7 @@
 from datetime import datetime
 
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-    OTHER_MODEL,
-    ScriptedEngine,
-)
+from tests.proxy.scripted_engine import MODEL, OTHER_MODEL, ScriptedEngine
 
 
 def test_ps_lists_only_what_is_loaded(engine: ScriptedEngine, proxy: RunningProxy) -> None:

@@ -8,9 +8,7 @@ import pytest
 from proxy_service.settings import ProxySettings
 from tests.proxy.bodies import CHAT, USER
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-)
+from tests.proxy.scripted_engine import MODEL
 
 POSTS = ("chat", "generate", "show", "embed", "embeddings", "pull", "push", "create", "copy")
 

@@ -6,12 +6,7 @@ import pytest
 
 from proxy_service.settings import ModelDetails, ProxySettings
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-    OTHER_MODEL,
-    ScriptedEngine,
-    json_reply,
-)
+from tests.proxy.scripted_engine import MODEL, OTHER_MODEL, ScriptedEngine, json_reply
 
 
 @pytest.mark.parametrize("key", ["model", "name"])

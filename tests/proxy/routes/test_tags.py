@@ -4,10 +4,7 @@ import re
 from datetime import datetime
 
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-    OTHER_MODEL,
-)
+from tests.proxy.scripted_engine import MODEL, OTHER_MODEL
 
 
 def test_tags_list_what_the_engine_serves(proxy: RunningProxy) -> None:
