@@ -38,7 +38,7 @@ from proxy_service.translate.models.listing import (
 )
 from proxy_service.translate.models.lookup import NameTable
 from proxy_service.translate.models.names import fold_name, is_valid_name
-from proxy_service.wire.reading import decode_reply, mend_surrogates
+from proxy_service.wire.reading import decode_reply, replace_surrogates
 
 if TYPE_CHECKING:
     from proxy_service.wire.openai import ModelList
@@ -290,7 +290,7 @@ class Catalogue:
     async def _fetch(self) -> tuple[EngineModel, ...]:
         body, _ = await self.listing()
         try:
-            listed = cast("ModelList", mend_surrogates(decode_reply(body)))
+            listed = cast("ModelList", replace_surrogates(decode_reply(body)))
             return from_model_list(listed, self._details)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineProtocolError(

@@ -101,4 +101,4 @@ def test_a_whole_reply_that_tells_an_error_is_one(
     answer = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
 
     assert answer.status_code == 500
-    assert answer.json() == {"error": "the engine failed while it was writing"}
+    assert answer.json() == {"error": "the engine failed while generating"}

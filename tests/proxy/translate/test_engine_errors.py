@@ -60,3 +60,10 @@ def test_the_engines_errors_become_ours(
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"1", b"<html>", b"", b'{"error":5}'])
 def test_an_event_that_says_nothing_is_a_protocol_error(payload: bytes) -> None:
     assert type(from_event(payload, model="m")) in (EngineProtocolError, EngineRejected)
+
+
+def test_a_long_message_of_the_engine_is_cut() -> None:
+    """At the limit that every error text has."""
+    error = from_reply(500, b'{"message": "%b"}' % (b"x" * 10_000), model="m")
+
+    assert error.message == "x" * 2000 + "…"

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy_service.errors import InvalidRequest
-from proxy_service.wire.reading import decode_plain, parse_object
+from proxy_service.wire.reading import decode_strict, parse_object
 from tests.proxy.json_values import VALUES
 
 
@@ -88,7 +88,7 @@ def same(left: object, right: object) -> bool:
 @example(b'"\xff"')
 def test_what_is_read_fast_is_read_alike_by_the_standard_library(body: bytes) -> None:
     with contextlib.suppress(ValueError):
-        assert same(decode_plain(body), standard(body))
+        assert same(decode_strict(body), standard(body))
 
 
 @given(VALUES)
@@ -96,13 +96,13 @@ def test_what_the_standard_library_writes_is_read_alike(value: object) -> None:
     body = json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
 
     with contextlib.suppress(ValueError):
-        assert same(decode_plain(body), standard(body))
+        assert same(decode_strict(body), standard(body))
 
 
 def test_an_ordinary_request_and_reply_are_read_fast() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"\\ud83d\\ude00 \xc3\xa9"}],"x":0.1}'
 
-    assert decode_plain(body) == standard(body)
+    assert decode_strict(body) == standard(body)
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,4 @@ def test_an_ordinary_request_and_reply_are_read_fast() -> None:
 )
 def test_what_decoders_differ_about_is_left_to_the_standard_library(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  which one is nobody's business
-        decode_plain(body)
+        decode_strict(body)
