@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy_service.clock import Moment
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
-from proxy_service.streaming.text import TextGate
+from proxy_service.streaming.text import TextBuffer
 from tests.proxy.scripted_engine import DONE, USAGE, chunk, event
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)
@@ -54,8 +54,8 @@ def test_lines_match_the_recorded_ones() -> None:
 @given(st.lists(st.text(alphabet="ENDx ", max_size=4), max_size=12))
 def test_a_gate_passes_exactly_what_stands_before_the_first_stop(pieces: list[str]) -> None:
     """However the text is cut, the stop string and what follows never leave."""
-    gate = TextGate(("END", "xx"))
-    sent = "".join(gate.feed(piece) for piece in pieces) + gate.flush()
+    buffer = TextBuffer(("END", "xx"))
+    sent = "".join(buffer.feed(piece) for piece in pieces) + buffer.flush()
     text = "".join(pieces)
     ends = [at for at in (text.find("END"), text.find("xx")) if at >= 0]
 
@@ -63,7 +63,7 @@ def test_a_gate_passes_exactly_what_stands_before_the_first_stop(pieces: list[st
     assert text.startswith(sent)
     assert "END" not in sent
     assert "xx" not in sent
-    assert bool(ends) == gate.stopped
+    assert bool(ends) == buffer.stopped
     assert ends or sent == text
 
 
