@@ -106,7 +106,7 @@ def test_generate_works_with_and_without_raw(client: ollama.Client, model: str) 
     )
 
     assert templated.response
-    assert raw.response == "".join(part.response for part in streamed)
+    assert raw.response == "".join(part.response or "" for part in streamed)
     assert raw.eval_count == streamed[-1].eval_count == 40
 
 

@@ -13,7 +13,7 @@ from tests.proxy.json_values import VALUES
 
 
 @given(st.dictionaries(st.text(st.characters(), min_size=1, max_size=9), VALUES, max_size=4))
-def test_nothing_in_an_event_can_forge_a_line(fields: dict[str, object]) -> None:
+def test_no_field_of_an_event_can_start_another_line(fields: dict[str, object]) -> None:
     record = logging.LogRecord("name", logging.INFO, "", 0, "event", (), None)
     record.fields = fields
 
@@ -24,7 +24,7 @@ def test_nothing_in_an_event_can_forge_a_line(fields: dict[str, object]) -> None
     assert set(json.loads(line)) >= {name for name, value in fields.items() if value is not None}
 
 
-def test_an_event_written_at_once_is_the_line_that_logging_writes(
+def test_write_event_writes_the_same_line_as_logging(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     logger = logging.getLogger("tests.events")
@@ -37,11 +37,11 @@ def test_an_event_written_at_once_is_the_line_that_logging_writes(
 
     write_event(logger, logging.WARNING, "event", fields)
 
-    at_once = json.loads(capsys.readouterr().out)
+    direct = json.loads(capsys.readouterr().out)
     by_logging = json.loads(handler.format(record))
-    assert at_once.pop("time").endswith("Z")
+    assert direct.pop("time").endswith("Z")
     by_logging.pop("time")
-    assert at_once == by_logging
+    assert direct == by_logging
 
 
 def test_an_event_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
