@@ -22,14 +22,14 @@ from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 
 # Seconds; what runs after a request's last byte is given this long to happen.
-PATIENCE = 5.0
+TIMEOUT_SECONDS = 5.0
 # Of the event loop: more than lie between what has arrived and the last that is done about it.
-_TURNS = 20
+_LOOP_ROUNDS = 20
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
-    """Wait until `holds` does, up to `PATIENCE`; tells whether it did."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until `holds` does, up to `TIMEOUT_SECONDS`; tells whether it did."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not holds():
         if time.monotonic() > deadline:
             return False
@@ -157,7 +157,7 @@ class RunningProxy:
             return len(asyncio.all_tasks()) - 1
 
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(count(), self._loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(count(), self._loop).result(TIMEOUT_SECONDS)
 
     def probe(self) -> None:
         """Have the proxy ask the engine now."""
@@ -172,13 +172,13 @@ class RunningProxy:
         """Let so much time pass, once the proxy has done all that it can do now."""
 
         async def pass_time(loop: MovableLoop) -> None:
-            for _ in range(_TURNS):
+            for _ in range(_LOOP_ROUNDS):
                 await asyncio.sleep(0)
             self.clock.ahead_seconds += seconds
             loop.put_forward(seconds)
 
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(pass_time(self._loop), self._loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(pass_time(self._loop), self._loop).result(TIMEOUT_SECONDS)
 
     def __enter__(self) -> Self:
         self._thread.start()
