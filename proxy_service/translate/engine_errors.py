@@ -37,7 +37,6 @@ _GATEWAY_STATUSES = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
-_LONGEST_MESSAGE = 2000
 POISONED = "EnginePoisoned"
 
 
@@ -71,7 +70,7 @@ def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:
 
 def no_model_list(status: int, body: bytes) -> EngineProtocolError:
     """Translate a reply to ``GET /v1/models`` that is not a success, which no client causes."""
-    reason = _message(body)[:_LONGEST_MESSAGE] or "no reason"
+    reason = _message(body) or "no reason"
     return EngineProtocolError(
         f"the server behind MISTRAL_URL told no models, but status {status} and {reason}; "
         "check that MISTRAL_URL is Mistral.rs"
@@ -80,7 +79,7 @@ def no_model_list(status: int, body: bytes) -> EngineProtocolError:
 
 def from_message(message: str, *, model: str, status: int = 500) -> ProxyError:
     """Translate an error's text, which says more than the engine's status does."""
-    return _quoting(_from_message(message[:_LONGEST_MESSAGE], model=model, status=status))
+    return _quoting(_from_message(message, model=model, status=status))
 
 
 def _quoting(error: ProxyError) -> ProxyError:
