@@ -27,9 +27,9 @@ TIMEOUT_SECONDS = 5.0
 _LOOP_ROUNDS = 20
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Wait until `holds` does, up to `TIMEOUT_SECONDS`; tells whether it did."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+def eventually(holds: Callable[[], bool], *, seconds: float = TIMEOUT_SECONDS) -> bool:
+    """Wait until `holds` returns true, up to `seconds`; return whether it did."""
+    deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             return False
