@@ -38,7 +38,7 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"proxy_service: {explain(error, settings.bind)}\n")
         return CANNOT_LISTEN
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     metrics = ProxyMetrics()
     app = create_app(
         settings, engine=HttpEngine(settings, metrics), metrics=metrics, clock=SystemClock()

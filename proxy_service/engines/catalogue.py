@@ -93,6 +93,7 @@ class Catalogue:
         self._watcher: asyncio.Task[None] | None = None
         self._unloads: set[asyncio.Task[None]] = set()
         self._failure: EngineError | None = EngineUnavailable("the engine was not asked yet")
+        self._was_ready = False
 
     @property
     def ready(self) -> bool:
@@ -326,10 +327,13 @@ class Catalogue:
             ) from error
 
     def _note(self, failure: EngineError | None) -> None:
-        if (failure is None) != (self._failure is None):
-            event = "engine_ready" if failure is None else "engine_lost"
-            fields = {"reason": failure.message if failure else None}
-            logger.warning(event, extra={"fields": fields})
+        if failure is not None and self._failure is None:
+            logger.warning("engine_lost", extra={"fields": {"reason": failure.message}})
+        elif failure is None and self._failure is not None:
+            # The return of a lost engine is logged at the loss's level, so that a log that has
+            # one has both. The first time is no news: the engine has loaded its model.
+            logger.log(logging.WARNING if self._was_ready else logging.INFO, "engine_ready")
+            self._was_ready = True
         self._failure = failure
         self._metrics.upstream_up.set(failure is None)
         if failure is None:

@@ -4,7 +4,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import replace
 from typing import Any, Self
@@ -20,6 +21,7 @@ from proxy_service.engines.client import HttpEngine
 from proxy_service.server.connection import ClientConnection
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
+from tests.processes import RunningProcess, start_process
 
 # Seconds; what runs after a request's last byte is given this long to happen.
 TIMEOUT_SECONDS = 5.0
@@ -35,6 +37,15 @@ def eventually(holds: Callable[[], bool], *, seconds: float = TIMEOUT_SECONDS) -
             return False
         threading.Event().wait(0.005)
     return True
+
+
+@contextmanager
+def serving(port: int, engine_url: str, **variables: str) -> Iterator[RunningProcess]:
+    """Run the proxy as a process on a port, in front of an engine."""
+    env = {"BIND_ADDRESS": f"127.0.0.1:{port}", "MISTRAL_URL": engine_url} | variables
+    url = f"http://127.0.0.1:{port}/livez"
+    with start_process(["-m", "proxy_service"], env=env, ready_url=url) as process:
+        yield process
 
 
 class Exposition:

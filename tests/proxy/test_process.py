@@ -22,12 +22,11 @@ from proxy_service.settings import BindAddress
 from tests.processes import (
     DEADLINE_SECONDS,
     ROOT,
-    RunningProcess,
     answers,
     free_port,
     start_process,
 )
-from tests.proxy.running import eventually
+from tests.proxy.running import eventually, serving
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
@@ -58,15 +57,6 @@ def run(module: str, **variables: str) -> subprocess.CompletedProcess[str]:
         timeout=30,
         check=False,
     )
-
-
-@contextmanager
-def serving(port: int, engine_url: str, **variables: str) -> Iterator[RunningProcess]:
-    """Run the proxy on a port, in front of an engine."""
-    env = {"BIND_ADDRESS": f"127.0.0.1:{port}", "MISTRAL_URL": engine_url} | variables
-    url = f"http://127.0.0.1:{port}/livez"
-    with start_process(["-m", "proxy_service"], env=env, ready_url=url) as process:
-        yield process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
