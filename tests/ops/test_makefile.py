@@ -110,7 +110,7 @@ def test_an_intel_mac_is_told_before_anything_is_installed_that_the_engine_is_no
 ) -> None:
     system = with_venv / "system"
     system.mkdir()
-    (system / "uname").write_text('#!/bin/sh\ncase "$1" in -s) echo Darwin;; -m) echo x86_64;; esac\n')
+    (system / "uname").write_text("#!/bin/sh\n[ $1 = -s ] && echo Darwin || echo x86_64\n")
     (system / "uname").chmod(0o755)
 
     done = make(with_venv, "demo", f"PATH={system}:{os.environ['PATH']}")
