@@ -68,7 +68,7 @@ class ModelDetails:
     """
 
     family: str = ""
-    format: str = "gguf"
+    format: str = ""
     parameter_size: str = ""
     quantization_level: str = ""
     context_length: int = 0

@@ -24,7 +24,8 @@ from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
-from proxy_service.translate.models import EngineModel, refuse_incapable
+from proxy_service.translate.models.capabilities import refuse_incapable
+from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.options import stop_strings, unknown_options
 from proxy_service.translate.replies import (
     only_choice,
@@ -71,9 +72,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise InvalidRequest("model is required")
     model = await exchange.find(common.model)
-    refuse_incapable(
-        exchange.services.catalogue.details(model), common, job="chat", tools=bool(request.tools)
-    )
+    refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:
         return await _load_or_unload(exchange, model, common, chat=True)
     body = to_engine_chat(request, engine_id=model.id)
@@ -89,7 +88,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise ModelNotFound("model '' not found")
     model = await exchange.find(common.model)
-    refuse_incapable(exchange.services.catalogue.details(model), common, job="generate")
+    refuse_incapable(model.details, common, job="generate")
     if not request.prompt:
         return await _load_or_unload(exchange, model, common, chat=False)
     options = _stream_options(common, chat=False)

@@ -22,8 +22,8 @@ from proxy_service.routes.asking import Work, ask
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
-from proxy_service.translate.models import EngineModel
-from proxy_service.translate.replies import failed_while_writing, finish_reason_of, to_usage
+from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.replies import failed_while_generating, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Usage
 from proxy_service.wire.reading import decode_object, fold_keys
@@ -110,7 +110,7 @@ def _count(exchange: Exchange, body: bytes) -> None:
 def _completed(exchange: Exchange, usage: Usage | None, reason: str | None) -> None:
     """Count a generation that reached its end, which may be a failure that its engine tells."""
     if reason == "error":
-        exchange.record.error = failed_while_writing(exchange.record.model)
+        exchange.record.error = failed_while_generating(exchange.record.model)
     exchange.record.completed(usage, reason or "stop")
 
 

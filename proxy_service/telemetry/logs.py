@@ -16,7 +16,7 @@ from typing import cast
 
 import msgspec
 
-from proxy_service.clock import NS_PER_SECOND, written
+from proxy_service.clock import NS_PER_SECOND, timestamp
 from proxy_service.settings import log_level_number
 
 REQUEST_FINISHED = "request_finished"
@@ -35,7 +35,7 @@ _encode_anything = json.JSONEncoder(default=str, separators=(",", ":")).encode
 def json_line(time_ns: int, level: str, logger: str, event: str, fields: Fields) -> str:
     """Return an event as a JSON object in ASCII; fields without a value are left out."""
     entry: dict[str, object] = {
-        "time": written(time_ns),
+        "time": timestamp(time_ns),
         "level": level.lower(),
         "logger": logger,
         "event": event,
