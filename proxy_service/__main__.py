@@ -39,9 +39,9 @@ def main() -> int:
         sys.stderr.write(f"proxy_service: {explain(error, settings.bind)}\n")
         return CANNOT_LISTEN
     set_up_logging(settings.log_level, settings.log_format)
-    metrics = ProxyMetrics()
+    metrics, clock = ProxyMetrics(), SystemClock()
     app = create_app(
-        settings, engine=HttpEngine(settings, metrics), metrics=metrics, clock=SystemClock()
+        settings, engine=HttpEngine(settings, metrics, clock), metrics=metrics, clock=clock
     )
     _allow_descriptors()
     gc.freeze()
