@@ -133,7 +133,7 @@ async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPRe
     _log_unknown_options(exchange, job.common.options)
     services, keep_alive = exchange.services, job.common.keep_alive_seconds
     loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
-    async with services.admission.place(), loaded as load_ns:
+    async with services.admission.slot(), loaded as load_ns:
         if load_ns:
             job = replace(job, options=replace(job.options, load_ns=load_ns))
         return await call_engine(
@@ -164,10 +164,10 @@ def _log_unknown_options(exchange: Exchange, options: JsonObject) -> None:
 async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) -> None:
     """Translate the engine's stream as it arrives, with one write for each read."""
     try:
-        async for data in reply.chunks():
+        async for data in reply.iter_bytes():
             await _write(exchange, stream, stream.feed(data, exchange.moment()))
             if stream.done:
-                reply.let_go()
+                reply.discard_rest()
                 return
         await _write(exchange, stream, stream.close(exchange.moment()))
     except ProxyError as error:

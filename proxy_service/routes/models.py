@@ -126,7 +126,7 @@ async def delete(exchange: Exchange) -> HTTPResponse:
 
 async def has_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's
     """Answer ``HEAD /api/blobs/:digest``: there are no blobs."""
-    return exchange.reply(b"", status=HTTPStatus.NOT_FOUND)
+    return exchange.response(b"", status=HTTPStatus.NOT_FOUND)
 
 
 async def create_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's

@@ -30,7 +30,7 @@ from proxy_service.wire.writing import to_json
 async def models(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /v1/models``."""
     body, content_type = await exchange.services.catalogue.listing()
-    return exchange.reply(body, content_type=content_type)
+    return exchange.response(body, content_type=content_type)
 
 
 async def model(exchange: Exchange, name: str) -> HTTPResponse:
@@ -56,7 +56,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if sent.get("model") != found.id:  # the client used another name, or a key such as "Model"
         body = _with_model(fields, found)
     services = exchange.services
-    async with services.admission.place(), services.catalogue.loaded(found) as load_ns:
+    async with services.admission.slot(), services.catalogue.loaded(found) as load_ns:
         return await call_engine(
             exchange,
             Call(path, body, streamed=fields.get("stream") is True),
@@ -94,7 +94,7 @@ def _refusal(path: str, name: str, status: int, body: bytes) -> ProxyError:
 async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
     body = await reply.body()
     _count(exchange, body)
-    return exchange.reply(body, content_type=reply.content_type)
+    return exchange.response(body, content_type=reply.content_type)
 
 
 def _count(exchange: Exchange, body: bytes) -> None:
@@ -113,7 +113,7 @@ def _completed(exchange: Exchange, usage: Usage | None, reason: str | None) -> N
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStream) -> None:
     try:
-        async for data in reply.chunks():
+        async for data in reply.iter_bytes():
             batch = stream.feed(data)
             if batch.error is not None and not exchange.streaming and not batch.chunks:
                 raise batch.error
@@ -122,7 +122,7 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
             await exchange.write(batch, content_type=reply.content_type, end=stream.done)
             if stream.done:
                 # Don't wait for the engine to close the stream; nothing more is needed from it.
-                reply.let_go()
+                reply.discard_rest()
                 break
         else:
             batch = stream.close()
