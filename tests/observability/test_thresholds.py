@@ -29,7 +29,10 @@ def test_all_faults_come_in_one_error() -> None:
             no_requests_minutes=1.5,  # type: ignore[arg-type]
         )
     message = str(failure.value)
-    assert "very_high_latency_seconds is 10, but must be above the high 20" in message
+    assert (
+        "very_high_latency_seconds is 10, but must be above high_latency_seconds, which is 20"
+        in (message)
+    )
     assert "slow_generation_seconds is 600" in message
     assert "high_error_ratio is 5" in message
     assert "0.05 means 5 %" in message
