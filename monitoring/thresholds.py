@@ -132,7 +132,8 @@ def _order_faults(t: Thresholds) -> list[str]:
     high, very_high = t.high_latency_seconds, t.very_high_latency_seconds
     if very_high > high:
         return []
-    return [
+    fault = (
         f"very_high_latency_seconds is {very_high:g}, but must be above "
         f"high_latency_seconds, which is {high:g}"
-    ]
+    )
+    return [fault]
