@@ -47,8 +47,8 @@ def test_the_seven_specified_alerts_exist_with_their_severity() -> None:
 def test_every_alert_has_a_runbook_with_all_its_parts(alert: Alert) -> None:
     text = (ROOT / alert.runbook).read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
-    assert headings == [alert.name, "Meaning", "Likely causes", "How to look", "How to fix"]
-    assert "```" in text.split("## How to look")[1].split("## How to fix")[0]
+    assert headings == [alert.name, "Meaning", "Impact", "Diagnosis", "Mitigation"]
+    assert "```" in text.split("## Diagnosis")[1].split("## Mitigation")[0]
 
 
 @every_alert
