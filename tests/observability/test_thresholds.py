@@ -1,4 +1,4 @@
-"""The limits: the specification's values by default, and one clear error for all that is wrong."""
+"""The limits: their defaults, and one error for everything that is wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_defaults_are_those_of_the_specification() -> None:
     assert (t.slow_generation_seconds, t.no_requests_minutes) == (30, 10)
 
 
-def test_all_faults_come_in_one_error() -> None:
+def test_all_faults_are_in_one_error() -> None:
     with pytest.raises(ThresholdsError) as failure:
         Thresholds(
             high_latency_seconds=20,
