@@ -352,5 +352,5 @@ class ClientConnection(SanicProtocol):
 
 def _too_slow(seconds: float) -> InvalidRequest:
     return InvalidRequest(
-        f"no whole request came within {seconds:g} s", status=HTTPStatus.REQUEST_TIMEOUT
+        f"no complete request arrived within {seconds:g} s", status=HTTPStatus.REQUEST_TIMEOUT
     )
