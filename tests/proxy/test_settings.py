@@ -55,6 +55,7 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("MISTRAL_URL", "http://x:99999"),
         ("MISTRAL_URL", "http://x?a=b"),
         ("LOG_LEVEL", "verbose"),
+        ("LOG_FORMAT", "xml"),
         ("ENGINE_CONNECT_TIMEOUT", "0"),
         ("ENGINE_SILENCE_TIMEOUT", "soon"),
         ("MAX_CONCURRENT_REQUESTS", "0"),
@@ -147,7 +148,7 @@ def test_a_key_and_a_file_of_keys_are_one_too_many(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(KEY, encoding="utf-8")
 
-    with pytest.raises(SettingsError, match="set one of them"):
+    with pytest.raises(SettingsError, match="set only one of them"):
         ProxySettings.from_environ({"API_KEY": KEY, "API_KEY_FILE": str(file)})
 
 
