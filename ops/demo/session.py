@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from infra.render import prometheus_config
 from infra.topology import ENGINE, PROMETHEUS, PROXY
+from monitoring.names import RULES_FILE_NAME
 from ops.demo.urls import DemoUrls, announced, demo_folder
 from ops.services import web
 from ops.services.proxy_api import ProxyApi, keys_of
@@ -24,7 +25,7 @@ from ops.system.console import ROOT, OperatorError, say
 from ops.system.ports import LOOPBACK, Port, port_problems, read_port
 from ops.system.supervisor import Supervisor, add_procfile
 
-RULES_FILE = ROOT / "alerts" / "mistral-alerts.yml"
+RULES_FILE = ROOT / "alerts" / RULES_FILE_NAME
 SCRAPE_INTERVAL = "10s"
 """Shorter than the full stack's, so that a first look shows something; the scrape may take 10s."""
 POLL_SECONDS = 0.25

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
-from monitoring.names import JOB
+from monitoring.names import JOB, RULES_FILE_NAME
 from ops.drill.engine import DrillEngine
 from ops.drill.load import Clients, Traffic, asking
 from ops.drill.pace import Pace
@@ -98,7 +98,7 @@ class Bench:
         self._configure(proxy=self._proxy_target)
 
     def _start_prometheus(self) -> Process:
-        rules = self._folder / "mistral-alerts.yml"
+        rules = self._folder / RULES_FILE_NAME
         rules.write_text(self.pace.prometheus_rules(), encoding="utf-8")
         config = self._config(proxy=self._proxy_target)
         return start_prometheus(self._folder, config, self._prometheus_target)
@@ -127,5 +127,5 @@ class Bench:
         return self.pace.prometheus_config(
             proxy=proxy,
             prometheus=self._prometheus_target,
-            rules=str(self._folder / "mistral-alerts.yml"),
+            rules=str(self._folder / RULES_FILE_NAME),
         )

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 
+from monitoring.names import DASHBOARD_UID
 from ops.demo.urls import demo_folder, running_demo
 from ops.report import Outcome, Report, skipped
 from ops.services import web
@@ -22,7 +23,7 @@ from ops.targets import Targets, default_targets, demo_targets, links, stack_tar
 from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
 from ops.verify.exposition import exposition_checks
-from ops.verify.grafana import DASHBOARD_UID, grafana_checks
+from ops.verify.grafana import grafana_checks
 from ops.verify.scraping import scraping_checks
 
 GENERATION_SECONDS = 120.0

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from alerts.rules import alerts
-from monitoring.names import DATASOURCE_UID, JOB
+from monitoring.names import DASHBOARD_UID, DATASOURCE_UID, JOB
 from monitoring.thresholds import Thresholds
 from ops.report import Check, failed, judged, skipped
 from ops.services import web
 from ops.targets import Targets
 
-DASHBOARD_UID = "mistral-metrics"
 HINT = "run `make up` again; it provisions Grafana anew"
 
 

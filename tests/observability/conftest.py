@@ -1,4 +1,4 @@
-"""What the tests of alerts and dashboards share: promtool, and the rules under test."""
+"""Fixtures of the tests of alerts and dashboard: promtool and the rules under test."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alerts.prometheus import render
-from monitoring.thresholds import Thresholds
-from tests.observability.promtool import Promtool, RuleTest, grafana_as_rules
+from tests.observability.promtool import Promtool, RuleTest, grafana_as_rules, prometheus_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def promtool() -> Promtool:
-    """Give promtool, or fail with how to get it: without it nothing here is proven."""
+    """Give promtool; fail with how to install it if it is missing, so that no test is skipped."""
     path = shutil.which("promtool")
     if path is None:
         pytest.fail(
@@ -35,13 +33,11 @@ def promtool() -> Promtool:
 @pytest.fixture(params=["prometheus", "grafana"])
 def rules(request: pytest.FixtureRequest, promtool: Promtool, tmp_path: Path) -> RuleTest:
     """Give the default rules, once as Prometheus has them and once with Grafana's queries."""
-    text = render(Thresholds()) if request.param == "prometheus" else grafana_as_rules()
-    (tmp_path / "rules.yml").write_text(text, encoding="utf-8")
-    return RuleTest(promtool, tmp_path)
+    content = prometheus_rules() if request.param == "prometheus" else grafana_as_rules()
+    return RuleTest(promtool, content, tmp_path)
 
 
 @pytest.fixture
-def prometheus_rules(promtool: Promtool, tmp_path: Path) -> RuleTest:
-    """Give the default rules as Prometheus has them, to feed recorded series directly."""
-    (tmp_path / "rules.yml").write_text(render(Thresholds()), encoding="utf-8")
-    return RuleTest(promtool, tmp_path)
+def rules_of_prometheus(promtool: Promtool, tmp_path: Path) -> RuleTest:
+    """Give the default rules as Prometheus has them, for tests that set recorded series."""
+    return RuleTest(promtool, prometheus_rules(), tmp_path)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, TypeVarTuple
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -22,6 +22,8 @@ from proxy_service.server.connection import ClientConnection
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from tests.processes import RunningProcess, start_process
+
+_Args = TypeVarTuple("_Args")
 
 # Generous, for a busy machine; nothing waits this long when all is well.
 TIMEOUT_SECONDS = 30.0
@@ -96,7 +98,7 @@ class _Timer:
 
 
 class MovableLoop(uvloop.Loop):
-    """An event loop whose time a test can move forward, which calls the timers that are then due."""
+    """An event loop whose time a test can move forward; timers that are then due are called."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,8 +111,8 @@ class MovableLoop(uvloop.Loop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,  # noqa: ANN401  uvloop's
+        callback: Callable[[*_Args], object],
+        *args: *_Args,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
         timer = _Timer(callback, args)
