@@ -97,18 +97,31 @@ def _messages(messages: list[Message] | str) -> list[JsonObject]:
 
 
 def _content(message: Message) -> str | list[JsonObject]:
-    """Content with the tool calls of an earlier turn written out.
+    """Return the content, with the tool calls of an earlier turn written out.
 
-    Of a message, the wheel takes role and content only; without this the model would see a
-    tool's result but not what it had asked.
+    The wheel passes only role and content to the template; without this the model would see a
+    tool's result but not what it had asked for.
     """
-    content = message.content or ""
+    content = _text(message.content or "")
     if not message.tool_calls:
         return content
     calls = "\n".join(_call_text(call) for call in message.tool_calls)
     if isinstance(content, str):
         return f"{content}\n{calls}" if content else calls
     return [*content, {"type": "text", "text": calls}]
+
+
+def _text(content: str | list[JsonObject]) -> str | list[JsonObject]:
+    """Join parts that are all text, as templates that take parts do.
+
+    The templates of many models, the default one among them, take only a string.
+    """
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content if part.get("type") == "text"]
+    if len(texts) < len(content):
+        return content
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _call_text(call: JsonObject) -> str:

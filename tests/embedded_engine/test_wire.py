@@ -83,9 +83,17 @@ def test_messages_may_be_one_string() -> None:
     assert chat(messages="hi")["messages"] == [{"role": "user", "content": "hi"}]
 
 
-def test_content_parts_pass_as_they_are() -> None:
+def test_parts_with_an_image_pass_as_they_are() -> None:
     parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
     assert chat(messages=[{"role": "user", "content": parts}])["messages"][0]["content"] == parts
+
+
+def test_parts_that_are_all_text_become_one_string() -> None:
+    """Templates that take only strings would fail on them."""
+    parts = [{"type": "text", "text": "One, "}, {"type": "text", "text": "two"}]
+    assert chat(messages=[{"role": "user", "content": parts}])["messages"][0]["content"] == (
+        "One, two"
+    )
 
 
 @pytest.mark.parametrize(
