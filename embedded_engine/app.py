@@ -52,7 +52,11 @@ def create_app(engine: Engine) -> Sanic[Any, Any]:
 
 def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
     models = responses.models_body(
-        engine.model.model_id, created=int(time.time()), context_length=engine.context_length
+        engine.model.model_id,
+        created=int(time.time()),
+        context_length=engine.context_length,
+        size_bytes=engine.model.size_bytes,
+        details=engine.model.details,
     )
 
     async def health(_: Request) -> HTTPResponse:
