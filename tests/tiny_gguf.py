@@ -20,7 +20,7 @@ NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 _ALIGNMENT = 32
 
 Scalar = str | bool | int | float
-Value = Scalar | list[str] | list[int] | list[float]
+Value = Scalar | list[Scalar]
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}[{{ message['role'] }}]{{ message['content'] }}{% endfor %}[me]"
@@ -75,12 +75,14 @@ def sentencepiece_metadata(*, add_space_prefix: bool = False) -> dict[str, Value
     fallback = {f"<0x{byte:02X}>": BYTE for byte in range(256)}
     letters = {chr(code): NORMAL for code in range(ord("!"), ord("~") + 1)} | {"\u2581": NORMAL}
     types = special | fallback | letters | dict.fromkeys(PIECES, NORMAL)
-    merged = [-float(rank) for rank in range(len(PIECES))]
+    # Merged pieces score highest, the first one best.
+    scores: list[Scalar] = [-1000.0] * (len(types) - len(PIECES))
+    scores += [-float(rank) for rank in range(len(PIECES))]
     return {
         "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.tokens": list(types),
         "tokenizer.ggml.token_type": list(types.values()),
-        "tokenizer.ggml.scores": [-1000.0] * (len(types) - len(PIECES)) + merged,
+        "tokenizer.ggml.scores": scores,
         "tokenizer.ggml.unknown_token_id": 0,
         "tokenizer.ggml.bos_token_id": 1,
         "tokenizer.ggml.eos_token_id": 2,

@@ -22,7 +22,8 @@ class Reply:
 
     @property
     def json(self) -> dict[str, Any]:
-        return json.loads(self.text)
+        body: dict[str, Any] = json.loads(self.text)
+        return body
 
     @property
     def events(self) -> list[str]:

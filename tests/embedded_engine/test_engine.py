@@ -53,6 +53,11 @@ class PanickingRunner:
         raise BaseException("explicit panic")  # noqa: TRY002
 
 
+async def next_chunk(generation: Generation) -> object:
+    """Return what the scripted runner made: it stands in for chunks of the wheel."""
+    return await generation.next()
+
+
 @pytest.fixture
 def no_collector() -> Iterator[None]:
     """Without the cycle collector, only what nothing refers to is dropped."""
@@ -66,7 +71,7 @@ async def test_cancelling_drops_the_engines_iterator() -> None:
     """This is the only way to stop a generation, so nothing may keep hold of it."""
     runner = ScriptedRunner()
     generation = await Engine(MODEL, runner).start(ARGUMENTS)
-    assert await generation.next() == (0, 0)
+    assert await next_chunk(generation) == (0, 0)
     generation.cancel()
     assert await asyncio.to_thread(runner.dropped.wait, DEADLINE_SECONDS)
 
@@ -84,14 +89,14 @@ async def test_stopping_the_engine_drops_all_iterators_and_ends_their_threads() 
 
 async def test_chunks_arrive_in_order_however_slowly_they_are_read() -> None:
     generation = await Engine(MODEL, ScriptedRunner()).start(ARGUMENTS)
-    received = [await generation.next() for _ in range(1000)]
+    received = [await next_chunk(generation) for _ in range(1000)]
     generation.cancel()
     assert received == [(0, number) for number in range(1000)]
 
 
 async def test_a_failure_on_the_way_comes_after_the_chunks_as_one_line() -> None:
     generation = await Engine(MODEL, FailingRunner()).start(ARGUMENTS)
-    assert await generation.next() == (0, 1)
+    assert await next_chunk(generation) == (0, 1)
     with pytest.raises(RefusedRequestError, match=r"^out of luck$") as caught:
         await generation.next()
     assert caught.value.status == 422
@@ -108,7 +113,8 @@ async def test_a_silent_stream_shows_that_it_is_alive() -> None:
     generation = Generation(asyncio.get_running_loop())
     events = stream_events(generation, lambda chunk, **_: {"text": chunk}, 0.01)
     assert [await anext(events), await anext(events)] == [b":\n\n", b":\n\n"]
-    generation.take_all(0, iter(["hello"]))
+    chunks: Iterator[Any] = iter(["hello"])
+    generation.take_all(0, chunks)
     generation.finish()
     rest = [event async for event in events if event != b":\n\n"]
     assert rest == [b'data: {"text":"hello"}\n\n', b"data: [DONE]\n\n"]

@@ -104,8 +104,12 @@ def test_a_stop_string_ends_the_reply_and_stays_out_of_it(client: Client, *, str
 
 
 def test_a_schema_binds_the_reply(client: Client) -> None:
-    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
-    schema |= {"additionalProperties": False}
+    schema = {
+        "type": "object",
+        "properties": {"ok": {"type": "boolean"}},
+        "required": ["ok"],
+        "additionalProperties": False,
+    }
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
     reply = client.post(CHAT, chat(max_tokens=200, response_format=wanted)).json
     assert reply["choices"][0]["message"]["content"] in ('{"ok":true}', '{"ok":false}')
