@@ -1,4 +1,4 @@
-"""Translation of request bodies into the arguments of the wheel's chat request."""
+"""Translate request bodies into the arguments of the wheel's chat request."""
 
 import json
 from contextlib import suppress
@@ -19,9 +19,9 @@ from embedded_engine.wire.bodies import (
 )
 
 Arguments = dict[str, Any]
-"""Keyword arguments of `mistralrs.ChatCompletionRequest`, all but `model` and `stream`."""
+"""Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`."""
 
-# Fields that the wheel knows by the name that they have on the wire.
+# Fields that have the same name in the wheel as on the wire.
 _SAME_NAME = (
     "max_tokens",
     "temperature",
@@ -84,7 +84,7 @@ def _sampling(request: SamplingRequest, temperature: float | None) -> Arguments:
 
 
 def _present(arguments: Arguments) -> Arguments:
-    """Leave out what was not given, so that the wheel's own defaults hold."""
+    """Leave out what wasn't given, so that the wheel's own defaults apply."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -125,11 +125,11 @@ def _text(content: str | list[JsonObject]) -> str | list[JsonObject]:
 
 
 def _call_text(call: JsonObject) -> str:
-    """One tool call in the form that the engine recognises in a reply."""
+    """Write a tool call in the form that the engine recognises in a reply."""
     function = call.get("function") or {}
     arguments = function.get("arguments") or {}
     if isinstance(arguments, str):
-        # What is no JSON the model wrote so, and may see so.
+        # Arguments that aren't JSON are what the model wrote; it gets them back unchanged.
         with suppress(ValueError):
             arguments = json.loads(arguments)
     return json.dumps({"name": function.get("name"), "arguments": arguments}, ensure_ascii=False)
@@ -138,9 +138,9 @@ def _call_text(call: JsonObject) -> str:
 def _tools(
     tools: list[JsonObject] | None, choice: str | JsonObject | None
 ) -> tuple[list[str] | None, str | None]:
-    """Tool schemas as JSON texts, and whether they may be called (`auto` or `none`).
+    """Return the tools' schemas as JSON texts, and whether they may be called (`auto` or `none`).
 
-    The wheel can't force a call: of a named tool it can only be told to the exclusion of others.
+    The wheel can't force a call. If the client names a tool, it is the only one that is offered.
     """
     if not tools:
         return None, None
@@ -156,7 +156,7 @@ def _tools(
 
 
 def _thinking(request: ChatRequest) -> Arguments:
-    """The two controls, given directly or for the template; direct ones win."""
+    """Return the two controls of thinking; fields of the request override the template's."""
     template = request.chat_template_kwargs or TemplateArguments()
     thinking = request.enable_thinking
     return {
