@@ -85,7 +85,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     async def chat(request: Request) -> HTTPResponse | None:
         wanted = bodies.read_chat(_json_body(request))
         _check_model(wanted.model, model.model_id)
-        arguments = requests.chat_arguments(wanted, model.temperature)
+        arguments = requests.chat_arguments(wanted, model.sampling)
         generation = await engine.start(arguments, wanted.n)
         if wanted.stream:
             to_chunk = partial(responses.chat_chunk, model_id=model.model_id)
@@ -98,7 +98,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         wanted = bodies.read_completion(_json_body(request))
         _check_model(wanted.model, model.model_id)
         generation = await engine.start(
-            requests.completion_arguments(wanted, model.temperature), wanted.n
+            requests.completion_arguments(wanted, model.sampling), wanted.n
         )
         echo = wanted.prompt if wanted.echo else ""
         if wanted.stream:

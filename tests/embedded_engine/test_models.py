@@ -73,7 +73,7 @@ def test_the_default_model_is_the_pinned_package() -> None:
     assert DEFAULT_MODEL.sha256.endswith("db53")
 
 
-def test_the_default_model_has_its_own_name_template_and_temperature(
+def test_the_default_model_has_its_own_name_template_and_sampling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = make_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
@@ -83,7 +83,7 @@ def test_the_default_model_has_its_own_name_template_and_temperature(
         write_wheel(folder, content)
 
     model = find_model("", tmp_path / "cache", lambda _: None, download)
-    assert (model.model_id, model.temperature) == ("example", 0.5)
+    assert (model.model_id, model.sampling) == ("example", {"temperature": 0.5})
     assert model.gguf_file == "example.gguf"
     assert CHAT_TEMPLATE in model.chat_template.read_text()
 

@@ -22,11 +22,12 @@ from embedded_engine.wire.responses import (
 
 def chat(**fields: object) -> dict[str, Any]:
     body = {"messages": [{"role": "user", "content": "hi"}]} | fields
-    return chat_arguments(read_chat(json.dumps(body).encode()))
+    return chat_arguments(read_chat(json.dumps(body).encode()), {})
 
 
 def completion(**fields: object) -> dict[str, Any]:
-    return completion_arguments(read_completion(json.dumps({"prompt": "hi"} | fields).encode()))
+    body = {"prompt": "hi"} | fields
+    return completion_arguments(read_completion(json.dumps(body).encode()), {})
 
 
 def tool(name: str) -> dict[str, Any]:
@@ -70,13 +71,20 @@ def test_stop_is_one_string_or_several(stop: object, expected: object) -> None:
     assert chat(stop=stop).get("stop_seqs") == expected
 
 
-def test_the_models_temperature_is_used_if_the_request_has_none() -> None:
-    assert chat_arguments(read_chat(b'{"messages": "hi"}'), temperature=0.7)["temperature"] == 0.7
+SAMPLING_OF_MODEL = {"temperature": 0.7, "top_p": 0.9}
+
+
+def test_the_models_sampling_is_used_if_the_request_has_none() -> None:
+    arguments = chat_arguments(read_chat(b'{"messages": "hi"}'), SAMPLING_OF_MODEL)
+    assert SAMPLING_OF_MODEL.items() <= arguments.items()
+    arguments = completion_arguments(read_completion(b'{"prompt": "hi"}'), SAMPLING_OF_MODEL)
+    assert SAMPLING_OF_MODEL.items() <= arguments.items()
 
 
 def test_a_requests_temperature_is_used_even_if_it_is_zero() -> None:
     request = read_chat(b'{"messages": "hi", "temperature": 0}')
-    assert chat_arguments(request, temperature=0.7)["temperature"] == 0
+    arguments = chat_arguments(request, SAMPLING_OF_MODEL)
+    assert (arguments["temperature"], arguments["top_p"]) == (0, 0.9)
 
 
 def test_messages_may_be_one_string() -> None:
