@@ -1,8 +1,8 @@
-"""How many requests may have the engine at work at once, and how many may wait for that.
+"""Admission to the engine: how many requests it may work on at once, and how many may wait.
 
-Bounds what a crowd of clients can pile up: a request beyond the first limit waits its turn, one
-beyond the second is refused at once. First come, first served. A client that leaves gives up
-its place in the queue.
+A request beyond the first limit waits in the queue; one beyond the second limit is refused at
+once. This bounds what a crowd of clients can pile up. The queue is first in, first out. A client
+that disconnects leaves the queue.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from proxy_service.telemetry.metrics import ProxyMetrics
 
 
 class Admission:
-    """The places at the engine, and the queue for them."""
+    """Gives out the slots at the engine, and keeps the queue for them."""
 
     def __init__(self, settings: ProxySettings, *, metrics: ProxyMetrics, clock: Clock) -> None:
-        self._places = asyncio.Semaphore(settings.max_concurrent_requests)
+        self._slots = asyncio.Semaphore(settings.max_concurrent_requests)
         self._queue_limit = settings.max_queued_requests
         self._waiting = 0
         self._metrics = metrics
@@ -27,35 +27,36 @@ class Admission:
         metrics.running_limit.set(settings.max_concurrent_requests)
         metrics.queued_limit.set(settings.max_queued_requests)
 
-    def place(self) -> AbstractAsyncContextManager[None]:
-        """Hold one of the places while the context is open, waiting for it if need be.
+    def slot(self) -> AbstractAsyncContextManager[None]:
+        """Return a context that holds a slot while it is open; entering it may wait.
 
         Raises:
             Overloaded: The queue is full.
             ShuttingDown: The queue was closed.
         """
-        return _Place(self)
+        return _Slot(self)
 
-    async def enter(self) -> None:
-        """Take a place; see `place`."""
-        if self._places.locked():
+    async def acquire(self) -> None:
+        """Take a slot; see `slot`."""
+        if self._slots.locked():
             await self._wait()
         else:
-            await self._places.acquire()
+            await self._slots.acquire()
         if self._closed:
-            self._places.release()
+            self._slots.release()
             raise ShuttingDown
         self._metrics.running_requests.inc()
 
-    def leave(self) -> None:
-        """Give a place back."""
+    def release(self) -> None:
+        """Return a slot."""
         self._metrics.running_requests.dec()
-        self._places.release()
+        self._slots.release()
 
     def close(self) -> None:
-        """Refuse everyone who waits, and whoever comes from now on."""
+        """Refuse all requests that wait, and all later ones."""
         self._closed = True
-        self._places.release()  # wakes the first, who wakes the next by leaving
+        # Wakes the first in the queue; each one that is refused wakes the next.
+        self._slots.release()
 
     async def _wait(self) -> None:
         if self._waiting >= self._queue_limit:
@@ -64,15 +65,15 @@ class Admission:
         self._waiting += 1
         self._metrics.queued_requests.inc()
         try:
-            await self._places.acquire()
+            await self._slots.acquire()
         finally:
             self._waiting -= 1
             self._metrics.queued_requests.dec()
             self._metrics.queue_wait.observe(self._clock.monotonic() - since)
 
 
-class _Place(AbstractAsyncContextManager[None]):
-    """A place at the engine; as a class because every generation takes one."""
+class _Slot(AbstractAsyncContextManager[None]):
+    """One slot; a class because each generation needs one, and a generator costs more."""
 
     __slots__ = ("_admission",)
 
@@ -80,7 +81,7 @@ class _Place(AbstractAsyncContextManager[None]):
         self._admission = admission
 
     async def __aenter__(self) -> None:
-        await self._admission.enter()
+        await self._admission.acquire()
 
     async def __aexit__(self, *_: object) -> None:
-        self._admission.leave()
+        self._admission.release()

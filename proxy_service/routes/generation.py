@@ -1,4 +1,4 @@
-"""``/api/chat`` and ``/api/generate``: the main job."""
+"""``/api/chat`` and ``/api/generate``."""
 
 import logging
 from collections.abc import Callable
@@ -8,23 +8,21 @@ from typing import cast
 
 from proxy_service.engines.client import EngineReply
 from proxy_service.errors import (
-    EngineError,
     EngineProtocolError,
-    EngineTimeout,
     InvalidRequest,
     ModelNotFound,
     ProxyError,
-    StreamInterrupted,
 )
 from proxy_service.exchange import NDJSON, Exchange
-from proxy_service.routes.asking import Work, ask
+from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
-from proxy_service.translate.models import EngineModel, refuse_incapable
+from proxy_service.translate.models.capabilities import refuse_incapable
+from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.options import stop_strings, unknown_options
 from proxy_service.translate.replies import (
     only_choice,
@@ -41,15 +39,15 @@ logger = logging.getLogger("proxy_service.generation")
 
 CHAT_PATH = "/v1/chat/completions"
 COMPLETIONS_PATH = "/v1/completions"
-_REPORTED_LIMIT = 100
+_MAX_LOGGED_OPTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One generation, translated and ready to be sent.
+    """One generation, translated and ready to be sent to the engine.
 
-    ``as_lines`` asks for the whole reply in the form of a stream: raw completions report
-    their counts only when they are not streamed.
+    With ``as_lines`` the engine is asked for a whole reply, which the client gets as lines: raw
+    completions report their counts only in whole replies.
     """
 
     path: str
@@ -60,7 +58,7 @@ class _Job:
 
     @property
     def streamed(self) -> bool:
-        """Whether the engine answers with a stream."""
+        """Whether the engine is asked for a stream."""
         return self.common.stream and not self.as_lines
 
 
@@ -71,9 +69,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise InvalidRequest("model is required")
     model = await exchange.find(common.model)
-    refuse_incapable(
-        exchange.services.catalogue.details(model), common, job="chat", tools=bool(request.tools)
-    )
+    refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:
         return await _load_or_unload(exchange, model, common, chat=True)
     body = to_engine_chat(request, engine_id=model.id)
@@ -89,7 +85,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise ModelNotFound("model '' not found")
     model = await exchange.find(common.model)
-    refuse_incapable(exchange.services.catalogue.details(model), common, job="generate")
+    refuse_incapable(model.details, common, job="generate")
     if not request.prompt:
         return await _load_or_unload(exchange, model, common, chat=False)
     options = _stream_options(common, chat=False)
@@ -120,7 +116,7 @@ def _context_of(request: GenerateRequest) -> Callable[[str], list[int]]:
 async def _load_or_unload(
     exchange: Exchange, model: EngineModel, common: Common, *, chat: bool
 ) -> HTTPResponse:
-    """Answer a request without a prompt, by which clients load and unload models."""
+    """Answer a request without a prompt, with which clients load and unload models."""
     unload = common.keep_alive_seconds == 0
     if unload:
         await exchange.services.catalogue.unload(model)
@@ -128,28 +124,28 @@ async def _load_or_unload(
         await exchange.services.catalogue.load(model)
     reason = "unload" if unload else "load"
     exchange.record.completed(None, reason)
-    reply: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
-    reply |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
-    return exchange.json(reply | {"done": True, "done_reason": reason})
+    response: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
+    response |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
+    return exchange.json(response | {"done": True, "done_reason": reason})
 
 
 async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPResponse | None:
     _log_unknown_options(exchange, job.common.options)
     services, keep_alive = exchange.services, job.common.keep_alive_seconds
     loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
-    async with services.admission.place(), loaded as load_ns:
+    async with services.admission.slot(), loaded as load_ns:
         if load_ns:
             job = replace(job, options=replace(job.options, load_ns=load_ns))
-        return await ask(
+        return await call_engine(
             exchange,
-            Work(job.path, to_json(job.body), streamed=job.streamed),
-            partial(_answer, exchange, job),
+            Call(job.path, to_json(job.body), streamed=job.streamed),
+            partial(_respond, exchange, job),
             partial(from_reply, model=job.common.model),
             just_loaded=load_ns > 0,
         )
 
 
-async def _answer(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPResponse | None:
+async def _respond(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPResponse | None:
     if job.streamed:
         await _stream(exchange, reply, OllamaStream(job.options))
         return None
@@ -157,30 +153,30 @@ async def _answer(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPResp
 
 
 def _log_unknown_options(exchange: Exchange, options: JsonObject) -> None:
-    """Name each unknown option once, and no more of them than a log can bear."""
+    """Log each unknown option once, and not more than `_MAX_LOGGED_OPTIONS` of them."""
     reported = exchange.services.reported_options
     for name in unknown_options(options):
-        if name not in reported and len(reported) < _REPORTED_LIMIT:
+        if name not in reported and len(reported) < _MAX_LOGGED_OPTIONS:
             reported.add(name)
             logger.warning("unknown_option_ignored", extra={"fields": {"option": name[:64]}})
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) -> None:
-    """Translate the engine's stream as it arrives; one read becomes one write."""
+    """Translate the engine's stream as it arrives, with one write for each read."""
     try:
-        async for data in reply.chunks():
-            await _pass_on(exchange, stream, stream.feed(data, exchange.moment()))
+        async for data in reply.iter_bytes():
+            await _write(exchange, stream, stream.feed(data, exchange.moment()))
             if stream.done:
-                reply.let_go()
+                reply.discard_rest()
                 return
-        await _pass_on(exchange, stream, stream.close(exchange.moment()))
+        await _write(exchange, stream, stream.close(exchange.moment()))
     except ProxyError as error:
         if not exchange.streaming:
             raise
-        await _fail(exchange, error)
+        await exchange.fail(within_stream(error), content_type=NDJSON)
 
 
-async def _pass_on(exchange: Exchange, stream: OllamaStream, batch: Batch) -> None:
+async def _write(exchange: Exchange, stream: OllamaStream, batch: Batch) -> None:
     await exchange.write(batch, content_type=NDJSON, end=stream.done)
     if stream.done:
         exchange.record.completed(stream.usage, stream.finish_reason)
@@ -188,18 +184,12 @@ async def _pass_on(exchange: Exchange, stream: OllamaStream, batch: Batch) -> No
         raise batch.error
 
 
-async def _fail(exchange: Exchange, error: ProxyError) -> None:
-    if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
-        error = StreamInterrupted(error)
-    await exchange.fail(error, content_type=NDJSON)
-
-
 async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPResponse | None:
     options, body, at = job.options, await reply.body(), exchange.moment()
     translate = to_ollama_chat if options.chat else to_ollama_generate
     try:
         completion = read_completion(body, model=options.model)
-        answer = translate(
+        response = translate(
             completion,
             model=options.model,
             at=at,
@@ -207,22 +197,22 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
             top_logprobs=options.top_logprobs,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineProtocolError("the engine's reply is of an unknown shape") from error
+        raise EngineProtocolError("the engine's reply has an unknown shape") from error
     if options.context_of is not None:
-        answer["context"] = options.context_of(cast("str", answer["response"]))
+        response["context"] = options.context_of(cast("str", response["response"]))
     finish_reason = only_choice(completion).get("finish_reason")
     exchange.record.completed(completion.get("usage"), finish_reason)
     if not job.as_lines:
-        return exchange.json(answer)
+        return exchange.json(response)
     exchange.record.at_once = True
-    await exchange.write(_two_lines(answer), content_type=NDJSON, end=True)
+    await exchange.write(_two_lines(response), content_type=NDJSON, end=True)
     return None
 
 
-def _two_lines(answer: JsonObject) -> Batch:
-    """Write a whole raw reply as the stream that the client asked for."""
-    text = {key: answer[key] for key in ("model", "created_at", "response")}
-    final = answer | {"response": ""}
-    if not answer["response"]:
+def _two_lines(response: JsonObject) -> Batch:
+    """Write a whole raw response as the stream that the client asked for."""
+    text = {key: response[key] for key in ("model", "created_at", "response")}
+    final = response | {"response": ""}
+    if not response["response"]:
         return Batch(to_line(final))
     return Batch(to_line(text | {"done": False}) + to_line(final), chunks=1)

@@ -32,6 +32,7 @@ from tests.proxy.scripted_engine import (
     chunk,
     completion,
     default_chat,
+    json_reply,
     stream,
 )
 
@@ -298,14 +299,24 @@ def test_an_event_of_2_mb_arrives_whole(engine: ScriptedEngine, proxy: RunningPr
     assert [json.loads(line)["message"]["content"] for line in lines] == ["a", LONG_TEXT, ""]
 
 
+def test_a_long_error_of_the_engine_is_cut_for_the_client(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(json_reply({"message": "x" * 1_000_000}, 500))
+    response = proxy.http.post("/api/chat", json=HELLO)
+
+    assert response.status_code == 500
+    assert response.json()["error"] == "x" * 2000 + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def test_an_engine_that_is_down_at_start_is_told_and_found_when_it_comes() -> None:
     """The proxy starts without it, says so everywhere, and needs no restart."""
     port = free_port()
     settings = ProxySettings(engine_url=f"http://127.0.0.1:{port}")
     with RunningProxy(settings) as proxy:
         assert proxy.http.get("/livez").status_code == 200
-        ready = proxy.http.get("/readyz")
-        assert (ready.status_code, "MISTRAL_URL" in ready.text) == (503, True)
+        assert eventually(lambda: "MISTRAL_URL" in proxy.http.get("/readyz").text)
+        assert proxy.http.get("/readyz").status_code == 503
         for kind in KINDS.values():
             answer = proxy.http.post(kind.path, json=kind.body)
             assert answer.status_code == 503

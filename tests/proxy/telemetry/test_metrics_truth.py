@@ -598,7 +598,7 @@ def test_a_load_is_recorded_only_when_the_engine_loads(
         ({"status": "internal_error", "error": "out of memory"}, 503, "out of memory"),
         ({"status": "no_loader_config"}, 503, "no_loader_config"),
         ({"status": "reloading"}, 503, "did not load"),
-        ({}, 502, "no known shape"),
+        ({}, 502, "unknown shape"),
     ],
 )
 def test_a_model_that_the_engine_can_not_load_is_told_at_once(
