@@ -1,28 +1,34 @@
-"""Find out what `--model` means, and what the engine needs besides the weights.
+"""Find the model that `--model` names, and prepare what the engine needs besides the weights.
 
-Weights come from a folder; a chat template and, for some GGUF files, a tokenizer are worked out
-here and written into the cache, because the wheel takes both as files.
+The weights stay in their folder. The chat template and, for some GGUF files, a tokenizer are
+derived here and written into the cache, because the wheel reads both from files.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
+from embedded_engine.details import JsonObject, gguf_details, safetensors_details
 from embedded_engine.errors import ModelError
-from embedded_engine.gguf import Metadata, NotGgufError, read_metadata
-from embedded_engine.packaged import Download, Report, ensure_packaged
+from embedded_engine.gguf import Metadata, NotGgufError, read_header
+from embedded_engine.packaged import Download, ensure_packaged
+from embedded_engine.progress import Report
+from embedded_engine.safetensors import NotSafetensorsError, count_elements
 from embedded_engine.settings import DEFAULT_MODEL, MODEL_VARIABLE
-from embedded_engine.templates import folder_template, our_template, with_raw_role
+from embedded_engine.templates import folder_template, with_raw_role
 from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
 
 _GGUF = ".gguf"
 _GGUF_TEMPLATE = "tokenizer.chat_template"
-# Part of the cache key: raise it when `tokenizer.py` begins to write something else.
+# Part of the cache key: increase it when `tokenizer.py` writes something else.
 _TOKENIZER_REVISION = 1
-# What of a Hugging Face repository the engine reads.
+# The files of a Hugging Face repository that the engine reads.
 _REPOSITORY_FILES = ["*.json", "*.jinja", "*.model", "*.safetensors"]
 
 
@@ -37,23 +43,32 @@ class LoadableModel:
     chat_template: Path
     tokenizer: Path | None
     """A `tokenizer.json` to use instead of the model's own."""
-    chat_stop: tuple[str, ...] = ()
-    temperature: float | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """Sampling parameters that are used unless a request sets them."""
+    details: JsonObject = field(default_factory=dict)
+    """Format, family and the like, as Ollama shows them; only what is known."""
+    size_bytes: int | None = None
+
+
+class _Config(msgspec.Struct, frozen=True):
+    """The field of a `config.json` that is read."""
+
+    model_type: str = ""
 
 
 def find_model(
     name: str, cache: Path, report: Report, download: Download | None = None
 ) -> LoadableModel:
-    """Make the model called `name` ready to load.
+    """Prepare the model called `name` for loading.
 
     Args:
         name: GGUF file, folder or Hugging Face id; empty for the default model.
-        cache: Folder for what is fetched and derived.
+        cache: Folder for what is downloaded and derived.
         report: Called with each line of progress.
         download: Replaces pip in tests.
 
     Raises:
-        ModelError: No such model, or it can't be had; the message says what to do.
+        ModelError: There is no such model, or it can't be fetched; the message says what to do.
     """
     if not name:
         return _packaged(cache, report, download)
@@ -65,7 +80,7 @@ def find_model(
     if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
         raise ModelError(
             f"{name} is neither a file, nor a folder, nor a Hugging Face id (owner/name). "
-            f"Set {MODEL_VARIABLE} or --model to one, or leave it out for the default model."
+            f"Set {MODEL_VARIABLE} or --model to one of these, or to nothing for the default model."
         )
     return _folder(name, _hugging_face(name, report), cache)
 
@@ -73,27 +88,26 @@ def find_model(
 def _packaged(cache: Path, report: Report, download: Download | None) -> LoadableModel:
     model = DEFAULT_MODEL
     path = ensure_packaged(model, cache, report, download)
-    return replace(
-        _gguf(model.model_id, path, cache, our_template(model.chat_template)),
-        chat_stop=model.chat_stop,
-        temperature=model.temperature,
-    )
+    return replace(_gguf(model.model_id, path, cache), sampling=model.sampling)
 
 
-def _gguf(model_id: str, path: Path, cache: Path, template: str | None = None) -> LoadableModel:
-    """Prepare a GGUF file; `template` goes before the one that the file carries."""
+def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:
+    """Prepare a GGUF file."""
     try:
         with path.open("rb") as file:
-            metadata = read_metadata(file)
+            header = read_header(file)
+        size = path.stat().st_size
     except (NotGgufError, OSError) as error:
-        raise ModelError(f"{path} is no GGUF file that can be read: {error}") from error
-    own = metadata.get(_GGUF_TEMPLATE)
+        raise ModelError(f"{path} isn't a GGUF file that can be read: {error}") from error
+    template = header.metadata.get(_GGUF_TEMPLATE)
     return LoadableModel(
         model_id=model_id,
         folder=path.parent,
         gguf_file=path.name,
-        chat_template=_written_template(cache, template or (own if isinstance(own, str) else None)),
-        tokenizer=_written_tokenizer(cache, path, metadata),
+        chat_template=_written_template(cache, template if isinstance(template, str) else None),
+        tokenizer=_written_tokenizer(cache, path, header.metadata),
+        details=gguf_details(header),
+        size_bytes=size,
     )
 
 
@@ -106,23 +120,43 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
             gguf_file=None,
             chat_template=_written_template(cache, folder_template(folder)),
             tokenizer=None,
+            details=_folder_details(folder),
+            size_bytes=sum(path.stat().st_size for path in _weights(folder)),
         )
     files = sorted(folder.glob(f"*{_GGUF}"))
     if len(files) != 1:
         raise ModelError(
             f"{folder} holds {len(files)} GGUF files and no safetensors with a config.json. "
-            f"Name one file: {MODEL_VARIABLE}=/path/to/model.gguf"
+            f"Choose one file: {MODEL_VARIABLE}=/path/to/model.gguf"
         )
     return _gguf(model_id, files[0], cache)
 
 
-def _hugging_face(repository: str, report: Report) -> Path:
-    """Fetch a safetensors repository into Hugging Face's own cache; return its folder.
+def _folder_details(folder: Path) -> JsonObject:
+    """Describe a safetensors folder; files that can't be read are left to the engine to report."""
+    elements: Counter[str] = Counter()
+    try:
+        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Config)
+        for path in _weights(folder):
+            with path.open("rb") as file:
+                elements += count_elements(file)
+    except (msgspec.DecodeError, NotSafetensorsError, OSError):
+        return {"format": "safetensors"}
+    return safetensors_details(config.model_type, elements)
 
-    Uses HF_TOKEN, HF_HOME and HF_ENDPOINT as all Hugging Face tools do. Not covered by the
-    tests, which reach no model hub.
+
+def _weights(folder: Path) -> list[Path]:
+    """List the files with the weights; some repositories have them twice, under other names."""
+    return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
+
+
+def _hugging_face(repository: str, report: Report) -> Path:
+    """Download a safetensors repository into Hugging Face's own cache; return its folder.
+
+    Uses HF_TOKEN, HF_HOME and HF_ENDPOINT as all Hugging Face tools do. The tests don't cover
+    it: they have no model hub.
     """
-    # Only here: it takes a second to import, and most starts don't need it.
+    # Imported late: it takes a second, and most starts don't need it.
     from huggingface_hub import snapshot_download  # noqa: PLC0415
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
 
@@ -133,7 +167,7 @@ def _hugging_face(repository: str, report: Report) -> Path:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{repository} can't be fetched from Hugging Face: {reason}\n"
-            "Check the id, the network and, for a gated model, HF_TOKEN; or use a model that "
+            "Check the id, the network and, for a gated model, HF_TOKEN. Or use a model that "
             f"is on this machine: {MODEL_VARIABLE}=/path/to/model"
         ) from error
 
@@ -144,7 +178,7 @@ def _written_template(cache: Path, template: str | None) -> Path:
 
 
 def _written_tokenizer(cache: Path, path: Path, metadata: Metadata) -> Path | None:
-    """Convert the vocabulary once per file; it takes seconds for a large one."""
+    """Convert the vocabulary once per file: a large one takes seconds."""
     if not needs_tokenizer(metadata):
         return None
     status = path.stat()
@@ -159,12 +193,13 @@ def _written_tokenizer(cache: Path, path: Path, metadata: Metadata) -> Path | No
 
 
 def _written(cache: Path, key: str, ending: str, make: Callable[[], str]) -> Path:
-    """Return the file of this key in the cache, written whole or not at all."""
+    """Return the file for this key in the cache; write it first if it is missing."""
     target = cache / "derived" / f"{key[:16]}{ending}"
     if target.is_file():
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside it and moved, so that no other process reads half a file.
         beside = target.with_name(f"{target.name}.{os.getpid()}")
         beside.write_text(make(), encoding="utf-8")
         beside.replace(target)

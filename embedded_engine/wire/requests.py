@@ -1,7 +1,7 @@
-"""Translation of request bodies into the arguments of the wheel's chat request."""
+"""Translate request bodies into the arguments of the wheel's chat request."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,9 +20,9 @@ from embedded_engine.wire.bodies import (
 )
 
 Arguments = dict[str, Any]
-"""Keyword arguments of `mistralrs.ChatCompletionRequest`, all but `model` and `stream`."""
+"""Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`."""
 
-# Fields that the wheel knows by the name that they have on the wire.
+# Fields that have the same name in the wheel as on the wire.
 _SAME_NAME = (
     "max_tokens",
     "temperature",
@@ -42,15 +42,12 @@ _SAME_NAME = (
 )
 
 
-def chat_arguments(
-    request: ChatRequest, temperature: float | None = None, stop: Sequence[str] = ()
-) -> Arguments:
+def chat_arguments(request: ChatRequest, sampling: Mapping[str, float]) -> Arguments:
     """Translate a chat request for the wheel.
 
     Args:
         request: What the client sent.
-        temperature: Used when the request names none.
-        stop: Strings that end every chat reply of this model.
+        sampling: Parameters that are used unless the request sets them.
 
     Raises:
         RefusedRequestError: 500, the request contradicts itself.
@@ -65,10 +62,10 @@ def chat_arguments(
         **_thinking(request),
         **_grammar(request.grammar, request.response_format),
     }
-    return _sampling(request, temperature, stop) | _present(arguments)
+    return {**sampling, **_sampling(request), **_present(arguments)}
 
 
-def completion_arguments(request: CompletionRequest, temperature: float | None = None) -> Arguments:
+def completion_arguments(request: CompletionRequest, sampling: Mapping[str, float]) -> Arguments:
     """Translate a completion request: a chat request whose only message is the raw prompt."""
     arguments = {
         "messages": [{"role": RAW_ROLE, "content": request.prompt}],
@@ -76,21 +73,17 @@ def completion_arguments(request: CompletionRequest, temperature: float | None =
         "top_logprobs": request.logprobs,
         **_grammar(request.grammar, None),
     }
-    return _sampling(request, temperature, ()) | _present(arguments)
+    return {**sampling, **_sampling(request), **_present(arguments)}
 
 
-def _sampling(
-    request: SamplingRequest, temperature: float | None, model_stop: Sequence[str]
-) -> Arguments:
-    stop = [request.stop] if isinstance(request.stop, str) else (request.stop or [])
+def _sampling(request: SamplingRequest) -> Arguments:
+    stop = [request.stop] if isinstance(request.stop, str) else request.stop
     arguments = {name: getattr(request, name) for name in _SAME_NAME}
-    if request.temperature is None:
-        arguments["temperature"] = temperature
-    return _present(arguments | {"stop_seqs": [*stop, *model_stop] or None})
+    return _present(arguments | {"stop_seqs": stop or None})
 
 
 def _present(arguments: Arguments) -> Arguments:
-    """Leave out what was not given, so that the wheel's own defaults hold."""
+    """Leave out what wasn't given, so that the wheel's own defaults apply."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -103,12 +96,12 @@ def _messages(messages: list[Message] | str) -> list[JsonObject]:
 
 
 def _content(message: Message) -> str | list[JsonObject]:
-    """Content with the tool calls of an earlier turn written out.
+    """Return the content, with the tool calls of an earlier turn written out.
 
-    Of a message, the wheel takes role and content only; without this the model would see a
-    tool's result but not what it had asked.
+    The wheel passes only role and content to the template; without this the model would see a
+    tool's result but not what it had asked for.
     """
-    content = message.content or ""
+    content = _text(message.content or "")
     if not message.tool_calls:
         return content
     calls = "\n".join(_call_text(call) for call in message.tool_calls)
@@ -117,12 +110,25 @@ def _content(message: Message) -> str | list[JsonObject]:
     return [*content, {"type": "text", "text": calls}]
 
 
+def _text(content: str | list[JsonObject]) -> str | list[JsonObject]:
+    """Join parts that are all text, as templates that take parts do.
+
+    The templates of many models, the default one among them, take only a string.
+    """
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content if part.get("type") == "text"]
+    if len(texts) < len(content):
+        return content
+    return "".join(text for text in texts if isinstance(text, str))
+
+
 def _call_text(call: JsonObject) -> str:
-    """One tool call in the form that the engine recognises in a reply."""
+    """Write a tool call in the form that the engine recognises in a reply."""
     function = call.get("function") or {}
     arguments = function.get("arguments") or {}
     if isinstance(arguments, str):
-        # What is no JSON the model wrote so, and may see so.
+        # Arguments that aren't JSON are what the model wrote; it gets them back unchanged.
         with suppress(ValueError):
             arguments = json.loads(arguments)
     return json.dumps({"name": function.get("name"), "arguments": arguments}, ensure_ascii=False)
@@ -131,9 +137,9 @@ def _call_text(call: JsonObject) -> str:
 def _tools(
     tools: list[JsonObject] | None, choice: str | JsonObject | None
 ) -> tuple[list[str] | None, str | None]:
-    """Tool schemas as JSON texts, and whether they may be called (`auto` or `none`).
+    """Return the tools' schemas as JSON texts, and whether they may be called (`auto` or `none`).
 
-    The wheel can't force a call: of a named tool it can only be told to the exclusion of others.
+    The wheel can't force a call. If the client names a tool, it is the only one that is offered.
     """
     if not tools:
         return None, None
@@ -149,7 +155,7 @@ def _tools(
 
 
 def _thinking(request: ChatRequest) -> Arguments:
-    """The two controls, given directly or for the template; direct ones win."""
+    """Return the two controls of thinking; fields of the request override the template's."""
     template = request.chat_template_kwargs or TemplateArguments()
     thinking = request.enable_thinking
     return {
