@@ -119,8 +119,8 @@ WHOLE = completion("Hello")
 SEEN = threading.Event()
 FAULTS = {
     "resets before a byte": at_once(Reply((Step.RESET,), raw=True), *NO_HTTP),
-    "hangs up before a byte": at_once(Reply((Step.CUT,), raw=True), *NO_HTTP),
-    "hangs up within the head": at_once(Reply((b"HTTP/1.1 200 O", Step.CUT), raw=True), *NO_HTTP),
+    "closes before a byte": at_once(Reply((Step.CUT,), raw=True), *NO_HTTP),
+    "closes within the head": at_once(Reply((b"HTTP/1.1 200 O", Step.CUT), raw=True), *NO_HTTP),
     "stalls before the head": at_once(Reply((Step.STALL,), raw=True), *NO_ANSWER),
     "doesn't speak HTTP": at_once(
         Reply((b"220 mail.example ESMTP\r\n", Step.CUT), raw=True), *NO_HTTP
@@ -143,7 +143,7 @@ FAULTS = {
     "resets in the middle": Fault(
         stream(chunk("a"), SEEN, Step.RESET), CUT, half(WHOLE, Step.RESET), NO_HTTP
     ),
-    "hangs up in the middle": Fault(
+    "closes in the middle": Fault(
         stream(chunk("a"), Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
     ),
     "dies within a line": Fault(

@@ -104,7 +104,7 @@ def test_the_metrics_key_opens_only_the_metrics(guarded: RunningProxy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "told"),
+    ("method", "path", "logged"),
     [
         ("GET", "/metrics", "/metrics"),
         ("GET", "/health", "/health"),
@@ -116,7 +116,7 @@ def test_a_wrong_key_is_logged_where_nothing_is_counted(
     caplog: pytest.LogCaptureFixture,
     method: str,
     path: str,
-    told: str | None,
+    logged: str | None,
 ) -> None:
     """Without the key, and without a path that the client made up."""
     sent = {"Authorization": "Bearer wrong", "X-Request-ID": "abc-1"}
@@ -125,7 +125,7 @@ def test_a_wrong_key_is_logged_where_nothing_is_counted(
     assert eventually(lambda: "unauthorized" in caplog.messages)
     (record,) = [record for record in caplog.records if record.message == "unauthorized"]
     assert record.levelname == "WARNING"
-    assert record.__dict__["fields"] == {"request_id": "abc-1", "method": method, "path": told}
+    assert record.__dict__["fields"] == {"request_id": "abc-1", "method": method, "path": logged}
 
 
 def test_with_only_a_metrics_key_only_the_metrics_are_closed(settings: ProxySettings) -> None:
