@@ -488,7 +488,7 @@ VARIABLES = (
         "ollama_version",
         _version,
         "three numbers, such as 0.33.0",
-        "the version that /api/version returns, by which clients know Ollama's features",
+        "the version that /api/version returns; clients derive from it which features they use",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""A scripted engine and the real proxy in front of it, fresh for each test."""
+"""A scripted engine, and the real proxy in front of it, new for each test."""
 
 from collections.abc import Iterator
 

@@ -218,7 +218,7 @@ class RunningProxy:
             metrics=metrics,
             clock=self.clock,
         )
-        server: Any = await self.app.create_server(  # whose methods Sanic gives no types
+        server: Any = await self.app.create_server(  # Sanic's class has no types
             sock=self._listener, protocol=ClientConnection, return_asyncio_server=True
         )
         await server.startup()

@@ -1,4 +1,4 @@
-"""docs/ollama-api.md against the code: what it lists is what there is."""
+"""docs/ollama-api.md and docs/robustness.md list what the code has, and nothing else."""
 
 import ast
 import re
@@ -18,7 +18,7 @@ READERS = {"text", "flag", "integer", "list", "object", "raw"}
 
 
 def section(title: str) -> str:
-    """The text under a heading, up to the next one."""
+    """Return the text under a heading, up to the next one."""
     found = re.search(
         rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL
     )
@@ -27,20 +27,20 @@ def section(title: str) -> str:
 
 
 def first_cells(text: str) -> list[str]:
-    """The names in the first column of the tables in a text, without their backticks."""
+    """Return the names in the first columns of a text's tables, without backticks."""
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| `")]
     return [name for cell in rows for name in re.findall(r"`([^`]+)`", cell)]
 
 
 def option_row(name: str) -> str:
-    """How the table shows an option."""
+    """Return the row of an option."""
     option = OPTIONS[name]
     sent = f"`{option.field}`" if option.field else "not sent"
     return f"| `{name}` | {option.kind} | {sent} | {option.note} |"
 
 
 def fields_read_in(path: str) -> set[str]:
-    """The names of the request fields that a module reads."""
+    """Return the names of the request fields that a module reads."""
     tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     return {
@@ -64,11 +64,11 @@ def test_every_endpoint_is_listed_with_its_methods() -> None:
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_option_is_listed_as_it_is_mapped(name: str) -> None:
+def test_every_option_is_listed_with_its_mapping(name: str) -> None:
     assert option_row(name) in section("Options").splitlines()
 
 
-def test_no_option_is_listed_that_is_not_there() -> None:
+def test_only_existing_options_are_listed() -> None:
     assert first_cells(section("Options")) != []
     assert set(re.findall(r"^\| `(\w+)` \|", section("Options"), re.MULTILINE)) == set(OPTIONS)
     retired = re.findall(r"`(\w+)`", section("Options").split("Retired:")[1])
@@ -80,7 +80,7 @@ def test_every_field_that_is_read_is_listed(path: str) -> None:
     assert fields_read_in(path) - set(first_cells(section("Request fields"))) == set()
 
 
-def test_every_setting_is_listed_as_it_is() -> None:
+def test_every_setting_is_listed_with_its_description() -> None:
     rows = [line for line in section("Settings").splitlines() if line.startswith("| `")]
 
     assert rows == [f"| `{v.name}` | {v.accepts} | {v.description} |" for v in VARIABLES]
@@ -99,8 +99,8 @@ def test_every_status_of_an_error_is_listed(path: str) -> None:
     assert {status for status in named if status >= HTTPStatus.BAD_REQUEST} <= listed
 
 
-def test_every_time_out_is_listed_with_its_default() -> None:
-    """docs/robustness.md has one table for all of them."""
+def test_every_timeout_is_listed_with_its_default() -> None:
+    """All of them are in one table of docs/robustness.md."""
     text = (PACKAGE.parent / "docs" / "robustness.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(\w+)` \| (\S+) s \|", text, re.MULTILINE)
     defaults = ProxySettings()

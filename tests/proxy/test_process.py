@@ -316,7 +316,7 @@ def test_the_key_in_a_file_is_used_and_shown_nowhere(
     engine: ScriptedEngine, tmp_path: Path
 ) -> None:
     """Neither in the log nor in the environment of the process."""
-    key, file = "a-key-that-nobody-knows", tmp_path / "key"
+    key, file = "a-key-for-this-test", tmp_path / "key"
     file.write_text(key, encoding="utf-8")
     port = free_port()
     public = {"BIND_ADDRESS": f"0.0.0.0:{port}", "API_KEY_FILE": str(file), "LOG_LEVEL": "debug"}

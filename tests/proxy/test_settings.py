@@ -21,7 +21,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert settings.bind.port == DEFAULT_PORT == 11434
 
 
-def test_every_variable_fills_a_field_of_its_own() -> None:
+def test_every_variable_sets_a_field_of_its_own() -> None:
     attributes = [variable.attribute for variable in VARIABLES]
 
     assert sorted(attributes) == sorted(ProxySettings.__slots__)
@@ -79,7 +79,9 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("ALLOW_UNAUTHENTICATED", "perhaps"),
     ],
 )
-def test_an_unusable_value_is_refused_by_name_and_range(name: str, value: str) -> None:
+def test_the_error_of_an_unusable_value_names_the_variable_and_its_range(
+    name: str, value: str
+) -> None:
     accepts = next(variable.accepts for variable in VARIABLES if variable.name == name)
 
     with pytest.raises(SettingsError) as raised:
@@ -107,8 +109,8 @@ KEY = "0123456789abcdef"
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "box.example:0"])
-def test_an_address_that_others_reach_needs_a_key_or_a_waiver(bind: str) -> None:
-    """The error says both ways out; loopback needs neither."""
+def test_an_address_that_others_can_reach_needs_a_key_or_a_waiver(bind: str) -> None:
+    """The error names both."""
     with pytest.raises(SettingsError) as raised:
         ProxySettings.from_environ({"BIND_ADDRESS": bind})
 
@@ -144,7 +146,7 @@ def test_a_key_file_that_holds_no_key_is_an_error_and_no_open_door(
         ProxySettings.from_environ({"API_KEY_FILE": str(file)})
 
 
-def test_a_key_and_a_file_of_keys_are_one_too_many(tmp_path: Path) -> None:
+def test_a_key_and_a_file_of_keys_exclude_each_other(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(KEY, encoding="utf-8")
 

@@ -107,10 +107,10 @@ async def test_a_post_is_not_sent_again() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections, requests
         connections += 1
-        for answer in (OK, b""):
+        for response in (OK, b""):
             await reader.readuntil(b"\r\n\r\n{}")
             requests += 1
-            writer.write(answer)
+            writer.write(response)
 
     async with engine_at(serve) as engine:
         assert await post(engine) == b"ok"

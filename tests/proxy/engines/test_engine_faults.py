@@ -1,8 +1,8 @@
-"""Every way in which an engine can fail, on every kind of request: how it ends for everyone.
+"""Every way in which an engine can fail, on every kind of request, and what follows from it.
 
-For the client: a status as long as nothing was sent, an error as the last line or event after
-that. For the metrics: one request with one status. For the proxy: nothing is left behind, nothing
-was sent to the engine twice, and the next request is answered.
+The client gets a status as long as nothing was sent, and an error as the last line or event after
+that. The metrics count one request with one status. The proxy keeps no task or connection, sends
+nothing to the engine twice, and answers the next request.
 """
 
 import json
@@ -58,7 +58,7 @@ class Kind:
 
     @property
     def is_v1(self) -> bool:
-        """Whether it speaks OpenAI's API, whose streams pass byte for byte."""
+        """Whether it uses OpenAI's API, whose streams are passed on unchanged."""
         return self.path.startswith("/v1")
 
 
@@ -81,9 +81,9 @@ NO_SUCH_PATH = (501, "not_supported")
 
 @dataclass(frozen=True)
 class Fault:
-    """What the engine does, and the status and the type of error that come of it.
+    """What the engine does, and the status and the error type that result.
 
-    A stream whose status is 200 in spite of an error has told it at its end.
+    A stream with an error can still have the status 200; then its last line or event has the error.
     """
 
     streamed: Reply
@@ -94,7 +94,7 @@ class Fault:
     v1_whole: tuple[int, str] | None = None
 
     def outcome(self, kind: Kind) -> tuple[int, str]:
-        """The status and the error's type, empty for none."""
+        """Return the status and the error type, or an empty string."""
         ours, v1s = self.whole, self.v1_whole
         if kind.streams:
             ours, v1s = self.stream, self.v1_stream
@@ -102,12 +102,12 @@ class Fault:
 
 
 def at_once(reply: Reply, status: int, error_type: str) -> Fault:
-    """A fault that comes before anything could be sent, whatever was asked for."""
+    """A fault before anything could be sent, for all kinds of requests."""
     return Fault(reply, (status, error_type), reply, (status, error_type))
 
 
 def half(reply: Reply, *steps: Step) -> Reply:
-    """The first half of a whole reply, which says that it is longer."""
+    """The first half of a whole reply, with the length of all of it."""
     (body,) = reply.steps
     assert isinstance(body, bytes)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -115,14 +115,16 @@ def half(reply: Reply, *steps: Step) -> Reply:
 
 
 WHOLE = completion("Hello")
-# Set when the client has the first bytes of its answer: a reset destroys what nobody has read yet.
+# Set once the client has the first bytes of its response: a reset destroys what wasn't read.
 SEEN = threading.Event()
 FAULTS = {
     "resets before a byte": at_once(Reply((Step.RESET,), raw=True), *NO_HTTP),
-    "hangs up before a byte": at_once(Reply((Step.CUT,), raw=True), *NO_HTTP),
-    "hangs up within the head": at_once(Reply((b"HTTP/1.1 200 O", Step.CUT), raw=True), *NO_HTTP),
+    "closes before a byte": at_once(Reply((Step.CUT,), raw=True), *NO_HTTP),
+    "closes within the head": at_once(Reply((b"HTTP/1.1 200 O", Step.CUT), raw=True), *NO_HTTP),
     "stalls before the head": at_once(Reply((Step.STALL,), raw=True), *NO_ANSWER),
-    "speaks no HTTP": at_once(Reply((b"220 mail.example ESMTP\r\n", Step.CUT), raw=True), *NO_HTTP),
+    "doesn't speak HTTP": at_once(
+        Reply((b"220 mail.example ESMTP\r\n", Step.CUT), raw=True), *NO_HTTP
+    ),
     "sends a page": at_once(Reply((HTML,), content_type="text/html", length=True), *NO_HTTP),
     "sends a page with 404": replace(
         at_once(Reply((HTML,), status=404, content_type="text/html", length=True), *NO_HTTP),
@@ -141,7 +143,7 @@ FAULTS = {
     "resets in the middle": Fault(
         stream(chunk("a"), SEEN, Step.RESET), CUT, half(WHOLE, Step.RESET), NO_HTTP
     ),
-    "hangs up in the middle": Fault(
+    "closes in the middle": Fault(
         stream(chunk("a"), Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
     ),
     "dies within a line": Fault(
@@ -176,7 +178,7 @@ FAULTS = {
     "sends an event of 2 MB": Fault(
         stream(chunk("a"), chunk(LONG_TEXT), LAST, DONE), OK, completion(LONG_TEXT), OK
     ),
-    # A finish_reason and usage say that nothing is missing; a client of /v1 waits for [DONE].
+    # finish_reason and usage show that the reply is complete; a client of /v1 waits for [DONE].
     "sends no [DONE]": Fault(stream(chunk("a"), LAST), OK, WHOLE, OK, v1_stream=CUT),
     "sends neither end nor [DONE]": Fault(stream(chunk("a")), CUT, WHOLE, OK),
     "sends two [DONE]s": Fault(stream(chunk("a"), LAST, DONE, DONE), OK, WHOLE, OK),
@@ -187,7 +189,7 @@ FAULTS = {
 }
 
 
-# What a client of /v1 gets as the engine wrote it.
+# What a client of /v1 gets as the engine sent it.
 PASSED_ON = ("sends an event of garbage", "sends half a character")
 # One for the chats and one for the lists, at most.
 KEPT_CONNECTIONS = 2
@@ -206,13 +208,13 @@ def proxy(engine: ScriptedEngine) -> Iterator[RunningProxy]:
 
 
 def end_silence(engine: ScriptedEngine, proxy: RunningProxy, call: int) -> None:
-    """Let more time pass than any patience lasts, once the engine is silent in this call."""
+    """Move time past every timeout, once the engine is silent in this call."""
     assert eventually(lambda: any(received.silent.is_set() for received in engine.calls()[call:]))
     proxy.put_forward(proxy.settings.engine_reply_timeout_seconds + 1)
 
 
 def counts(proxy: RunningProxy, endpoint: str) -> Counter[str]:
-    """What was counted for an endpoint once no request runs, by status and by type of error."""
+    """Return an endpoint's counts by status and by error type, once no request runs."""
     text = ""
 
     def idle() -> bool:
@@ -231,12 +233,12 @@ def counts(proxy: RunningProxy, endpoint: str) -> Counter[str]:
     return Counter({label: int(float(value)) for label, value in found})
 
 
-def error_of(answer: httpx.Response, kind: Kind) -> str:
-    return error_in(answer.content, answer.status_code, kind)
+def error_of(response: httpx.Response, kind: Kind) -> str:
+    return error_in(response.content, response.status_code, kind)
 
 
 def error_in(content: bytes, status: int, kind: Kind) -> str:
-    """The error's text, having checked that the answer is complete and well-formed."""
+    """Return the error's text; check that the response is complete and well-formed."""
     if status != 200 or not kind.streams:
         value = json.loads(content)
         if status == 200:
@@ -247,7 +249,7 @@ def error_in(content: bytes, status: int, kind: Kind) -> str:
         assert [line.get("done") for line in lines[:-1]] == [False] * (len(lines) - 1)
         assert lines[-1].get("done") is True or list(lines[-1]) == ["error"]
         return str(lines[-1].get("error", ""))
-    # An engine's events behind its [DONE] may pass, but no error of ours.
+    # The engine's events after its [DONE] may be passed on, but no error of the proxy's.
     ends = (DONE.strip(), b'data: {"error"')
     last = [part for part in content.split(b"\n\n") if part.startswith(ends)][-1]
     if last == DONE.strip():
@@ -256,7 +258,7 @@ def error_in(content: bytes, status: int, kind: Kind) -> str:
 
 
 @pytest.mark.parametrize(("name", "kind"), list(product(FAULTS, KINDS)))
-def test_a_fault_ends_well_for_everyone(
+def test_a_fault_ends_as_it_should(
     engine: ScriptedEngine, proxy: RunningProxy, name: str, kind: str
 ) -> None:
     fault, asked = FAULTS[name], KINDS[kind]
@@ -273,13 +275,13 @@ def test_a_fault_ends_well_for_everyone(
     with ThreadPoolExecutor(1) as pool:
         if error_type == "upstream_timeout":
             pool.submit(end_silence, engine, proxy, calls)
-        with proxy.http.stream("POST", asked.path, json=asked.body) as answer:
-            parts = answer.iter_bytes()
+        with proxy.http.stream("POST", asked.path, json=asked.body) as response:
+            parts = response.iter_bytes()
             first = next(parts, b"")
             SEEN.set()
             content = first + b"".join(parts)
 
-    assert answer.status_code == status
+    assert response.status_code == status
     if not (asked.is_v1 and name in PASSED_ON):
         assert bool(error_in(content, status, asked)) == bool(error_type)
     assert len(engine.calls()) == calls + 1
@@ -309,8 +311,8 @@ def test_a_long_error_of_the_engine_is_cut_for_the_client(
     assert response.json()["error"] == "x" * 2000 + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def test_an_engine_that_is_down_at_start_is_told_and_found_when_it_comes() -> None:
-    """The proxy starts without it, says so everywhere, and needs no restart."""
+def test_an_engine_that_is_down_at_start_is_reported_and_found_later() -> None:
+    """The proxy starts without it, reports it everywhere, and needs no restart."""
     port = free_port()
     settings = ProxySettings(engine_url=f"http://127.0.0.1:{port}")
     with RunningProxy(settings) as proxy:
@@ -318,9 +320,9 @@ def test_an_engine_that_is_down_at_start_is_told_and_found_when_it_comes() -> No
         assert eventually(lambda: "MISTRAL_URL" in proxy.http.get("/readyz").text)
         assert proxy.http.get("/readyz").status_code == 503
         for kind in KINDS.values():
-            answer = proxy.http.post(kind.path, json=kind.body)
-            assert answer.status_code == 503
-            assert "MISTRAL_URL" in error_of(answer, kind)
+            response = proxy.http.post(kind.path, json=kind.body)
+            assert response.status_code == 503
+            assert "MISTRAL_URL" in error_of(response, kind)
         assert proxy.counted("mistral_upstream_up", 0)
         with ScriptedEngine(port):
             for kind in KINDS.values():
@@ -329,8 +331,8 @@ def test_an_engine_that_is_down_at_start_is_told_and_found_when_it_comes() -> No
             assert proxy.http.get("/readyz").status_code == 200
 
 
-def test_the_probe_alone_finds_an_engine_that_comes_late(settings: ProxySettings) -> None:
-    """Nobody has to ask for it."""
+def test_the_probe_alone_finds_an_engine_that_starts_later(settings: ProxySettings) -> None:
+    """No request is needed."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     quick = replace(settings, engine_url=url, engine_probe_interval_seconds=0.05)

@@ -1,4 +1,4 @@
-"""The reader of HTTP responses: bytes in, no socket."""
+"""The parser of HTTP responses, without a socket."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def read(*pieces: bytes) -> tuple[ResponseReader, bytes]:
 
 @ANY_FRAMING
 def test_every_split_in_two_gives_the_same_response(response: bytes) -> None:
-    """Each boundary, whichever way the body is framed."""
+    """At each byte, for each framing of the body."""
     for at in range(len(response) + 1):
         reader, body = read(response[:at], response[at:])
         assert (reader.status, reader.content_type, body) == (200, "text/event-stream", b"abcdefg")
@@ -43,8 +43,8 @@ def test_every_split_in_two_gives_the_same_response(response: bytes) -> None:
     parts=st.lists(st.binary(min_size=1, max_size=40), max_size=8),
     cuts=st.lists(st.integers(min_value=0, max_value=800), max_size=12),
 )
-def test_any_chunks_survive_any_splits(parts: list[bytes], cuts: list[int]) -> None:
-    """Chunked framing adds and takes away nothing."""
+def test_any_transfer_chunks_survive_any_splits(parts: list[bytes], cuts: list[int]) -> None:
+    """Chunked coding adds nothing and removes nothing."""
     framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
     response = CHUNKED + framed
     edges = [0, *sorted(min(cut, len(response)) for cut in cuts), len(response)]
@@ -68,8 +68,8 @@ def test_one_reader_serves_one_response_after_another(response: bytes) -> None:
 
 
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
-def test_without_length_or_chunks_the_body_ends_with_the_connection(version: bytes) -> None:
-    """And the connection can't serve again."""
+def test_without_length_or_chunked_coding_the_body_ends_with_the_connection(version: bytes) -> None:
+    """And the connection can't be reused."""
     reader, body = read(b"HTTP/" + version + b" 200 OK\r\n\r\nabc")
     assert not reader.complete
     reader.close()
@@ -79,8 +79,8 @@ def test_without_length_or_chunks_the_body_ends_with_the_connection(version: byt
     assert not reader.reusable
 
 
-def test_connection_close_is_heeded() -> None:
-    """The response is whole, the connection is not kept."""
+def test_connection_close_is_respected() -> None:
+    """The response is complete, but the connection isn't kept."""
     reader, _ = read(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na")
 
     assert reader.complete
@@ -90,8 +90,8 @@ def test_connection_close_is_heeded() -> None:
 @pytest.mark.parametrize(
     "response", [BODIES["chunked"], BODIES["length"]], ids=["chunks", "length"]
 )
-def test_an_early_end_is_an_error_wherever_it_comes(response: bytes) -> None:
-    """Never taken for the end of a body."""
+def test_an_early_end_is_an_error_at_every_byte(response: bytes) -> None:
+    """It is never mistaken for the end of a body."""
     for at in range(len(response)):
         reader, _ = read(response[:at])
         with pytest.raises(EngineProtocolError):
@@ -112,13 +112,13 @@ def test_an_early_end_is_an_error_wherever_it_comes(response: bytes) -> None:
     ],
 )
 def test_what_is_not_http_is_an_error(response: bytes) -> None:
-    """Web pages, TLS, broken framing: each with what to check."""
+    """Web pages, TLS, broken framing: the error says what to check."""
     with pytest.raises(EngineProtocolError, match="MISTRAL_URL"):
         read(response)
 
 
-def test_what_came_before_garbage_can_still_be_taken() -> None:
-    """The client gets the last words before the error."""
+def test_data_before_garbage_can_still_be_taken() -> None:
+    """The client gets it before the error."""
     reader = ResponseReader()
     with pytest.raises(EngineProtocolError):
         reader.feed(CHUNKED + b"3\r\nabc\r\nzz\r\n")
@@ -127,8 +127,8 @@ def test_what_came_before_garbage_can_still_be_taken() -> None:
 
 
 @pytest.mark.parametrize("surplus", [b"x", BODIES["length"]], ids=["garbage", "second response"])
-def test_what_follows_a_complete_response_spoils_only_the_connection(surplus: bytes) -> None:
-    """Nobody asked for it, so nothing after it can be trusted."""
+def test_bytes_after_a_complete_response_only_end_the_connection(surplus: bytes) -> None:
+    """No request asked for them, so nothing after them can be trusted."""
     reader, body = read(BODIES["length"] + surplus)
 
     assert body == b"abcdefg"
@@ -138,7 +138,7 @@ def test_what_follows_a_complete_response_spoils_only_the_connection(surplus: by
 
 @pytest.mark.parametrize("size", [1000, MAX_HEAD_BYTES], ids=["many reads", "few reads"])
 def test_a_head_without_end_is_refused(size: int) -> None:
-    """The reader's memory is bounded."""
+    """So that the reader's memory is limited."""
     reader = ResponseReader()
     reader.feed(HEAD + b"X: ")
 
@@ -151,7 +151,7 @@ def test_a_head_without_end_is_refused(size: int) -> None:
 
 
 def test_a_status_without_body_is_complete_with_its_head() -> None:
-    """204 has none, whatever its headers say."""
+    """A 204 has none, whatever its headers say."""
     reader, body = read(b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n")
 
     assert reader.complete

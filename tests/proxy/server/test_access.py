@@ -1,4 +1,4 @@
-"""Who gets in: keys, the Host check and pages of other origins, through real sockets."""
+"""Which requests are allowed: keys, the Host check and web origins, on real sockets."""
 
 import socket
 from collections.abc import Iterator
@@ -42,20 +42,20 @@ def guarded(shared_engine: ScriptedEngine) -> Iterator[RunningProxy]:
 
 
 @pytest.mark.parametrize(("method", "path"), [*CLOSED, ("GET", "/nowhere"), ("TRACE", "/api/chat")])
-def test_nothing_but_health_is_open_without_a_key(
+def test_only_health_checks_are_open_without_a_key(
     shared_engine: ScriptedEngine, guarded: RunningProxy, method: str, path: str
 ) -> None:
-    """Every route of the table, so that a new one can't be forgotten."""
+    """The routes are those of the table, so that none is forgotten."""
     asked = len(shared_engine.received)
-    answer = guarded.http.request(method, path)
+    response = guarded.http.request(method, path)
 
-    assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
     assert len(shared_engine.received) == asked
 
 
 @pytest.mark.parametrize("path", sorted(OPEN))
-def test_health_needs_no_key(guarded: RunningProxy, path: str) -> None:
+def test_health_checks_need_no_key(guarded: RunningProxy, path: str) -> None:
     assert guarded.http.get(path).status_code == 200
 
 
@@ -69,7 +69,7 @@ def test_health_needs_no_key(guarded: RunningProxy, path: str) -> None:
     ],
     ids=["Bearer", "any case and blanks", "a second key", "as Anthropic's clients"],
 )
-def test_a_key_opens_all(guarded: RunningProxy, headers: dict[str, str]) -> None:
+def test_a_key_opens_everything(guarded: RunningProxy, headers: dict[str, str]) -> None:
     assert guarded.http.post("/api/chat", json=CHAT, headers=headers).status_code == 200
     assert guarded.http.get("/metrics", headers=headers).status_code == 200
 
@@ -88,13 +88,13 @@ def test_a_key_opens_all(guarded: RunningProxy, headers: dict[str, str]) -> None
         "Bearer \xff",
     ],
 )
-def test_what_is_no_key_opens_nothing(guarded: RunningProxy, header: str) -> None:
+def test_an_invalid_key_opens_nothing(guarded: RunningProxy, header: str) -> None:
     headers = {b"Authorization": header.encode("latin-1")}
 
     assert guarded.http.get("/api/tags", headers=headers).status_code == 401
 
 
-def test_the_metrics_key_opens_the_metrics_alone(guarded: RunningProxy) -> None:
+def test_the_metrics_key_opens_only_the_metrics(guarded: RunningProxy) -> None:
     headers = {"Authorization": f"Bearer {METRICS_KEY}"}
 
     for path in METRICS:
@@ -104,7 +104,7 @@ def test_the_metrics_key_opens_the_metrics_alone(guarded: RunningProxy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "told"),
+    ("method", "path", "logged"),
     [
         ("GET", "/metrics", "/metrics"),
         ("GET", "/health", "/health"),
@@ -116,19 +116,19 @@ def test_a_wrong_key_is_logged_where_nothing_is_counted(
     caplog: pytest.LogCaptureFixture,
     method: str,
     path: str,
-    told: str | None,
+    logged: str | None,
 ) -> None:
-    """Without the key, and without what a client may have written into a path."""
+    """Without the key, and without a path that the client made up."""
     sent = {"Authorization": "Bearer wrong", "X-Request-ID": "abc-1"}
     assert guarded.http.request(method, path, headers=sent).status_code == 401
 
     assert eventually(lambda: "unauthorized" in caplog.messages)
     (record,) = [record for record in caplog.records if record.message == "unauthorized"]
     assert record.levelname == "WARNING"
-    assert record.__dict__["fields"] == {"request_id": "abc-1", "method": method, "path": told}
+    assert record.__dict__["fields"] == {"request_id": "abc-1", "method": method, "path": logged}
 
 
-def test_a_metrics_key_alone_closes_the_metrics_alone(settings: ProxySettings) -> None:
+def test_with_only_a_metrics_key_only_the_metrics_are_closed(settings: ProxySettings) -> None:
     with RunningProxy(replace(settings, metrics_keys=(METRICS_KEY,))) as proxy:
         assert proxy.http.get("/api/tags").status_code == 200
         assert proxy.http.get("/metrics").status_code == 401
@@ -159,14 +159,14 @@ def test_the_refusal_has_the_shape_of_the_api_that_was_called(
     guarded: RunningProxy, path: str, expected: object
 ) -> None:
     message = "unauthorized: send the API key in the header Authorization: Bearer KEY"
-    answer = guarded.http.post(path, json=CHAT)
+    response = guarded.http.post(path, json=CHAT)
 
-    assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    assert str(answer.json()) == str(expected).replace("MESSAGE", message)
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert str(response.json()) == str(expected).replace("MESSAGE", message)
 
 
-def test_refusals_are_counted_without_a_word_of_the_request(guarded: RunningProxy) -> None:
-    """Whoever knocks shows, and can't make up labels."""
+def test_refusals_are_counted_without_words_of_the_request(guarded: RunningProxy) -> None:
+    """A client without a key can't make up labels."""
 
     def exposed() -> Exposition:
         return Exposition(guarded.http.get("/metrics", headers=BEARER).text)
@@ -182,8 +182,8 @@ def test_refusals_are_counted_without_a_word_of_the_request(guarded: RunningProx
     assert not [label for label in exposed().label_values("endpoint") if "made-up" in label]
 
 
-def test_a_stranger_is_refused_before_the_body_is_there(guarded: RunningProxy) -> None:
-    """Nobody without a key makes the proxy hold an upload."""
+def test_a_client_without_a_key_is_refused_before_its_body_arrives(guarded: RunningProxy) -> None:
+    """So that it can't make the proxy hold an upload."""
     head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", guarded.port), timeout=10) as client:
         client.sendall(head)
@@ -202,10 +202,10 @@ def test_ollamas_own_client_sends_its_key(
     assert raised.value.status_code == 401
 
 
-def test_a_preflight_needs_no_key_and_the_refusal_can_be_read_by_the_page(
+def test_a_preflight_needs_no_key_and_a_page_can_read_its_refusal(
     guarded: RunningProxy,
 ) -> None:
-    """Browsers send no credentials with a preflight."""
+    """Browsers send a preflight without credentials."""
     page = {"Origin": "http://localhost:3000"}
     preflight = guarded.http.options(
         "/api/chat", headers=page | {"Access-Control-Request-Method": "POST"}
@@ -229,16 +229,16 @@ def test_a_preflight_needs_no_key_and_the_refusal_can_be_read_by_the_page(
         (("box.example", "*"), "evil.example", 200),
     ],
 )
-def test_where_all_addresses_are_bound_the_listed_hosts_decide(
+def test_on_all_addresses_only_listed_hosts_are_allowed(
     settings: ProxySettings, listed: tuple[str, ...], host: str, status: int
 ) -> None:
-    """A container is bound to all addresses, whatever its port is published on."""
+    """In a container the proxy binds to all addresses; any host is allowed if none is listed."""
     public = replace(settings, bind=BindAddress("0.0.0.0", 11434), hosts=listed)
     with RunningProxy(public) as proxy:
         assert proxy.http.get("/api/version", headers={"Host": host}).status_code == status
 
 
-def test_a_listed_host_is_answered_on_loopback(settings: ProxySettings) -> None:
+def test_a_listed_host_is_allowed_on_loopback(settings: ProxySettings) -> None:
     with RunningProxy(replace(settings, hosts=("box.example",))) as proxy:
         assert proxy.http.get("/", headers={"Host": "box.example:11434"}).status_code == 200
         assert proxy.http.get("/", headers={"Host": "evil.example"}).status_code == 403

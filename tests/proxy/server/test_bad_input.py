@@ -1,4 +1,4 @@
-"""Bodies that no honest client sends, through real sockets: refused as the API refuses them."""
+"""Invalid bodies, on real sockets: they are refused as the API refuses them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
 MESSAGE = {"role": "user", "content": "x"}
 CALL = {"function": {"name": "f", "arguments": {}}}
-# A body for each endpoint that is fine, so that one wrong field is all that is wrong.
+# A valid body for each endpoint, in which a test changes one field.
 BASES: dict[str, dict[str, Any]] = {
     "chat": {"model": MODEL, "messages": [MESSAGE], "stream": False},
     "generate": {"model": MODEL, "prompt": "x", "stream": False},
@@ -50,7 +50,7 @@ COMMON = {
     "top_logprobs": {"integer"},
     "truncate": {"boolean"},
 }
-# Every field that is read, where it stands, and the types it takes (null is as good as absent).
+# Every field that is read, by its place in the body, and the types that it accepts besides null.
 FIELDS: dict[str, dict[str, set[str]]] = {
     "chat": COMMON | {"messages": set(), "tools": set()},
     "generate": COMMON
@@ -127,10 +127,10 @@ def send(proxy: RunningProxy, path: str, body: bytes) -> httpx.Response:
 
 
 def refused(proxy: RunningProxy, path: str, body: bytes, status: int = 400) -> str:
-    """Send a body and give the error that came, in the shape of the API."""
-    answer = send(proxy, path, body)
-    assert answer.status_code == status, answer.text
-    error = answer.json()["error"]
+    """Send a body and return the error, whose shape must be the API's."""
+    response = send(proxy, path, body)
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
     text = error if path.startswith("/api/") else error["message"]
     assert isinstance(text, str)
     assert "internal error" not in text
@@ -138,7 +138,7 @@ def refused(proxy: RunningProxy, path: str, body: bytes, status: int = 400) -> s
 
 
 def body_with(place: str, field: str, value: object) -> tuple[str, bytes]:
-    """The endpoint's path, and its body with one field, however deep, changed."""
+    """Return the endpoint's path, and its body with one field changed."""
     endpoint, *inner = place.split()
     change: dict[str, object] = {field: value}
     for name in reversed(inner):
@@ -148,14 +148,14 @@ def body_with(place: str, field: str, value: object) -> tuple[str, bytes]:
 
 
 @pytest.mark.parametrize("endpoint", BASES)
-def test_the_bodies_that_are_changed_below_are_fine(proxy: RunningProxy, endpoint: str) -> None:
+def test_the_unchanged_bodies_are_valid(proxy: RunningProxy, endpoint: str) -> None:
     body = json.dumps(BASES[endpoint]).encode()
 
     assert send(proxy, f"/api/{endpoint}", body).status_code in (200, 501)
 
 
-def test_no_field_is_forgotten_here() -> None:
-    """What docs/ollama-api.md lists, a test holds equal to what the code reads."""
+def test_all_listed_fields_are_tested_here() -> None:
+    """Another test compares the list in docs/ollama-api.md with the code."""
     document = Path(__file__).parents[3] / "docs" / "ollama-api.md"
     section = document.read_text(encoding="utf-8").split("## Request fields")[1].split("\n## ")[0]
     rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
@@ -192,12 +192,12 @@ def test_an_option_of_the_wrong_type_is_refused_as_ollama_does(
     ("place", "field"),
     [(place, field) for place, fields in FIELDS.items() for field in fields],
 )
-def test_null_is_as_good_as_absent(proxy: RunningProxy, place: str, field: str) -> None:
+def test_null_is_the_same_as_absent(proxy: RunningProxy, place: str, field: str) -> None:
     path, body = body_with(place, field, None)
-    answer = send(proxy, path, body)
+    response = send(proxy, path, body)
 
-    assert "unmarshal" not in answer.text
-    assert answer.status_code != 500
+    assert "unmarshal" not in response.text
+    assert response.status_code != 500
 
 
 HUGE = {
@@ -222,8 +222,10 @@ HUGE = {
         ("chat messages tool_calls function", "arguments"),
     ],
 )
-def test_no_number_is_too_much(proxy: RunningProxy, place: str, field: str, number: str) -> None:
-    """Go refuses what does not fit a field; what fits none here is left out or refused."""
+def test_no_number_is_a_fault_of_the_proxy(
+    proxy: RunningProxy, place: str, field: str, number: str
+) -> None:
+    """Go refuses numbers that don't fit a field; here they are left out or refused."""
     endpoint, *inner = place.split()
     if inner == ["options"]:
         path, body = body_with(endpoint, "options", {field: "NUMBER"})
@@ -231,12 +233,12 @@ def test_no_number_is_too_much(proxy: RunningProxy, place: str, field: str, numb
         path, body = body_with(place, field, {"n": "NUMBER"})
     else:
         path, body = body_with(place, field, "NUMBER")
-    answer = send(proxy, path, body.replace(b'"NUMBER"', number.encode()))
-    error = answer.json().get("error", "")
+    response = send(proxy, path, body.replace(b'"NUMBER"', number.encode()))
+    error = response.json().get("error", "")
 
-    assert answer.status_code in (200, 400) or re.match("option|invalid format", error), error
+    assert response.status_code in (200, 400) or re.match("option|invalid format", error), error
     if number in ("NaN", "-Infinity"):
-        assert answer.status_code == 400
+        assert response.status_code == 400
         assert error.startswith("invalid character ")
 
 
@@ -257,8 +259,10 @@ def test_a_deep_body_is_refused(proxy: RunningProxy, path: str, body: bytes) -> 
 
 
 @pytest.mark.parametrize("field", ["tools", "format", "options", "arguments"])
-def test_the_deepest_body_that_is_read_can_be_passed_on(proxy: RunningProxy, field: str) -> None:
-    """Reading, mending and writing it again all take stack."""
+def test_the_deepest_allowed_body_can_be_sent_to_the_engine(
+    proxy: RunningProxy, field: str
+) -> None:
+    """Parsing, replacing surrogates and writing all use the stack."""
     levels = MAX_DEPTH - 5
     deep = "[" * levels + r'"\ud800"' + "]" * levels
     bodies = {
@@ -269,13 +273,13 @@ def test_the_deepest_body_that_is_read_can_be_passed_on(proxy: RunningProxy, fie
     }
     path, body = bodies[field]
 
-    # Arguments lie four levels deeper than what else may be of any depth.
-    answer = send(proxy, path, body.replace(b'"DEEP"', deep[2:-2].encode()))
+    # Arguments are four levels deeper than the other fields.
+    response = send(proxy, path, body.replace(b'"DEEP"', deep[2:-2].encode()))
 
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
 
 
-def test_more_values_than_any_model_reads_are_refused_before_they_take_memory(
+def test_too_many_values_are_refused_before_they_take_memory(
     proxy: RunningProxy,
 ) -> None:
     body = b'{"input":[' + b"[]," * MAX_VALUES + b"[]]}"
@@ -291,7 +295,7 @@ def test_a_body_beyond_the_limit_is_a_413_that_names_the_setting(proxy: RunningP
 
 
 def test_many_keys_are_ignored_like_one(proxy: RunningProxy) -> None:
-    """So many that an attack on the hashes of keys would be felt."""
+    """So many that an attack on the hashes of keys would take long."""
     keys = {f"k{number}": number for number in range(20_000)}
     body = json.dumps(BASES["chat"] | {"options": keys} | keys).encode()
 
@@ -301,17 +305,17 @@ def test_many_keys_are_ignored_like_one(proxy: RunningProxy) -> None:
 def test_of_equal_keys_the_last_one_counts(proxy: RunningProxy) -> None:
     """As in Go, whatever their case."""
     body = b'{"model":"a","model":"b","MODEL":"%s","messages":[],"stream":7,"Stream":false}'
-    answer = send(proxy, "/api/chat", body % MODEL.encode())
+    response = send(proxy, "/api/chat", body % MODEL.encode())
 
-    assert answer.json()["model"] == MODEL
+    assert response.json()["model"] == MODEL
 
 
 @pytest.mark.parametrize(
     "text",
     [r"\ud800", r"\udc00\ud800", r"\u0000", r"\u2028", "\x7f", "\ufeff", "\udcff", r"\ud83d\ude00"],
 )
-def test_strange_characters_come_back_as_json(proxy: RunningProxy, text: str) -> None:
-    """Halves of surrogate pairs, NUL, bytes that are no UTF-8: in the body and in the model."""
+def test_strange_characters_get_a_response_in_json(proxy: RunningProxy, text: str) -> None:
+    """Halves of surrogate pairs, NUL, invalid UTF-8: in the prompt and in the model's name."""
     raw = text.encode("utf-8", "surrogateescape")
     named = b'{"model":"' + raw + b'","messages":[{"role":"user","content":"x"}]}'
     said = json.dumps(BASES["chat"] | {"messages": [{"role": "user", "content": "TEXT"}]})
@@ -329,46 +333,46 @@ def test_strange_characters_come_back_as_json(proxy: RunningProxy, text: str) ->
     [b"", b" ", b"x", b"{", b'{"a"', b'{"a":}', b"[]", b"1", b'"x"', b"\xff\xfe", b"\x00", b"{}}"],
 )
 @pytest.mark.parametrize("endpoint", BASES)
-def test_what_is_no_object_is_refused(proxy: RunningProxy, endpoint: str, body: bytes) -> None:
-    answer = send(proxy, f"/api/{endpoint}", body)
+def test_a_body_that_is_not_an_object_is_refused(
+    proxy: RunningProxy, endpoint: str, body: bytes
+) -> None:
+    response = send(proxy, f"/api/{endpoint}", body)
 
-    assert answer.status_code in (400, 404)
-    assert isinstance(answer.json()["error"], str)
+    assert response.status_code in (400, 404)
+    assert isinstance(response.json()["error"], str)
 
 
-def test_a_bom_is_no_json_as_in_go(proxy: RunningProxy) -> None:
+def test_a_bom_is_refused_as_in_go(proxy: RunningProxy) -> None:
     refused(proxy, "/api/chat", b"\xef\xbb\xbf" + json.dumps(BASES["chat"]).encode())
 
 
 @pytest.mark.parametrize("length", [10, 1_000_000])
-def test_a_duration_takes_no_longer_to_refuse_than_to_read(
-    proxy: RunningProxy, length: int
-) -> None:
-    """The pattern would take the square of a long one's length: here a quarter of an hour."""
+def test_a_long_invalid_duration_is_refused_fast(proxy: RunningProxy, length: int) -> None:
+    """A pattern with quadratic time would take a quarter of an hour for it."""
     path, body = body_with("chat", "keep_alive", "1" * length + "x")
 
     assert refused(proxy, path, body).startswith("time: invalid duration")
 
 
-def test_an_error_repeats_no_more_of_a_request_than_can_be_read(proxy: RunningProxy) -> None:
+def test_an_error_quotes_a_limited_part_of_a_request(proxy: RunningProxy) -> None:
     body = json.dumps({"model": "m" * MIB, "prompt": "x"}).encode()
-    answer = send(proxy, "/api/generate", body)
+    response = send(proxy, "/api/generate", body)
 
-    assert answer.status_code in (400, 404)
-    assert len(answer.content) < 3000
+    assert response.status_code in (400, 404)
+    assert len(response.content) < 3000
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, identity"])
-def test_a_compressed_body_is_refused_with_what_to_do(proxy: RunningProxy, coding: str) -> None:
-    """Ollama takes none either; and so no small body can become a large one here."""
+def test_the_error_of_a_compressed_body_says_what_to_do(proxy: RunningProxy, coding: str) -> None:
+    """Ollama doesn't accept any either. So no small body can become a large one."""
     body = json.dumps(BASES["chat"]).encode()
-    answer = proxy.http.post("/api/chat", content=body, headers={"Content-Encoding": coding})
+    response = proxy.http.post("/api/chat", content=body, headers={"Content-Encoding": coding})
 
-    assert answer.status_code == 415
-    assert "plain JSON" in answer.json()["error"]
+    assert response.status_code == 415
+    assert "plain JSON" in response.json()["error"]
 
 
-def test_identity_is_no_coding(proxy: RunningProxy) -> None:
+def test_identity_is_accepted_as_no_coding(proxy: RunningProxy) -> None:
     body = json.dumps(BASES["chat"]).encode()
     headers = {"Content-Encoding": "Identity"}
 
@@ -395,9 +399,9 @@ def test_identity_is_no_coding(proxy: RunningProxy) -> None:
         ("HEAD", "/api/chat", {405}),
     ],
 )
-def test_strange_paths_and_methods_are_no_fault_of_ours(
+def test_strange_paths_and_methods_are_not_a_fault_of_the_proxy(
     proxy: RunningProxy, method: str, path: str, statuses: set[int]
 ) -> None:
-    answer = proxy.http.request(method, httpx.URL(proxy.url).copy_with(raw_path=path.encode()))
+    response = proxy.http.request(method, httpx.URL(proxy.url).copy_with(raw_path=path.encode()))
 
-    assert answer.status_code in statuses
+    assert response.status_code in statuses

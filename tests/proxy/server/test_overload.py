@@ -1,4 +1,4 @@
-"""More clients than the engine is to be asked for at once: who runs, who waits, who is refused."""
+"""More requests than slots: which of them run, which wait, and which are refused."""
 
 import json
 import socket
@@ -34,12 +34,12 @@ RUNNING, QUEUED = "mistral_running_requests", "mistral_queued_requests"
 
 @pytest.fixture
 def settings(settings: ProxySettings) -> ProxySettings:
-    """One request at a time, two wait."""
+    """One slot, and room for two in the queue."""
     return replace(settings, max_concurrent_requests=1, max_queued_requests=2)
 
 
 class Crowd:
-    """Clients that ask at once, each in a thread of its own, in the order in which they came."""
+    """Clients that send requests at once, each in a thread of its own, in order."""
 
     def __init__(self, proxy: RunningProxy) -> None:
         self._proxy = proxy
@@ -49,21 +49,21 @@ class Crowd:
     def ask(self, path: str, body: Body) -> None:
         self._asked.append(self._pool.submit(self._proxy.http.post, path, json=body).result)
 
-    def answers(self) -> list[httpx.Response]:
+    def responses(self) -> list[httpx.Response]:
         return [result() for result in self._asked]
 
 
 @pytest.fixture
 def gate(engine: ScriptedEngine) -> threading.Event:
-    """Chats are answered, with the client's text, when this is set."""
+    """The engine replies to chats, with the client's text, once this is set."""
     event = threading.Event()
 
     def echo(request: Received) -> Reply:
         text = request.json["messages"][0]["content"]
         if request.json.get("stream"):
             return stream(chunk(text), event, chunk("", finish="stop", usage=USAGE), DONE)
-        answer = completion(text)
-        return Reply((event, *answer.steps))
+        response = completion(text)
+        return Reply((event, *response.steps))
 
     engine.chat(echo)
     return event
@@ -80,15 +80,15 @@ def crowd(proxy: RunningProxy, gate: threading.Event) -> Iterator[Crowd]:
         assert proxy.counted(QUEUED, number)
     yield crowd
     gate.set()
-    crowd.answers()
+    crowd.responses()
 
 
-def test_who_comes_first_is_served_first(
+def test_the_queue_is_first_in_first_out(
     engine: ScriptedEngine, proxy: RunningProxy, crowd: Crowd, gate: threading.Event
 ) -> None:
     gate.set()
 
-    assert [answer.status_code for answer in crowd.answers()] == [200] * 3
+    assert [response.status_code for response in crowd.responses()] == [200] * 3
     texts = [call.json["messages"][0]["content"] for call in engine.calls()]
     assert texts == ["hi", "1", "2"]
     scrape = proxy.idle()
@@ -120,12 +120,12 @@ def test_beyond_the_queue_a_request_is_refused_at_once(
     body: dict[str, object],
     error: object,
 ) -> None:
-    """In Ollama's words and each API's shape; an error of its own type, and no engine's."""
-    answer = proxy.http.post(path, json=body)
+    """With Ollama's words in each API's shape; the error type isn't the engine's."""
+    response = proxy.http.post(path, json=body)
 
-    assert answer.status_code == 503
-    assert answer.json()["error"] == error
-    assert int(answer.headers["retry-after"]) > 0
+    assert response.status_code == 503
+    assert response.json()["error"] == error
+    assert int(response.headers["retry-after"]) > 0
     assert len(engine.calls()) == 1
     labels = {"endpoint": path.removeprefix("/api/").removeprefix("/").replace("/", "_")}
     assert proxy.counted("mistral_http_requests_total", 1, **labels, status="error")
@@ -133,8 +133,8 @@ def test_beyond_the_queue_a_request_is_refused_at_once(
 
 
 @pytest.mark.usefixtures("crowd")
-def test_what_needs_no_place_is_answered_when_all_are_taken(proxy: RunningProxy) -> None:
-    """Health, metrics, lists, and the empty prompt by which clients load a model."""
+def test_what_needs_no_slot_is_answered_when_all_are_taken(proxy: RunningProxy) -> None:
+    """Health checks, metrics, lists, and the empty prompt with which clients load a model."""
     for path in ("/", "/livez", "/readyz", "/metrics", "/api/tags", "/api/version", "/v1/models"):
         assert proxy.http.get(path).status_code == 200
     assert proxy.http.post("/api/generate", json={"model": MODEL}).status_code == 200
@@ -144,10 +144,10 @@ def test_what_needs_no_place_is_answered_when_all_are_taken(proxy: RunningProxy)
     assert (scrape.value(QUEUED), scrape.value(f"{QUEUED}_limit")) == (2, 2)
 
 
-def test_a_waiting_client_that_leaves_gives_up_its_place(
+def test_a_waiting_client_that_disconnects_leaves_the_queue(
     engine: ScriptedEngine, proxy: RunningProxy, gate: threading.Event
 ) -> None:
-    """It is cancelled, the engine never hears of it, and the next one moves up."""
+    """It is cancelled, nothing is sent to the engine, and the next one moves up."""
     crowd = Crowd(proxy)
     crowd.ask("/api/chat", HELLO)
     assert proxy.counted(RUNNING, 1)
@@ -161,7 +161,7 @@ def test_a_waiting_client_that_leaves_gives_up_its_place(
     assert proxy.counted(QUEUED, 1)
     gate.set()
 
-    assert [answer.status_code for answer in crowd.answers()] == [200, 200]
+    assert [response.status_code for response in crowd.responses()] == [200, 200]
     texts = [call.json["messages"][0]["content"] for call in engine.calls()]
     assert texts == ["hi", "stayed"]
     proxy.idle()
@@ -169,10 +169,10 @@ def test_a_waiting_client_that_leaves_gives_up_its_place(
     assert proxy.counted("mistral_http_requests_total", 2, endpoint="chat", status="success")
 
 
-def test_a_place_is_free_again_however_its_request_ended(
+def test_a_slot_is_free_again_however_its_request_ended(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Success, the engine's error, a model's absence: none of them keeps it."""
+    """With success, an error of the engine, or a missing model."""
     proxy.http.post("/api/chat", json=WHOLE)
     engine.chat(json_reply({"message": "boom"}, 500))
     proxy.http.post("/api/chat", json=WHOLE)
@@ -184,10 +184,10 @@ def test_a_place_is_free_again_however_its_request_ended(
     assert eventually(lambda: proxy.scrape().value(RUNNING) == 0)
 
 
-def test_who_waited_while_the_model_was_unloaded_has_it_loaded_first(
+def test_a_request_that_waited_while_its_model_was_unloaded_loads_it_first(
     engine: ScriptedEngine, settings: ProxySettings, gate: threading.Event
 ) -> None:
-    """The engine would never answer a request to a model that it has unloaded."""
+    """The engine would never reply for a model that it unloaded."""
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
         crowd = Crowd(proxy)
         crowd.ask("/api/chat", HELLO | {"keep_alive": 0})
@@ -195,7 +195,7 @@ def test_who_waited_while_the_model_was_unloaded_has_it_loaded_first(
         crowd.ask("/api/chat", WHOLE)
         assert proxy.counted(QUEUED, 1)
         gate.set()
-        assert [answer.status_code for answer in crowd.answers()] == [200, 200]
+        assert [response.status_code for response in crowd.responses()] == [200, 200]
 
     posts = [request.path for request in engine.received if request.method == "POST"]
     chat = "/v1/chat/completions"

@@ -1,4 +1,4 @@
-"""The reader of clients' requests: bytes in, no socket."""
+"""The parser of clients' requests, without a socket."""
 
 import itertools
 import tracemalloc
@@ -40,7 +40,7 @@ def read(*pieces: bytes) -> list[IncomingRequest]:
 
 
 def failure_of(*pieces: bytes) -> tuple[int, str]:
-    """Give status and text of the failure of the last of the requests."""
+    """Return the status and the text of the last request's failure."""
     failure = read(*pieces)[-1].failure
     assert failure is not None
     return failure.status, failure.message
@@ -48,7 +48,7 @@ def failure_of(*pieces: bytes) -> tuple[int, str]:
 
 @ANY_FRAMING
 def test_every_split_in_two_gives_the_same_request(request_bytes: bytes) -> None:
-    """Each boundary, whichever way the body is framed."""
+    """At each byte, for each framing of the body."""
     for at in range(len(request_bytes) + 1):
         (request,) = read(request_bytes[:at], request_bytes[at:])
         assert (request.method, request.path, request.version) == ("POST", "/api/chat", "1.1")
@@ -63,7 +63,7 @@ def test_every_split_in_two_gives_the_same_request(request_bytes: bytes) -> None
     cuts=st.lists(st.integers(min_value=0, max_value=1200), max_size=12),
 )
 def test_any_requests_survive_any_splits(parts: list[bytes], cuts: list[int]) -> None:
-    """Pipelined requests, framed by turns in both ways, come out as they went in."""
+    """Pipelined requests, framed alternately by length and by chunked coding."""
     sent = b"".join(
         CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(part), part)
         if number % 2
@@ -99,8 +99,8 @@ def test_any_requests_survive_any_splits(parts: list[bytes], cuts: list[int]) ->
         max_size=12,
     )
 )
-def test_whatever_comes_is_a_request_or_its_failure(pieces: list[bytes]) -> None:
-    """Nothing is raised, and only the last of the requests can be without its end."""
+def test_any_bytes_are_requests_or_a_failure(pieces: list[bytes]) -> None:
+    """Nothing is raised, and only the last request can be incomplete."""
     *earlier, last = [*read(*pieces), IncomingRequest()]
 
     assert all(r.complete or r.failure is not None for r in earlier[:-1])
@@ -150,8 +150,8 @@ def test_whatever_comes_is_a_request_or_its_failure(pieces: list[bytes]) -> None
         pytest.param(CHUNKED + b"0\r\nContent-Length: 9\r\n\r\n", id="length as a trailer"),
     ],
 )
-def test_what_could_be_read_in_two_ways_is_refused(broken: bytes) -> None:
-    """It is the last request: what follows may be the smuggled one."""
+def test_an_ambiguous_request_is_refused(broken: bytes) -> None:
+    """It is the last request: a smuggled one may follow."""
     (request,) = read(broken + b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert request.failure is not None
@@ -178,7 +178,7 @@ def test_what_could_be_read_in_two_ways_is_refused(broken: bytes) -> None:
         (b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     ],
 )
-def test_what_is_not_served_has_a_status_of_its_own(head: bytes, status: int) -> None:
+def test_what_is_not_supported_has_a_status_of_its_own(head: bytes, status: int) -> None:
     assert failure_of(head)[0] == status
 
 
@@ -193,12 +193,12 @@ def test_what_is_not_served_has_a_status_of_its_own(head: bytes, status: int) ->
     ],
     ids=["a header", "a target", "an extension", "a trailer", "a body"],
 )
-def test_nothing_may_be_endless(begin: bytes, more: bytes, status: int) -> None:
-    """Whatever it is that never ends, a bounded part of it is read."""
+def test_nothing_can_be_endless(begin: bytes, more: bytes, status: int) -> None:
+    """Only a limited part of it is read."""
     assert failure_of(begin, *[more * 10_000] * 80)[0] == status
 
 
-def test_the_text_says_what_is_wrong_but_not_what_was_sent() -> None:
+def test_the_error_does_not_quote_the_request() -> None:
     _, text = failure_of(POST + b"Secret : a\r\n\r\n")
 
     assert text == "malformed HTTP request: Invalid header token"
@@ -216,13 +216,13 @@ def test_the_text_says_what_is_wrong_but_not_what_was_sent() -> None:
         (b"http://host", "/"),
     ],
 )
-def test_the_path_is_what_stands_before_the_query(target: bytes, path: str) -> None:
+def test_the_path_ends_before_the_query(target: bytes, path: str) -> None:
     (request,) = read(b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target)
 
     assert request.path == path
 
 
-def test_a_failure_spoils_only_the_request_that_it_is_in() -> None:
+def test_a_failure_only_affects_its_own_request() -> None:
     good = FRAMINGS["length"]
 
     first, second = read(good + b"rubbish" + good)
@@ -232,7 +232,7 @@ def test_a_failure_spoils_only_the_request_that_it_is_in() -> None:
 
 
 def test_many_offers_of_another_protocol_are_many_requests() -> None:
-    """Each is read once more without its offer, whatever came with it in one read."""
+    """Each is parsed again without its offer, also if many arrive in one read."""
     offer = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
 
     *served, refused = read(offer * 2000)
@@ -241,7 +241,7 @@ def test_many_offers_of_another_protocol_are_many_requests() -> None:
     assert refused.failure is not None
 
 
-def test_a_body_in_tiny_chunks_takes_no_more_than_its_size() -> None:
+def test_a_body_in_tiny_transfer_chunks_takes_little_more_memory_than_its_size() -> None:
     size = 200_000
     reader = RequestReader(max_body_bytes=size, budget=BodyBudget(size))
     reader.feed(CHUNKED)
@@ -257,8 +257,8 @@ def test_a_body_in_tiny_chunks_takes_no_more_than_its_size() -> None:
     assert held < 2 * size
 
 
-def test_what_a_refused_body_took_is_there_for_the_next() -> None:
-    """At once: whoever sends at the same time needs it."""
+def test_a_refused_body_releases_its_budget() -> None:
+    """At once, for requests that arrive at the same time."""
     budget = BodyBudget(10)
     refused, served = (RequestReader(max_body_bytes=10, budget=budget) for _ in range(2))
     refused.feed(CHUNKED + b"8\r\n12345678\r\n")
@@ -270,7 +270,7 @@ def test_what_a_refused_body_took_is_there_for_the_next() -> None:
     assert served.requests[0].body == b"1212345678"
 
 
-def test_what_follows_a_last_request_is_not_looked_at() -> None:
+def test_bytes_after_a_last_request_are_ignored() -> None:
     last = POST + b"Connection: close\r\nContent-Length: 0\r\n\r\n"
 
     (request,) = read(last + b"rubbish", b"more of it")

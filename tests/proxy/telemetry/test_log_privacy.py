@@ -1,4 +1,4 @@
-"""What the log tells: nothing of what people and models say, and nothing that forges a line."""
+"""The log holds no word of prompts and replies, and nothing can forge a line in it."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ CANARY = "canary-7f3a"
 FORGERY = f'{CANARY}\r\n{{"event":"forged"}}\x1b[31m\u2028'
 PROMPT = [{"role": "user", "content": FORGERY}]
 
-# Everything of a request that holds words of a person's, right and wrong.
+# Every field of a request that can hold a person's words, in valid and invalid requests.
 REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("/api/chat", {"model": MODEL, "messages": PROMPT}),
     ("/api/chat", {"model": MODEL, "messages": PROMPT, "stream": False}),
@@ -69,7 +69,7 @@ REQUESTS: list[tuple[str, dict[str, Any]]] = [
 
 
 def echo(request: Received) -> Reply:
-    """Give the prompt back as the reply."""
+    """Return the prompt as the reply."""
     return words(FORGERY) if request.json.get("stream") else completion(FORGERY)
 
 
@@ -81,9 +81,9 @@ def error_echo(request: Received) -> Reply:
     return json_reply({"message": f"can't say {FORGERY}"}, 500)
 
 
-# What the engine makes of a request: well or badly, in each case with the words in it.
+# What the engine does with a request; each reply has the words in it.
 ENGINES: dict[str, Script] = {
-    "answers": echo,
+    "replies": echo,
     "fails with the words": error_echo,
     "refuses with the words": lambda _: json_reply({"message": f"no: {FORGERY}"}, 422),
     "is something else": lambda _: json_reply({"message": f"no: {FORGERY}"}, 403),
@@ -96,7 +96,7 @@ ENGINES: dict[str, Script] = {
 
 
 class Lines(logging.Handler):
-    """Every record of every logger, at every level, as the line that it becomes."""
+    """Collects every record of every logger, at every level, as its line."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         super().__init__(logging.DEBUG)
@@ -106,7 +106,7 @@ class Lines(logging.Handler):
 
     @property
     def lines(self) -> list[str]:
-        """What was logged so far, and what was written to the standard output without `logging`."""
+        """What was logged so far, and what was written to stdout without `logging`."""
         self._lines += self._capsys.readouterr().out.splitlines()
         return self._lines
 
@@ -117,7 +117,7 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The log at its most talkative."""
+    """The log at the level debug."""
     root, lines = logging.getLogger(), Lines(capsys)
     level = root.level
     root.addHandler(lines)
@@ -129,7 +129,7 @@ def log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
 
 @pytest.mark.parametrize("script", ENGINES.values(), ids=ENGINES)
 def test_no_word_of_a_request_or_a_reply_is_logged(log: Lines, script: Script) -> None:
-    """Over all endpoints and ways to fail, at the level debug."""
+    """With all endpoints and all kinds of failures, at the level debug."""
     with ScriptedEngine() as engine:
         for path in ("chat/completions", "completions", "embeddings", "responses", "messages"):
             engine.on(f"/v1/{path}", script)
@@ -145,10 +145,10 @@ def test_no_word_of_a_request_or_a_reply_is_logged(log: Lines, script: Script) -
     assert CANARY not in str(exposed)
 
 
-def test_no_word_of_a_head_is_logged_but_a_harmless_request_id(
+def test_no_word_of_a_head_is_logged_except_a_valid_request_id(
     log: Lines, proxy: RunningProxy
 ) -> None:
-    """Paths, queries, headers, keys and cookies hold names and secrets, too."""
+    """Paths, queries, headers, keys and cookies can hold names and secrets, too."""
     for headers in (
         {"Authorization": f"Bearer {CANARY}"},
         {"Cookie": CANARY, "User-Agent": CANARY, "Referer": f"http://{CANARY}"},
@@ -165,7 +165,7 @@ def test_no_word_of_a_head_is_logged_but_a_harmless_request_id(
     assert not [line for line in log.lines if CANARY in line]
 
 
-def test_a_request_that_is_no_http_is_not_logged(log: Lines, proxy: RunningProxy) -> None:
+def test_no_word_of_a_malformed_request_is_logged(log: Lines, proxy: RunningProxy) -> None:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
         client.sendall(f"POST /{CANARY} HTTP/1.1\r\n{CANARY} : {CANARY}\r\n\r\n".encode())
         assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
@@ -174,22 +174,22 @@ def test_a_request_that_is_no_http_is_not_logged(log: Lines, proxy: RunningProxy
     assert not [line for line in log.lines if CANARY in line]
 
 
-def test_the_login_of_the_engines_url_is_shown_to_nobody(log: Lines) -> None:
+def test_the_password_in_the_engines_url_is_shown_nowhere(log: Lines) -> None:
     settings = ProxySettings(engine_url=f"http://me:{CANARY}@127.0.0.1:{free_port()}")
     with RunningProxy(settings) as proxy:
-        answers = [proxy.http.get(path) for path in ("/readyz", "/api/tags", "/v1/models")]
+        responses = [proxy.http.get(path) for path in ("/readyz", "/api/tags", "/v1/models")]
 
-    assert {answer.status_code for answer in answers} == {503}
-    assert not [answer.text for answer in answers if CANARY in answer.text]
+    assert {response.status_code for response in responses} == {503}
+    assert not [response.text for response in responses if CANARY in response.text]
     assert eventually(lambda: any("engine_lost" in line or "503" in line for line in log.lines))
     assert not [line for line in log.lines if CANARY in line]
 
 
 @pytest.mark.parametrize("name", ["a" * 1000, FORGERY])
-def test_an_unknown_option_is_named_in_one_line_of_bounded_length(
+def test_an_unknown_option_is_named_in_one_line_of_limited_length(
     log: Lines, proxy: RunningProxy, name: str
 ) -> None:
-    """The one text of a request that is logged: a name, by which operators see typing errors."""
+    """The only text of a request that is logged: a name, so that operators see typing errors."""
     body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], "options": {name: 1}}
     proxy.http.post("/api/chat", json=body)
     (line,) = [line for line in log.lines if "unknown_option_ignored" in line]

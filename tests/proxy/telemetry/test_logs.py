@@ -39,7 +39,7 @@ CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
 def record(
     event: str, *, logger: str = "proxy_service.test", level: int = logging.INFO, **fields: object
 ) -> logging.LogRecord:
-    """A record as the proxy's modules make them."""
+    """Return a record like those of the proxy's modules."""
     made = logging.LogRecord(logger, level, "", 0, event, (), None)
     made.fields = fields
     return made
@@ -87,7 +87,7 @@ def test_an_event_below_the_level_is_not_written(capsys: pytest.CaptureFixture[s
 
 
 def without_time(line: str) -> str:
-    """A line's text behind the time that it begins with."""
+    """Return a line without the time at its beginning."""
     found = TIME.match(line)
     assert found, line
     return line[found.end() :]
@@ -219,7 +219,7 @@ def test_nothing_of_a_request_is_in_the_text_log(engine: ScriptedEngine, reply: 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_an_engine_that_has_yet_to_start_is_not_warned_about(log_format: str) -> None:
-    """Its model is loading. That it is there is no warning either, unless it was lost before."""
+    """Its model is loading. Only its loss and its return are logged as warnings."""
     port, engine_port = free_port(), free_port()
     probing = {"LOG_FORMAT": log_format, "ENGINE_PROBE_INTERVAL": "0.05"}
     ready, lost = (

@@ -1,4 +1,4 @@
-"""docs/metrics.md against the exposition: what it lists is what there is."""
+"""docs/metrics.md lists what the exposition has, and nothing else."""
 
 import re
 from pathlib import Path
@@ -14,21 +14,21 @@ ROW = re.compile(r"^\| `(mistral_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 
 
 def named(text: str) -> set[str]:
-    """What stands in backticks."""
+    """Return the names in backticks."""
     return set(re.findall(r"`(\w+)`", text))
 
 
 def of_label(label: str) -> set[str]:
-    """The values that the document lists for a label."""
+    """Return the values that the document lists for a label."""
     found = re.search(rf"^- `{label}`: (.*?)\.$", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert found
     return named(found[1])
 
 
 def test_every_metric_is_listed_with_its_type_and_labels() -> None:
-    catalogue = metrics.ProxyMetrics()
-    catalogue.model("some-model")
-    text, _ = catalogue.expose("")
+    proxy_metrics = metrics.ProxyMetrics()
+    proxy_metrics.model("some-model")
+    text, _ = proxy_metrics.expose("")
     there = {
         f"{family.name}_total" if family.type == "counter" else family.name: (
             family.type,
