@@ -3,8 +3,8 @@
 from urllib.parse import urlsplit
 
 from infra import topology
-from infra.choices import EngineMode, ServiceMode
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, ServiceMode
 
 
 def engine_url(chosen: Settings) -> str:
@@ -46,11 +46,6 @@ def datasource_url(chosen: Settings) -> str:
         return chosen.datasource_url
     both_ours = ServiceMode.EXTERNAL not in (chosen.grafana, chosen.prometheus)
     return topology.PROMETHEUS.url if both_ours else prometheus_url(chosen)
-
-
-def is_on_docker_host(url: str) -> bool:
-    """Tell whether a URL leads to the Docker host, by the name that Docker Desktop gives it."""
-    return urlsplit(url).hostname == "host.docker.internal"
 
 
 def _published(chosen: Settings, port: int) -> str:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from infra.hosts import DOCKER_HOST
 from infra.topology import PROJECT, Member, physical_name
 
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
@@ -322,7 +323,7 @@ def _ports(spec: ContainerSpec) -> list[docker.ContainerPortArgs]:
 def _hosts(spec: ContainerSpec) -> list[docker.ContainerHostArgs]:
     if not spec.host_gateway:
         return []
-    return [docker.ContainerHostArgs(host="host.docker.internal", ip="host-gateway")]
+    return [docker.ContainerHostArgs(host=DOCKER_HOST, ip="host-gateway")]
 
 
 def _volume(mount: Mount) -> docker.ContainerVolumeArgs:

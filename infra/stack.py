@@ -9,8 +9,7 @@ import pulumi_docker as docker
 from alerts import grafana as grafana_rules
 from alerts import prometheus as prometheus_rules
 from dashboards import overview
-from infra import addresses, references, settings, topology
-from infra.choices import EngineMode, ServiceMode
+from infra import addresses, references, topology
 from infra.components.engine import Engine, EngineArgs
 from infra.components.grafana import ADMIN_PASSWORD_FILE, ADMIN_USER, Grafana, GrafanaArgs, Smtp
 from infra.components.grafana_content import (
@@ -22,17 +21,19 @@ from infra.components.grafana_content import (
 from infra.components.prometheus import PROXY_KEY_FILE, Prometheus, PrometheusArgs
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.container import Placement, Publication
+from infra.hosts import is_loopback, is_on_docker_host
 from infra.images import Build
-from infra.reach import is_loopback
 from infra.readiness import GrafanaApi, Login
 from infra.render import prometheus_config
-from infra.settings import Settings
+from infra.settings.reading import load
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, ServiceMode
 from monitoring.names import DATASOURCE_UID
 
 
 def main() -> None:
     """Build the stack that Pulumi is asked for, and export where to find it."""
-    chosen = settings.load(pulumi.Config())
+    chosen = load(pulumi.Config())
     for name, value in build(chosen, pulumi.get_stack()).items():
         pulumi.export(name, value)
 
@@ -118,7 +119,7 @@ def _proxy(chosen: Settings, placement: Placement) -> ProxyArgs:
         build=_build(chosen, chosen.python_image),
         engine_url=engine_url,
         model_details=chosen.model_details,
-        host_gateway=addresses.is_on_docker_host(engine_url),
+        host_gateway=is_on_docker_host(engine_url),
         publication=Publication(chosen.bind_address, chosen.proxy_port),
         max_concurrent_requests=chosen.max_concurrent_requests,
         max_queued_requests=chosen.max_queued_requests,
@@ -157,7 +158,7 @@ def _prometheus(chosen: Settings, placement: Placement) -> PrometheusArgs:
         publication=Publication(chosen.bind_address, chosen.prometheus_port),
         wait_seconds=chosen.wait_seconds,
         protect_data=chosen.protect_data,
-        host_gateway=addresses.is_on_docker_host(addresses.engine_url(chosen)),
+        host_gateway=is_on_docker_host(addresses.engine_url(chosen)),
     )
 
 
@@ -170,7 +171,7 @@ def _grafana(chosen: Settings, placement: Placement) -> GrafanaArgs:
         publication=Publication(chosen.bind_address, chosen.grafana_port),
         wait_seconds=chosen.wait_seconds,
         protect_data=chosen.protect_data,
-        host_gateway=addresses.is_on_docker_host(addresses.datasource_url(chosen)),
+        host_gateway=is_on_docker_host(addresses.datasource_url(chosen)),
         smtp=Smtp(chosen.smtp_host, chosen.smtp_from, chosen.smtp_user, chosen.smtp_password),
     )
 

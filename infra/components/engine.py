@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 import pulumi
 
 from infra import images
-from infra.choices import EngineMode, Secret
 from infra.container import (
     SECRETS_FOLDER,
     ContainerSpec,
@@ -22,6 +21,7 @@ from infra.container import (
     Placement,
     run,
 )
+from infra.settings.values import EngineMode, Secret
 from infra.storage import data_volume
 from infra.topology import EMBEDDED_CACHE_VOLUME, ENGINE, MODEL_CACHE_VOLUME
 

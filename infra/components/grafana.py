@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import pulumi
 
 from infra import images
-from infra.choices import NO_SECRET, Secret
 from infra.container import (
     SECRETS_FOLDER,
     ContainerSpec,
@@ -17,6 +16,7 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.settings.values import NO_SECRET, Secret
 from infra.storage import data_volume
 from infra.topology import GRAFANA, GRAFANA_VOLUME
 

@@ -15,8 +15,8 @@ from pulumiverse_grafana import alerting, oss
 
 from alerts.grafana import Query, Rule, RuleGroup
 from dashboards.variables import DEPLOYMENT_TAGS
-from infra.choices import NO_SECRET, Secret
 from infra.readiness import GrafanaApi, NotReadyError
+from infra.settings.values import NO_SECRET, Secret
 from monitoring.names import DATASOURCE_UID
 
 FOLDER_UID = "frontier-llm"

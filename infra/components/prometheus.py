@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pulumi
 
 from infra import images
-from infra.choices import Secret
 from infra.container import (
     ContainerSpec,
     Files,
@@ -15,6 +14,7 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.settings.values import Secret
 from infra.storage import data_volume
 from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FILE, RULES_FOLDER
 

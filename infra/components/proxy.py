@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import pulumi
 
 from infra import images
-from infra.choices import Secret
 from infra.container import (
     SECRETS_FOLDER,
     ContainerSpec,
@@ -15,6 +14,7 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.settings.values import Secret
 from infra.topology import PROXY
 
 MEMORY_MB = 1024

@@ -14,7 +14,7 @@ from google.protobuf.json_format import MessageToDict
 
 from infra import stack
 from infra.readiness import GrafanaApi, Login
-from infra.settings import Settings
+from infra.settings.schema import Settings
 
 CONTAINER = "docker:index/container:Container"
 VOLUME = "docker:index/volume:Volume"

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from infra.choices import EngineMode, Secret
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, Secret
 from tests.infra.monitor import CONTAINER, VOLUME, Deployed, deploy
 
 EMBEDDED = Settings(engine=EngineMode.EMBEDDED)

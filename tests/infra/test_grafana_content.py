@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from alerts import prometheus as prometheus_rules
-from infra.choices import EngineMode, GrafanaRules, Secret, ServiceMode
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, GrafanaRules, Secret, ServiceMode
 from tests.infra.monitor import (
     ANNOTATION,
     CONTACT_POINT,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from infra.choices import EngineMode, Secret, ServiceMode
 from infra.container import duration
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, Secret, ServiceMode
 from tests.infra.monitor import CONTAINER, IMAGE, Deployed, deploy
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ import pulumi
 import pytest
 
 from alerts.grafana import rule_groups
-from infra.choices import EngineMode, Secret, ServiceMode
 from infra.images import platform_of
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, Secret, ServiceMode
 from monitoring.names import DATASOURCE_UID
 from monitoring.thresholds import Thresholds
 from tests.infra import monitor

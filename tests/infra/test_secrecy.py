@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pulumi
 import pytest
 
-from infra.choices import Secret, ServiceMode
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import Secret, ServiceMode
 from tests.infra.monitor import CONTAINER, IMAGE, SECRET_MARK, Deployed, deploy
 
 SECRETS = {

@@ -1,24 +1,23 @@
 """Settings are declared once, read once, and refused all at once."""
 
+import __future__
+
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pulumi
 import pytest
 import yaml
 
-from infra.choices import Secret, ServiceMode
-from infra.settings import (
-    SETTING_NAMES,
-    THRESHOLD_NAMES,
-    Settings,
-    SettingsError,
-    load,
-    setting_name,
-)
+from infra.settings import schema
+from infra.settings.reading import SettingsError, load
+from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
+from infra.settings.values import Secret, ServiceMode
 from tests.infra import monitor
 
 ROOT = Path(__file__).parents[2]
@@ -70,9 +69,26 @@ def test_all_are_strings_so_that_the_cli_can_set_them_and_leaves_checks_to_the_p
 
 
 def test_secrets_are_described_as_such() -> None:
-    for item in dataclasses.fields(Settings):
-        description = DECLARED[setting_name(item.name)]["description"]
-        assert description.startswith("Secret: ") is (item.type is Secret), item.name
+    for name, field in SETTING_NAMES.items():
+        is_secret = SETTING_TYPES[field] is Secret
+        assert DECLARED[name]["description"].startswith("Secret: ") is is_secret, name
+
+
+def test_types_are_the_same_where_annotations_are_strings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after ``from __future__ import annotations``, and in a later Python's own way."""
+    name = "schema_with_string_annotations"
+    program = compile(
+        Path(schema.__file__).read_text(encoding="utf-8"),
+        schema.__file__,
+        "exec",
+        flags=__future__.annotations.compiler_flag,
+    )
+    module = ModuleType(name)
+    monkeypatch.setitem(sys.modules, name, module)
+    exec(program, module.__dict__)  # noqa: S102 - our own source
+    assert {item.type for item in dataclasses.fields(module.Settings)} > {"str", "int", "Secret"}
+    assert module.SETTING_TYPES == SETTING_TYPES
+    assert module.THRESHOLD_NAMES == THRESHOLD_NAMES
 
 
 def test_nothing_but_the_settings_reads_pulumis_configuration() -> None:
@@ -81,7 +97,7 @@ def test_nothing_but_the_settings_reads_pulumis_configuration() -> None:
         for path in [*ROOT.glob("infra/**/*.py")]
         if "get_config" in path.read_text(encoding="utf-8")
     ]
-    assert readers == ["settings.py"]
+    assert readers == ["reading.py"]
 
 
 def test_an_empty_configuration_gives_the_defaults(loaded: Load) -> None:

@@ -5,11 +5,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from infra.choices import DEFAULT_PASSWORD, EngineMode, ServiceMode
-from infra.reach import is_loopback, unreachable
+from infra.hosts import is_loopback
+from infra.settings.reachability import unreachable
+from infra.settings.schema import Settings
+from infra.settings.values import DEFAULT_PASSWORD, EngineMode, ServiceMode
 from proxy_service.settings import (
     CONCURRENT_REQUESTS,
     KEY_SHAPE,
@@ -18,9 +19,6 @@ from proxy_service.settings import (
     parse_keys,
     read_model_details,
 )
-
-if TYPE_CHECKING:
-    from infra.settings import Settings
 
 MIN_WAIT_SECONDS = 60
 """Shorter waits leave a container no time to start before its probes are counted."""
@@ -35,7 +33,7 @@ _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
 _EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
 
-def problems(settings: "Settings") -> list[str]:
+def problems(settings: Settings) -> list[str]:
     """Name every setting that is wrong by itself or contradicts another one."""
     return list(
         chain(
@@ -52,7 +50,7 @@ def problems(settings: "Settings") -> list[str]:
     )
 
 
-def _engine(settings: "Settings") -> Iterator[str]:
+def _engine(settings: Settings) -> Iterator[str]:
     if settings.engine is EngineMode.EXTERNAL and not settings.mistral_url:
         yield "mistralUrl: engine external needs it, for instance http://host.docker.internal:8080"
     yield from _url("mistralUrl", settings.mistral_url)
@@ -80,7 +78,7 @@ def _is_cpu_image(reference: str) -> bool:
     return reference.rpartition(":")[2].startswith("cpu-")
 
 
-def _addresses(settings: "Settings") -> Iterator[str]:
+def _addresses(settings: Settings) -> Iterator[str]:
     try:
         ipaddress.IPv4Address(settings.bind_address)
     except ValueError:
@@ -98,7 +96,7 @@ def _addresses(settings: "Settings") -> Iterator[str]:
             yield f"{names}: all are {port}; give each its own port"
 
 
-def _published_ports(settings: "Settings") -> dict[str, int]:
+def _published_ports(settings: Settings) -> dict[str, int]:
     ports = {"proxyPort": settings.proxy_port}
     if settings.prometheus is ServiceMode.MANAGED:
         ports["prometheusPort"] = settings.prometheus_port
@@ -107,7 +105,7 @@ def _published_ports(settings: "Settings") -> dict[str, int]:
     return ports
 
 
-def _passwords(settings: "Settings") -> Iterator[str]:
+def _passwords(settings: Settings) -> Iterator[str]:
     if settings.grafana is not ServiceMode.MANAGED:
         return
     if not settings.grafana_admin_password:
@@ -120,7 +118,7 @@ def _passwords(settings: "Settings") -> Iterator[str]:
         )
 
 
-def _keys(settings: "Settings") -> Iterator[str]:
+def _keys(settings: Settings) -> Iterator[str]:
     if settings.api_key:
         try:
             parse_keys(settings.api_key.value)
@@ -134,7 +132,7 @@ def _keys(settings: "Settings") -> Iterator[str]:
         )
 
 
-def _monitoring(settings: "Settings") -> Iterator[str]:
+def _monitoring(settings: Settings) -> Iterator[str]:
     if settings.prometheus is ServiceMode.EXTERNAL and not settings.prometheus_url:
         yield "prometheusUrl: prometheus external needs it"
     if settings.grafana is ServiceMode.EXTERNAL:
@@ -151,7 +149,7 @@ def _monitoring(settings: "Settings") -> Iterator[str]:
         )
 
 
-def _alerting(settings: "Settings") -> Iterator[str]:
+def _alerting(settings: Settings) -> Iterator[str]:
     yield from _url("runbookBaseUrl", settings.runbook_base_url)
     yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, is_secret=True)
     yield from _url("alertSlackUrl", settings.alert_slack_url.value, is_secret=True)
@@ -165,7 +163,7 @@ def _alerting(settings: "Settings") -> Iterator[str]:
         yield f"smtpHost: {settings.smtp_host!r} is not host:port"
 
 
-def _images(settings: "Settings") -> Iterator[str]:
+def _images(settings: Settings) -> Iterator[str]:
     references = {
         "mistralrsImage": settings.mistralrs_image,
         "prometheusImage": settings.prometheus_image,
@@ -179,7 +177,7 @@ def _images(settings: "Settings") -> Iterator[str]:
         yield f"platform: {settings.platform!r} is not a platform such as linux/arm64"
 
 
-def _waits(settings: "Settings") -> Iterator[str]:
+def _waits(settings: Settings) -> Iterator[str]:
     waits = {
         "waitSeconds": settings.wait_seconds,
         "engineWaitSeconds": settings.engine_wait_seconds,

@@ -1,25 +1,14 @@
 """Addresses of the settings that would not lead from one part of the stack to another."""
 
-import ipaddress
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from infra.choices import EngineMode, ServiceMode
-
-if TYPE_CHECKING:
-    from infra.settings import Settings
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address means the machine, or container, that uses it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+from infra.hosts import is_loopback, on_docker_host
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, ServiceMode
 
 
-def unreachable(settings: "Settings") -> Iterator[str]:
+def unreachable(settings: Settings) -> Iterator[str]:
     """Find addresses that mean one machine to the user and another to whoever is given them.
 
     In a container, loopback is the container itself.
@@ -27,7 +16,7 @@ def unreachable(settings: "Settings") -> Iterator[str]:
     if settings.engine is EngineMode.EXTERNAL and _is_local(settings.mistral_url):
         yield (
             "mistralUrl: loopback leads the proxy's container to itself; a server on the Docker "
-            f"host is {_on_docker_host(settings.mistral_url)}"
+            f"host is {on_docker_host(settings.mistral_url)}"
         )
     is_told = settings.advertised_host or not is_loopback(settings.host)
     if _is_remote(settings.docker_host) and not is_told:
@@ -40,7 +29,7 @@ def unreachable(settings: "Settings") -> Iterator[str]:
     yield from _inner_datasource(settings) if managed else _outer_datasource(settings)
 
 
-def _inner_datasource(settings: "Settings") -> Iterator[str]:
+def _inner_datasource(settings: Settings) -> Iterator[str]:
     if _is_local(settings.datasource_url):
         name, url = "datasourceUrl", settings.datasource_url
     elif settings.prometheus is ServiceMode.EXTERNAL and not settings.datasource_url:
@@ -50,11 +39,11 @@ def _inner_datasource(settings: "Settings") -> Iterator[str]:
     if _is_local(url):
         yield (
             f"{name}: loopback leads Grafana's container to itself; for a Prometheus on the "
-            f"Docker host set datasourceUrl to {_on_docker_host(url)}"
+            f"Docker host set datasourceUrl to {on_docker_host(url)}"
         )
 
 
-def _outer_datasource(settings: "Settings") -> Iterator[str]:
+def _outer_datasource(settings: Settings) -> Iterator[str]:
     grafana_is_elsewhere = settings.grafana_url and not _is_local(settings.grafana_url)
     if settings.datasource_url or not grafana_is_elsewhere:
         return
@@ -83,11 +72,3 @@ def _host(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _on_docker_host(url: str) -> str:
-    """Write a URL that leads to this machine as the containers reach it."""
-    parts = urlsplit(url)
-    address = parts.netloc.rpartition("@")[2].rpartition("]")[2]
-    _, colon, port = address.partition(":")
-    return parts._replace(netloc=f"host.docker.internal{colon}{port}").geturl()
