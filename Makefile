@@ -89,10 +89,10 @@ format: $(TESTING) ## Rewrite the sources in the project's style
 	@$(RUN) ruff check --fix --quiet .
 	@$(RUN) ruff format --quiet .
 
-render: $(RUNTIME) ## Write what is generated: alert rules, dashboard, the README's settings table
+render: $(RUNTIME) ## Write what is generated: alert rules, dashboard, docs/settings.md
 	@$(RUN) alerts
 	@$(RUN) dashboards
-	@$(RUN) ops.maintenance.readme
+	@$(RUN) ops.maintenance.settings_page
 
 .PHONY: bench bench-quick
 bench: $(RUNTIME) ## Measure the proxy beside nginx and LiteLLM's proxy, in about 15 minutes

@@ -18,6 +18,7 @@ from infra.settings import schema
 from infra.settings.reading import SettingsError, load
 from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
 from infra.settings.values import Secret, ServiceMode
+from ops.maintenance.settings_page import GROUPS
 from tests.infra import monitor
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +48,8 @@ def _loaded(monkeypatch: pytest.MonkeyPatch) -> Load:
     return load_these
 
 
-def test_pulumi_yaml_declares_every_setting_and_no_other() -> None:
-    assert DECLARED.keys() == SETTING_NAMES.keys()
+def test_pulumi_yaml_declares_every_setting_and_no_other_in_the_same_order() -> None:
+    assert list(DECLARED) == list(SETTING_NAMES)
 
 
 def test_every_setting_has_a_type_a_default_and_a_description() -> None:
@@ -108,6 +109,21 @@ def test_values_are_read_with_their_types(loaded: Load) -> None:
     chosen = loaded({"proxyPort": 1234, "protectData": "true", "grafanaAdminPassword": "x"})
     assert (chosen.proxy_port, chosen.protect_data) == (1234, True)
     assert chosen.grafana_admin_password == Secret("x")
+
+
+def test_every_documented_example_is_a_setting_of_its_own(loaded: Load) -> None:
+    """All of them together make a stack, and none is the default."""
+    examples = {
+        name: value.replace("{default}", DECLARED[name]["default"])
+        for group in GROUPS.values()
+        for name, value in group.items()
+        if value is not None
+    }
+    chosen = loaded({**examples, "apiKey": "0123456789abcdef", "grafanaToken": "glsa_x"})
+    given = {SETTING_NAMES[name] for name in examples}
+    assert {
+        field for field in given if getattr(chosen, field) == getattr(Settings(), field)
+    } == set()
 
 
 def test_thresholds_are_taken_by_name(loaded: Load) -> None:
