@@ -1,14 +1,14 @@
-"""What the host in a URL means to the stack: this machine or container, or the Docker host."""
+"""What a URL's host means to the stack: the machine or container itself, or the Docker host."""
 
 import ipaddress
 from urllib.parse import urlsplit
 
 DOCKER_HOST = "host.docker.internal"
-"""Name of the Docker host inside containers: Docker Desktop's own, elsewhere given by the stack."""
+"""Name of the Docker host inside containers; the stack defines it where Docker itself does not."""
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host name or address means the machine, or container, that uses it."""
+    """Return whether a host name or address means the machine or container that uses it."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -21,7 +21,7 @@ def is_on_docker_host(url: str) -> bool:
 
 
 def on_docker_host(url: str) -> str:
-    """Return a URL of this machine's loopback as containers on this machine must write it."""
+    """Return a URL on the Docker host's loopback as its containers must write it."""
     parts = urlsplit(url)
     address = parts.netloc.rpartition("@")[2].rpartition("]")[2]
     _, colon, port = address.partition(":")

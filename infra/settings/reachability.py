@@ -1,4 +1,4 @@
-"""Addresses of the settings that would not lead from one part of the stack to another."""
+"""Which addresses in the settings don't lead from one part of the stack to another."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -9,27 +9,27 @@ from infra.settings.values import EngineMode, ServiceMode
 
 
 def unreachable(settings: Settings) -> Iterator[str]:
-    """Find addresses that mean one machine to the user and another to whoever is given them.
+    """Report addresses that mean one machine to the user and another to the part that uses them.
 
     In a container, loopback is the container itself.
     """
     if settings.engine is EngineMode.EXTERNAL and _is_local(settings.mistral_url):
         yield (
-            "mistralUrl: loopback leads the proxy's container to itself; a server on the Docker "
-            f"host is {on_docker_host(settings.mistral_url)}"
+            "mistralUrl: loopback in the proxy's container is the container itself; for a server "
+            f"on the Docker host use {on_docker_host(settings.mistral_url)}"
         )
-    is_told = settings.advertised_host or not is_loopback(settings.host)
-    if _is_remote(settings.docker_host) and not is_told:
+    leads_here = is_loopback(settings.host) and not settings.advertised_host
+    if _is_remote(settings.docker_host) and leads_here:
         yield (
-            f"advertisedHost: dockerHost is another machine, and URLs on {settings.host} would "
-            "lead to this one; set it to that machine's name, and bindAddress to its address, or "
-            "set it to 127.0.0.1 where you forward the ports"
+            f"advertisedHost: dockerHost is another machine, but URLs with {settings.host} lead to "
+            "this one; set advertisedHost to that machine's name and bindAddress to its address, "
+            "or set advertisedHost to 127.0.0.1 if you forward the ports"
         )
     managed = settings.grafana is ServiceMode.MANAGED
-    yield from _inner_datasource(settings) if managed else _outer_datasource(settings)
+    yield from _managed_grafana(settings) if managed else _external_grafana(settings)
 
 
-def _inner_datasource(settings: Settings) -> Iterator[str]:
+def _managed_grafana(settings: Settings) -> Iterator[str]:
     if _is_local(settings.datasource_url):
         name, url = "datasourceUrl", settings.datasource_url
     elif settings.prometheus is ServiceMode.EXTERNAL and not settings.datasource_url:
@@ -38,12 +38,12 @@ def _inner_datasource(settings: Settings) -> Iterator[str]:
         return
     if _is_local(url):
         yield (
-            f"{name}: loopback leads Grafana's container to itself; for a Prometheus on the "
-            f"Docker host set datasourceUrl to {on_docker_host(url)}"
+            f"{name}: loopback in Grafana's container is the container itself; for a Prometheus "
+            f"on the Docker host set datasourceUrl to {on_docker_host(url)}"
         )
 
 
-def _outer_datasource(settings: Settings) -> Iterator[str]:
+def _external_grafana(settings: Settings) -> Iterator[str]:
     grafana_is_elsewhere = settings.grafana_url and not _is_local(settings.grafana_url)
     if settings.datasource_url or not grafana_is_elsewhere:
         return
@@ -53,9 +53,9 @@ def _outer_datasource(settings: Settings) -> Iterator[str]:
         hidden = is_loopback(settings.bind_address) or is_loopback(settings.host)
     if hidden:
         yield (
-            "datasourceUrl: Prometheus is on this machine's loopback, where a Grafana elsewhere "
-            "does not reach it; set bindAddress and advertisedHost to what it reaches, or "
-            "datasourceUrl to a way of your own"
+            "datasourceUrl: Prometheus is on this machine's loopback, where a Grafana on another "
+            "machine can't reach it; set bindAddress and advertisedHost to this machine's address "
+            "for Grafana, or datasourceUrl to a URL that leads to Prometheus"
         )
 
 

@@ -22,7 +22,7 @@ def load(config: pulumi.Config) -> Settings:
     """Read and check every setting of the stack.
 
     Raises:
-        SettingsError: With one line for each bad setting, saying what to do about it.
+        SettingsError: One or more are wrong; the message has a line for each, with the remedy.
     """
     values: dict[str, Any] = {}
     errors = _unknown_settings(config)
@@ -47,7 +47,7 @@ def _report(errors: list[str]) -> str:
 
 
 def _unknown_settings(config: pulumi.Config) -> list[str]:
-    """Find names in the stack's file that no setting has: a typing error is otherwise silent."""
+    """Report names in the stack's file that aren't settings: a typing error would go unnoticed."""
     names = _own(config, pulumi.runtime.get_config_env())
     return [
         _no_such_name(name, "setting", SETTING_NAMES) for name in names if name not in SETTING_NAMES
@@ -55,7 +55,7 @@ def _unknown_settings(config: pulumi.Config) -> list[str]:
 
 
 def _plain_secrets(config: pulumi.Config, settings: Settings) -> list[str]:
-    """Find secrets that lie unencrypted in the stack's file."""
+    """Report secrets that are stored unencrypted in the stack's file."""
     encrypted = _own(config, pulumi.runtime.get_config_secret_keys_env())
     defaults = Settings()
     return [
@@ -74,7 +74,7 @@ def _own(config: pulumi.Config, keys: Iterable[str]) -> list[str]:
 
 def _no_such_name(name: str, what: str, known: Mapping[str, str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+    hint = f"did you mean {close[0]}?" if close else f"the {what}s are: {', '.join(known)}"
     return f"{name}: no such {what}; {hint}"
 
 
@@ -87,7 +87,7 @@ def _integer(text: str) -> int:
 
 def _boolean(text: str) -> bool:
     if text not in ("true", "false"):
-        raise ValueError(f"{text!r} is neither true nor false")
+        raise ValueError(f"{text!r} is not true or false")
     return text == "true"
 
 
@@ -96,13 +96,13 @@ def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
         try:
             return kind(text)
         except ValueError:
-            raise ValueError(f"{text!r} is none of {', '.join(kind)}") from None
+            raise ValueError(f"{text!r} is not one of {', '.join(kind)}") from None
 
     return parse
 
 
 def _thresholds(text: str) -> Thresholds:
-    """Read an object of thresholds; the error names every bad entry."""
+    """Read thresholds from a JSON object; the error names every bad one."""
     given = _object(text)
     errors = [
         _no_such_name(name, "threshold", THRESHOLD_NAMES)
@@ -129,7 +129,7 @@ def _object(text: str) -> dict[str, Any]:
         given = None
     if isinstance(given, dict):
         return given
-    raise ValueError(f'{text!r} is not an object such as {{"highLatencySeconds": 8}}')
+    raise ValueError(f'{text!r} is not a JSON object such as {{"highLatencySeconds": 8}}')
 
 
 def _in_setting_names(message: str) -> str:

@@ -24,7 +24,7 @@ from proxy_service.settings import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_R
 
 @dataclass(frozen=True)
 class Settings:
-    """All that a user can choose; ``Pulumi.yaml`` describes each field. Empty text means unset."""
+    """Everything a user can set; ``Pulumi.yaml`` describes each field. Empty text means unset."""
 
     engine: EngineMode = EngineMode.MISTRALRS
     mistral_url: str = ""
@@ -74,26 +74,26 @@ class Settings:
 
     @property
     def host(self) -> str:
-        """Host name under which the published ports are reached."""
+        """Host name or address at which the published ports are reached."""
         if self.advertised_host:
             return self.advertised_host
         return "127.0.0.1" if self.bind_address == "0.0.0.0" else self.bind_address  # noqa: S104 - compared, not bound
 
     @property
     def metrics_key(self) -> Secret:
-        """Key that opens the proxy's metrics and tells nothing of ``api_key``, which it is of."""
+        """Key for the proxy's metrics only: derived from ``api_key``, which it does not reveal."""
         if not self.api_key:
             return NO_SECRET
         return Secret(hmac.digest(self.api_key.value.encode(), b"metrics", "sha256").hex())
 
     @property
     def email_addresses(self) -> tuple[str, ...]:
-        """Addresses that get alerts, without the blanks around them."""
+        """E-mail addresses that receive alerts, without surrounding spaces."""
         return tuple(part.strip() for part in self.alert_emails.split(",") if part.strip())
 
 
 def setting_name(field_name: str) -> str:
-    """Name of a field in ``Pulumi.yaml``: camel case, as Pulumi projects have it."""
+    """Return a field's name in ``Pulumi.yaml``, which is in camel case as usual for Pulumi."""
     first, *others = field_name.split("_")
     return first + "".join(part.capitalize() for part in others)
 

@@ -160,29 +160,32 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
-        ({"engine": "external"}, "mistralUrl: engine external needs it"),
-        ({"engine": "llama"}, "'llama' is none of mistralrs, external, embedded"),
+        ({"engine": "external"}, "mistralUrl: must be set when engine is external"),
+        ({"engine": "llama"}, "'llama' is not one of mistralrs, external, embedded"),
         ({"mistralUrl": "ftp://x"}, "mistralUrl: 'ftp://x' is not a URL"),
         ({"mistralUrl": "http://x:99999"}, "mistralUrl: 'http://x:99999' is not a URL"),
         (
             {"engine": "external", "mistralUrl": "http://localhost:8080"},
-            "mistralUrl: loopback leads the proxy's container to itself",
+            "mistralUrl: loopback in the proxy's container is the container itself",
         ),
         (
             {"engine": "external", "mistralUrl": "http://localhost:8080"},
-            "a server on the Docker host is http://host.docker.internal:8080",
+            "for a server on the Docker host use http://host.docker.internal:8080",
         ),
         ({"engine": "external", "mistralUrl": "http://127.0.0.2"}, "http://host.docker.internal"),
         ({"engine": "external", "mistralUrl": "http://[::1]:80/x"}, "host.docker.internal:80/x"),
         ({"modelDetails": '{"m": {"colour": "red"}}'}, "is not a JSON object from engine id to"),
-        ({"mistralUrl": "http://me:word@box:1"}, "mistralUrl: leave user and password out"),
+        (
+            {"mistralUrl": "http://me:word@box:1"},
+            "mistralUrl: remove user and password from",
+        ),
         (
             {"prometheus": "external", "prometheusUrl": "http://127.0.0.1:9090"},
             "set datasourceUrl to http://host.docker.internal:9090",
         ),
         (
             {"datasourceUrl": "http://localhost:9090"},
-            "datasourceUrl: loopback leads Grafana's container to itself",
+            "datasourceUrl: loopback in Grafana's container is the container itself",
         ),
         (ELSEWHERE, "datasourceUrl: Prometheus is on this machine's loopback"),
         ({**ELSEWHERE, "bindAddress": "0.0.0.0"}, "datasourceUrl: Prometheus is on this"),
@@ -196,29 +199,35 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
             {"dockerHost": "tcp://192.0.2.7:2376", "bindAddress": "0.0.0.0"},
             "advertisedHost: dockerHost is another machine",
         ),
-        ({"proxyPort": 3000}, "proxyPort and grafanaPort: all are 3000"),
+        ({"proxyPort": 3000}, "proxyPort and grafanaPort: have the same port 3000"),
         ({"proxyPort": 0}, "proxyPort: 0 is not a port"),
         ({"proxyPort": "eleven"}, "proxyPort: 'eleven' is not a whole number"),
-        ({"protectData": "yes"}, "protectData: 'yes' is neither true nor false"),
+        ({"protectData": "yes"}, "protectData: 'yes' is not true or false"),
         ({"gpus": "all"}, "gpus: mistralrsImage is a CPU image"),
-        ({"gpus": "device="}, "gpus: 'device=' is neither none nor all"),
+        ({"gpus": "device="}, "gpus: 'device=' is not none, all or a list"),
         ({"bindAddress": "localhost"}, "bindAddress: 'localhost' is not an IPv4 address"),
-        ({"bindAddress": "192.0.2.7"}, "grafanaAdminPassword: the default is not accepted"),
-        ({"grafanaAdminPassword": ""}, "grafanaAdminPassword: is empty"),
-        ({"grafana": "external"}, "grafanaUrl: grafana external needs it"),
-        ({"grafana": "external"}, "grafanaToken: grafana external needs"),
-        ({"prometheus": "external"}, "prometheusUrl: prometheus external needs it"),
+        (
+            {"bindAddress": "192.0.2.7"},
+            "grafanaAdminPassword: the default is refused when",
+        ),
+        ({"grafanaAdminPassword": ""}, "grafanaAdminPassword: must not be empty"),
+        ({"grafana": "external"}, "grafanaUrl: must be set when grafana is external"),
+        ({"grafana": "external"}, "grafanaToken: must be set to a service account token"),
+        ({"prometheus": "external"}, "prometheusUrl: must be set when prometheus is external"),
         ({"alertWebhookUrl": "hook"}, "alertWebhookUrl: the value is not a URL"),
-        ({"alertEmails": "a@example.org"}, "smtpHost: alertEmails needs a mail server"),
+        ({"alertEmails": "a@example.org"}, "smtpHost: must be set to a mail server"),
         ({"smtpHost": "mail"}, "smtpHost: 'mail' is not host:port"),
-        ({"pythonImage": "python"}, "pythonImage: 'python' names no exact version"),
+        ({"pythonImage": "python"}, "pythonImage: 'python' has no exact version"),
         ({"platform": "arm"}, "platform: 'arm' is not a platform"),
-        ({"model": "./tiny"}, "model: give the folder './tiny' by its absolute path"),
+        (
+            {"model": "./tiny"},
+            "model: give the folder's absolute path instead of './tiny'",
+        ),
         ({"quantization": "4 bits"}, "quantization: '4 bits' is not a level"),
-        ({"maxConcurrentRequests": 0}, "maxConcurrentRequests: 0 is not 1 to 100000"),
-        ({"maxQueuedRequests": -1}, "maxQueuedRequests: -1 is not 0 to 100000"),
-        ({"engineMemoryMb": 0}, "engineMemoryMb: 0 is not above 0"),
-        ({"alertThresholds": "[]"}, "alertThresholds: '[]' is not an object"),
+        ({"maxConcurrentRequests": 0}, "maxConcurrentRequests: 0 is not in the range 1 to 100000"),
+        ({"maxQueuedRequests": -1}, "maxQueuedRequests: -1 is not in the range 0 to 100000"),
+        ({"engineMemoryMb": 0}, "engineMemoryMb: 0 is not 1 or more"),
+        ({"alertThresholds": "[]"}, "alertThresholds: '[]' is not a JSON object"),
         ({"alertThresholds": '{"highLatency": 1}'}, "did you mean highLatencySeconds?"),
         (
             {"alertThresholds": '{"highLatencySeconds": "8"}'},
@@ -267,7 +276,7 @@ def test_a_password_in_a_url_is_not_repeated(loaded: Load, place: str) -> None:
     url = f"http://me:word@{place}"
     with pytest.raises(SettingsError) as caught:
         loaded({"engine": "external", "mistralUrl": url, "datasourceUrl": url})
-    assert "word" not in str(caught.value).replace("leave user and password out", "")
+    assert "word" not in str(caught.value).replace("remove user and password from", "")
 
 
 def test_a_secret_value_is_never_part_of_an_error(loaded: Load) -> None:
@@ -297,7 +306,7 @@ def test_a_public_address_needs_a_key_and_the_error_says_both_ways_out(loaded: L
 
 
 def test_a_key_that_the_proxy_would_refuse_is_refused_and_not_repeated(loaded: Load) -> None:
-    with pytest.raises(SettingsError, match="apiKey: is not of 16 to 256 visible") as caught:
+    with pytest.raises(SettingsError, match="apiKey: each key must have 16 to 256") as caught:
         loaded({"apiKey": "tooshort"})
     assert "tooshort" not in str(caught.value)
 
