@@ -1,4 +1,4 @@
-"""Composition: from the settings to the components, and the URLs that they give."""
+"""The whole stack: creates every component from the settings, and returns the outputs."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ from monitoring.names import DATASOURCE_UID
 
 
 def main() -> None:
-    """Build the stack that Pulumi is asked for, and export where to find it."""
+    """Create the selected stack and export its outputs."""
     settings = load(pulumi.Config())
     for name, value in build(settings, pulumi.get_stack()).items():
         pulumi.export(name, value)
@@ -46,10 +46,10 @@ def build(
     Args:
         settings: Checked settings.
         stack: Name of the Pulumi stack.
-        connect: Gives access to a Grafana, by its URL and login.
+        connect: Returns access to the Grafana at a URL, with a login.
 
     Returns:
-        The stack's outputs: URLs, the engine's kind, keys, and how to log in to Grafana.
+        The stack's outputs: URLs, the kind of engine, keys, and Grafana's login.
     """
     provider = docker.Provider("docker", host=settings.docker_host or None)
     on_docker = pulumi.ResourceOptions(providers=[provider])
@@ -131,7 +131,7 @@ def _proxy(settings: Settings, placement: Placement) -> ProxyArgs:
 
 
 def _proxy_hosts(settings: Settings) -> tuple[str, ...]:
-    """Name what a proxy may be called; published beyond loopback, by any name as with Ollama."""
+    """Return the host names that requests may use; empty for any name, as with Ollama."""
     if not is_loopback(settings.bind_address):
         return ()
     return (settings.host, topology.PROXY.alias)
@@ -217,12 +217,12 @@ def _grafana_content(
 
 def _login(settings: Settings, stack: str) -> Login:
     if settings.grafana is ServiceMode.EXTERNAL:
-        return Login("", settings.grafana_token.value, "set grafanaToken to one that is valid")
+        return Login("", settings.grafana_token.value, "set grafanaToken to a valid token")
     container = topology.physical_name(topology.GRAFANA.container, stack)
     return Login(
         ADMIN_USER,
         settings.grafana_admin_password.value,
-        "it keeps the password of its first start. To give it the new one, run\n"
+        "it keeps the password of its first start. To set the new one, run\n"
         f"  docker exec {container} sh -c "
         f"'grafana cli admin reset-admin-password \"$(cat {ADMIN_PASSWORD_FILE})\"'\n"
         "and then `pulumi up` again",
