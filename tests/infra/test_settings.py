@@ -1,4 +1,4 @@
-"""Settings are declared once, read once, and refused all at once."""
+"""Settings are declared once, read in one place, and reported together if they are bad."""
 
 import __future__
 
@@ -92,7 +92,7 @@ def test_types_are_the_same_where_annotations_are_strings(monkeypatch: pytest.Mo
     assert module.THRESHOLD_NAMES == THRESHOLD_NAMES
 
 
-def test_nothing_but_the_settings_reads_pulumis_configuration() -> None:
+def test_only_one_module_reads_pulumis_configuration() -> None:
     readers = [
         path.name
         for path in [*ROOT.glob("infra/**/*.py")]
@@ -126,7 +126,7 @@ def test_every_documented_example_is_a_setting_of_its_own(loaded: Load) -> None:
     } == set()
 
 
-def test_thresholds_are_taken_by_name(loaded: Load) -> None:
+def test_thresholds_are_set_by_name(loaded: Load) -> None:
     chosen = loaded({"alertThresholds": '{"highLatencySeconds": 7.5}'})
     assert chosen.alert_thresholds.high_latency_seconds == 7.5
     assert chosen.alert_thresholds.very_high_latency_seconds == 10
@@ -265,15 +265,13 @@ def test_a_bad_setting_is_refused_with_what_to_do(
         {"alertWebhookUrl": "https://me:word@hooks.example/x"},
     ],
 )
-def test_addresses_that_lead_where_they_should_are_fine(
-    loaded: Load, values: dict[str, Any]
-) -> None:
+def test_addresses_that_can_be_reached_are_accepted(loaded: Load, values: dict[str, Any]) -> None:
     assert loaded(values)
 
 
-@pytest.mark.parametrize("place", ["box:1", "box:99999", "localhost:1"])
-def test_a_password_in_a_url_is_not_repeated(loaded: Load, place: str) -> None:
-    url = f"http://me:word@{place}"
+@pytest.mark.parametrize("address", ["box:1", "box:99999", "localhost:1"])
+def test_a_password_in_a_url_is_not_repeated(loaded: Load, address: str) -> None:
+    url = f"http://me:word@{address}"
     with pytest.raises(SettingsError) as caught:
         loaded({"engine": "external", "mistralUrl": url, "datasourceUrl": url})
     assert "word" not in str(caught.value).replace("remove user and password from", "")
@@ -293,14 +291,14 @@ def test_a_secret_in_plain_text_is_refused(loaded: Load) -> None:
 @pytest.mark.parametrize(
     "access", [{"apiKey": "0123456789abcdef"}, {"allowUnauthenticated": "true"}]
 )
-def test_a_public_address_is_fine_with_a_password_of_ones_own_and_a_key_or_a_waiver(
+def test_a_public_address_is_accepted_with_an_own_password_and_a_key_or_without_key_on_request(
     loaded: Load, access: dict[str, str]
 ) -> None:
     chosen = loaded({"bindAddress": "0.0.0.0", "grafanaAdminPassword": "own", **access})
     assert chosen.host == "127.0.0.1"
 
 
-def test_a_public_address_needs_a_key_and_the_error_says_both_ways_out(loaded: Load) -> None:
+def test_a_public_address_needs_a_key_and_the_error_names_both_remedies(loaded: Load) -> None:
     with pytest.raises(SettingsError, match=r"apiKey.*--secret apiKey.*allowUnauthenticated"):
         loaded({"bindAddress": "0.0.0.0", "grafanaAdminPassword": "own"})
 
@@ -311,7 +309,7 @@ def test_a_key_that_the_proxy_would_refuse_is_refused_and_not_repeated(loaded: L
     assert "tooshort" not in str(caught.value)
 
 
-def test_ports_of_services_that_exist_elsewhere_do_not_clash(loaded: Load) -> None:
+def test_ports_of_external_services_do_not_clash(loaded: Load) -> None:
     chosen = loaded({"prometheus": "external", "prometheusUrl": "http://p:9090", "proxyPort": 9090})
     assert chosen.prometheus is ServiceMode.EXTERNAL
 
