@@ -52,15 +52,16 @@ def test_files_are_compared_by_line_and_json_by_value() -> None:
 
 
 def test_a_long_comparison_is_shortened_to_the_length_of_a_comment() -> None:
-    text = _compared(_preview(), _preview(a={"long": "x\n" * 100_000}))
+    text = _compared(_preview(), _preview(a={"long": f"{46 * 'x'}\n" * 2_000}))
     assert len(text) < 65_536
     assert text.endswith("\n```\n\n</details>\n\nShortened.\n")
 
 
-@pytest.mark.parametrize("padding", range(60))
+@pytest.mark.parametrize("padding", range(1, 61))
 def test_a_shortened_comparison_is_well_formed_wherever_it_is_cut(padding: int) -> None:
-    limit = PROGRAM["COMMENT_LIMIT"]
-    first = {"long": "x\n" * (limit // 5 - 60) + padding * "y"}
+    # In the comment each line has 50 characters, and 300 are left for what follows them.
+    count = (PROGRAM["COMMENT_LIMIT"] - 300) // 50
+    first = {"long": f"{46 * 'x'}\n" * count + padding * "y"}
     lines = _compared(
         _preview(), _preview(a=first, b={"memory": 1, "long": "x\n" * 99})
     ).splitlines()
