@@ -162,7 +162,9 @@ def test_a_broken_health_check_fails_up_and_a_fixed_one_replaces_the_container(
 
 
 @pytest.mark.parametrize("name", [PROXY, PROMETHEUS, GRAFANA])
-def test_a_container_removed_by_hand_comes_back_with_make_up(running: Stack, name: str) -> None:
+def test_make_up_creates_a_container_again_that_was_removed_by_hand(
+    running: Stack, name: str
+) -> None:
     docker("rm", "--force", running.container(name))
     running.operate("up")
     assert inspect(running.container(name))["State"]["Health"]["Status"] == "healthy"

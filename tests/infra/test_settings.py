@@ -291,7 +291,7 @@ def test_a_secret_in_plain_text_is_refused(loaded: Load) -> None:
 @pytest.mark.parametrize(
     "access", [{"apiKey": "0123456789abcdef"}, {"allowUnauthenticated": "true"}]
 )
-def test_a_public_address_is_accepted_with_an_own_password_and_a_key_or_without_key_on_request(
+def test_a_public_address_is_accepted_with_an_own_password_and_a_key_or_a_waiver(
     loaded: Load, access: dict[str, str]
 ) -> None:
     chosen = loaded({"bindAddress": "0.0.0.0", "grafanaAdminPassword": "own", **access})
