@@ -70,14 +70,11 @@ def test_a_shortened_comparison_is_well_formed_wherever_it_is_cut(padding: int) 
     assert lines.count("</details>") == len([line for line in lines if "<details>" in line])
 
 
-def test_workflows_have_least_permissions_and_exact_action_versions() -> None:
+def test_workflows_have_least_permissions_and_no_secrets() -> None:
     for file in ROOT.glob(".github/workflows/*.yml"):
-        workflow = yaml.safe_load(file.read_text(encoding="utf-8"))
-        assert workflow["permissions"] in ({}, {"contents": "read"}), file.name
-        steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
-        versions = [step["uses"].partition("@")[2] for step in steps if "uses" in step]
-        assert all(version.count(".") == 2 for version in versions), versions
-        assert "secrets." not in file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
+        assert yaml.safe_load(text)["permissions"] in ({}, {"contents": "read"}), file.name
+        assert "secrets." not in text, file.name
 
 
 def test_only_the_job_that_runs_no_proposed_code_may_comment() -> None:
