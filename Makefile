@@ -131,8 +131,8 @@ node:
 	@command -v npm >/dev/null || { \
 		echo 'error: the tests run ollama-js, which needs Node.js 18 or later with npm; please install it' >&2; exit 1; }
 
-prometheus: $(RUNTIME)
-	@$(RUN) ops.system.prometheus_install
+prometheus: $(RUNTIME) ## Fetch Prometheus into .tools unless a good version is on PATH
+	@$(RUN) ops.prometheus
 
 $(RUNTIME): requirements.txt
 	@$(make_venv)
@@ -160,6 +160,6 @@ found=; if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
 	if [ -z "$$found" ]; then \
 		echo "error: $(if $(PYTHON),$(PYTHON) is not Python 3.11 or later,Python 3.11 or later is needed and not on PATH: install it or give PYTHON=/path/to/python3)" >&2; \
 		exit 1; fi; \
-	echo "Making $(VENV) with $$found …"; rm -rf $(VENV); \
+	echo "Making $(VENV) with $$found …" >&2; rm -rf $(VENV); \
 	"$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
 endef

@@ -17,10 +17,11 @@ from urllib.parse import quote
 from infra.render import prometheus_config
 from infra.topology import ENGINE, PROMETHEUS, PROXY
 from ops.demo.urls import DemoUrls, announced, demo_folder
+from ops.prometheus.programs import Programs, ensure_programs
 from ops.services import web
 from ops.services.proxy_api import ProxyApi, keys_of
-from ops.system import prometheus_install
-from ops.system.console import ROOT, OperatorError, say
+from ops.system.console import OperatorError, say
+from ops.system.paths import ROOT
 from ops.system.ports import LOOPBACK, Port, port_problems, read_port
 from ops.system.supervisor import Supervisor, add_procfile
 
@@ -69,14 +70,17 @@ def main() -> int:
     if problems := port_problems(ports.all):
         raise OperatorError("\nerror: ".join(problems))
     api_key, metrics_key = keys_of(os.environ)
-    with_prometheus = _have_prometheus()
-    urls = ports.urls(with_prometheus=with_prometheus)
+    programs = _prometheus()
+    urls = ports.urls(with_prometheus=programs is not None)
     folder = demo_folder(os.environ)
     _write_prometheus_config(ports, folder, metrics_key)
     proxy = ProxyApi(urls.proxy, api_key)
     supervisor = Supervisor(lambda stopping: _tell_when_ready(urls, proxy, stopping))
-    without = set() if with_prometheus else {"prometheus"}
-    add_procfile(supervisor, ROOT / "Procfile", _environment(ports, folder), without=without)
+    environ = _environment(ports, folder)
+    if programs:
+        environ["PROMETHEUS"] = programs.prometheus
+    without = set() if programs else {"prometheus"}
+    add_procfile(supervisor, ROOT / "Procfile", environ, without=without)
     say("Starting the demo; Ctrl-C stops all of it.")
     with announced(urls, folder):
         ended = supervisor.run()
@@ -86,13 +90,12 @@ def main() -> int:
     return 0
 
 
-def _have_prometheus() -> bool:
+def _prometheus() -> Programs | None:
     try:
-        prometheus_install.ensure()
+        return ensure_programs()
     except OperatorError as error:
-        say(f"{error}. The demo goes on without Prometheus.")
-        return False
-    return True
+        say(f"{error}.\nThe demo runs without Prometheus.")
+        return None
 
 
 def _write_prometheus_config(ports: DemoPorts, folder: Path, metrics_key: str | None) -> None:

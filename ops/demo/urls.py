@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from ops.system.console import RUN_DIR
+from ops.system.paths import RUN_DIR
 
 FILE_NAME: Final = "urls.json"
 

@@ -16,12 +16,14 @@ from ops.drill.engine import DrillEngine
 from ops.drill.load import Clients, Traffic, asking
 from ops.drill.pace import Pace
 from ops.drill.timeline import State
+from ops.prometheus.server import start_prometheus
+from ops.services import web
 from ops.services.prometheus_api import Prometheus, PrometheusError
 from ops.services.proxy_api import WITHOUT_KEYS
 from ops.system.console import OperatorError
-from ops.system.polling import Patience
-from ops.system.ports import LOOPBACK
-from ops.system.process import Process, free_port, start_prometheus
+from ops.system.polling import Polling
+from ops.system.ports import LOOPBACK, free_port
+from ops.system.process import Process
 
 PROBE_SECONDS: Final = "0.5"
 """Pause between the proxy's looks at its engine."""
@@ -54,7 +56,7 @@ class Bench:
             self.start_proxy()
             self._prometheus_process = self._start_prometheus()
             ends.callback(self._prometheus_process.end)
-            self._prometheus_process.await_ready(f"{self.prometheus}/-/ready")
+            self._prometheus_process.await_ready(lambda: web.is_ready(f"{self.prometheus}/-/ready"))
             self._await_quiet()
             self._ends = ends.pop_all()
         return self
@@ -87,7 +89,7 @@ class Bench:
         }
         command = [sys.executable, "-m", "proxy_service"]
         self._proxy_process = Process(command, self._folder / "proxy.log", environ)
-        self._proxy_process.await_ready(f"{self.proxy}/readyz")
+        self._proxy_process.await_ready(lambda: web.is_ready(f"{self.proxy}/readyz"))
 
     def lose_target(self) -> None:
         """Take the proxy out of Prometheus' configuration."""
@@ -115,7 +117,7 @@ class Bench:
                 return False  # a busy machine may make it late
             return scraped and all(rule["state"] == State.INACTIVE for rule in rules)
 
-        if not Patience().until(quiet, bool, seconds=self.pace.patience_seconds):
+        if not Polling().until(quiet, bool, seconds=self.pace.patience_seconds):
             raise OperatorError("the drill's Prometheus does not find the drill's proxy well")
 
     def _configure(self, *, proxy: str) -> None:

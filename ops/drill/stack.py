@@ -1,12 +1,10 @@
 """The running stack: what the drill looks at, and what it puts there for a while."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops.demo.urls import demo_folder, running_demo
 from ops.drill.bench import Bench
 from ops.drill.grafana import DrillContent, InGrafana
 from ops.drill.reach import Reach
@@ -16,21 +14,7 @@ from ops.report import Check, failed, judged, skipped
 from ops.services import web
 from ops.services.grafana_api import GrafanaApi, GrafanaError
 from ops.services.prometheus_api import Prometheus, PrometheusError
-from ops.stack.pulumi_stack import read_outputs
-from ops.targets import Targets, default_targets, demo_targets, stack_targets
-
-
-def find_targets(stack: str | None) -> Targets:
-    """Find what runs: a named stack, else the demo, else the default stack or ports.
-
-    Raises:
-        OperatorError: The named stack is not up.
-    """
-    demo = None if stack else running_demo(demo_folder(os.environ))
-    if demo:
-        return demo_targets(demo)
-    outputs = read_outputs(stack)
-    return stack_targets(stack or "dev", outputs) if outputs else default_targets()
+from ops.targets import Targets
 
 
 def stack_checks(targets: Targets, expected: frozenset[str]) -> Iterator[Check]:

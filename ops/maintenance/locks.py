@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.system.console import ROOT, OperatorError, run_command, say
+from ops.system.console import OperatorError, run_command, say
+from ops.system.paths import ROOT
 from ops.system.runner import Runner, SystemRunner
 
 INPUT = "requirements.in"

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 
 BEGIN = "<!-- settings: generated from Pulumi.yaml by `make render` -->"
 END = "<!-- settings: end -->"

@@ -19,8 +19,9 @@ from ops.stack.backend import choose_backend, create_local_backend, ensure_passp
 from ops.stack.config import StackConfig, read_stack_config
 from ops.stack.follow import follow
 from ops.stack.pulumi_cli import ensure_cli, ensure_plugins, find_cli, install_officially, path_with
-from ops.stack.pulumi_stack import TOOLS_FOLDER, PulumiStack, State, find_stack
-from ops.system.console import ROOT, OperatorError, say
+from ops.stack.pulumi_stack import PulumiStack, State, find_stack
+from ops.system.console import OperatorError, say
+from ops.system.paths import ROOT, TOOLS_DIR
 from ops.system.runner import Result, Runner, SystemRunner
 
 SERVICES = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
@@ -73,7 +74,7 @@ class Operator:
     def check(self) -> str:
         """Make sure of Docker, CLI and plugins; return the CLI. Raises OperatorError."""
         self.docker.require()
-        tools = self.root / TOOLS_FOLDER
+        tools = self.root / TOOLS_DIR.name
         cli = ensure_cli(self.runner, tools, self.config.required_cli, self.install_cli)
         ensure_plugins(self.runner, cli)
         return cli
@@ -146,7 +147,7 @@ class Operator:
 
     def env(self) -> int:
         """Print the variables with which `pulumi` by hand works on the same state."""
-        cli = find_cli(self.runner, self.root / TOOLS_FOLDER, self.config.required_cli)
+        cli = find_cli(self.runner, self.root / TOOLS_DIR.name, self.config.required_cli)
         backend = None
         if cli is not None:
             backend = choose_backend(self.runner, cli, self.root, self.environ)

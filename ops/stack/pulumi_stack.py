@@ -11,10 +11,10 @@ from infra.topology import DEFAULT_STACK
 from ops.stack.backend import choose_backend
 from ops.stack.config import read_stack_config
 from ops.stack.pulumi_cli import QUIET, find_cli, path_with
-from ops.system.console import ROOT, OperatorError
+from ops.system.console import OperatorError
+from ops.system.paths import ROOT, TOOLS_DIR
 from ops.system.runner import Result, Runner, SystemRunner
 
-TOOLS_FOLDER = ".tools"
 CUT_OFF = "failed to load checkpoint"
 """What Pulumi says of a state whose writing was cut off; its file backends write in place."""
 CUT_OFF_REMEDY = (
@@ -105,7 +105,7 @@ def find_stack(
 ) -> PulumiStack | None:
     """Return a stack to ask, installing and creating nothing; None without a CLI or a backend."""
     required = read_stack_config(root, name).required_cli
-    cli = find_cli(runner, root / TOOLS_FOLDER, required)
+    cli = find_cli(runner, root / TOOLS_DIR.name, required)
     if cli is None:
         return None
     backend = choose_backend(runner, cli, root, environ)

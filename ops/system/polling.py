@@ -1,4 +1,4 @@
-"""Wait for a condition with a deadline: the only place where the checks pass time."""
+"""Wait for a condition until a deadline; the commands sleep nowhere else."""
 
 import time
 from collections.abc import Callable
@@ -10,11 +10,11 @@ PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Patience:
+class Polling:
     """How long checks wait at most.
 
     Attributes:
-        limit_seconds: Upper bound for every wait; None leaves each its own deadline.
+        limit_seconds: Upper bound of every wait; None leaves each its own deadline.
     """
 
     limit_seconds: float | None = None
@@ -22,7 +22,7 @@ class Patience:
     def until(
         self, look: Callable[[], Found], good: Callable[[Found], bool], *, seconds: float
     ) -> Found:
-        """Look until what is found is good or the time is over; return what was found last."""
+        """Call ``look`` until its result is good or the time is over; return the last result."""
         limit = seconds if self.limit_seconds is None else min(seconds, self.limit_seconds)
         deadline = time.monotonic() + limit
         while True:

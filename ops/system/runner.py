@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 
 
 @dataclass(frozen=True)

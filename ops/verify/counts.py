@@ -13,7 +13,7 @@ from ops.report import Check, failed, judged, passed
 from ops.services import web
 from ops.services.prometheus_api import Prometheus, PrometheusError
 from ops.services.proxy_api import ProxyApi
-from ops.system.polling import Patience
+from ops.system.polling import Polling
 from ops.verify.exposition import Exposition, scrape
 from ops.verify.scraping import scrape_interval
 from ops.verify.traffic import Sent, TrafficError, first_model, send_traffic
@@ -93,7 +93,7 @@ class TrafficTest:
     prometheus: Prometheus | None
     model: str | None
     timeout: float
-    patience: Patience
+    patience: Polling
 
     def checks(self) -> Iterator[Check]:
         """Send the traffic and check what it left."""
@@ -152,7 +152,7 @@ class TrafficTest:
 class _PrometheusCounts:
     """The readings in Prometheus, before and after the traffic."""
 
-    def __init__(self, prometheus: Prometheus, patience: Patience) -> None:
+    def __init__(self, prometheus: Prometheus, patience: Polling) -> None:
         self._prometheus = prometheus
         self._patience = patience
         self._before: Mapping[Reading, float] = {}

@@ -9,13 +9,13 @@ from monitoring.names import JOB
 from monitoring.thresholds import Thresholds
 from ops.report import Check, failed, judged, passed
 from ops.services.prometheus_api import Prometheus, PrometheusError, seconds
-from ops.system.polling import Patience
+from ops.system.polling import Polling
 
 FIRST_SCRAPE_SECONDS = 35.0
 """Two of the longest intervals that we configure, and the time a scrape may take."""
 
 
-def scraping_checks(prometheus: Prometheus, patience: Patience) -> Iterator[Check]:
+def scraping_checks(prometheus: Prometheus, patience: Polling) -> Iterator[Check]:
     """Check target, query and rules."""
     try:
         yield _version_check(prometheus)
@@ -39,7 +39,7 @@ def _version_check(prometheus: Prometheus) -> Check:
     return passed("Prometheus answers", f"version {prometheus.version()}")
 
 
-def _target_check(prometheus: Prometheus, patience: Patience) -> Check:
+def _target_check(prometheus: Prometheus, patience: Polling) -> Check:
     name = f"job {JOB} is scraped"
     targets = patience.until(lambda: prometheus.targets(JOB), _all_up, seconds=FIRST_SCRAPE_SECONDS)
     if not targets:
@@ -70,7 +70,7 @@ def _query_check(prometheus: Prometheus) -> Check:
     )
 
 
-def _rules_check(prometheus: Prometheus, patience: Patience) -> Check:
+def _rules_check(prometheus: Prometheus, patience: Polling) -> Check:
     expected = {alert.name for alert in alerts(Thresholds())}
 
     def problems() -> list[str]:

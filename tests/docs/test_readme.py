@@ -6,7 +6,7 @@ import yaml
 
 from infra.render import prometheus_config
 from ops.maintenance.readme import settings_table, with_table
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import pytest
 
 from alerts.prometheus import render
 from monitoring.thresholds import Thresholds
+from ops.prometheus.programs import require_programs
 from tests.observability.promtool import Promtool, RuleTest, grafana_as_rules
 
 if TYPE_CHECKING:
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def promtool() -> Promtool:
     """Give promtool, or fail with how to get it: without it nothing here is proven."""
-    path = shutil.which("promtool")
-    if path is None:
-        pytest.fail(
-            "promtool is not on PATH; it comes with Prometheus: `apt-get install prometheus` on "
-            "Debian and Ubuntu, `brew install prometheus` on macOS"
-        )
+    path = require_programs().promtool
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([path, *args], capture_output=True, text=True, check=False)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-import pytest
 import yaml
 
 from infra.render import prometheus_config
-from ops.system.ports import LOOPBACK
-from ops.system.process import free_port
+from ops.prometheus.programs import require_programs
+from ops.system.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,17 +28,11 @@ class RunningPrometheus:
     """A context manager; it asks `proxy_port` and evaluates the rules in `rules_file`."""
 
     def __init__(self, folder: Path, proxy_port: int, rules_file: Path) -> None:
-        binary = shutil.which("prometheus")
-        if binary is None:
-            pytest.fail(
-                "prometheus is not on PATH: `apt-get install prometheus` on Debian and Ubuntu, "
-                "`brew install prometheus` on macOS"
-            )
         port = free_port(LOOPBACK)
         config = folder / "prometheus.yml"
         config.write_text(_quickened(proxy_port, port, rules_file), encoding="utf-8")
         self._command = [
-            binary,
+            require_programs().prometheus,
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",

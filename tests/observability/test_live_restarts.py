@@ -9,8 +9,7 @@ import httpx
 import pytest
 
 from alerts.__main__ import RULES_FILE
-from ops.system.ports import LOOPBACK
-from ops.system.process import free_port
+from ops.system.ports import LOOPBACK, free_port
 from tests.observability import queries
 from tests.observability.live import RunningPrometheus
 from tests.processes import start_process

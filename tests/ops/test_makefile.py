@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 
 LOCKS = ("requirements.txt", "tests/requirements.txt", "tools/requirements.txt")
 INSTALL = "pip install --quiet --disable-pip-version-check --require-hashes -r"

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ops.prometheus.programs import require_programs
 from ops.report import Check, Outcome, Report, judged, passed
 from ops.system.console import OperatorError, run_command, say
 from ops.system.interrupts import interruptible
-from ops.system.polling import Patience
-from ops.system.process import prometheus_binary
+from ops.system.polling import Polling
 from tests.soak.books import Account, Ending, Sums, by_status, differences, read_log, settle
 from tests.soak.clients import Book, asking
 from tests.soak.faults import Tormentor
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str], pace: Pace | None = None) -> int:
     report = Report((lambda _line: None) if options.json else say)
     try:
         with interruptible():
-            prometheus_binary()
+            require_programs()
             outcomes = _hold(options, report, pace or Pace())
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -110,7 +110,7 @@ def _hold(options: argparse.Namespace, report: Report, pace: Pace) -> Outcomes:
         lasted = round(time.monotonic() - started)
         done = ", ".join(f"{what} {times}" for what, times in sorted(tormentor.done.items()))
         report.section(f"(2) Traffic for {lasted} s", [passed("engine", done or "left alone")])
-        after = Patience().until(
+        after = Polling().until(
             lambda: _possessions(parts),
             lambda held: held.descriptors <= before.descriptors,
             seconds=REST_SECONDS,
@@ -123,7 +123,7 @@ def _look_at(
 ) -> Outcomes:
     exposition = parts.scrape()
     in_metrics = counted(exposition)
-    in_prometheus = Patience().until(
+    in_prometheus = Polling().until(
         parts.counted_by_prometheus, lambda sums: sums == in_metrics, seconds=30
     )
     gauges = ("active", "running", "queued")

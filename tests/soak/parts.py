@@ -17,13 +17,14 @@ from typing import Final, Self
 from infra.render import prometheus_config
 from monitoring.names import JOB
 from ops.demo.session import RULES_FILE
+from ops.prometheus.server import start_prometheus
 from ops.services import web
 from ops.services.prometheus_api import Prometheus
 from ops.services.proxy_api import WITHOUT_KEYS, ProxyApi
 from ops.system.console import OperatorError
-from ops.system.polling import Patience
-from ops.system.ports import LOOPBACK
-from ops.system.process import LAST_LINES, Process, free_port, start_prometheus
+from ops.system.polling import Polling
+from ops.system.ports import LOOPBACK, free_port
+from ops.system.process import LAST_LINES, Process
 from ops.verify.exposition import Exposition, scrape
 from tests.soak.books import Sums
 
@@ -113,12 +114,12 @@ class Parts:
     def await_engine(self) -> bool:
         """Wait until the proxy finds the engine well; tells whether it did."""
         ready = f"{self.proxy}/readyz"
-        return Patience().until(lambda: web.is_ready(ready), bool, seconds=_READY_SECONDS)
+        return Polling().until(lambda: web.is_ready(ready), bool, seconds=_READY_SECONDS)
 
     def await_scrape(self) -> None:
         """Wait for Prometheus' first scrape, whose connection to the proxy it keeps."""
         up = f'up{{job="{JOB}"}}'
-        Patience().until(lambda: self.prometheus.scalar(up), bool, seconds=3 * _SCRAPE_SECONDS)
+        Polling().until(lambda: self.prometheus.scalar(up), bool, seconds=3 * _SCRAPE_SECONDS)
 
     def scrape(self) -> Exposition:
         """Read the proxy's metrics now."""
@@ -155,7 +156,7 @@ class Parts:
         command = [sys.executable, "-m", "proxy_service"]
         process = Process(command, self._folder / "proxy.log", addresses | _SETTINGS | WITHOUT_KEYS)
         ends.callback(process.end)
-        process.await_ready(f"{self.proxy}/livez")
+        process.await_ready(lambda: web.is_ready(f"{self.proxy}/livez"))
 
     def _start_prometheus(self, ends: ExitStack) -> None:
         config = prometheus_config(
@@ -166,7 +167,7 @@ class Parts:
         )
         process = start_prometheus(self._folder, config, self._prometheus_target)
         ends.callback(process.end)
-        process.await_ready(f"{self.prometheus.url}/-/ready")
+        process.await_ready(lambda: web.is_ready(f"{self.prometheus.url}/-/ready"))
 
     def _lines(self, name: str) -> list[str]:
         log = self._folder / f"{name}.log"

@@ -17,7 +17,7 @@ import pytest
 from ops.demo.session import QUESTION
 from ops.services import web
 from ops.services.proxy_api import WITHOUT_KEYS
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 from ops.system.ports import Port, port_problems
 from tests.tiny_llama import make_tiny_llama
 

@@ -8,7 +8,8 @@ import pytest
 
 from ops.stack.commands import Operator
 from ops.stack.config import read_stack_config
-from ops.system.console import ROOT, OperatorError
+from ops.system.console import OperatorError
+from ops.system.paths import ROOT
 from ops.system.runner import Result
 from tests.ops.scripted_runner import PROGRAMS, ScriptedRunner
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 from ops.system.runner import SystemRunner
 
 # Ends by itself only after a signal, and then in its own time and with its own exit code.

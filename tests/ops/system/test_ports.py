@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from ops.system.console import OperatorError
-from ops.system.ports import Port, holder, port_problems, read_port
+from ops.system.ports import LOOPBACK, Port, free_port, holder, port_problems, read_port
 
 
 @pytest.fixture
@@ -17,15 +17,8 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
-
-
 def test_a_free_port_is_no_problem() -> None:
-    assert port_problems([Port("the proxy", "PROXY_PORT", free_port())]) == []
+    assert port_problems([Port("the proxy", "PROXY_PORT", free_port(LOOPBACK))]) == []
 
 
 def test_a_taken_port_is_one_line_with_port_holder_and_variable(taken: int) -> None:
@@ -58,15 +51,15 @@ def test_every_taken_port_is_named_at_once(taken: int) -> None:
 
 
 def test_one_port_for_two_services_names_both_variables() -> None:
-    number = free_port()
+    number = free_port(LOOPBACK)
 
     problems = port_problems([Port("a", "A_PORT", number), Port("b", "B_PORT", number)])
 
-    assert problems == [f"A_PORT and B_PORT are both {number}: give two ports"]
+    assert problems == [f"A_PORT and B_PORT are both {number}: give them different ports"]
 
 
 def test_the_holder_of_a_free_port_is_nobody() -> None:
-    assert holder(free_port()) is None
+    assert holder(free_port(LOOPBACK)) is None
 
 
 @pytest.mark.parametrize("text", ["http", "-1", "0", "65536", "80.5"])
@@ -77,3 +70,9 @@ def test_a_value_that_is_no_port_names_its_variable(text: str) -> None:
 
 def test_an_empty_variable_means_the_default() -> None:
     assert read_port("the proxy", "PROXY_PORT", {"PROXY_PORT": ""}, 11434).number == 11434
+
+
+def test_a_free_port_is_given_to_one_caller_alone() -> None:
+    ports = {free_port(LOOPBACK) for _ in range(50)}
+
+    assert len(ports) == 50
