@@ -72,10 +72,11 @@ class OfficialRelease:
             if self._download(archive, file) != expected:
                 raise FetchError(f"{archive} doesn't have the SHA-256 sum that is published")
             _unpack(file, self.release.name, bin_folder(folder))
+        except HTTPError as error:
+            error.close()
+            raise FetchError(str(error)) from error
         except (OSError, HTTPException, tarfile.TarError, KeyError) as error:
-            # An HTTPError's reason lacks its status.
-            reason = error if isinstance(error, HTTPError) else getattr(error, "reason", error)
-            raise FetchError(str(reason)) from error
+            raise FetchError(str(getattr(error, "reason", error))) from error
 
     def _published_sum(self, archive: str) -> str:
         with self._open("sha256sums.txt") as reply:
