@@ -8,7 +8,7 @@ import pytest
 from ops.drill.grafana import DrillContent, with_route, without_route
 from ops.drill.pace import Pace
 from ops.services.grafana_api import GrafanaApi, GrafanaError
-from tests.ops.grafana_standin import OWN_TREE, GrafanaStandIn, grafana_standin
+from tests.ops.drill.grafana_standin import OWN_TREE, GrafanaStandIn, grafana_standin
 
 VERSIONS = ["9.4.0-pre", "11.6.1", "13.2.3"]
 

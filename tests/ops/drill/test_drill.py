@@ -17,7 +17,7 @@ from ops.drill.pace import Pace
 from ops.report import Outcome, Report
 from ops.system.console import ROOT
 from ops.targets import Targets
-from tests.ops.grafana_standin import GrafanaStandIn, grafana_standin
+from tests.ops.drill.grafana_standin import GrafanaStandIn, grafana_standin
 
 HANGING_SECONDS = 60
 HASTY = Pace(
