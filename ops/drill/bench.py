@@ -19,7 +19,7 @@ from ops.drill.timeline import State
 from ops.services.prometheus_api import Prometheus, PrometheusError
 from ops.services.proxy_api import WITHOUT_KEYS
 from ops.system.console import OperatorError
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 from ops.system.ports import LOOPBACK
 from ops.system.process import Process, free_port, start_prometheus
 
@@ -115,7 +115,7 @@ class Bench:
                 return False  # a busy machine may make it late
             return scraped and all(rule["state"] == State.INACTIVE for rule in rules)
 
-        if not Patience().until(quiet, bool, seconds=self.pace.patience_seconds):
+        if not Poller().until(quiet, bool, timeout=self.pace.timeout_seconds):
             raise OperatorError("the drill's Prometheus does not find the drill's proxy well")
 
     def _configure(self, *, proxy: str) -> None:

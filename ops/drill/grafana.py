@@ -17,7 +17,7 @@ from ops.drill.pace import Pace
 from ops.drill.timeline import State
 from ops.drill.watching import ObserverError
 from ops.services.grafana_api import GrafanaApi, GrafanaError
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 
 NAME: Final = "mistral-drill"
 """Uid of folder, data source and contact point, and the label of the drill's alerts."""
@@ -81,7 +81,7 @@ class DrillContent:
         Before, an alert of ours would be told to whoever gets the others. Routes that Grafana
         makes of rules need not be shown; then the time that it takes to read them has passed.
         """
-        seen = Patience().until(self._is_routed, bool, seconds=ROUTED_SECONDS)
+        seen = Poller().until(self._is_routed, bool, timeout=ROUTED_SECONDS)
         if must_be_seen and not seen:
             raise GrafanaError(f"its Alertmanager does not take our route in {ROUTED_SECONDS:g} s")
 
@@ -143,7 +143,7 @@ class DrillContent:
             asking = {**asking, "model": {**asking["model"], "expr": FALSE}}
             path = f"{_PROVISIONING}/alert-rules/{rule['uid']}"
             self.api.put(path, {**rule, "data": [asking, *rest]})
-        if not Patience().until(self._is_calm, bool, seconds=CALM_SECONDS):
+        if not Poller().until(self._is_calm, bool, timeout=CALM_SECONDS):
             raise GrafanaError(f"alerts of the drill are still there after {CALM_SECONDS:g} s")
 
     def _is_calm(self) -> bool:

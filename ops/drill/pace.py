@@ -37,7 +37,7 @@ class Pace:
         limits: The alerts' limits; its timing is what makes the drill short.
         scrape: Time between two scrapes, and what one may take, in Prometheus' notation.
         evaluation: Time between two evaluations of the rules.
-        patience_seconds: How long a change may take beyond what its alert's waits explain.
+        timeout_seconds: How long a change may take beyond what its alert's waits explain.
     """
 
     limits: Thresholds = field(
@@ -45,7 +45,7 @@ class Pace:
     )
     scrape: str = "2s"
     evaluation: str = "1s"
-    patience_seconds: float = 120.0
+    timeout_seconds: float = 120.0
 
     def prometheus_rules(self) -> str:
         """Give the project's rule file, every group evaluated at the drill's rhythm."""

@@ -37,7 +37,7 @@ def run(condition: Condition, bench: Bench, observers: Sequence[Observer]) -> Ru
     """Cause a condition until its alerts fire everywhere, then end it until they resolved."""
     timing = bench.pace.limits.timing
     longest_wait = max(timing.ticket_for_seconds, timing.page_for_seconds, timing.down_for_seconds)
-    patience = bench.pace.patience_seconds
+    patience = bench.pace.timeout_seconds
     with condition.caused(bench):
         watch = Watch(observers)
         watch.until(

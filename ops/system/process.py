@@ -13,7 +13,7 @@ from typing import Final
 
 from ops.services import web
 from ops.system.console import ROOT, OperatorError
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 from ops.system.prometheus_install import one_command
 
 START_SECONDS: Final = 60.0
@@ -51,10 +51,10 @@ class Process:
 
     def await_ready(self, url: str) -> None:
         """Wait until ``url`` answers 200; ends the process and raises OperatorError otherwise."""
-        ready = Patience().until(
+        ready = Poller().until(
             lambda: web.is_ready(url),
             lambda answers: answers or self._popen.poll() is not None,
-            seconds=START_SECONDS,
+            timeout=START_SECONDS,
         )
         if not ready:
             self.end()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ops.report import Check, Outcome, Report, judged, passed
 from ops.system.console import OperatorError, run_command, say
 from ops.system.interrupts import interruptible
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 from ops.system.process import prometheus_binary
 from tests.soak.books import Account, Ending, Sums, by_status, differences, read_log, settle
 from tests.soak.clients import Book, asking
@@ -110,10 +110,10 @@ def _hold(options: argparse.Namespace, report: Report, pace: Pace) -> Outcomes:
         lasted = round(time.monotonic() - started)
         done = ", ".join(f"{what} {times}" for what, times in sorted(tormentor.done.items()))
         report.section(f"(2) Traffic for {lasted} s", [passed("engine", done or "left alone")])
-        after = Patience().until(
+        after = Poller().until(
             lambda: _possessions(parts),
             lambda held: held.descriptors <= before.descriptors,
-            seconds=REST_SECONDS,
+            timeout=REST_SECONDS,
         )
         return _look_at(parts, book, before, after, started)
 
@@ -123,8 +123,8 @@ def _look_at(
 ) -> Outcomes:
     exposition = parts.scrape()
     in_metrics = counted(exposition)
-    in_prometheus = Patience().until(
-        parts.counted_by_prometheus, lambda sums: sums == in_metrics, seconds=30
+    in_prometheus = Poller().until(
+        parts.counted_by_prometheus, lambda sums: sums == in_metrics, timeout=30
     )
     gauges = ("active", "running", "queued")
     return Outcomes(

@@ -21,7 +21,7 @@ from ops.services import web
 from ops.services.prometheus_api import Prometheus
 from ops.services.proxy_api import WITHOUT_KEYS, ProxyApi
 from ops.system.console import OperatorError
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 from ops.system.ports import LOOPBACK
 from ops.system.process import LAST_LINES, Process, free_port, start_prometheus
 from ops.verify.exposition import Exposition, scrape
@@ -113,12 +113,12 @@ class Parts:
     def await_engine(self) -> bool:
         """Wait until the proxy finds the engine well; tells whether it did."""
         ready = f"{self.proxy}/readyz"
-        return Patience().until(lambda: web.is_ready(ready), bool, seconds=_READY_SECONDS)
+        return Poller().until(lambda: web.is_ready(ready), bool, timeout=_READY_SECONDS)
 
     def await_scrape(self) -> None:
         """Wait for Prometheus' first scrape, whose connection to the proxy it keeps."""
         up = f'up{{job="{JOB}"}}'
-        Patience().until(lambda: self.prometheus.scalar(up), bool, seconds=3 * _SCRAPE_SECONDS)
+        Poller().until(lambda: self.prometheus.scalar(up), bool, timeout=3 * _SCRAPE_SECONDS)
 
     def scrape(self) -> Exposition:
         """Read the proxy's metrics now."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 from tests.processes import DEADLINE_SECONDS
 from tests.soak.__main__ import Pace, main
 from tests.soak.books import (
@@ -174,8 +174,8 @@ def test_a_client_that_is_cut_off_goes_on_and_has_every_request_in_its_book() ->
     """Those too that it was about to leave."""
     book, enough = Book(), 30
     with resetting() as proxy, asking(proxy, "llama", 1, book, seed=1):
-        asked = Patience().until(
-            lambda: len(book.entries), lambda count: count >= enough, seconds=DEADLINE_SECONDS
+        asked = Poller().until(
+            lambda: len(book.entries), lambda count: count >= enough, timeout=DEADLINE_SECONDS
         )
 
     assert asked >= enough
