@@ -27,7 +27,7 @@ class Process:
         core: int,
         environ: Mapping[str, str] | None = None,
         health: str = "/v1/models",
-        patience_seconds: float = 30,
+        start_timeout_seconds: float = 30,
     ) -> None:
         self.name = name
         self.port = port
@@ -35,7 +35,7 @@ class Process:
         self._core = core
         self._environ = {**os.environ, **(environ or {})}
         self._health = health
-        self._patience_seconds = patience_seconds
+        self._start_timeout_seconds = start_timeout_seconds
         self._log = WORK / f"{name}.log"
         self._popen: subprocess.Popen[bytes]
 
@@ -79,7 +79,7 @@ class Process:
         return sum(_rss_kib(pid) for pid in self.pids())
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + self._patience_seconds
+        deadline = time.monotonic() + self._start_timeout_seconds
         while not self._answers():
             if self._popen.poll() is not None or time.monotonic() > deadline:
                 raise BenchError(f"{self.name} did not start; see {self._log}")

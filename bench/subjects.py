@@ -103,5 +103,5 @@ def _litellm(core: int) -> Process:
         core=core,
         environ=environ,
         health="/health/liveliness",
-        patience_seconds=120,
+        start_timeout_seconds=120,
     )

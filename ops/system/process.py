@@ -9,7 +9,7 @@ from typing import Final
 
 from ops.system.console import OperatorError
 from ops.system.paths import ROOT
-from ops.system.polling import Polling
+from ops.system.polling import Poller
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 10.0
@@ -43,10 +43,10 @@ class Process:
 
     def await_ready(self, is_ready: Callable[[], bool]) -> None:
         """Wait until ``is_ready`` returns True; else end the process and raise OperatorError."""
-        ready = Polling().until(
+        ready = Poller().until(
             is_ready,
             lambda ready: ready or self._popen.poll() is not None,
-            seconds=START_SECONDS,
+            timeout=START_SECONDS,
         )
         if not ready:
             self.end()

@@ -15,7 +15,7 @@ from ops.services import web
 from ops.services.prometheus_api import Prometheus
 from ops.services.proxy_api import ProxyApi, keys_of
 from ops.system.console import run_command, say
-from ops.system.polling import Polling
+from ops.system.polling import Poller
 from ops.targets import Targets, find_targets, links
 from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
@@ -51,15 +51,15 @@ def _run_sections(report: Report, targets: Targets, options: argparse.Namespace)
     prometheus = Prometheus(targets.prometheus) if targets.prometheus else None
     report.section("(1) Endpoints", endpoint_checks(targets))
     report.section("(2) Metrics", exposition_checks(targets.proxy_api))
-    patience = Polling(options.max_wait)
+    poller = Poller(options.max_wait)
     absent = [skipped("Prometheus", "there is none here", "`make demo` says how to get it")]
-    scraping = scraping_checks(prometheus, patience) if prometheus else absent
+    scraping = scraping_checks(prometheus, poller) if prometheus else absent
     report.section("(3) Scraping", scraping)
     report.section("(3) Grafana", grafana_checks(targets))
     if options.no_traffic:
         report.section("(4) Traffic", [skipped("test traffic", "--no-traffic")])
         return
-    test = TrafficTest(targets.proxy_api, prometheus, options.model, options.timeout, patience)
+    test = TrafficTest(targets.proxy_api, prometheus, options.model, options.timeout, poller)
     report.section("(4) Traffic", test.checks())
 
 

@@ -13,7 +13,7 @@ from ops.report import Check, failed, judged, passed
 from ops.services import web
 from ops.services.prometheus_api import Prometheus, PrometheusError
 from ops.services.proxy_api import ProxyApi
-from ops.system.polling import Polling
+from ops.system.polling import Poller
 from ops.verify.exposition import Exposition, scrape
 from ops.verify.scraping import scrape_interval
 from ops.verify.traffic import Sent, TrafficError, first_model, send_traffic
@@ -86,20 +86,20 @@ class TrafficTest:
         prometheus: Where the same counts must arrive; None checks the proxy alone.
         model: Name to ask for; None takes the first that the proxy lists.
         timeout: Seconds that one generation may take.
-        patience: How long to wait for counts.
+        poller: How long to wait for counts.
     """
 
     proxy: ProxyApi
     prometheus: Prometheus | None
     model: str | None
     timeout: float
-    patience: Polling
+    poller: Poller
 
     def checks(self) -> Iterator[Check]:
         """Send the traffic and check what it left."""
         try:
             model = self.model or first_model(self.proxy)
-            there = _PrometheusCounts(self.prometheus, self.patience) if self.prometheus else None
+            there = _PrometheusCounts(self.prometheus, self.poller) if self.prometheus else None
             if there:
                 there.catch_up_with(self.proxy)
             before = scrape(self.proxy)
@@ -129,8 +129,8 @@ class TrafficTest:
         return self._active_until(lambda active: active > before)
 
     def _active_until(self, good: Callable[[float], bool]) -> float:
-        return self.patience.until(
-            lambda: ACTIVE.of(scrape(self.proxy)), good, seconds=SETTLE_SECONDS
+        return self.poller.until(
+            lambda: ACTIVE.of(scrape(self.proxy)), good, timeout=SETTLE_SECONDS
         )
 
     def _proxy_checks(self, before: Exposition, growth: Mapping[Reading, float]) -> Iterator[Check]:
@@ -138,7 +138,7 @@ class TrafficTest:
             now = scrape(self.proxy)
             return {reading: reading.of(now) - reading.of(before) for reading in growth}
 
-        seen = self.patience.until(grown, lambda found: found == growth, seconds=SETTLE_SECONDS)
+        seen = self.poller.until(grown, lambda found: found == growth, timeout=SETTLE_SECONDS)
         for reading, expected in growth.items():
             yield _growth_check("proxy", reading, expected, seen[reading])
 
@@ -152,19 +152,19 @@ class TrafficTest:
 class _PrometheusCounts:
     """The readings in Prometheus, before and after the traffic."""
 
-    def __init__(self, prometheus: Prometheus, patience: Polling) -> None:
+    def __init__(self, prometheus: Prometheus, poller: Poller) -> None:
         self._prometheus = prometheus
-        self._patience = patience
+        self._poller = poller
         self._before: Mapping[Reading, float] = {}
         self._problem = ""
 
     def catch_up_with(self, proxy: ProxyApi) -> None:
         """Wait until Prometheus has what the proxy has, so that what comes next is ours."""
         try:
-            self._before, _ = self._patience.until(
+            self._before, _ = self._poller.until(
                 lambda: (self._read(), scrape(proxy)),
                 lambda found: all(found[0][it] == it.of(found[1]) for it in READINGS),
-                seconds=self._deadline(),
+                timeout=self._deadline(),
             )
         except PrometheusError as error:
             self._problem = str(error)
@@ -183,8 +183,8 @@ class _PrometheusCounts:
         if self._problem:
             return None
         try:
-            return self._patience.until(
-                self._grown, lambda found: found == growth, seconds=self._deadline()
+            return self._poller.until(
+                self._grown, lambda found: found == growth, timeout=self._deadline()
             )
         except PrometheusError as error:
             self._problem = str(error)

@@ -9,19 +9,19 @@ from monitoring.names import JOB
 from monitoring.thresholds import Thresholds
 from ops.report import Check, failed, judged, passed
 from ops.services.prometheus_api import Prometheus, PrometheusError, seconds
-from ops.system.polling import Polling
+from ops.system.polling import Poller
 
 FIRST_SCRAPE_SECONDS = 35.0
 """Two of the longest intervals that we configure, and the time a scrape may take."""
 
 
-def scraping_checks(prometheus: Prometheus, patience: Polling) -> Iterator[Check]:
+def scraping_checks(prometheus: Prometheus, poller: Poller) -> Iterator[Check]:
     """Check target, query and rules."""
     try:
         yield _version_check(prometheus)
-        yield _target_check(prometheus, patience)
+        yield _target_check(prometheus, poller)
         yield _query_check(prometheus)
-        yield _rules_check(prometheus, patience)
+        yield _rules_check(prometheus, poller)
         yield _firing_check(prometheus)
     except PrometheusError as error:
         yield failed("Prometheus answers", str(error), "read Prometheus' log")
@@ -39,9 +39,9 @@ def _version_check(prometheus: Prometheus) -> Check:
     return passed("Prometheus answers", f"version {prometheus.version()}")
 
 
-def _target_check(prometheus: Prometheus, patience: Polling) -> Check:
+def _target_check(prometheus: Prometheus, poller: Poller) -> Check:
     name = f"job {JOB} is scraped"
-    targets = patience.until(lambda: prometheus.targets(JOB), _all_up, seconds=FIRST_SCRAPE_SECONDS)
+    targets = poller.until(lambda: prometheus.targets(JOB), _all_up, timeout=FIRST_SCRAPE_SECONDS)
     if not targets:
         return failed(name, "no such target", "is the job in prometheus.yml?")
     shown = ", ".join(f"{t['scrapeUrl']} {t['health']} {t['lastError']}".strip() for t in targets)
@@ -70,7 +70,7 @@ def _query_check(prometheus: Prometheus) -> Check:
     )
 
 
-def _rules_check(prometheus: Prometheus, patience: Polling) -> Check:
+def _rules_check(prometheus: Prometheus, poller: Poller) -> Check:
     expected = {alert.name for alert in alerts(Thresholds())}
 
     def problems() -> list[str]:
@@ -84,7 +84,7 @@ def _rules_check(prometheus: Prometheus, patience: Polling) -> Check:
         ]
         return missing + sick
 
-    found = patience.until(problems, lambda faults: not faults, seconds=FIRST_SCRAPE_SECONDS)
+    found = poller.until(problems, lambda faults: not faults, timeout=FIRST_SCRAPE_SECONDS)
     return judged(
         "alert rules are loaded and healthy",
         "; ".join(found) or f"{len(expected)} rules",

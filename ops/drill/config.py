@@ -1,4 +1,4 @@
-"""How fast the drill goes: the real limits with short windows, and the rules made of them."""
+"""The drill's limits and intervals, and the rules and configuration rendered with them."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -12,8 +12,9 @@ from infra.render import prometheus_config
 from monitoring.names import JOB
 from monitoring.thresholds import Thresholds, Timing
 
-#: Every wait of a real stack, some ten times shorter, in the same order: a cause is told before
-#: its symptoms would be. Multiples of Grafana's evaluation, except for the looks back.
+#: The windows and waits of a real stack, about ten times shorter. They keep their order, so that
+#: the alert of a cause still fires before the alerts of its symptoms. All but the look-backs are
+#: multiples of Grafana's evaluation interval.
 SHORT: Final = Timing(
     window_seconds=15,
     down_for_seconds=10,
@@ -25,19 +26,19 @@ SHORT: Final = Timing(
     slow_burn_seconds=30,
 )
 
-#: The shortest interval that Grafana evaluates rules at.
+#: The shortest interval at which Grafana evaluates rules.
 GRAFANA_SECONDS: Final = 10
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pace:
-    """The limits and the rhythm of a drill.
+class DrillConfig:
+    """The limits and intervals of a drill.
 
     Attributes:
-        limits: The alerts' limits; its timing is what makes the drill short.
-        scrape: Time between two scrapes, and what one may take, in Prometheus' notation.
-        evaluation: Time between two evaluations of the rules.
-        patience_seconds: How long a change may take beyond what its alert's waits explain.
+        limits: The alerts' limits. Their short timing is what makes the drill short.
+        scrape: Scrape interval and scrape timeout, in Prometheus' notation.
+        evaluation: Interval at which Prometheus evaluates the rules, in the same notation.
+        timeout_seconds: How long a change may take on top of the alert's own windows and waits.
     """
 
     limits: Thresholds = field(
@@ -45,28 +46,28 @@ class Pace:
     )
     scrape: str = "2s"
     evaluation: str = "1s"
-    patience_seconds: float = 120.0
+    timeout_seconds: float = 120.0
 
     def prometheus_rules(self) -> str:
-        """Give the project's rule file, every group evaluated at the drill's rhythm."""
+        """Return the project's rule file without the groups' own evaluation intervals."""
         rules = yaml.safe_load(render(self.limits))
         for group in rules["groups"]:
             group.pop("interval", None)
         return yaml.safe_dump(rules, sort_keys=False)
 
     def grafana_rules(self, datasource_uid: str, dialect: Dialect) -> tuple[RuleGroup, ...]:
-        """Give the project's Grafana rules, every group evaluated as often as Grafana can."""
+        """Return the project's Grafana rules, evaluated as often as Grafana can."""
         groups = rule_groups(self.limits, datasource_uid, dialect=dialect)
         return tuple(
             dataclasses.replace(group, interval_seconds=GRAFANA_SECONDS) for group in groups
         )
 
     def prometheus_config(self, *, proxy: str, prometheus: str, rules: str) -> str:
-        """Give the project's ``prometheus.yml`` at the drill's rhythm.
+        """Return the project's ``prometheus.yml`` with the drill's intervals.
 
         Args:
-            proxy: ``host:port`` of the drill's proxy; empty leaves its job without a target, as
-                a service discovery that lost it does.
+            proxy: ``host:port`` of the drill's proxy. If empty, the proxy's job has no target, as
+                when a service discovery loses it.
             prometheus: ``host:port`` of the drill's Prometheus.
             rules: Path of the rule file.
         """

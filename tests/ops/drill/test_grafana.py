@@ -1,14 +1,14 @@
-"""What the drill puts into a Grafana, and that it takes all of it out again."""
+"""What the drill adds to a Grafana, and that it removes all of it again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
+from ops.drill.config import DrillConfig
 from ops.drill.grafana import DrillContent, with_route, without_route
-from ops.drill.pace import Pace
 from ops.services.grafana_api import GrafanaApi, GrafanaError
-from tests.ops.grafana_standin import OWN_TREE, GrafanaStandIn, grafana_standin
+from tests.ops.drill.grafana_standin import OWN_TREE, GrafanaStandIn, grafana_standin
 
 VERSIONS = ["9.4.0-pre", "11.6.1", "13.2.3"]
 
@@ -17,26 +17,26 @@ VERSIONS = ["9.4.0-pre", "11.6.1", "13.2.3"]
 def content_of(grafana: GrafanaStandIn) -> Iterator[DrillContent]:
     with grafana_standin(grafana) as url:
         api = GrafanaApi(url, "admin", "secret")
-        yield DrillContent(api, "http://here:1", "http://here:2/x", Pace())
+        yield DrillContent(api, "http://here:1", "http://here:2/x", DrillConfig())
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_was_there_before_is_all_that_is_there_afterwards(version: str) -> None:
+def test_afterwards_grafana_holds_what_it_held_before(version: str) -> None:
     grafana = GrafanaStandIn(version)
     with content_of(grafana) as content:
         before = content.inventory()
         content.create()
-        meanwhile = content.inventory()
+        during = content.inventory()
 
         assert content.remove() == []
 
         assert content.inventory() == before
-        assert meanwhile != before
-    assert grafana.misled == []
+        assert during != before
+    assert grafana.misrouted == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_a_killed_drill_left_behind_is_removed_by_the_next(version: str) -> None:
+def test_the_next_drill_removes_what_a_killed_one_left_behind(version: str) -> None:
     grafana = GrafanaStandIn(version)
     with content_of(grafana) as content:
         before = content.inventory()
@@ -49,7 +49,7 @@ def test_what_a_killed_drill_left_behind_is_removed_by_the_next(version: str) ->
         assert content.inventory() == before
 
 
-def test_half_made_content_is_removed_too() -> None:
+def test_partly_created_content_is_removed_too() -> None:
     grafana = GrafanaStandIn(
         refuses={"/api/v1/provisioning/folder/mistral-drill/rule-groups/mistral"}
     )
@@ -63,7 +63,7 @@ def test_half_made_content_is_removed_too() -> None:
         assert content.inventory() == before
 
 
-def test_what_cannot_be_removed_is_told_and_the_rest_is_removed() -> None:
+def test_what_cannot_be_removed_is_reported_and_the_rest_is_removed() -> None:
     grafana = GrafanaStandIn()
     with content_of(grafana) as content:
         content.create()
@@ -76,7 +76,7 @@ def test_what_cannot_be_removed_is_told_and_the_rest_is_removed() -> None:
     assert grafana.rules == {}
 
 
-def test_a_current_grafana_s_policies_are_not_touched() -> None:
+def test_the_policies_of_a_current_grafana_are_not_touched() -> None:
     grafana = GrafanaStandIn("12.4.0")
     with content_of(grafana) as content:
         content.create()
@@ -88,7 +88,7 @@ def test_a_current_grafana_s_policies_are_not_touched() -> None:
     )
 
 
-def test_an_old_grafana_gets_a_route_before_all_others_for_the_drill_s_alerts_alone() -> None:
+def test_an_old_grafana_gets_a_first_route_that_matches_only_the_drills_alerts() -> None:
     grafana = GrafanaStandIn("10.2.0")
     with content_of(grafana) as content:
         content.create()
@@ -100,33 +100,33 @@ def test_an_old_grafana_gets_a_route_before_all_others_for_the_drill_s_alerts_al
 
 
 @pytest.mark.parametrize(
-    ("tree", "freed"), [(OWN_TREE, True), ({**OWN_TREE, "provenance": "api"}, False)]
+    ("tree", "editable"), [(OWN_TREE, True), ({**OWN_TREE, "provenance": "api"}, False)]
 )
-def test_policies_stay_as_editable_as_they_were(tree: dict[str, object], *, freed: bool) -> None:
+def test_policies_stay_as_editable_as_they_were(tree: dict[str, object], *, editable: bool) -> None:
     grafana = GrafanaStandIn("10.2.0", tree=dict(tree))
     with content_of(grafana) as content:
         content.create()
 
-    assert ("X-Disable-Provenance" in grafana.headers[0]) is freed
+    assert ("X-Disable-Provenance" in grafana.headers[0]) is editable
 
 
-def test_a_tree_without_routes_gets_none_when_ours_goes() -> None:
+def test_removing_our_route_leaves_a_tree_without_routes_as_it_was() -> None:
     tree = {"receiver": "team"}
 
     assert without_route(with_route(tree)) == tree
 
 
-def test_the_drill_s_rules_are_the_project_s_at_a_quicker_pace() -> None:
-    pace = Pace()
+def test_the_drills_rules_are_the_projects_with_shorter_intervals() -> None:
+    config = DrillConfig()
 
-    groups = pace.grafana_rules("x", "current")
+    groups = config.grafana_rules("x", "current")
 
     assert {group.interval_seconds for group in groups} == {10}
-    assert "[15s]" in pace.prometheus_rules()
-    assert "5m" not in pace.prometheus_rules()
+    assert "[15s]" in config.prometheus_rules()
+    assert "5m" not in config.prometheus_rules()
 
 
-def test_a_refused_login_names_the_question_but_not_the_password() -> None:
+def test_a_refused_login_reports_the_path_but_not_the_password() -> None:
     grafana = GrafanaStandIn(refuses={"/api/folders"})
     with content_of(grafana) as content, pytest.raises(GrafanaError) as caught:
         content.inventory()

@@ -1,6 +1,7 @@
-"""What the conditions are caused on: a scripted engine, a real proxy and a real Prometheus.
+"""Where the conditions are caused: a scripted engine, a real proxy and a real Prometheus.
 
-All of it is the drill's own: free ports, a folder that vanishes, processes that end with the block.
+All of it belongs to the drill: free ports, a temporary folder, and processes that end with the
+``with`` block.
 """
 
 import signal
@@ -12,53 +13,53 @@ from types import TracebackType
 from typing import Final, Self
 
 from monitoring.names import JOB
-from ops.drill.engine import DrillEngine
-from ops.drill.load import Clients, Traffic, asking
-from ops.drill.pace import Pace
+from ops.drill.config import DrillConfig
+from ops.drill.engine import ScriptedEngine
+from ops.drill.load import ClientGroup, Traffic, generate_load
 from ops.drill.timeline import State
 from ops.prometheus.server import start_prometheus
 from ops.services import web
 from ops.services.prometheus_api import Prometheus, PrometheusError
 from ops.services.proxy_api import WITHOUT_KEYS
 from ops.system.console import OperatorError
-from ops.system.polling import Polling
+from ops.system.polling import Poller
 from ops.system.ports import LOOPBACK, free_port
 from ops.system.process import Process
 
 PROBE_SECONDS: Final = "0.5"
-"""Pause between the proxy's looks at its engine."""
+"""Interval at which the proxy probes its engine."""
 
 
-class Bench:
-    """A context manager; on leaving everything that it started is gone.
+class Sandbox:
+    """A context manager that starts the services and ends everything that it started.
 
     Args:
-        pace: Limits and rhythm.
+        config: Limits and intervals.
         address: Address of this machine on which Prometheus listens.
     """
 
-    def __init__(self, pace: Pace, address: str = LOOPBACK) -> None:
-        self.pace = pace
-        self.engine = DrillEngine()
+    def __init__(self, config: DrillConfig, address: str = LOOPBACK) -> None:
+        self.config = config
+        self.engine = ScriptedEngine()
         self._proxy_target = f"{LOOPBACK}:{free_port(LOOPBACK)}"
         self._prometheus_target = f"{address}:{free_port(address)}"
         self.proxy = f"http://{self._proxy_target}"
         self.prometheus = f"http://{self._prometheus_target}"
         self._proxy_process: Process | None = None
-        self._ends = ExitStack()
+        self._cleanup = ExitStack()
 
     def __enter__(self) -> Self:
-        with ExitStack() as ends:
-            self._folder = Path(ends.enter_context(TemporaryDirectory(prefix="mistral-drill-")))
+        with ExitStack() as cleanup:
+            self._folder = Path(cleanup.enter_context(TemporaryDirectory(prefix="mistral-drill-")))
             self.engine.start()
-            ends.callback(self.engine.stop)
-            ends.callback(self.kill_proxy)
+            cleanup.callback(self.engine.stop)
+            cleanup.callback(self.kill_proxy)
             self.start_proxy()
             self._prometheus_process = self._start_prometheus()
-            ends.callback(self._prometheus_process.end)
+            cleanup.callback(self._prometheus_process.end)
             self._prometheus_process.await_ready(lambda: web.is_ready(f"{self.prometheus}/-/ready"))
-            self._await_quiet()
-            self._ends = ends.pop_all()
+            self._await_inactive_alerts()
+            self._cleanup = cleanup.pop_all()
         return self
 
     def __exit__(
@@ -67,14 +68,14 @@ class Bench:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ends.close()
+        self._cleanup.close()
 
-    def asking(self, *groups: Clients) -> AbstractContextManager[Traffic]:
-        """Let clients ask the proxy for as long as the block runs."""
-        return asking(self.proxy, *groups)
+    def load(self, *groups: ClientGroup) -> AbstractContextManager[Traffic]:
+        """Let clients send requests to the proxy while the ``with`` block runs."""
+        return generate_load(self.proxy, *groups)
 
     def kill_proxy(self) -> None:
-        """Let the proxy die at once, as a crash does."""
+        """Kill the proxy, as a crash does."""
         if self._proxy_process is not None:
             self._proxy_process.kill()
 
@@ -91,42 +92,45 @@ class Bench:
         self._proxy_process = Process(command, self._folder / "proxy.log", environ)
         self._proxy_process.await_ready(lambda: web.is_ready(f"{self.proxy}/readyz"))
 
-    def lose_target(self) -> None:
-        """Take the proxy out of Prometheus' configuration."""
-        self._configure(proxy="")
+    def remove_target(self) -> None:
+        """Remove the proxy from Prometheus' configuration."""
+        self._reconfigure(proxy="")
 
-    def find_target(self) -> None:
+    def restore_target(self) -> None:
         """Put the proxy back into Prometheus' configuration."""
-        self._configure(proxy=self._proxy_target)
+        self._reconfigure(proxy=self._proxy_target)
 
     def _start_prometheus(self) -> Process:
         rules = self._folder / "mistral-alerts.yml"
-        rules.write_text(self.pace.prometheus_rules(), encoding="utf-8")
-        config = self._config(proxy=self._proxy_target)
+        rules.write_text(self.config.prometheus_rules(), encoding="utf-8")
+        config = self._prometheus_config(proxy=self._proxy_target)
         return start_prometheus(self._folder, config, self._prometheus_target)
 
-    def _await_quiet(self) -> None:
-        """Wait for the first scrape: until then Prometheus rightly holds the proxy for gone."""
+    def _await_inactive_alerts(self) -> None:
+        """Wait for the first scrape. Before it Prometheus rightly considers the proxy down."""
         prometheus = Prometheus(self.prometheus)
 
-        def quiet() -> bool:
+        def inactive() -> bool:
             try:
                 scraped = prometheus.scalar(f'min(up{{job="{JOB}"}})') == 1
                 rules = prometheus.alert_rules().values()
             except PrometheusError:
-                return False  # a busy machine may make it late
+                return False  # on a busy machine the API may time out
             return scraped and all(rule["state"] == State.INACTIVE for rule in rules)
 
-        if not Polling().until(quiet, bool, seconds=self.pace.patience_seconds):
-            raise OperatorError("the drill's Prometheus does not find the drill's proxy well")
+        if not Poller().until(inactive, bool, timeout=self.config.timeout_seconds):
+            raise OperatorError(
+                f"the drill's Prometheus did not scrape the drill's proxy with all alerts inactive "
+                f"within {self.config.timeout_seconds:g} s; try again on a less busy machine"
+            )
 
-    def _configure(self, *, proxy: str) -> None:
-        config = self._config(proxy=proxy)
+    def _reconfigure(self, *, proxy: str) -> None:
+        config = self._prometheus_config(proxy=proxy)
         (self._folder / "prometheus.yml").write_text(config, encoding="utf-8")
         self._prometheus_process.send(signal.SIGHUP)
 
-    def _config(self, *, proxy: str) -> str:
-        return self.pace.prometheus_config(
+    def _prometheus_config(self, *, proxy: str) -> str:
+        return self.config.prometheus_config(
             proxy=proxy,
             prometheus=self._prometheus_target,
             rules=str(self._folder / "mistral-alerts.yml"),

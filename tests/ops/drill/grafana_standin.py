@@ -1,4 +1,4 @@
-"""A Grafana that keeps what it is given, and refuses what a real one refuses."""
+"""A stand-in for Grafana: stores what it is sent and refuses what a real one refuses."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops.drill.grafana import FALSE
+from ops.drill.grafana import NEVER
 from tests.ops.local_http import Answer, Asked, serving
 
 PROVISIONING = "/api/v1/provisioning"
@@ -23,9 +23,11 @@ class GrafanaStandIn:
     """The content of one Grafana.
 
     Attributes:
-        version: Version that it says it has.
-        misled: Alerts that went to people because their rule or their route was already gone.
-        refuses: Paths that it answers with an error.
+        version: Version that it reports.
+        alerts: Alerts in its Alertmanager.
+        misrouted: Alerts that it sent to the team because their rule or route was deleted first.
+        headers: Headers of each PUT.
+        refuses: Paths for which it responds with 403.
     """
 
     version: str = "12.4.0"
@@ -35,7 +37,7 @@ class GrafanaStandIn:
     rules: dict[str, Any] = field(default_factory=dict)
     tree: dict[str, Any] = field(default_factory=lambda: json.loads(json.dumps(OWN_TREE)))
     alerts: list[str] = field(default_factory=list)
-    misled: list[str] = field(default_factory=list)
+    misrouted: list[str] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
 
@@ -53,8 +55,8 @@ class GrafanaStandIn:
     def _shown(self, path: str) -> Answer:
         if path.endswith("/alertmanager/grafana/api/v2/alerts"):
             shown = [{"labels": {"drill": "mistral-drill", "alertname": a}} for a in self.alerts]
-            if all(rule["data"][0]["model"]["expr"] == FALSE for rule in self.rules.values()):
-                self.alerts.clear()  # it learns of it a moment after the next evaluation
+            if all(rule["data"][0]["model"]["expr"] == NEVER for rule in self.rules.values()):
+                self.alerts.clear()  # as after the next evaluation
             return _json(shown)
         return _json(
             {
@@ -70,7 +72,7 @@ class GrafanaStandIn:
         )
 
     def _running(self) -> dict[str, Any]:
-        """The tree that is in force, with the routes that a current Grafana makes of rules."""
+        """The tree in force, including the routes that a current Grafana derives from rules."""
         own = [rule["notification_settings"] for rule in self.rules.values() if self.current]
         return {**self.tree, "routes": [*own, *self.tree.get("routes", [])]}
 
@@ -109,14 +111,14 @@ class GrafanaStandIn:
     def _route(self, tree: dict[str, Any]) -> None:
         self.tree = tree
         if not any(route["receiver"] == "mistral-drill" for route in tree.get("routes", [])):
-            self.misled += self.alerts
+            self.misrouted += self.alerts
 
     def _deleted(self, path: str) -> Answer:
         kind, _, uid = path.rpartition("/")
         if kind == f"{PROVISIONING}/contact-points" and uid in json.dumps([self.tree, self.rules]):
             return _json({"message": "in use"}, HTTPStatus.CONFLICT)
         if kind == f"{PROVISIONING}/alert-rules":
-            self.misled += self.alerts
+            self.misrouted += self.alerts
         shelf = {
             "/api/folders": self.folders,
             "/api/datasources/uid": self.sources,

@@ -6,7 +6,7 @@ import pytest
 from ops.services.prometheus_api import seconds
 from ops.targets import Targets, stack_targets
 from ops.verify.__main__ import verify
-from tests.ops.standin import standin
+from tests.ops.verify.standin import standin
 
 
 def run(targets: Targets, *options: str) -> int:
