@@ -1,17 +1,18 @@
-"""What a client sees of a streamed chat, through real sockets."""
+"""`/api/chat`, streamed: what a client sees through real sockets."""
 
 import json
 import threading
+from typing import Any
 
 import pytest
 
-from proxy_service.streaming.engine_stream import EngineStream
+from proxy_service.streaming.ollama import OllamaStream
+from proxy_service.streaming.passthrough import PassthroughStream
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
     USAGE,
-    Received,
     ScriptedEngine,
     Step,
     chunk,
@@ -24,16 +25,16 @@ from tests.proxy.scripted_engine import (
 HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
 
 
-def lines_of(body: bytes) -> list[dict[str, object]]:
-    """Split NDJSON, checking its framing."""
+def lines_of(body: bytes) -> list[dict[str, Any]]:
+    """Split NDJSON and check its framing."""
     assert body.endswith(b"\n")
     parts = body[:-1].split(b"\n")
     assert all(parts)
     return [json.loads(part) for part in parts]
 
 
-def contents(lines: list[dict[str, object]]) -> list[str]:
-    return [line["message"]["content"] for line in lines]  # type: ignore[index]
+def contents(lines: list[dict[str, Any]]) -> list[str]:
+    return [line["message"]["content"] for line in lines]
 
 
 def test_a_chat_streams_lines_and_ends_with_exactly_one_done(proxy: RunningProxy) -> None:
@@ -225,7 +226,7 @@ def test_two_tool_calls_arrive_whole_with_objects_as_arguments(
 
     lines = lines_of(proxy.http.post("/api/chat", json=HELLO).content)
 
-    assert lines[0]["message"]["tool_calls"] == [  # type: ignore[index]
+    assert lines[0]["message"]["tool_calls"] == [
         {"id": f"call-{i}", "function": {"index": i, "name": f"f{i}", "arguments": {"x": i}}}
         for i in range(2)
     ]
@@ -281,15 +282,11 @@ def test_an_unknown_model_that_only_the_engine_notices_is_a_404(
     assert answer.json() == {"error": f"model '{MODEL}' not found"}
 
 
-def test_a_whole_json_answer_to_a_stream_request_is_no_silence(
+def test_a_json_reply_to_a_stream_request_is_an_error(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """A wrong content type with a 200 is the engine breaking its promise: 502."""
-
-    def html(_: Received) -> object:
-        return json_reply("<html>oops</html>")
-
-    engine.chat(html)  # type: ignore[arg-type]
+    """A reply of the wrong content type breaks the engine's protocol: 502."""
+    engine.chat(json_reply("<html>oops</html>"))
 
     answer = proxy.http.post("/api/chat", json=HELLO)
 
@@ -305,21 +302,26 @@ def test_a_whole_json_answer_to_a_stream_request_is_no_silence(
         ("/v1/messages", b'\n\nevent: error\ndata: {"type":"error","error":{"type":"api_error",'),
     ],
 )
-def test_a_fault_of_our_own_ends_a_stream_in_its_own_form(
+def test_a_fault_of_the_proxy_ends_a_stream_in_its_own_format(
     engine: ScriptedEngine,
     proxy: RunningProxy,
     monkeypatch: pytest.MonkeyPatch,
     path: str,
     last: bytes,
 ) -> None:
-    """Clients of events would take a bare line for a field that they do not know."""
+    """A client that reads events would ignore a bare line as an unknown field."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
     go_on = threading.Event()
     engine.on(path.replace("/api/chat", "/v1/chat/completions"), stream(chunk("a"), go_on, DONE))
     body = HELLO | {"stream": True}
     with proxy.http.stream("POST", path, json=body) as answer:
         parts = answer.iter_bytes()
         next(parts)
-        monkeypatch.setattr(EngineStream, "_read", None)
+        monkeypatch.setattr(OllamaStream, "feed", fail)
+        monkeypatch.setattr(PassthroughStream, "feed", fail)
         go_on.set()
         rest = b"".join(parts)
 

@@ -103,6 +103,7 @@ def test_a_reply_of_another_shape_is_no_fault_of_ours(
     [
         *([{"id": MODEL, "created": when}] for when in (10**30, -5, 1.5, "x", None, [1])),
         [{"id": "half\ud800", "status": ["x"]}],
+        *([{"id": MODEL, "details": 5, "size": "x", "max_model_len": []}],),
         *([1], {"a": 1}, "x", None, [{"id": 5}], [{}]),
     ],
     ids=repr,
