@@ -1,24 +1,26 @@
 """The demo as a user meets it: real processes, a real (tiny) model, real signals."""
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from ops.demo.session import QUESTION
+from ops.demo.waiting import QUESTION
 from ops.services import web
 from ops.services.proxy_api import WITHOUT_KEYS
 from ops.system.paths import ROOT
-from ops.system.ports import Port, port_problems
+from ops.system.ports import LOOPBACK, Port, free_port, port_problems
 from tests.tiny_llama import make_tiny_llama
 
 HANGING_SECONDS = 120
@@ -36,13 +38,13 @@ class Demo:
     lines: list[str] = field(default_factory=list)
 
     def read_until(self, text: str) -> None:
-        """Read on until a line has ``text``; fails when the demo ends without one."""
+        """Read until a line has ``text``; fail when the demo ends without one."""
         assert self.process.stdout
         for line in self.process.stdout:
             self.lines.append(line)
             if text in line:
                 return
-        pytest.fail(f"the demo ended without saying {text!r}:\n{self.printed}")
+        pytest.fail(f"the demo ended without printing {text!r}:\n{self.printed}")
 
     def wait(self) -> int:
         """Read to the end and return the exit code."""
@@ -72,24 +74,22 @@ class Demo:
         assert port_problems([Port(name, name, port) for name, port in self.ports.items()]) == []
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    numbers = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return numbers
-
-
 @contextmanager
-def demo(folder: Path, model: Path, *, key_file: str = "", **taken: int) -> Iterator[Demo]:
-    ports = {**dict(zip(VARIABLES, free_ports(len(VARIABLES)), strict=True)), **taken}
+def demo(
+    folder: Path,
+    model: Path,
+    *,
+    key_file: str = "",
+    command: Sequence[str] = ("-m", "ops.demo"),
+    **taken: int,
+) -> Iterator[Demo]:
+    """Run the demo, or another ``command`` of this Python, on free ports and those in ``taken``."""
+    ports = {name: free_port(LOOPBACK) for name in VARIABLES} | taken
     own = {name: str(port) for name, port in ports.items()}
     environ = {**os.environ, **own, "DEMO_DIR": str(folder), "MODEL": str(model)}
     environ |= WITHOUT_KEYS | {"API_KEY_FILE": key_file}
     with subprocess.Popen(
-        [sys.executable, "-m", "ops.demo"],
+        [sys.executable, *command],
         cwd=ROOT,
         env=environ,
         stdout=subprocess.PIPE,
@@ -113,9 +113,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_as_shown(printed: str, key: str) -> subprocess.CompletedProcess[str]:
-    """Run the script that the demo says to try, in a shell with this key and this Python.
+    """Run the script that the demo prints, in a shell with this key and this Python.
 
-    With one difference: random weights would go on to the end of their context.
+    Only the number of tokens is limited: random weights generate until their context is full.
     """
     (command,) = re.findall(r"pip install ollama; (.+)$", printed, re.MULTILINE)
     command = command.replace(f"'{QUESTION}'", f"'{QUESTION}', options={{'num_predict': 8}}")
@@ -132,7 +132,7 @@ def run_as_shown(printed: str, key: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_chats_passes_its_own_verification_and_stops_cleanly(
     tmp_path: Path, model: Path
 ) -> None:
-    """With a key, without which everything works alike."""
+    """With a key; without one everything works the same."""
     key = "0123456789abcdef"
     key_file = tmp_path / "key"
     key_file.write_text(f"{key}\n", encoding="utf-8")
@@ -149,6 +149,9 @@ def test_the_demo_chats_passes_its_own_verification_and_stops_cleanly(
         tried = run_as_shown(running.printed, key)
         assert tried.returncode == 0, tried.stderr
         assert tried.stdout
+        running.read_until("  generate  ")
+        request = r"proxy +\| \d\d:\d\d:\d\d  generate  \S+  200  [0-9.]+ s"
+        assert re.match(request, running.lines[-1])
 
         verified = subprocess.run(
             [sys.executable, "-m", "ops.verify"],
@@ -179,13 +182,53 @@ def test_one_process_dying_stops_the_others_and_is_named(tmp_path: Path, model: 
         running.assert_nothing_is_left()
 
 
-def test_a_model_that_does_not_exist_ends_the_demo_with_the_engines_reason(tmp_path: Path) -> None:
+def test_a_model_that_does_not_exist_is_reported_before_anything_starts(tmp_path: Path) -> None:
     with demo(tmp_path, tmp_path / "no-model") as running:
         assert running.wait() == 1
 
-        assert "no-model" in running.printed
+        assert re.search(r"^embedded engine: .*no-model", running.printed, re.MULTILINE)
+        assert "error: the model can't be served; the line above says why" in running.printed
+        assert running.group_ids == []
+
+
+def test_an_engine_that_ends_by_itself_ends_the_demo_with_its_reason(
+    tmp_path: Path, model: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(model, broken)
+    for weights in broken.glob("*.safetensors"):
+        weights.write_bytes(b"")
+
+    with demo(tmp_path, broken) as running:
+        assert running.wait() == 1
+
+        assert re.search(r"^engine +\| embedded engine: ", running.printed, re.MULTILINE)
         assert "error: engine ended with exit code" in running.printed
         running.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_while_the_model_is_fetched_starts_nothing(
+    tmp_path: Path, model: Path, number: signal.Signals
+) -> None:
+    """Even if what fetches it ends as if it had succeeded."""
+    signals = "{signal.SIGINT, signal.SIGTERM}"
+    fetching = (
+        f"import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signals}); "
+        f"print('fetching', flush=True); signal.sigwait({signals})"
+    )
+    script = (
+        "import sys; from ops.demo import session; "
+        f"session.FETCH_MODEL = (sys.executable, '-c', {fetching!r}); "
+        "sys.exit(session.main())"
+    )
+    with demo(tmp_path, model, command=("-c", script)) as running:
+        running.read_until("fetching")
+        running.process.send_signal(number)
+
+        assert running.wait() == 0, running.printed
+        assert "The demo has stopped." in running.printed
+        assert running.group_ids == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -200,18 +243,20 @@ def test_a_stop_in_the_first_moments_is_clean(
         running.assert_nothing_is_left()
 
 
-def test_a_reader_that_goes_away_leaves_nothing_behind(tmp_path: Path, model: Path) -> None:
+def test_a_closed_output_stops_the_demo_at_its_next_line(tmp_path: Path, model: Path) -> None:
     with demo(tmp_path, model) as running:
         running.read_until("The demo is ready")
         assert running.process.stdout
         running.process.stdout.close()
-        web.get(f"http://127.0.0.1:{running.ports['PROXY_PORT']}/api/tags")  # logs a line
+        # Makes the proxy log a line, unless another line has stopped the demo already.
+        with contextlib.suppress(web.UnreachableError):
+            web.get(f"http://127.0.0.1:{running.ports['PROXY_PORT']}/api/tags")
 
-        running.process.wait()
+        assert running.process.wait() == 0
         running.assert_nothing_is_left()
 
 
-def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path, model: Path) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(tmp_path: Path, model: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
