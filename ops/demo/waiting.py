@@ -13,7 +13,7 @@ from ops.services.proxy_api import ProxyApi
 from ops.system.terminal import Terminal
 
 QUESTION = "Why is the sky blue?"
-REQUEST_RATE = "sum by (endpoint, status) (rate(mistral_http_requests_total[1m]))"
+REQUEST_RATE = "rate(mistral_http_requests_total[1m])"
 POLL_SECONDS = 0.25
 STATUS_SECONDS = 10
 """Interval of the status where it can't be rewritten in place."""
@@ -67,7 +67,8 @@ def what_to_try(urls: DemoUrls, model: str, *, asks_for_key: bool) -> str:
         f"  Metrics           {urls.proxy}/metrics",
     ]
     if urls.prometheus:
-        graph = f"{urls.prometheus}/graph?g0.expr={quote(REQUEST_RATE)}&g0.tab=0&g0.range_input=15m"
+        query = quote(REQUEST_RATE, safe="()")
+        graph = f"{urls.prometheus}/graph?g0.expr={query}&g0.tab=0&g0.range_input=15m"
         lines.append(f"  Prometheus graph  {graph}")
     lines += [
         "  Check everything  make verify (in another terminal)",
