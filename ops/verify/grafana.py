@@ -52,7 +52,7 @@ class _Grafana:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 (JSON)
         return self._checked(path, web.post(f"{self._url}{path}", body, headers=self._headers))
 
-    def _checked(self, path: str, reply: web.Reply) -> Any:  # noqa: ANN401 (JSON)
+    def _checked(self, path: str, reply: web.Response) -> Any:  # noqa: ANN401 (JSON)
         if not reply.ok:
             raise ValueError(f"{path} gave {reply.status}")
         return reply.json()

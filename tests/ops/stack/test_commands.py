@@ -88,10 +88,10 @@ def removed(runner: ScriptedRunner) -> list[str]:
 @pytest.mark.parametrize(
     ("command", "last"), [(Operator.up, "pulumi up"), (Operator.down, "pulumi destroy")]
 )
-def test_what_a_killed_up_was_creating_is_removed_once_nobody_else_can_be_at_work(
+def test_what_a_killed_up_was_creating_is_removed_after_the_refresh(
     root: Path, command: Callable[[Operator], int], last: str
 ) -> None:
-    """Docker would refuse a second one, and keep a network that is in use."""
+    """Docker refuses a second container of a name, and keeps a network that is in use."""
     runner = ScriptedRunner(HALF_MADE)
 
     assert command(operator(root, runner)) == 0
@@ -106,8 +106,8 @@ def test_what_a_killed_up_was_creating_is_removed_once_nobody_else_can_be_at_wor
     assert order == ["pulumi refresh", *REMOVED, last]
 
 
-def test_what_was_being_created_and_is_finished_since_stays(root: Path) -> None:
-    """Pulumi keeps the note of a creation that was killed until a refresh takes it away."""
+def test_what_a_killed_up_had_finished_stays(root: Path) -> None:
+    """Pulumi lists a creation as pending until a refresh, even if it was finished."""
     finished = [{"type": "docker:index/container:Container", "id": "c0ffee"}]
     runner = ScriptedRunner({**HALF_MADE, **state(pending_operations=BEGUN, resources=finished)})
 
@@ -116,7 +116,9 @@ def test_what_was_being_created_and_is_finished_since_stays(root: Path) -> None:
     assert removed(runner) == ["docker network rm f00d"]
 
 
-def test_a_state_that_a_killed_command_left_cut_off_is_told_how_to_mend(root: Path) -> None:
+def test_a_state_that_was_written_only_in_part_is_reported_with_how_to_restore_it(
+    root: Path,
+) -> None:
     cut_off = Result(255, "", "error: failed to load checkpoint: EOF")
     runner = ScriptedRunner({"pulumi stack export": cut_off})
 
@@ -124,7 +126,7 @@ def test_a_state_that_a_killed_command_left_cut_off_is_told_how_to_mend(root: Pa
         operator(root, runner).up()
 
 
-def test_up_builds_an_image_anew_that_docker_no_longer_has(root: Path) -> None:
+def test_up_rebuilds_an_image_that_docker_no_longer_has(root: Path) -> None:
     images = [
         {
             "type": "docker:index/image:Image",
@@ -142,10 +144,10 @@ def test_up_builds_an_image_anew_that_docker_no_longer_has(root: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [Operator.up, Operator.down])
-def test_a_stack_that_a_killed_command_left_locked_is_told_how_to_unlock(
+def test_a_locked_stack_is_reported_with_how_to_unlock_it(
     root: Path, command: Callable[[Operator], int]
 ) -> None:
-    """What the other command is creating is left to it: it may be alive."""
+    """The other command may be running, so what it creates stays."""
     locked = "error: the stack is currently locked by 1 lock(s).\n  created by me@here (pid 7)"
     runner = ScriptedRunner({**HALF_MADE, "pulumi refresh": Result(255, "", locked)})
 
@@ -187,7 +189,7 @@ def test_up_touches_nothing_when_something_is_missing(
     assert sorted(root.iterdir()) == before
 
 
-def test_up_stops_before_the_stack_when_an_image_cannot_be_had(root: Path) -> None:
+def test_up_stops_before_the_stack_when_an_image_cannot_be_pulled(root: Path) -> None:
     runner = ScriptedRunner(
         {"docker image inspect": Result(1), "docker pull": Result(1, "", "no route to registry")}
     )
@@ -266,7 +268,7 @@ def test_a_logged_in_user_keeps_their_backend(root: Path) -> None:
     assert not (root / ".pulumi-passphrase").exists()
 
 
-def test_a_file_backend_of_the_user_gets_a_passphrase_but_no_other_place(root: Path) -> None:
+def test_a_file_backend_of_the_user_is_kept_and_gets_a_passphrase(root: Path) -> None:
     runner = ScriptedRunner({"pulumi whoami": Result(0, '{"url": "file:///srv/state"}')})
 
     operator(root, runner, {"PULUMI_BACKEND_URL": "file:///srv/state"}).up()
@@ -275,7 +277,7 @@ def test_a_file_backend_of_the_user_gets_a_passphrase_but_no_other_place(root: P
     assert (root / ".pulumi-passphrase").exists()
 
 
-def test_a_backend_that_cannot_be_reached_is_no_reason_to_start_another(root: Path) -> None:
+def test_a_backend_that_cannot_be_reached_is_not_replaced_by_another(root: Path) -> None:
     runner = ScriptedRunner({"pulumi whoami": Result(255, "", "error: dial tcp: no such host")})
 
     with pytest.raises(OperatorError, match=r"backend can't be reached: .*no such host"):
@@ -284,7 +286,7 @@ def test_a_backend_that_cannot_be_reached_is_no_reason_to_start_another(root: Pa
     assert not (root / ".pulumi-state").exists()
 
 
-def test_env_gives_pulumi_by_hand_the_state_that_make_up_made(
+def test_env_points_pulumi_by_hand_to_the_state_that_make_up_made(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     operator(root, ScriptedRunner()).up()
@@ -303,7 +305,7 @@ def test_env_without_a_state_says_what_makes_one(root: Path) -> None:
         operator(root, ScriptedRunner()).env()
 
 
-def test_a_failed_update_gives_its_exit_code_and_no_urls(
+def test_a_failed_update_returns_its_exit_code_and_prints_no_urls(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runner = ScriptedRunner(
@@ -327,7 +329,7 @@ def test_up_ends_with_the_urls_and_the_default_login(
     assert "as admin with the password changeme" in printed
 
 
-def test_a_password_of_ones_own_is_never_shown(
+def test_a_password_that_the_operator_set_is_never_shown(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = {**OUTPUTS, "grafanaAdminPassword": "s3cret"}
@@ -340,7 +342,7 @@ def test_a_password_of_ones_own_is_never_shown(
     assert "as admin with the password that you set" in printed
 
 
-def test_an_api_key_is_told_of_and_never_shown(
+def test_an_api_key_is_mentioned_and_never_shown(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runner = ScriptedRunner(
@@ -396,7 +398,7 @@ def test_status_shows_the_stacks_containers_and_fails_unless_all_are_healthy(
     assert "frontier-mistral-other" not in printed
 
 
-def test_status_without_containers_names_the_command_that_makes_them(
+def test_status_without_containers_names_the_command_that_starts_them(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert operator(root, ScriptedRunner()).status() == 1
@@ -404,11 +406,11 @@ def test_status_without_containers_names_the_command_that_makes_them(
     assert "make up" in capsys.readouterr().out
 
 
-def test_logs_of_a_service_that_does_not_run_names_those_that_do(root: Path) -> None:
+def test_logs_of_a_service_without_a_container_names_those_with_one(root: Path) -> None:
     listing = Result(0, '{"Names": "frontier-mistral", "Status": "Up 2 minutes (healthy)"}')
     runner = ScriptedRunner({"docker ps": listing})
 
-    with pytest.raises(OperatorError, match=r"no container of grafana; there are: engine"):
+    with pytest.raises(OperatorError, match=r"grafana has no container; these have: engine"):
         operator(root, runner).logs("grafana")
 
 
