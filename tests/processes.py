@@ -21,10 +21,10 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from ops.system import ports
+from ops.system import paths, ports
 
 # The project's root: `python -m <package>` works from here.
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = paths.ROOT
 
 # Long enough for a busy machine; nothing waits this long unless it fails.
 DEADLINE_SECONDS = 60.0
