@@ -9,6 +9,7 @@ RUN := $(BIN)/python -m
 # Every file that is installed from is a lock: what its hashes do not name, pip refuses.
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 RUNTIME := $(VENV)/.runtime-installed
+ENGINE := $(VENV)/.engine-installed
 TESTING := $(VENV)/.tests-installed
 LOCKS := $(wildcard requirements.txt */requirements.txt */*/requirements.txt)
 TOOLS := .tools/python
@@ -36,7 +37,7 @@ help: ## List the commands and variables
 #= ARGS=             verify, drill, soak, lock: further options, for instance ARGS="--no-traffic --json"
 #= PYTHON=           the Python (3.11 or later) that .venv is made with
 
-demo: $(RUNTIME) ## Run engine, proxy and Prometheus here, without Docker, until Ctrl-C
+demo: $(ENGINE) ## Run engine, proxy and Prometheus here, without Docker, until Ctrl-C
 	@$(RUN) ops.demo
 
 up: $(RUNTIME) ## Bring up the full stack with Pulumi and Docker
@@ -60,7 +61,7 @@ env: $(RUNTIME) ## Print what `pulumi` by hand needs for the same state: eval "$
 verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
-soak: $(RUNTIME) prometheus ## Mixed traffic with faults for MINUTES; every request must be accounted for
+soak: $(ENGINE) prometheus ## Mixed traffic with faults for MINUTES; every request must be accounted for
 	@$(RUN) tests.soak $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
 drill: $(RUNTIME) prometheus ## Cause what each alert is about, on copies, and see it fire and resolve
@@ -138,6 +139,14 @@ $(RUNTIME): requirements.txt
 	@$(make_venv)
 	@echo 'Installing requirements.txt into $(VENV) …' >&2
 	@$(BIN)/python $(INSTALL) -r requirements.txt
+	@touch $@
+
+$(ENGINE): embedded_engine/requirements.txt $(RUNTIME)
+	@case "$$(uname -s) $$(uname -m)" in 'Darwin x86_64') \
+		echo 'error: Mistral.rs has no Python package for Intel Macs; run `make up`, with engine external or mistralrs' >&2; \
+		exit 1;; esac
+	@echo 'Installing embedded_engine/requirements.txt into $(VENV) …' >&2
+	@$(BIN)/python $(INSTALL) -r embedded_engine/requirements.txt
 	@touch $@
 
 $(TESTING): tests/requirements.txt $(RUNTIME)

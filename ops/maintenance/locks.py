@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from ops.system.console import ROOT, OperatorError, run_command, say
@@ -20,17 +21,17 @@ LOCK = "requirements.txt"
 OLDEST_PYTHON = "3.11"
 UV = ".tools/python/bin/uv"
 
-FOLDERS = {
-    ".": False,
-    "proxy_service": True,
-    "embedded_engine": True,
-    "tests": True,
-    "tests/clients": False,
-    "tests/fuzz": False,
-    "bench": False,
-    "tools": False,
+FOLDERS: Mapping[str, tuple[str, ...]] = {
+    ".": (),
+    "proxy_service": (".",),
+    "embedded_engine": (".",),
+    "tests": (".", "embedded_engine"),
+    "tests/clients": (),
+    "tests/fuzz": (),
+    "bench": (),
+    "tools": (),
 }
-"""Where there is a lock, and whether it has the same versions as the first one."""
+"""Where there is a lock, and the folders whose locks it takes shared packages' versions from."""
 
 _PIN = re.compile(r"(?m)^(?P<name>[A-Za-z0-9._-]+)(?P<extras>\[[^\]]*\])?==(?P<version>[^\s;\\]+)")
 
@@ -74,24 +75,28 @@ class Locks:
             path.write_text(with_versions(before[folder], versions), encoding="utf-8")
 
     def _compile_all(self, options: Sequence[str]) -> None:
-        for folder, agrees in FOLDERS.items():
-            lock = f"{folder}/{LOCK}".removeprefix("./")
+        for folder, agrees_with in FOLDERS.items():
+            lock = _in_root(folder, LOCK)
             say(f"Resolving {lock} …")
-            constraint = ("--constraint", LOCK) if agrees else ()
+            constraints = [("--constraint", _in_root(other, LOCK)) for other in agrees_with]
             done = self.runner.capture(
                 [
-                    *(UV, "pip", "compile", f"{folder}/{INPUT}".removeprefix("./")),
+                    *(UV, "pip", "compile", _in_root(folder, INPUT)),
                     *("--output-file", lock, "--universal", "--python-version", OLDEST_PYTHON),
                     # One version of each package, and nothing of where it was fetched from.
                     *("--fork-strategy", "fewest", "--generate-hashes", "--no-emit-index-url"),
                     *("--no-emit-find-links", "--custom-compile-command", "make lock", "--quiet"),
-                    *constraint,
+                    *chain.from_iterable(constraints),
                     *options,
                 ],
                 {},
             )
             if not done.ok:
                 raise OperatorError(f"{lock} can't be resolved:\n{done.stderr.strip()}")
+
+
+def _in_root(folder: str, name: str) -> str:
+    return (Path(folder) / name).as_posix()
 
 
 def pins(text: str) -> dict[str, str]:

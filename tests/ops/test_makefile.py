@@ -8,7 +8,12 @@ import pytest
 
 from ops.system.console import ROOT
 
-LOCKS = ("requirements.txt", "tests/requirements.txt", "tools/requirements.txt")
+LOCKS = (
+    "requirements.txt",
+    "embedded_engine/requirements.txt",
+    "tests/requirements.txt",
+    "tools/requirements.txt",
+)
 INSTALL = "pip install --quiet --disable-pip-version-check --require-hashes -r"
 RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify", "drill"]
 DEVELOPING = ["test", "e2e", "lint", "types", "format", "render", "pin-images"]
@@ -87,6 +92,31 @@ def test_running_needs_no_test_tools(with_venv: Path) -> None:
         f"{INSTALL} requirements.txt",
         "ops.verify",
     ]
+
+
+def test_only_the_demo_and_the_soak_test_install_the_engine(with_venv: Path) -> None:
+    make(with_venv, "up")
+    assert asked(with_venv) == [f"{INSTALL} requirements.txt", "ops.stack up"]
+
+    make(with_venv, "demo")
+    assert asked(with_venv) == [f"{INSTALL} embedded_engine/requirements.txt", "ops.demo"]
+
+    make(with_venv, "soak")
+    assert asked(with_venv)[-1] == "tests.soak"
+
+
+def test_an_intel_mac_is_told_before_anything_is_installed_that_the_engine_is_not_for_it(
+    with_venv: Path,
+) -> None:
+    system = with_venv / "system"
+    system.mkdir()
+    (system / "uname").write_text("#!/bin/sh\n[ $1 = -s ] && echo Darwin || echo x86_64\n")
+    (system / "uname").chmod(0o755)
+
+    done = make(with_venv, "demo", f"PATH={system}:{os.environ['PATH']}")
+
+    assert "no Python package for Intel Macs" in done.stderr
+    assert "ops.demo" not in asked(with_venv)
 
 
 def test_an_installation_is_done_once(with_venv: Path) -> None:

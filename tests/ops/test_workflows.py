@@ -21,13 +21,25 @@ def _workflow(request: pytest.FixtureRequest) -> dict[str, Any]:
     return loaded
 
 
-def test_actions_are_exact_versions(workflow: dict[str, Any]) -> None:
-    """A tag such as v6 moves with each release; a digest never does."""
-    used = [
-        step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step
-    ]
-    exact = re.compile(r"[\w./-]+@(v\d+\.\d+\.\d+|[0-9a-f]{40})")
-    assert [action for action in used if not exact.fullmatch(action)] == []
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit_with_the_version_beside_it(path: Path) -> None:
+    """A tag can be moved to other code; a commit can't."""
+    used = re.findall(r"uses: *(.*)", path.read_text(encoding="utf-8"))
+    pinned = re.compile(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+    assert used
+    assert [action for action in used if not pinned.fullmatch(action)] == []
+
+
+def test_every_use_of_an_action_is_of_the_same_commit() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
+    pins = set(re.findall(r"uses: *([\w./-]+)@(.*)", text))
+    assert len(pins) == len({action for action, _ in pins})
+
+
+def test_the_stack_is_brought_up_for_real_every_night() -> None:
+    nightly = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    (job,) = nightly["jobs"].values()
+    assert "make e2e" in [step.get("run") for step in job["steps"]]
 
 
 def test_what_may_write_runs_nothing_of_the_project(workflow: dict[str, Any]) -> None:
