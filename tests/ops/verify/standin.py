@@ -1,4 +1,4 @@
-"""A small proxy and a small Prometheus with honest numbers, and switches to make them lie."""
+"""Stand-ins for the proxy and Prometheus with correct numbers, and faults to make them wrong."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tests.ops.local_http import Answer, Asked, serving
 
 MODEL = "tiny"
 METRICS_PATHS = {"/metrics", "/api/metrics"}
-EDGES = (0.1, 5, 10, 30, 60, 600)
+BUCKETS = (0.1, 5, 10, 30, 60, 600)
 
 
 @dataclass
@@ -28,9 +28,9 @@ class StandIn:
     """The services of a stack with one model.
 
     Attributes:
-        faults: Names of the ways in which it misbehaves.
-        key: What the proxy asks for; empty for nothing.
-        metrics_key: What it asks for at its metrics, or ``key``; empty for ``key`` alone.
+        faults: Names of its faults.
+        key: API key that the proxy requires; empty for none.
+        metrics_key: Key that its metrics accept beside ``key``; empty for none.
     """
 
     faults: set[str] = field(default_factory=set)
@@ -52,12 +52,12 @@ class StandIn:
             "mistral_http_request_duration_seconds",
             "-",
             ["endpoint"],
-            buckets=EDGES if "few buckets" not in self.faults else (0.1, 5),
+            buckets=BUCKETS if "few buckets" not in self.faults else (0.1, 5),
             registry=registry,
         )
         self.active = Gauge("mistral_active_requests", "-", registry=registry)
         self.generations = Histogram(
-            "mistral_generate_duration_seconds", "-", ["model"], buckets=EDGES, registry=registry
+            "mistral_generate_duration_seconds", "-", ["model"], buckets=BUCKETS, registry=registry
         )
         self.tokens = Counter("mistral_generate_tokens", "-", ["model"], registry=registry)
         self.chunks = Counter("mistral_streaming_chunks", "-", ["endpoint"], registry=registry)
@@ -135,13 +135,13 @@ class StandIn:
             "health": "up",
             "lastError": "",
             "lastScrape": datetime.now(UTC).isoformat(),
-            "scrapeInterval": "0s",
+            "scrapeInterval": "15s",
         }
         return [target]
 
     def _rules(self) -> list[dict[str, Any]]:
         rules = [{"name": alert.name, "health": "ok"} for alert in alerts(Thresholds())]
-        rules[-1]["health"] = "unknown"  # as in the first seconds after a start
+        rules[-1]["health"] = "unknown"  # as just after a start
         if "broken rule" in self.faults:
             rules[0] |= {"health": "err", "lastError": "many-to-many matching"}
         return rules[1:] if "lost rule" in self.faults else rules
@@ -152,13 +152,13 @@ class StandIn:
         name, _, selector = query.removeprefix("sum(").removesuffix(")}").partition("{")
         pairs = (part.split("=") for part in selector.removesuffix("})").split(","))
         labels = {label: json.loads(value) for label, value in pairs if label != "job"}
-        seen = Exposition.parse(generate_latest(self.registry).decode()).total(name, labels)
-        return [{"value": [0, str(0 if "stale prometheus" in self.faults else seen)]}]
+        total = Exposition.parse(generate_latest(self.registry).decode()).total(name, labels)
+        return [{"value": [0, str(0 if "stale prometheus" in self.faults else total)]}]
 
 
 @contextmanager
-def standin(*faults: str, key: str = "", metrics_key: str = "") -> Iterator[Targets]:
-    """Run the services; yields where they are."""
+def running_standin(*faults: str, key: str = "", metrics_key: str = "") -> Iterator[Targets]:
+    """Run the services while the block runs; yield their URLs."""
     services = StandIn(set(faults), key, metrics_key)
     with serving(services.proxy) as proxy, serving(services.prometheus) as prometheus:
         yield Targets("a stand-in", proxy, prometheus=prometheus)

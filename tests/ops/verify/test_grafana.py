@@ -41,7 +41,7 @@ def grafana(answers: dict[str, Any], password: str | None = PASSWORD) -> Iterato
         yield Targets("a stand-in", "http://unused", grafana=url, grafana_password=password)
 
 
-def test_what_was_provisioned_passes() -> None:
+def test_the_provisioned_content_passes() -> None:
     with grafana(HEALTHY) as targets:
         checks = list(grafana_checks(targets))
 
@@ -51,13 +51,13 @@ def test_what_was_provisioned_passes() -> None:
 @pytest.mark.parametrize(
     ("path", "answer", "name"),
     [
-        ("/api/datasources/uid/mistral-prometheus", None, "data source is there"),
-        ("/api/ds/query", {"results": {"A": {"frames": []}}}, "data source answers"),
-        ("/api/dashboards/uid/mistral-metrics", None, "dashboard is there"),
-        ("/api/v1/provisioning/alert-rules", [], "alert rules are there"),
+        ("/api/datasources/uid/mistral-prometheus", None, "data source exists"),
+        ("/api/ds/query", {"results": {"A": {"frames": []}}}, "data source runs queries"),
+        ("/api/dashboards/uid/mistral-metrics", None, "dashboard exists"),
+        ("/api/v1/provisioning/alert-rules", [], "alert rules exist"),
     ],
 )
-def test_what_is_missing_fails_alone(path: str, answer: object, name: str) -> None:
+def test_what_is_missing_fails_only_its_own_check(path: str, answer: object, name: str) -> None:
     answers = {key: value for key, value in HEALTHY.items() if key != path}
     with grafana(answers if answer is None else {**answers, path: answer}) as targets:
         checks = list(grafana_checks(targets))

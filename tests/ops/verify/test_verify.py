@@ -6,7 +6,7 @@ import pytest
 from ops.services.prometheus_api import seconds
 from ops.targets import Targets, stack_targets
 from ops.verify.__main__ import verify
-from tests.ops.verify.standin import standin
+from tests.ops.verify.standin import running_standin
 
 
 def run(targets: Targets, *options: str) -> int:
@@ -14,10 +14,10 @@ def run(targets: Targets, *options: str) -> int:
     return verify(["--proxy", targets.proxy, "--prometheus", targets.prometheus, *options])
 
 
-def test_honest_services_pass_with_exact_counts_in_both_places(
+def test_healthy_services_pass_with_exact_counts_in_both_places(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with standin() as targets:
+    with running_standin() as targets:
         code = run(targets)
 
     printed = capsys.readouterr().out
@@ -33,7 +33,7 @@ def test_honest_services_pass_with_exact_counts_in_both_places(
 
 
 def test_a_second_run_counts_from_where_the_first_ended() -> None:
-    with standin() as targets:
+    with running_standin() as targets:
         assert [run(targets), run(targets)] == [0, 0]
 
 
@@ -48,14 +48,14 @@ def test_a_second_run_counts_from_where_the_first_ended() -> None:
         ("broken rule", "healthy — MistralDown: many-to-many matching"),
         ("lost rule", "FAIL  alert rules are loaded and healthy — MistralDown is not loaded"),
         ("lost tokens", "FAIL  proxy: mistral_generate_tokens_total — +0 instead of +9"),
-        ("leaking gauge", "FAIL  no request is active any more"),
+        ("leaking gauge", "FAIL  no request is active afterwards"),
         ("stale prometheus", "FAIL  Prometheus: mistral_generate_tokens_total — +0 instead of +9"),
     ],
 )
-def test_each_fault_fails_its_own_line_and_the_rest_goes_on(
+def test_each_fault_fails_its_own_check_and_the_others_still_run(
     fault: str, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with standin(fault) as targets:
+    with running_standin(fault) as targets:
         assert run(targets, "--max-wait", "0") == 1
 
     printed = capsys.readouterr().out
@@ -63,34 +63,34 @@ def test_each_fault_fails_its_own_line_and_the_rest_goes_on(
     assert "(5) Links" in printed
 
 
-def test_more_requests_than_were_sent_are_told_as_other_traffic(
+def test_more_requests_than_were_sent_are_reported_as_other_traffic(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with standin("double count") as targets:
+    with running_standin("double count") as targets:
         assert run(targets, "--max-wait", "0") == 1
 
     assert "+8 instead of +4 — other clients may be using the proxy" in capsys.readouterr().out
 
 
 def test_without_traffic_nothing_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
-    with standin("double count", "lost tokens") as targets:
+    with running_standin("double count", "lost tokens") as targets:
         assert run(targets, "--no-traffic") == 0
 
     assert "SKIP  test traffic" in capsys.readouterr().out
 
 
 def test_without_prometheus_its_checks_are_skipped(capsys: pytest.CaptureFixture[str]) -> None:
-    with standin() as targets:
+    with running_standin() as targets:
         code = verify(["--proxy", targets.proxy])
 
     assert code == 0
     assert "SKIP  Prometheus" in capsys.readouterr().out
 
 
-def test_a_proxy_that_asks_for_a_key_is_given_the_one_of_the_environment(
+def test_a_proxy_that_requires_a_key_gets_the_one_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with standin(key="0123456789abcdef") as targets:
+    with running_standin(key="0123456789abcdef") as targets:
         refused = run(targets)
         monkeypatch.setenv("API_KEY", "0123456789abcdef")
         passed = run(targets)
@@ -101,21 +101,21 @@ def test_a_proxy_that_asks_for_a_key_is_given_the_one_of_the_environment(
     assert "0123456789abcdef" not in printed.out + printed.err
 
 
-def test_metrics_that_ask_for_a_key_of_their_own_are_given_it(
+def test_metrics_that_require_another_key_get_the_one_in_the_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with standin(metrics_key="0123456789abcdef") as targets:
+    with running_standin(metrics_key="0123456789abcdef") as targets:
         refused = run(targets, "--max-wait", "0")
         monkeypatch.setenv("METRICS_KEY", "0123456789abcdef")
         passed = run(targets)
 
     printed = capsys.readouterr().out
     assert (refused, passed) == (1, 0)
-    assert "FAIL  /metrics parses — asks for another key" in printed
+    assert "FAIL  /metrics parses — requires another key" in printed
     assert "0123456789abcdef" not in printed
 
 
-def test_an_unreachable_proxy_is_exit_code_2_and_says_what_to_start(
+def test_for_an_unreachable_proxy_the_exit_code_is_2_and_the_error_says_what_to_start(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with socket.socket() as closed:
@@ -127,7 +127,7 @@ def test_an_unreachable_proxy_is_exit_code_2_and_says_what_to_start(
 
 
 def test_findings_are_json_on_request(capsys: pytest.CaptureFixture[str]) -> None:
-    with standin() as targets:
+    with running_standin() as targets:
         run(targets, "--json")
 
     findings = json.loads(capsys.readouterr().out)
