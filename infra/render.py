@@ -8,10 +8,7 @@ from typing import Any
 
 import yaml
 
-from monitoring.names import ENGINE_JOB, JOB, TARGET_LABELS
-
-PROXY_SCRAPE_TIMEOUT = "10s"
-"""Given by the project's monitoring contract; must not exceed the scrape interval."""
+from monitoring.names import ENGINE_JOB, JOB, SCRAPE_TIMEOUT_SECONDS, TARGET_LABELS
 
 
 def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
@@ -55,7 +52,7 @@ def _proxy_job(target: str, key_file: str | None) -> dict[str, Any]:
     return {
         "job_name": JOB,
         "metrics_path": "/metrics",
-        "scrape_timeout": PROXY_SCRAPE_TIMEOUT,
+        "scrape_timeout": f"{SCRAPE_TIMEOUT_SECONDS}s",
         "honor_labels": True,
         **key,
         "static_configs": [{"targets": [target], "labels": dict(TARGET_LABELS)}],

@@ -59,7 +59,6 @@ other's user made."""
 PROMETHEUS_VOLUME = "frontier-prometheus-data"
 GRAFANA_VOLUME = "frontier-grafana-data"
 
-RULES_FILE = "mistral-alerts.yml"
 RULES_FOLDER = "/etc/prometheus/rules"
 """Where the rules lie inside the Prometheus container."""
 

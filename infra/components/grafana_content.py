@@ -14,10 +14,9 @@ import pulumiverse_grafana as grafana
 from pulumiverse_grafana import alerting, oss
 
 from alerts.grafana import Query, Rule, RuleGroup
-from dashboards.variables import DEPLOYMENT_TAGS
 from infra.choices import NO_SECRET, Secret
 from infra.readiness import GrafanaApi, NotReadyError
-from monitoring.names import DATASOURCE_UID
+from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS
 
 FOLDER_UID = "frontier-llm"
 FOLDER_TITLE = "Frontier LLM"

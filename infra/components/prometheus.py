@@ -16,7 +16,8 @@ from infra.container import (
     run,
 )
 from infra.storage import data_volume
-from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FILE, RULES_FOLDER
+from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FOLDER
+from monitoring.names import RULES_FILE_NAME
 
 MEMORY_MB = 1024
 USER = "65534:65534"
@@ -77,7 +78,7 @@ def prometheus_spec(
             CONFIG_FOLDER,
             {
                 f"{CONFIG_FOLDER}/prometheus.yml": args.config,
-                f"{RULES_FOLDER}/{RULES_FILE}": args.rules,
+                f"{RULES_FOLDER}/{RULES_FILE_NAME}": args.rules,
                 **({PROXY_KEY_FILE: args.proxy_key.output} if args.proxy_key else {}),
             },
         ),

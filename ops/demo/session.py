@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from infra.render import prometheus_config
+from monitoring.names import RULES_FILE_NAME
 from ops.demo.ports import DemoPorts, address_of
 from ops.demo.urls import announced, demo_folder
 from ops.demo.waiting import show_when_ready
@@ -23,7 +24,7 @@ from ops.system.ports import port_problems
 from ops.system.supervisor import Supervisor, add_procfile
 from ops.system.terminal import Terminal
 
-RULES_FILE = ROOT / "alerts" / "mistral-alerts.yml"
+RULES_FILE = ROOT / "alerts" / RULES_FILE_NAME
 SCRAPE_INTERVAL = "10s"
 """Shorter than the full stack's, so that a graph soon has data; a scrape may take 10 s."""
 FETCH_MODEL = (sys.executable, "-m", "embedded_engine", "--fetch-only")

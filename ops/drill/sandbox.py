@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
-from monitoring.names import JOB
+from monitoring.names import JOB, RULES_FILE_NAME
 from ops.drill.config import DrillConfig
 from ops.drill.engine import ScriptedEngine
 from ops.drill.load import ClientGroup, Traffic, generate_load
@@ -101,7 +101,7 @@ class Sandbox:
         self._reconfigure(proxy=self._proxy_target)
 
     def _start_prometheus(self) -> Process:
-        rules = self._folder / "mistral-alerts.yml"
+        rules = self._folder / RULES_FILE_NAME
         rules.write_text(self.config.prometheus_rules(), encoding="utf-8")
         config = self._prometheus_config(proxy=self._proxy_target)
         return start_prometheus(self._folder, config, self._prometheus_target)
@@ -133,5 +133,5 @@ class Sandbox:
         return self.config.prometheus_config(
             proxy=proxy,
             prometheus=self._prometheus_target,
-            rules=str(self._folder / "mistral-alerts.yml"),
+            rules=str(self._folder / RULES_FILE_NAME),
         )

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 
+from monitoring.names import DASHBOARD_UID
 from ops.report import Outcome, Report, skipped
 from ops.services import web
 from ops.services.prometheus_api import Prometheus
@@ -20,7 +21,7 @@ from ops.targets import Targets, find_targets, links
 from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
 from ops.verify.exposition import exposition_checks
-from ops.verify.grafana import DASHBOARD_UID, grafana_checks
+from ops.verify.grafana import grafana_checks
 from ops.verify.scraping import scraping_checks
 
 GENERATION_TIMEOUT_SECONDS = 120.0
