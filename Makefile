@@ -89,10 +89,10 @@ format: $(TESTING) ## Rewrite the sources in the project's style
 	@$(RUN) ruff check --fix --quiet .
 	@$(RUN) ruff format --quiet .
 
-render: $(RUNTIME) ## Write what is generated: alert rules, dashboard, the README's settings table
+render: $(RUNTIME) ## Write what is generated: alert rules, dashboard, docs/settings.md
 	@$(RUN) alerts
 	@$(RUN) dashboards
-	@$(RUN) ops.maintenance.readme
+	@$(RUN) ops.maintenance.settings_page
 
 .PHONY: bench bench-quick
 bench: $(RUNTIME) ## Measure the proxy beside nginx and LiteLLM's proxy, in about 15 minutes
@@ -106,7 +106,7 @@ fuzz: $(TESTING) ## Look for requests and engine replies that break the proxy, f
 	@$(BIN)/python $(INSTALL) -r tests/fuzz/requirements.txt
 	@$(RUN) tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
 
-pin-images: $(RUNTIME) ## Resolve the images' tags to digests at their registries and record them
+pin-images: $(RUNTIME) ## Pin the images by digest: read the digests of their tags and record them
 	@$(RUN) ops.maintenance.pin_images
 
 lock: $(RUNTIME) $(TOOLS_INSTALLED) ## Bring the lock files up to their requirements.in (ARGS=--upgrade: newest releases)

@@ -1,7 +1,7 @@
-"""Pure rendering of Prometheus' own configuration.
+"""Prometheus' configuration file, rendered by a pure function.
 
-Owns the shape of ``prometheus.yml``; knows neither Pulumi nor Docker, so that the full stack and
-the demo render the same file with their own targets.
+It depends on neither Pulumi nor Docker, so that the full stack and the demo render the same file,
+each with its own targets.
 """
 
 from typing import Any
@@ -24,13 +24,13 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
     """Render ``prometheus.yml``.
 
     Args:
-        proxy_target: ``host:port`` of the proxy, the job that every alert is about.
-        prometheus_target: ``host:port`` under which Prometheus reaches itself.
-        rules_glob: Rule files to load, as a path or glob that Prometheus sees.
-        grafana_target: ``host:port`` of Grafana; None leaves its job out.
-        engine_target: ``host:port`` of an engine with metrics of its own; None leaves it out.
-        proxy_key_file: File with the key that the proxy asks for its metrics; None for none.
-        scrape_interval: Time between two scrapes and two rule evaluations, at least 10s.
+        proxy_target: ``host:port`` of the proxy, whose job every alert queries.
+        prometheus_target: ``host:port`` at which Prometheus reaches itself.
+        rules_glob: Rule files to load, as a path or glob on Prometheus' side.
+        grafana_target: ``host:port`` of Grafana; None to leave its job out.
+        engine_target: ``host:port`` of an engine that has metrics; None to leave its job out.
+        proxy_key_file: File with the key for the proxy's metrics; None if it asks for none.
+        scrape_interval: Time between scrapes and between rule evaluations, at least ``10s``.
 
     Returns:
         YAML text, the same for the same arguments.

@@ -16,7 +16,7 @@ DIGEST = f"sha256:{hashlib.sha256(MANIFEST).hexdigest()}"
 
 @pytest.fixture
 def registry() -> Iterator[str]:
-    """``host:port`` of a registry with the image team/app:1.0, behind anonymous tokens."""
+    """Serve a registry that has the image team/app:1.0 and asks for an anonymous token."""
     base = ""
 
     def handle(asked: Asked) -> Answer:
@@ -46,7 +46,7 @@ def test_a_tag_is_recorded_with_the_digest_of_its_manifest(registry: str, tmp_pa
     assert json.loads(file.read_text()) == {f"{registry}/team/app:1.0": DIGEST}
 
 
-def test_a_reference_with_a_digest_needs_no_record(tmp_path: Path) -> None:
+def test_a_reference_that_has_a_digest_is_not_recorded(tmp_path: Path) -> None:
     file = tmp_path / "digests.json"
 
     pin([f"registry.invalid/app@{DIGEST}"], file)
@@ -76,5 +76,5 @@ def test_nothing_is_written_when_one_digest_cannot_be_read(registry: str, tmp_pa
         ("localhost:5000/x:1", Reference("localhost:5000", "x", "1")),
     ],
 )
-def test_references_are_read_by_dockers_rules(text: str, expected: Reference) -> None:
+def test_references_are_parsed_by_dockers_rules(text: str, expected: Reference) -> None:
     assert Reference.parse(text) == expected

@@ -1,4 +1,4 @@
-"""The values that a setting can take where plain text would not do."""
+"""The types that a setting can have beyond text, numbers and switches."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,14 +15,14 @@ class EngineMode(StrEnum):
 
 
 class ServiceMode(StrEnum):
-    """Whether the stack runs a service itself or uses one that exists."""
+    """Whether the stack runs a service itself or uses an existing one."""
 
     MANAGED = "managed"
     EXTERNAL = "external"
 
 
 class GrafanaRules(StrEnum):
-    """Which fields of alert rules the Grafana at hand knows."""
+    """Which fields of alert rules Grafana knows."""
 
     CURRENT = "current"
     BEFORE_12 = "before-12"
@@ -30,21 +30,21 @@ class GrafanaRules(StrEnum):
 
 @dataclass(frozen=True)
 class Secret:
-    """A text that must not be shown; resources get it by ``output`` only."""
+    """A text that must not be shown; resources take it from ``output`` only."""
 
     value: str = field(repr=False)
 
     def __bool__(self) -> bool:
-        """Tell whether there is a text at all."""
+        """Return whether the text is not empty."""
         return bool(self.value)
 
     @property
     def output(self) -> pulumi.Output[str]:
-        """The text as a Pulumi secret: encrypted in the state, masked in every display."""
+        """The text as a Pulumi secret: encrypted in the state and masked in all output."""
         return pulumi.Output.secret(self.value)
 
 
 NO_SECRET = Secret("")
 
 DEFAULT_PASSWORD = Secret("changeme")
-"""Known to everyone, and so refused as soon as Grafana is published beyond this machine."""
+"""Everyone knows it, so it is refused when Grafana is published beyond this machine."""

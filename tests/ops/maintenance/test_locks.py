@@ -1,4 +1,4 @@
-"""The lock files against their inputs, without a network; and what writes them."""
+"""The lock files match their inputs, seen without a network; and the command that writes them."""
 
 import re
 from pathlib import Path
@@ -34,27 +34,27 @@ def lock(folder: str) -> str:
 
 
 def inputs(folder: str) -> dict[str, str]:
-    """Pins of a folder's own input, without those of the inputs that it includes."""
+    """Return the pins of a folder's own input, without those of the inputs that it includes."""
     return pins((ROOT / folder / INPUT).read_text(encoding="utf-8"))
 
 
 def entries(folder: str) -> list[str]:
-    """A lock's packages, each with its hashes and the comments on where it comes from."""
+    """Return a lock's packages, each with its hashes and the comments that name its origin."""
     return BLOCK.split(lock(folder))[1:]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_lock_has_what_its_input_pins(folder: str) -> None:
+def test_a_lock_has_the_versions_that_its_input_pins(folder: str) -> None:
     locked = pins(lock(folder))
-    wanted = inputs(folder)
-    assert {name: locked.get(name) for name in wanted} == wanted, "run `make lock`"
+    pinned = inputs(folder)
+    assert {name: locked.get(name) for name in pinned} == pinned, "run `make lock`"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_lock_has_nothing_that_its_input_no_longer_asks_for(folder: str) -> None:
+def test_a_lock_has_no_package_that_its_input_has_dropped(folder: str) -> None:
     source = f"-r {folder}/{INPUT}".replace(" ./", " ")
-    asked = {next(iter(pins(entry))) for entry in entries(folder) if _comes_from(entry, source)}
-    assert asked == inputs(folder).keys(), "run `make lock`"
+    required = {next(iter(pins(entry))) for entry in entries(folder) if _comes_from(entry, source)}
+    assert required == inputs(folder).keys(), "run `make lock`"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -65,7 +65,7 @@ def test_every_package_is_locked_once_by_version_and_hash(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_a_lock_does_not_say_where_it_was_resolved(folder: str) -> None:
+def test_a_lock_does_not_name_the_index_it_was_resolved_with(folder: str) -> None:
     assert (
         re.findall(r"(?m)^(?:-i|-f|--(?:extra-)?index-url|--find-links).*|://.*", lock(folder))
         == []
@@ -83,17 +83,17 @@ def test_locks_that_are_installed_together_have_the_same_versions(folder: str, o
     assert {name: one[name] for name in both} == {name: two[name] for name in both}
 
 
-def test_the_root_lock_has_all_that_the_proxy_needs() -> None:
-    """Pulumi installs it, and the demo runs the proxy from it."""
+def test_the_root_lock_has_every_package_of_the_proxy() -> None:
+    """Pulumi installs from it, and the demo runs the proxy with it."""
     assert pins(lock("proxy_service")).keys() <= pins(lock(".")).keys()
 
 
 def test_the_stack_needs_no_package_of_the_engine() -> None:
-    """It has none for every machine on which the stack can be brought up, an Intel Mac's say."""
+    """The engine has no wheel for some machines that can run the stack, such as Intel Macs."""
     assert "mistralrs" not in pins(lock("."))
 
 
-def test_the_tests_install_all_that_runs() -> None:
+def test_the_tests_install_every_package_of_stack_and_engine() -> None:
     for folder in (".", "embedded_engine"):
         assert pins(lock(folder)).keys() <= pins(lock("tests")).keys()
 
@@ -115,7 +115,7 @@ def test_every_requirements_file_is_a_lock_or_its_input() -> None:
     assert found == set(map(Path, FOLDERS))
 
 
-def test_pins_are_taken_off_and_put_on_again() -> None:
+def test_pins_can_be_removed_and_set_again() -> None:
     assert without_versions(EXAMPLE) == EXAMPLE.replace("==1.0", "").replace("==2.0", "")
     newer = with_versions(EXAMPLE, {"some-package": "1.1", "with-extra": "3.0"})
     assert newer == EXAMPLE.replace("==1.0", "==1.1").replace("==2.0", "==3.0")
@@ -135,7 +135,7 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_upgrade_moves_the_pins_of_the_inputs_to_what_was_resolved(checkout: Path) -> None:
+def test_an_upgrade_sets_the_inputs_pins_to_the_resolved_versions(checkout: Path) -> None:
     runner = ScriptedRunner()
 
     Locks(runner, checkout).refresh(upgrade=True)
@@ -153,6 +153,6 @@ def test_an_upgrade_that_fails_leaves_the_inputs_alone(checkout: Path) -> None:
 
 
 def _comes_from(entry: str, source: str) -> bool:
-    """Tell whether uv's comment names an input as one of the entry's origins."""
+    """Return whether uv's comment names an input as one of the entry's origins."""
     comments = [line.strip().removeprefix("#").strip() for line in entry.splitlines()[1:]]
     return any(line.removeprefix("via ") == source for line in comments)
