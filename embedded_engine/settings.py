@@ -67,6 +67,8 @@ class EngineSettings:
     cache: Path
     host: str
     port: int
+    fetch_only: bool = False
+    """Make the model ready in the cache and exit."""
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> EngineSettings:
@@ -77,7 +79,11 @@ def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> E
     """
     parsed = _parser(environ).parse_args(arguments)
     return EngineSettings(
-        model=parsed.model, cache=parsed.cache.expanduser(), host=parsed.host, port=parsed.port
+        model=parsed.model,
+        cache=parsed.cache.expanduser(),
+        host=parsed.host,
+        port=parsed.port,
+        fetch_only=parsed.fetch_only,
     )
 
 
@@ -113,6 +119,11 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         type=_port,
         default=environ.get(PORT_VARIABLE) or str(DEFAULT_PORT),
         help=f"port to listen on; ${PORT_VARIABLE}; default: %(default)s",
+    )
+    parser.add_argument(
+        "--fetch-only",
+        action="store_true",
+        help="download the model unless it is in the cache, and exit without loading it",
     )
     return parser
 

@@ -7,7 +7,7 @@ import pytest
 from embedded_engine import models
 from embedded_engine.errors import ModelError
 from embedded_engine.models import LoadableModel, find_model
-from embedded_engine.packaged import Report
+from embedded_engine.progress import Report
 from embedded_engine.settings import DEFAULT_MODEL, PackagedModel
 from embedded_engine.templates import folder_template, with_raw_role
 from tests.embedded_engine.wheels import packaged_model, write_wheel
