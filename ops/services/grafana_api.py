@@ -62,7 +62,5 @@ class GrafanaApi:
             raise GrafanaError(str(error)) from error
         missing = may_be_missing and response.status == HTTPStatus.NOT_FOUND
         if not missing and not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise GrafanaError(
-                f"Grafana answered {method} {path} with {response.status}: {response.text[:300]}"
-            )
+            raise GrafanaError(f"{method} {path} returned {response.status}: {response.text[:300]}")
         return response
