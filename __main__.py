@@ -1,4 +1,4 @@
-"""Entry point of the Pulumi program; see ``infra.stack``."""
+"""Entry point of the Pulumi program, which is in ``infra.stack``."""
 
 from infra.stack import main
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from monitoring.names import SERVICE
+
 #: What a human must do: act now, act soon, or know about it.
 Severity = Literal["critical", "warning", "info"]
 
@@ -70,7 +72,7 @@ class Alert:
 
     def labels(self) -> dict[str, str]:
         """Give the labels that routing and dashboards go by."""
-        return {"service": "mistral", "severity": self.severity}
+        return {"service": SERVICE, "severity": self.severity}
 
     def annotations(self, *, value: str, runbook_base_url: str) -> dict[str, str]:
         """Give the texts, with placeholders in the target's template language.

@@ -10,7 +10,7 @@ from typing import Final
 
 from dashboards import queries as q
 from dashboards.signals import Query, Signal
-from monitoring.names import ENGINE_JOB
+from monitoring.names import ENGINE_JOB, SCRAPE_TIMEOUT_SECONDS
 
 _NO_METRICS: Final = "no such metrics from this engine"
 _NOT_SCRAPED: Final = "not scraped"
@@ -141,7 +141,10 @@ LOOP_LAG: Final = Signal(
 )
 SCRAPE_TIME: Final = Signal(
     title="Scrape duration",
-    description="How long Prometheus takes to read the proxy's metrics; the limit is 10 s.",
+    description=(
+        "How long Prometheus takes to read the proxy's metrics; "
+        f"the limit is {SCRAPE_TIMEOUT_SECONDS} s."
+    ),
     unit="s",
     when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("scrape_duration_seconds"), "{{instance}}"),),

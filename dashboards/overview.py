@@ -11,11 +11,11 @@ from grafana_foundation_sdk.models.dashboard import AnnotationContainer, Dashboa
 from dashboards import generation, machinery, panels, traffic, variables
 from dashboards.layout import Line, Row, place
 from dashboards.style import BLUE, GREEN, ORANGE, RED, YELLOW
+from monitoring.names import DASHBOARD_UID
 
 if TYPE_CHECKING:
     from monitoring.thresholds import Thresholds
 
-UID: Final = "mistral-metrics"
 TITLE: Final = "Mistral.rs Metrics"
 
 _TILE: Final = 4
@@ -37,7 +37,7 @@ def render(limits: Thresholds, *, prometheus_url: str = "", runbook_base_url: st
     """
     board = (
         Dashboard(TITLE)
-        .uid(UID)
+        .uid(DASHBOARD_UID)
         .description("Requests, generation and health of Mistral.rs behind its Ollama proxy.")
         .tags(["mistral"])
         .time("now-1h", "now")

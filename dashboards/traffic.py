@@ -7,9 +7,11 @@ from typing import Final
 
 from dashboards import queries as q
 from dashboards.signals import Query, Signal
+from monitoring.names import SERVICE
 
 _REQUESTS: Final = "mistral_http_requests_total"
 _DURATION: Final = "mistral_http_request_duration_seconds"
+_OF_SERVICE: Final = f'service="{SERVICE}"'
 _FAILED: Final = 'status="error"'
 _ANSWERED: Final = 'status=~"success|error"'
 _UPSTREAM: Final = "mistral_upstream_request_duration_seconds"
@@ -58,7 +60,7 @@ FIRING: Final = Signal(
     title="Firing alerts",
     description="Alerts of this stack that fire now, as Prometheus evaluates them.",
     unit="none",
-    queries=(Query('count(ALERTS{alertstate="firing",service="mistral"}) or vector(0)', "Firing"),),
+    queries=(Query(f'count(ALERTS{{alertstate="firing",{_OF_SERVICE}}}) or vector(0)', "Firing"),),
 )
 ALERTS: Final = Signal(
     title="Alerts",
@@ -66,10 +68,10 @@ ALERTS: Final = Signal(
     unit="none",
     queries=(
         Query(
-            'max by (alertname) (2 * ALERTS{alertstate="firing",service="mistral"})'
-            ' or max by (alertname) (ALERTS{alertstate="pending",service="mistral"})'
+            f'max by (alertname) (2 * ALERTS{{alertstate="firing",{_OF_SERVICE}}})'
+            f' or max by (alertname) (ALERTS{{alertstate="pending",{_OF_SERVICE}}})'
             ' or label_replace(vector(0), "alertname", "all quiet", "", "")'
-            ' unless on () ALERTS{service="mistral"}',
+            f" unless on () ALERTS{{{_OF_SERVICE}}}",
             "{{alertname}}",
         ),
     ),

@@ -9,16 +9,13 @@ from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.models import common, dashboard
 
 from dashboards import style
-from monitoring.names import DATASOURCE_UID, JOB
+from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS, JOB, SERVICE, TARGET_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: Matches every value; unlike Grafana's list of all values it stays short with many of them.
 _ALL: Final = ".+"
-
-#: Tags of the annotations that a deployment leaves in Grafana's own store.
-DEPLOYMENT_TAGS: Final = ("deployment", "mistral")
 
 _GRAFANA: Final = common.DataSourceRef(type_val="grafana", uid="-- Grafana --")
 
@@ -47,7 +44,7 @@ def annotation_queries() -> list[dashboard.AnnotationQuery]:
         ),
         _from_prometheus(
             "Firing alerts",
-            'max by (alertname) (ALERTS{alertstate="firing",service="mistral"})',
+            f'max by (alertname) (ALERTS{{alertstate="firing",service="{SERVICE}"}})',
             style.RED,
             "{{alertname}}",
         ),
@@ -92,7 +89,7 @@ def _datasource() -> builders.DatasourceVariable:
 def _job() -> builders.QueryVariable:
     """Let one job be chosen, never all: ``up`` and ``process_*`` exist in foreign jobs too."""
     return (
-        _query_variable("job", "Job", 'up{engine="mistral"}')
+        _query_variable("job", "Job", f'up{{engine="{TARGET_LABELS["engine"]}"}}')
         .multi(multi=False)
         .current(dashboard.VariableOption(text=JOB, value=JOB))
     )

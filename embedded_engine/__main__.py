@@ -1,4 +1,7 @@
-"""Start the embedded engine: `python -m embedded_engine --model MODEL --port PORT`."""
+"""Start the embedded engine: `python -m embedded_engine --model MODEL --port PORT`.
+
+With `--fetch-only`, only download the model: exit code 0 once it is in the cache.
+"""
 
 import os
 import signal
@@ -18,20 +21,25 @@ from embedded_engine.settings import PORT_VARIABLE, EngineSettings, from_command
 # How long replies may take to stop; with the rest, well below the 10 s after which Docker kills.
 _STOP_SECONDS = 3.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A shell's exit code for a process that a signal ended is this plus the signal's number.
+_SIGNAL_EXIT_CODES = 128
 
 _say = partial(print, flush=True)
 
 
 def main() -> None:
-    """Load the model, then listen, until SIGINT or SIGTERM."""
+    """Load the model, then listen until SIGINT or SIGTERM; or only fetch the model."""
     settings = from_command_line(sys.argv[1:], os.environ)
     # The engine writes twenty lines per start to stdout otherwise, in colour.
     os.environ.setdefault("RUST_LOG", "warn")
     os.environ.setdefault("NO_COLOR", "1")
     for number in _STOP_SIGNALS:
-        signal.signal(number, _leave)
+        signal.signal(number, _interrupt if settings.fetch_only else _leave)
     try:
-        _serve(settings)
+        if settings.fetch_only:
+            find_model(settings.model, settings.cache, _say)
+        else:
+            _serve(settings)
     except StartError as error:
         sys.exit(f"embedded engine: {error}")
 
@@ -103,6 +111,11 @@ def _killable() -> Iterator[None]:
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
     """Stop while fetching: as an exception, so that pip is ended and its files are removed."""
     sys.exit(0)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    """Stop without the model: exit as a process that the signal ended."""
+    sys.exit(_SIGNAL_EXIT_CODES + number)
 
 
 if __name__ == "__main__":

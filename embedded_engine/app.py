@@ -52,7 +52,11 @@ def create_app(engine: Engine) -> Sanic[Any, Any]:
 
 def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
     models = responses.models_body(
-        engine.model.model_id, created=int(time.time()), context_length=engine.context_length
+        engine.model.model_id,
+        created=int(time.time()),
+        context_length=engine.context_length,
+        size_bytes=engine.model.size_bytes,
+        details=engine.model.details,
     )
 
     async def health(_: Request) -> HTTPResponse:
@@ -81,7 +85,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     async def chat(request: Request) -> HTTPResponse | None:
         wanted = bodies.read_chat(_json_body(request))
         _check_model(wanted.model, model.model_id)
-        arguments = requests.chat_arguments(wanted, model.temperature, model.chat_stop)
+        arguments = requests.chat_arguments(wanted, model.temperature)
         generation = await engine.start(arguments, wanted.n)
         if wanted.stream:
             to_chunk = partial(responses.chat_chunk, model_id=model.model_id)

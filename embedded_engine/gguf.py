@@ -1,11 +1,14 @@
-"""Read the metadata of a GGUF file: the chat template and the tokenizer that it carries.
+"""Read the header of a GGUF file: its metadata and the types and shapes of its tensors.
 
-Pure over a binary stream. Knows the container format only, nothing of models or engines, and
-stops before the tensors. Source: the GGUF specification of ggml, versions 2 and 3.
+Pure over a binary stream. Knows only the container format, nothing about models or engines, and
+stops before the tensors' data. Source: the GGUF specification of ggml, versions 2 and 3.
 """
 
+import math
+import os
 import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import BinaryIO
 
 _MAGIC = b"GGUF"
@@ -13,65 +16,107 @@ _VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
 # Value type to `struct` code; everything is little-endian.
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+# GGML_MAX_DIMS of ggml.
+_MOST_DIMENSIONS = 4
+# Far above those of real files, whose headers hold vocabularies of up to a few hundred thousand
+# tokens. A damaged length must not use up the memory.
+_LONGEST_HEADER_BYTES = 256_000_000
+_LONGEST_ARRAY = 10_000_000
 
 Scalar = str | int | float | bool
 Metadata = Mapping[str, Scalar | list[Scalar]]
 
 
 class NotGgufError(ValueError):
-    """The bytes are not a GGUF file of a version that is known here."""
+    """The bytes are not a GGUF file of a known version, or they are damaged."""
 
 
-def read_metadata(stream: BinaryIO) -> dict[str, Scalar | list[Scalar]]:
-    """Return all key-value pairs of the GGUF file that `stream` is at the start of.
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """What the header says about one tensor."""
+
+    type: int
+    """Number of its `ggml_type`."""
+    elements: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Everything before the data."""
+
+    metadata: Metadata
+    tensors: tuple[Tensor, ...]
+
+
+def read_header(stream: BinaryIO) -> Header:
+    """Read the header of the GGUF file in `stream`, from its start.
 
     Raises:
-        NotGgufError: Wrong magic, unknown version or value type, or the file ends early.
+        NotGgufError: Wrong magic, unknown version or value type, a length that can't be right,
+            or the file ends early.
     """
-    if stream.read(len(_MAGIC)) != _MAGIC:
-        raise NotGgufError("it does not begin with the letters GGUF")
-    version = _scalar(stream, "I")
+    reader = _Reader(stream)
+    if reader.read(min(len(_MAGIC), reader.left)) != _MAGIC:
+        raise NotGgufError("it doesn't begin with the letters GGUF")
+    version = reader.integer("I")
     if version not in _VERSIONS:
         raise NotGgufError(f"GGUF version {version} is not one of {_VERSIONS}")
-    _tensor_count = _scalar(stream, "Q")
-    pairs = int(_scalar(stream, "Q"))
-    return {_string(stream): _typed_value(stream) for _ in range(pairs)}
+    tensors, pairs = reader.integer("Q"), reader.integer("Q")
+    metadata = {reader.string(): _typed_value(reader) for _ in range(pairs)}
+    return Header(metadata, tuple(_tensor(reader) for _ in range(tensors)))
 
 
-def _typed_value(stream: BinaryIO) -> Scalar | list[Scalar]:
-    kind = int(_scalar(stream, "I"))
+class _Reader:
+    """Takes values off the front of a file and never reads past the end of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.left = min(stream.seek(0, os.SEEK_END), _LONGEST_HEADER_BYTES)
+        stream.seek(0)
+        self._stream = stream
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size) if size <= self.left else b""
+        if len(data) < size:
+            raise NotGgufError("it ends in the middle of its header, or a length is damaged")
+        self.left -= size
+        return data
+
+    def string(self) -> str:
+        # Vocabularies may hold byte strings that aren't UTF-8 by themselves.
+        return self.read(self.integer("Q")).decode("utf-8", errors="replace")
+
+    def integer(self, code: str) -> int:
+        return int(self.scalars(code)[0])
+
+    def scalars(self, code: str, count: int = 1) -> tuple[int | float | bool, ...]:
+        data = self.read(count * struct.calcsize(f"<{code}"))
+        return struct.unpack(f"<{count}{code}", data)
+
+
+def _typed_value(reader: _Reader) -> Scalar | list[Scalar]:
+    kind = reader.integer("I")
     if kind != _ARRAY:
-        return _value(stream, kind)
-    item_kind, length = int(_scalar(stream, "I")), int(_scalar(stream, "Q"))
-    if item_kind in _SCALARS:
-        return list(_unpack(stream, f"<{length}{_SCALARS[item_kind]}"))
-    return [_value(stream, item_kind) for _ in range(length)]
+        return _values(reader, kind, 1)[0]
+    item_kind, length = reader.integer("I"), reader.integer("Q")
+    if length > _LONGEST_ARRAY:
+        raise NotGgufError(f"it has an array of {length} values")
+    return _values(reader, item_kind, length)
 
 
-def _value(stream: BinaryIO, kind: int) -> Scalar:
+def _values(reader: _Reader, kind: int, count: int) -> list[Scalar]:
     if kind == _STRING:
-        return _string(stream)
+        return [reader.string() for _ in range(count)]
     if kind not in _SCALARS:
         raise NotGgufError(f"value type {kind} is unknown")
-    return _scalar(stream, _SCALARS[kind])
+    return list(reader.scalars(_SCALARS[kind], count))
 
 
-def _string(stream: BinaryIO) -> str:
-    # Vocabularies may hold byte strings that are no UTF-8 by themselves.
-    return _read(stream, int(_scalar(stream, "Q"))).decode("utf-8", errors="replace")
-
-
-def _scalar(stream: BinaryIO, code: str) -> int | float | bool:
-    value: int | float | bool = _unpack(stream, f"<{code}")[0]
-    return value
-
-
-def _unpack(stream: BinaryIO, layout: str) -> tuple[int | float | bool, ...]:
-    return struct.unpack(layout, _read(stream, struct.calcsize(layout)))
-
-
-def _read(stream: BinaryIO, size: int) -> bytes:
-    data = stream.read(size)
-    if len(data) != size:
-        raise NotGgufError("the file ends in the middle of its metadata")
-    return data
+def _tensor(reader: _Reader) -> Tensor:
+    reader.string()  # its name
+    dimensions = reader.integer("I")
+    if dimensions > _MOST_DIMENSIONS:
+        raise NotGgufError(f"it has a tensor of {dimensions} dimensions")
+    shape = [reader.integer("Q") for _ in range(dimensions)]
+    kind = reader.integer("I")
+    reader.integer("Q")  # where its data begins
+    return Tensor(kind, math.prod(shape))

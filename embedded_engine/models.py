@@ -7,15 +7,21 @@ here and written into the cache, because the wheel takes both as files.
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
+
+from embedded_engine.details import JsonObject, gguf_details, safetensors_details
 from embedded_engine.errors import ModelError
-from embedded_engine.gguf import Metadata, NotGgufError, read_metadata
-from embedded_engine.packaged import Download, Report, ensure_packaged
+from embedded_engine.gguf import Metadata, NotGgufError, read_header
+from embedded_engine.packaged import Download, ensure_packaged
+from embedded_engine.progress import Report
+from embedded_engine.safetensors import NotSafetensorsError, count_elements
 from embedded_engine.settings import DEFAULT_MODEL, MODEL_VARIABLE
-from embedded_engine.templates import folder_template, our_template, with_raw_role
+from embedded_engine.templates import folder_template, with_raw_role
 from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
 
 _GGUF = ".gguf"
@@ -37,8 +43,16 @@ class LoadableModel:
     chat_template: Path
     tokenizer: Path | None
     """A `tokenizer.json` to use instead of the model's own."""
-    chat_stop: tuple[str, ...] = ()
     temperature: float | None = None
+    details: JsonObject = field(default_factory=dict)
+    """Format, family and the like, as Ollama shows them; only what is known."""
+    size_bytes: int | None = None
+
+
+class _Config(msgspec.Struct, frozen=True):
+    """What is read of a `config.json`."""
+
+    model_type: str = ""
 
 
 def find_model(
@@ -73,27 +87,26 @@ def find_model(
 def _packaged(cache: Path, report: Report, download: Download | None) -> LoadableModel:
     model = DEFAULT_MODEL
     path = ensure_packaged(model, cache, report, download)
-    return replace(
-        _gguf(model.model_id, path, cache, our_template(model.chat_template)),
-        chat_stop=model.chat_stop,
-        temperature=model.temperature,
-    )
+    return replace(_gguf(model.model_id, path, cache), temperature=model.temperature)
 
 
-def _gguf(model_id: str, path: Path, cache: Path, template: str | None = None) -> LoadableModel:
-    """Prepare a GGUF file; `template` goes before the one that the file carries."""
+def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:
+    """Prepare a GGUF file."""
     try:
         with path.open("rb") as file:
-            metadata = read_metadata(file)
+            header = read_header(file)
+        size = path.stat().st_size
     except (NotGgufError, OSError) as error:
-        raise ModelError(f"{path} is no GGUF file that can be read: {error}") from error
-    own = metadata.get(_GGUF_TEMPLATE)
+        raise ModelError(f"{path} isn't a GGUF file that can be read: {error}") from error
+    template = header.metadata.get(_GGUF_TEMPLATE)
     return LoadableModel(
         model_id=model_id,
         folder=path.parent,
         gguf_file=path.name,
-        chat_template=_written_template(cache, template or (own if isinstance(own, str) else None)),
-        tokenizer=_written_tokenizer(cache, path, metadata),
+        chat_template=_written_template(cache, template if isinstance(template, str) else None),
+        tokenizer=_written_tokenizer(cache, path, header.metadata),
+        details=gguf_details(header),
+        size_bytes=size,
     )
 
 
@@ -106,6 +119,8 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
             gguf_file=None,
             chat_template=_written_template(cache, folder_template(folder)),
             tokenizer=None,
+            details=_folder_details(folder),
+            size_bytes=sum(path.stat().st_size for path in _weights(folder)),
         )
     files = sorted(folder.glob(f"*{_GGUF}"))
     if len(files) != 1:
@@ -114,6 +129,24 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
             f"Name one file: {MODEL_VARIABLE}=/path/to/model.gguf"
         )
     return _gguf(model_id, files[0], cache)
+
+
+def _folder_details(folder: Path) -> JsonObject:
+    """Describe a safetensors folder; files that can't be read are left to the engine to report."""
+    elements: Counter[str] = Counter()
+    try:
+        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Config)
+        for path in _weights(folder):
+            with path.open("rb") as file:
+                elements += count_elements(file)
+    except (msgspec.DecodeError, NotSafetensorsError, OSError):
+        return {"format": "safetensors"}
+    return safetensors_details(config.model_type, elements)
+
+
+def _weights(folder: Path) -> list[Path]:
+    """List the files with the weights; some repositories have them twice, under other names."""
+    return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
 
 
 def _hugging_face(repository: str, report: Report) -> Path:

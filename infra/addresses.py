@@ -1,57 +1,55 @@
-"""Every URL of a stack, worked out from its settings: pure, and in one place."""
+"""Every URL of a stack, derived from its settings by pure functions."""
 
 from urllib.parse import urlsplit
 
 from infra import topology
-from infra.choices import EngineMode, ServiceMode
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, ServiceMode
 
 
-def engine_url(chosen: Settings) -> str:
-    """Base URL of the engine, as the proxy reaches it."""
-    external = chosen.engine is EngineMode.EXTERNAL
-    return chosen.mistral_url.rstrip("/") if external else topology.ENGINE.url
+def engine_url(settings: Settings) -> str:
+    """Return the engine's base URL, as the proxy reaches it."""
+    external = settings.engine is EngineMode.EXTERNAL
+    return settings.mistral_url.rstrip("/") if external else topology.ENGINE.url
 
 
-def engine_metrics_target(chosen: Settings) -> str | None:
-    """``host:port`` of the engine's own metrics: the Mistral.rs server has them, ours does not."""
-    parts = urlsplit(engine_url(chosen))
-    if chosen.engine is EngineMode.EMBEDDED or parts.scheme != "http":
+def engine_metrics_target(settings: Settings) -> str | None:
+    """Return ``host:port`` of the engine's own metrics, or None if it can't be scraped.
+
+    The Mistral.rs server has metrics; the embedded engine has none.
+    """
+    parts = urlsplit(engine_url(settings))
+    if settings.engine is EngineMode.EMBEDDED or parts.scheme != "http":
         return None
     return f"{parts.hostname}:{parts.port or 80}"
 
 
-def proxy_url(chosen: Settings) -> str:
-    """URL of the Ollama API for clients."""
-    return _published(chosen, chosen.proxy_port)
+def proxy_url(settings: Settings) -> str:
+    """Return the URL of the Ollama API for clients."""
+    return _published(settings, settings.proxy_port)
 
 
-def prometheus_url(chosen: Settings) -> str:
-    """URL of Prometheus for browsers."""
-    if chosen.prometheus is ServiceMode.EXTERNAL:
-        return chosen.prometheus_url.rstrip("/")
-    return _published(chosen, chosen.prometheus_port)
+def prometheus_url(settings: Settings) -> str:
+    """Return the URL of Prometheus for browsers."""
+    if settings.prometheus is ServiceMode.EXTERNAL:
+        return settings.prometheus_url.rstrip("/")
+    return _published(settings, settings.prometheus_port)
 
 
-def grafana_url(chosen: Settings) -> str:
-    """URL of Grafana for browsers and for provisioning it."""
-    if chosen.grafana is ServiceMode.EXTERNAL:
-        return chosen.grafana_url.rstrip("/")
-    return _published(chosen, chosen.grafana_port)
+def grafana_url(settings: Settings) -> str:
+    """Return the URL of Grafana for browsers and for provisioning."""
+    if settings.grafana is ServiceMode.EXTERNAL:
+        return settings.grafana_url.rstrip("/")
+    return _published(settings, settings.grafana_port)
 
 
-def datasource_url(chosen: Settings) -> str:
-    """URL under which Grafana queries Prometheus."""
-    if chosen.datasource_url:
-        return chosen.datasource_url
-    both_ours = ServiceMode.EXTERNAL not in (chosen.grafana, chosen.prometheus)
-    return topology.PROMETHEUS.url if both_ours else prometheus_url(chosen)
+def datasource_url(settings: Settings) -> str:
+    """Return the URL at which Grafana queries Prometheus."""
+    if settings.datasource_url:
+        return settings.datasource_url
+    both_managed = ServiceMode.EXTERNAL not in (settings.grafana, settings.prometheus)
+    return topology.PROMETHEUS.url if both_managed else prometheus_url(settings)
 
 
-def is_on_docker_host(url: str) -> bool:
-    """Tell whether a URL leads to the Docker host, by the name that Docker Desktop gives it."""
-    return urlsplit(url).hostname == "host.docker.internal"
-
-
-def _published(chosen: Settings, port: int) -> str:
-    return f"http://{chosen.host}:{port}"
+def _published(settings: Settings, port: int) -> str:
+    return f"http://{settings.host}:{port}"

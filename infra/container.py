@@ -1,25 +1,26 @@
-"""What a container is, as plain data, and the one place that turns it into a Docker resource.
+"""A container as plain data, and the one place that turns it into a Docker resource.
 
-A component says what it runs (``ContainerSpec``); how every container is hardened, limited, logged,
-awaited and replaced is decided here, once. The specification knows nothing of a single Docker host,
-so that a Swarm service can be made of it as well.
+A component describes what it runs as a ``ContainerSpec``. How every container is hardened, limited,
+logged, waited for and replaced is decided here, once. The description does not depend on a single
+Docker host, so that a Swarm service could be made from it too.
 
 Why the resource options look as they do:
 
-* The provider waits for health only while it creates a container; after a failed wait, the next
-  ``up`` would find nothing to do and end green on a sick container. ``replace_on_changes=["*"]``
-  replaces such a container, and applies what the provider would accept but never apply, such as a
-  changed health check.
-* A name can be held once, so the old container goes before the new one comes.
-* Docker kills after 0 s on replacement unless ``destroy_grace_seconds`` says otherwise.
+* The provider waits for health only when it creates a container. After a failed wait, the next
+  ``up`` would find nothing to do and succeed with an unhealthy container.
+  ``replace_on_changes=["*"]`` replaces that container, and applies changes that the provider
+  accepts but never applies, such as a changed health check.
+* Only one container can have a name, so the old one is deleted before the new one is created.
+* Docker kills a replaced container after 0 s unless ``destroy_grace_seconds`` says otherwise.
 
-How files get into a container whose root is read-only, secrets among them:
+How files, secrets among them, get into a container with a read-only root:
 
-* The provider puts files in from the root down, which a read-only container refuses. So a second
-  container, which never runs, takes them into an anonymous volume, and the real one mounts that
-  volume read-only (``--volumes-from``). It goes with its container, so no file outlives its use.
-* ``docker inspect`` shows environments, arguments and labels, but no content of files.
-* The real container names the other by its id: where a file changes, both are replaced.
+* The provider writes files through the container's root, which Docker refuses if that is read-only.
+  So a second container, which never runs, takes the files into an anonymous volume, and the real
+  one mounts that volume read-only (``--volumes-from``). The volume is deleted with its container,
+  so that no file outlives its use.
+* ``docker inspect`` shows environments, arguments and labels, but not the contents of files.
+* The real container refers to the other one by id, so that a changed file replaces both.
 """
 
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
+from infra.hosts import DOCKER_HOST
 from infra.topology import PROJECT, Member, physical_name
 
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
@@ -38,20 +40,20 @@ SECURITY_OPTIONS = ["no-new-privileges:true"]
 TMPFS_OPTIONS = "rw,noexec,nosuid,size=64m"
 
 SECRETS_FOLDER = "/run/secrets"
-"""Where secret files lie inside a container, as Docker itself has it."""
+"""Folder of secret files inside a container, the same as for Docker's own secrets."""
 
 _CREATE_MARGIN_SECONDS = 60
-"""Time beside the wait for health that Docker may take to create a container."""
+"""Time that Docker may take to create a container, on top of the wait for health."""
 
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """How Docker tells that a container is healthy.
+    """How Docker finds out whether a container is healthy.
 
     Attributes:
         command: Program and arguments, run inside the container; exit code 0 means healthy.
-        interval_seconds: Time between two probes, also before the first.
-        timeout_seconds: A probe that takes longer has failed.
+        interval_seconds: Time between two probes, and before the first.
+        timeout_seconds: A probe that takes longer fails.
         retries: Failures in a row that make the container unhealthy.
     """
 
@@ -61,7 +63,7 @@ class HealthCheck:
     retries: int = 3
 
     def start_period_seconds(self, wait_seconds: int) -> int:
-        """Time in which failures do not count, so that a sick container shows within the wait."""
+        """Return how long failures don't count: an unhealthy container still shows in the wait."""
         return max(0, wait_seconds - self.retries * (self.interval_seconds + self.timeout_seconds))
 
 
@@ -70,7 +72,7 @@ class Mount:
     """A named volume, or a folder of the host.
 
     Attributes:
-        path: Where it lies inside the container.
+        path: Mount point inside the container.
         volume: Name of a Docker volume.
         host_path: Absolute path of a folder on the Docker host.
         read_only: Whether the container may only read it.
@@ -84,13 +86,13 @@ class Mount:
 
 @dataclass(frozen=True)
 class Files:
-    """Small files in a folder of their own, which the container can only read.
+    """Small files in a folder of their own, which is read-only for the container.
 
     Attributes:
-        folder: Absolute path inside the container. What the image has there lies beside them, since
-            Docker copies that into a new volume.
-        contents: Text of each file, never empty, by its path, which lies below the folder; a change
-            replaces the container. Wrap secrets in ``Output.secret``.
+        folder: Absolute path inside the container. Files that the image has there stay: Docker
+            copies them into the new volume.
+        contents: Text of each file, never empty, by its absolute path, which must be below the
+            folder. A change replaces the container. Wrap secrets in ``Output.secret``.
     """
 
     folder: str
@@ -107,23 +109,23 @@ class Publication:
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """One service as plain data, without a word about where or how often it runs.
+    """One service as plain data, whatever host it runs on and however often.
 
     Attributes:
         member: Its container name, network alias and port.
-        image: Reference or id of an image on the Docker host.
-        health_check: How to tell that it serves.
-        wait_seconds: How long ``up`` waits until it is healthy.
+        image: Reference or id of an image that is on the Docker host.
+        health_check: How to find out whether it works.
+        wait_seconds: How long ``up`` waits for it to become healthy.
         memory_mb: Memory limit, swap included.
-        user: Numeric user and group that it runs as, never root.
-        process_limit: Processes and threads that this user may have on the Docker host.
-        stop_seconds: Time to end by itself after SIGTERM.
-        command: Arguments for the image's entry point; empty for the image's own.
-        environment: Variables, which ``docker inspect`` shows: no secrets.
+        user: Number of the user and group that it runs as, never root.
+        process_limit: How many processes and threads this user may have on the Docker host.
+        stop_seconds: Time between SIGTERM and SIGKILL when it is stopped.
+        command: Arguments for the image's entry point; if empty, the image's own.
+        environment: Variables. ``docker inspect`` shows them, so never secrets.
         mounts: Volumes and host folders.
         files: Configuration or secrets.
-        publication: Where its port is published; None keeps it inside the network.
-        host_gateway: Whether ``host.docker.internal`` must resolve to the Docker host.
+        publication: Where its port is published; None if it isn't.
+        host_gateway: Whether to define ``host.docker.internal`` as the Docker host.
         gpus: ``all``, ``device=0,1`` or None.
     """
 
@@ -150,7 +152,7 @@ class Placement:
 
     Attributes:
         stack: Name of the Pulumi stack.
-        network_id: Id of the network that all members join.
+        network_id: Id of the network that all its containers join.
     """
 
     stack: str
@@ -158,7 +160,7 @@ class Placement:
 
 
 def duration(seconds: int) -> str:
-    """Write whole seconds as Go does (``1m30s``): the provider compares durations as texts."""
+    """Format whole seconds as Go does (``1m30s``): the provider compares durations as text."""
     hours, rest = divmod(seconds, 3600)
     minutes, left = divmod(rest, 60)
     if hours:
@@ -174,14 +176,14 @@ def run(
     parent: pulumi.Resource,
     depends_on: tuple[pulumi.Resource, ...] = (),
 ) -> docker.Container:
-    """Make one container of a specification.
+    """Create the container that a specification describes, and the one that holds its files.
 
     Args:
-        name: Logical name, which Pulumi keeps the resource by.
+        name: Logical name of the Pulumi resource.
         spec: What to run.
         placement: Where to run it.
         parent: Component that owns the container.
-        depends_on: What must exist before it, beyond what its inputs refer to.
+        depends_on: Resources that must exist first, besides those that its inputs refer to.
     """
     files = None
     if spec.files is not None:
@@ -206,12 +208,12 @@ def run(
 def container_args(
     spec: ContainerSpec, placement: Placement, files: pulumi.Input[str] | None
 ) -> docker.ContainerArgs:
-    """Spell a specification out for Docker, with the rules that hold for every container.
+    """Return Docker's arguments for a specification, with the rules for every container.
 
     Args:
         spec: What to run.
         placement: Where to run it.
-        files: Id of the container that holds its files; None where it has none.
+        files: Id of the container that holds its files; None if it has none.
     """
     return docker.ContainerArgs(
         name=physical_name(spec.member.container, placement.stack),
@@ -220,7 +222,7 @@ def container_args(
         command=list(spec.command) or None,
         envs=[_variable(name, value) for name, value in sorted(spec.environment.items())],
         labels=_labels(spec.member, placement.stack),
-        # The provider reads this mode back from containers on a network of their own.
+        # The provider reads this mode back also from containers on other networks.
         network_mode="bridge",
         networks_advanced=[
             docker.ContainerNetworksAdvancedArgs(
@@ -233,15 +235,15 @@ def container_args(
         healthcheck=_health_check(spec),
         wait=True,
         wait_timeout=spec.wait_seconds,
-        # Not unless-stopped: a Docker Engine that was killed stops what still runs when it comes
-        # back, and takes that for a wish.
+        # Not unless-stopped: when a Docker Engine that was killed starts again, it stops containers
+        # that still run, and then takes them for stopped by a user.
         restart="always",
         destroy_grace_seconds=spec.stop_seconds,
-        # PID 1 that reaps children and passes signals on.
+        # A PID 1 that reaps children and passes signals on.
         init=True,
         memory=spec.memory_mb,
         memory_swap=spec.memory_mb,
-        # The provider has no limit for the container's processes; this one is for its user's.
+        # The provider can't limit the container's processes; this limits its user's.
         ulimits=[
             docker.ContainerUlimitArgs(
                 name="nproc", soft=spec.process_limit, hard=spec.process_limit
@@ -259,10 +261,10 @@ def container_args(
 
 
 def files_args(spec: ContainerSpec, files: Files, placement: Placement) -> docker.ContainerArgs:
-    """Spell out the container that never runs and only takes the files into its volume."""
+    """Return Docker's arguments for the container that never runs and only holds the files."""
     return docker.ContainerArgs(
         name=physical_name(f"{spec.member.container}-files", placement.stack),
-        # Any image would do; this one is there.
+        # Any image would do; this one is on the Docker host already.
         image=spec.image,
         start=False,
         must_run=False,
@@ -272,7 +274,7 @@ def files_args(spec: ContainerSpec, files: Files, placement: Placement) -> docke
             docker.ContainerUploadArgs(file=path, content=content)
             for path, content in files.contents.items()
         ],
-        # For whoever starts it by hand.
+        # In case someone starts it by hand.
         user=spec.user,
         network_mode="none",
         privileged=False,
@@ -322,7 +324,7 @@ def _ports(spec: ContainerSpec) -> list[docker.ContainerPortArgs]:
 def _hosts(spec: ContainerSpec) -> list[docker.ContainerHostArgs]:
     if not spec.host_gateway:
         return []
-    return [docker.ContainerHostArgs(host="host.docker.internal", ip="host-gateway")]
+    return [docker.ContainerHostArgs(host=DOCKER_HOST, ip="host-gateway")]
 
 
 def _volume(mount: Mount) -> docker.ContainerVolumeArgs:

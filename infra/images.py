@@ -1,4 +1,4 @@
-"""How images get onto the Docker host: pulled where absent, or built from a project folder."""
+"""How images get onto the Docker host: pulled if absent, or built from a project folder."""
 
 import platform
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from infra.topology import physical_name
 
 PROXY_USER = "10001:10001"
 ENGINE_USER = "10002:10002"
-"""Users of the images that are built here; their Dockerfiles name them, too. Each has its own,
-because Docker's limit on processes counts all that a user has on the machine."""
+"""Users in the images that are built here; their Dockerfiles name them too. They differ because the
+limit on processes counts all processes that a user has on the Docker host."""
 
 _ARM_MACHINES = ("arm64", "aarch64")
 
@@ -22,7 +22,7 @@ class Build:
 
     Attributes:
         base_image: Reference for the Dockerfiles' ``BASE_IMAGE``.
-        platform: ``os/architecture``; empty for that of this machine.
+        platform: ``os/architecture``; empty for this machine's.
     """
 
     base_image: str
@@ -30,14 +30,14 @@ class Build:
 
 
 def platform_of(machine: str) -> str:
-    """Name Docker's platform for a machine, as the operating system calls it."""
+    """Return Docker's platform for a machine type, such as ``x86_64``."""
     return "linux/arm64" if machine.lower() in _ARM_MACHINES else "linux/amd64"
 
 
 def pulled(name: str, reference: str, *, parent: pulumi.Resource) -> docker.RemoteImage:
-    """Have an image on the Docker host: the one that is there already, else from its registry.
+    """Pull an image unless the Docker host has it.
 
-    It stays when the stack goes, since other stacks may use it.
+    It stays when the stack is destroyed, since other stacks may use it.
     """
     return docker.RemoteImage(
         name,
@@ -52,7 +52,7 @@ def built(  # noqa: PLR0913 - each is a fact of its own
     """Build an image from a folder beside ``Pulumi.yaml``.
 
     Its ``repo_digest`` is the image's id, which changes exactly when its content does. Paths are
-    relative: absolute ones would differ, and so rebuild, on each machine.
+    relative, since absolute ones differ between machines and each difference causes a build.
     """
     return docker.Image(
         name,
@@ -60,7 +60,7 @@ def built(  # noqa: PLR0913 - each is a fact of its own
             context=f"./{folder}",
             dockerfile=f"{folder}/Dockerfile",
             args={"BASE_IMAGE": build.base_image},
-            # The provider's default, stated: through the engine's API it needs no buildx.
+            # The provider's default. It uses Docker's API, and so needs no buildx.
             builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
             platform=build.platform or platform_of(platform.machine()),
         ),

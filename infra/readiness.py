@@ -1,7 +1,7 @@
-"""What Grafana must be before anything is written to it, and after: plain HTTP, no Pulumi.
+"""Checks of Grafana before anything is written to it, and afterwards: plain HTTP, no Pulumi.
 
-The provider's own retries hide what is wrong (a wrong password looks like a hang, a refused
-connection can crash it), so these checks come first and say what to do.
+The provider's own retries hide what is wrong: a wrong password looks like a hang, and a refused
+connection can crash it. So these checks run first and say what to do.
 """
 
 import base64
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 DEADLINE_SECONDS = 90.0
-"""How long Grafana may take to answer when something is to be written to it."""
+"""How long to wait for Grafana to become healthy before something is written to it."""
 
 _TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
@@ -25,12 +25,12 @@ class NotReadyError(Exception):
 
 @dataclass(frozen=True)
 class Login:
-    """How Grafana knows us.
+    """How the stack logs in to Grafana.
 
     Attributes:
         user: Name of the user; empty for a token.
-        secret: Password or token; no representation shows it.
-        remedy: What to do where Grafana refuses it.
+        secret: Password or token; left out of ``repr``.
+        remedy: What to do if Grafana refuses it.
     """
 
     user: str
@@ -39,7 +39,7 @@ class Login:
 
     @property
     def credentials(self) -> str:
-        """As the Grafana provider takes them: ``user:password``, or the token."""
+        """``user:password``, or the token, as the Grafana provider takes them."""
         return f"{self.user}:{self.secret}" if self.user else self.secret
 
     @property
@@ -52,13 +52,13 @@ class Login:
 
 @dataclass(frozen=True)
 class GrafanaApi:
-    """One Grafana, as far as it must be checked.
+    """A Grafana server to check.
 
     Attributes:
         url: Its base URL.
-        login: Who we are.
-        pause: Waits that many seconds between two attempts.
-        clock: Tells the time in seconds.
+        login: How the stack logs in.
+        pause: Sleeps for that many seconds between two attempts.
+        clock: Returns the time in seconds.
     """
 
     url: str
@@ -67,30 +67,30 @@ class GrafanaApi:
     clock: Callable[[], float] = time.monotonic
 
     def await_ready(self, deadline_seconds: float = DEADLINE_SECONDS) -> None:
-        """Wait until Grafana answers, then make sure that it lets us in.
+        """Wait until Grafana is healthy, then check that it accepts the login.
 
         Raises:
-            NotReadyError: It did not answer in time, or refuses the login.
+            NotReadyError: It isn't healthy in time, or refuses the login.
         """
         end = self.clock() + deadline_seconds
         while (problem := _unhealthy(self.url)) is not None:
             if self.clock() >= end:
                 raise NotReadyError(
                     f"Grafana at {self.url} is not healthy after {deadline_seconds:g} s "
-                    f"({problem}); look at its log"
+                    f"({problem}); see its log"
                 )
             self.pause(_PAUSE_SECONDS)
         if _status(f"{self.url}/api/org", self.login) == http.HTTPStatus.UNAUTHORIZED:
             raise NotReadyError(self._refused())
 
     def confirm_folder(self, uid: str) -> None:
-        """Make sure that Grafana still knows us and has what was written to it earlier.
+        """Check that Grafana accepts the login and still has what was written to it earlier.
 
-        A Grafana that does not answer is not judged: nothing had to be written to it.
+        A Grafana that can't be reached passes: nothing had to be written to it.
 
         Raises:
-            NotReadyError: It refuses the login, or the folder is gone, and so is all the rest:
-                the database is a new one.
+            NotReadyError: It refuses the login; or the folder is missing, which means that the
+                database is new and everything else is missing too.
         """
         try:
             status = _status(f"{self.url}/api/folders/{uid}", self.login)
@@ -100,9 +100,9 @@ class GrafanaApi:
             raise NotReadyError(self._refused())
         if status == http.HTTPStatus.NOT_FOUND:
             raise NotReadyError(
-                f"Grafana at {self.url} has lost its content: folder {uid} is missing, as after "
-                "its volume was removed. Run `pulumi refresh`, which sees what is missing, and "
-                "then `pulumi up` again."
+                f"Grafana at {self.url} has lost its content: folder {uid} is missing, as happens "
+                "when its volume is removed. Run `pulumi refresh`, which finds what is missing, "
+                "and then `pulumi up` again."
             )
 
     def _refused(self) -> str:

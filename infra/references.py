@@ -1,7 +1,8 @@
-"""Image references: a tag from the settings, and the digest that was recorded for it, if any.
+"""Image references: a tag from the settings and, where one is recorded, its digest.
 
-``make pin-images`` writes ``digests.json``: one entry for each reference whose digest was read from
-its registry. A reference without an entry is used by its tag.
+The project comes without digests: ``digests.json`` is empty, and every image is used by its tag.
+``make pin-images`` reads the digests of the images in the settings at their registries and records
+them. A digest holds for exactly the reference it was read for, so a changed tag needs a new run.
 """
 
 import json
@@ -18,6 +19,6 @@ def recorded_digests() -> dict[str, str]:
 
 
 def pinned(reference: str, digests: Mapping[str, str]) -> str:
-    """Append the digest recorded for exactly this reference; one that has a digest keeps it."""
+    """Return a reference with the digest recorded for it; without a record, as it is."""
     digest = digests.get(reference)
     return f"{reference}@{digest}" if digest else reference

@@ -1,17 +1,14 @@
-"""Pure rendering of Prometheus' own configuration.
+"""Prometheus' configuration file, rendered by a pure function.
 
-Owns the shape of ``prometheus.yml``; knows neither Pulumi nor Docker, so that the full stack and
-the demo render the same file with their own targets.
+It depends on neither Pulumi nor Docker, so that the full stack and the demo render the same file,
+each with its own targets.
 """
 
 from typing import Any
 
 import yaml
 
-from monitoring.names import ENGINE_JOB, JOB, TARGET_LABELS
-
-PROXY_SCRAPE_TIMEOUT = "10s"
-"""Given by the project's monitoring contract; must not exceed the scrape interval."""
+from monitoring.names import ENGINE_JOB, JOB, SCRAPE_TIMEOUT_SECONDS, TARGET_LABELS
 
 
 def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
@@ -27,13 +24,13 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
     """Render ``prometheus.yml``.
 
     Args:
-        proxy_target: ``host:port`` of the proxy, the job that every alert is about.
-        prometheus_target: ``host:port`` under which Prometheus reaches itself.
-        rules_glob: Rule files to load, as a path or glob that Prometheus sees.
-        grafana_target: ``host:port`` of Grafana; None leaves its job out.
-        engine_target: ``host:port`` of an engine with metrics of its own; None leaves it out.
-        proxy_key_file: File with the key that the proxy asks for its metrics; None for none.
-        scrape_interval: Time between two scrapes and two rule evaluations, at least 10s.
+        proxy_target: ``host:port`` of the proxy, whose job every alert queries.
+        prometheus_target: ``host:port`` at which Prometheus reaches itself.
+        rules_glob: Rule files to load, as a path or glob on Prometheus' side.
+        grafana_target: ``host:port`` of Grafana; None to leave its job out.
+        engine_target: ``host:port`` of an engine that has metrics; None to leave its job out.
+        proxy_key_file: File with the key for the proxy's metrics; None if it asks for none.
+        scrape_interval: Time between scrapes and between rule evaluations, at least ``10s``.
 
     Returns:
         YAML text, the same for the same arguments.
@@ -55,7 +52,7 @@ def _proxy_job(target: str, key_file: str | None) -> dict[str, Any]:
     return {
         "job_name": JOB,
         "metrics_path": "/metrics",
-        "scrape_timeout": PROXY_SCRAPE_TIMEOUT,
+        "scrape_timeout": f"{SCRAPE_TIMEOUT_SECONDS}s",
         "honor_labels": True,
         **key,
         "static_configs": [{"targets": [target], "labels": dict(TARGET_LABELS)}],

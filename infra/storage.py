@@ -1,4 +1,4 @@
-"""Data volumes: what they hold outlives every container, and some of it the stack."""
+"""Data volumes: their content outlives every container, and some of them outlive the stack."""
 
 import pulumi
 import pulumi_docker as docker
@@ -15,15 +15,15 @@ def data_volume(  # noqa: PLR0913 - each is a fact of its own
     protect: bool,
     keep: bool,
 ) -> docker.Volume:
-    """Have a named volume.
+    """Create a named volume, unless the Docker host has it.
 
     Args:
         name: Logical name.
         volume: Docker's name for it in the default stack.
         stack: Name of the Pulumi stack.
         parent: Component that owns it.
-        protect: Refuse to delete it, whatever is asked.
-        keep: Leave it on the host when the stack is destroyed; a new stack finds it again.
+        protect: Make Pulumi refuse to delete it.
+        keep: Leave it on the host when the stack is destroyed; a new stack uses it again.
     """
     return docker.Volume(
         name,
@@ -32,7 +32,7 @@ def data_volume(  # noqa: PLR0913 - each is a fact of its own
             parent=parent,
             protect=protect,
             retain_on_delete=keep,
-            # Docker can change neither, so a change would delete the data.
+            # Docker can't change them, so a change would replace the volume and lose the data.
             ignore_changes=["labels", "driverOpts"],
         ),
     )

@@ -1,7 +1,7 @@
-"""Who is in the stack, once: container names, network aliases, ports and paths.
+"""The stack's services and volumes: container names, network aliases, ports and paths.
 
-Plain data on the standard library alone, so that the Pulumi program, the operator commands and the
-tests all take their names from here. Ports that a service chooses itself come from that service.
+Plain data that needs only the standard library: the Pulumi program, the operator commands and the
+tests take the names from here. Default ports of our own services come from those services.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from embedded_engine.settings import DEFAULT_PORT as ENGINE_PORT
 from proxy_service.settings import DEFAULT_PORT as PROXY_PORT
 
 PROJECT = "frontier"
-"""Name of the Pulumi project and first word of every physical name."""
+"""Name of the Pulumi project, and the first word of every name in Docker."""
 
 DEFAULT_STACK = "dev"
-"""The stack whose physical names carry no suffix."""
+"""The stack whose names in Docker have no suffix."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Member:
 
     Attributes:
         container: Container name in the default stack.
-        alias: Name under which the others reach it; the same in every stack.
+        alias: Host name at which the others reach it; the same in every stack.
         port: TCP port inside the network; also the default port on the host.
-        health_path: Answers 200 when the service is healthy.
+        health_path: Returns 200 while the service is healthy.
     """
 
     container: str
@@ -54,16 +54,14 @@ MEMBERS = (ENGINE, PROXY, PROMETHEUS, GRAFANA)
 NETWORK = "frontier"
 MODEL_CACHE_VOLUME = "frontier-model-cache"
 EMBEDDED_CACHE_VOLUME = "frontier-embedded-cache"
-"""Apart from the other: the two engines run as different users, and neither may write to what the
-other's user made."""
+"""Not the other engine's volume: each engine lays its models out in its own way."""
 PROMETHEUS_VOLUME = "frontier-prometheus-data"
 GRAFANA_VOLUME = "frontier-grafana-data"
 
-RULES_FILE = "mistral-alerts.yml"
 RULES_FOLDER = "/etc/prometheus/rules"
-"""Where the rules lie inside the Prometheus container."""
+"""Folder of the rules inside Prometheus' container."""
 
 
 def physical_name(name: str, stack: str) -> str:
-    """Docker's name for ``name`` in ``stack``: two stacks on one host never share one."""
+    """Return Docker's name for ``name`` in ``stack``; two stacks on one host never share one."""
     return name if stack == DEFAULT_STACK else f"{name}-{stack}"

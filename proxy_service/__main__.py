@@ -38,7 +38,7 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"proxy_service: {explain(error, settings.bind)}\n")
         return CANNOT_LISTEN
-    set_up_logging(settings.log_level)
+    set_up_logging(settings.log_level, settings.log_format)
     metrics = ProxyMetrics()
     app = create_app(
         settings, engine=HttpEngine(settings, metrics), metrics=metrics, clock=SystemClock()
@@ -66,7 +66,15 @@ def _allow_descriptors() -> None:
 
 
 def listen(bind: BindAddress) -> socket.socket:
-    """Open the listening socket before anything else, so that a taken port is told at once."""
+    """Return a socket that listens on ``bind``.
+
+    It really listens: on Linux, ``SO_REUSEADDR`` lets several sockets bind one port as long as
+    none of them listens, so a bound port alone isn't taken yet. Sanic calls ``listen`` again when
+    it starts to accept, which changes nothing.
+
+    Raises:
+        OSError: The port is taken, or the address can't be used.
+    """
     family, kind, protocol, _, address = socket.getaddrinfo(
         bind.host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -74,6 +82,7 @@ def listen(bind: BindAddress) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise

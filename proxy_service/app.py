@@ -61,10 +61,10 @@ class ProxyApp(Sanic[Config, Services]):
             exchange.record.finish(self.ctx.clock.monotonic())
 
     async def _answer(self, exchange: Exchange, stream: ClientStream) -> None:
-        response = _early_answer(exchange, stream) or await self._route(exchange)
+        response = _early_response(exchange, stream) or await self._route(exchange)
         if response is not None:
             await exchange.send(response)
-        exchange.part_if_stopping()  # the stop may have come behind the answer's head
+        exchange.close_if_stopping()  # the stop may have come behind the answer's head
 
     async def _route(self, exchange: Exchange) -> HTTPResponse | None:
         """Have the endpoint answer, and turn what it raises into an answer."""
@@ -160,7 +160,7 @@ def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:
     return handle
 
 
-def _early_answer(exchange: Exchange, stream: ClientStream) -> HTTPResponse | None:
+def _early_response(exchange: Exchange, stream: ClientStream) -> HTTPResponse | None:
     """Answer what never reaches a route: no HTTP, foreign hosts and pages, preflights, no key."""
     if stream.unroutable is not None:
         return exchange.refuse(stream.unroutable)
@@ -168,7 +168,7 @@ def _early_answer(exchange: Exchange, stream: ClientStream) -> HTTPResponse | No
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
     foreign = origin is not None and not services.origins.allows(origin, host=host)
     if foreign or not services.hosts.allows(host):
-        return exchange.reply(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
+        return exchange.response(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
     exchange.page = origin
     if origin is not None and request.method == "OPTIONS":
         preflight = services.origins.preflight_headers(origin)
@@ -190,7 +190,7 @@ def _log_wrong_key(exchange: Exchange) -> None:
 
 
 def _plain(exchange: Exchange, text: bytes, status: HTTPStatus) -> HTTPResponse:
-    return exchange.reply(text, status=status, content_type=TEXT)
+    return exchange.response(text, status=status, content_type=TEXT)
 
 
 async def _start(app: ProxyApp) -> None:

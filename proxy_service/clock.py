@@ -36,11 +36,11 @@ class Moment(NamedTuple):
 def moment(clock: Clock, since: float) -> Moment:
     """Give the present, counted from ``since`` on the monotonic clock."""
     elapsed_ns = int((clock.monotonic() - since) * NS_PER_SECOND)
-    return Moment(written(clock.time_ns()), elapsed_ns or 1)
+    return Moment(timestamp(clock.time_ns()), elapsed_ns or 1)
 
 
-def written(time_ns: int) -> str:
-    """Write a time of day as `wire.ollama.timestamp` does."""
+def timestamp(time_ns: int) -> str:
+    """Return a time of day as Ollama writes it: RFC 3339, UTC, with microseconds."""
     seconds, nanoseconds = divmod(time_ns, NS_PER_SECOND)
     return f"{_second(seconds)}.{nanoseconds // 1000:06d}Z"
 

@@ -32,7 +32,7 @@ from proxy_service.streaming.engine_stream import Batch
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.telemetry.record import UNKNOWN_MODEL, RequestRecord
-from proxy_service.translate.models import EngineModel
+from proxy_service.translate.models.listing import EngineModel
 from proxy_service.wire.writing import to_json
 
 JSON = "application/json; charset=utf-8"
@@ -117,7 +117,7 @@ class Exchange:
         self.record.generates_with(model.name)
         return model
 
-    def reply(
+    def response(
         self,
         body: bytes,
         *,
@@ -131,15 +131,15 @@ class Exchange:
 
     def json(self, value: object, *, status: int = 200) -> HTTPResponse:
         """Answer with JSON."""
-        return self.reply(to_json(value), status=status)
+        return self.response(to_json(value), status=status)
 
     async def send(self, response: HTTPResponse) -> None:
         """Send a whole answer."""
-        self._date(response.headers)
-        self.part_if_stopping()
+        self._add_date(response.headers)
+        self.close_if_stopping()
         await self._stream.send(response)
 
-    def part_if_stopping(self) -> None:
+    def close_if_stopping(self) -> None:
         """Have the connection closed behind this answer once the proxy was told to stop.
 
         Kept idle, it would use up the whole grace of the shutdown.
@@ -150,7 +150,7 @@ class Exchange:
     def refuse(self, error: ProxyError) -> HTTPResponse:
         """Answer with an error in the shape that the endpoint's clients expect."""
         self.record.error = error
-        return self.reply(
+        return self.response(
             error_body(error, self.dialect), status=error.status, headers=error.headers
         )
 
@@ -187,11 +187,11 @@ class Exchange:
         self.record.http_status = 200
         self.record.streaming = True
         headers = self._headers(content_type)
-        self._date(headers)
-        self.part_if_stopping()
+        self._add_date(headers)
+        self.close_if_stopping()
         self._stream.open(HTTPStatus.OK, headers)
 
-    def _date(self, headers: Headers) -> None:
+    def _add_date(self, headers: Headers) -> None:
         headers.append(("Date", http_date(self.services.clock.time_ns() // NS_PER_SECOND)))
 
     def _headers(self, content_type: str, more: dict[str, str] | None = None) -> Headers:

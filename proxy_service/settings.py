@@ -29,6 +29,7 @@ MIB = 1024 * 1024
 CONCURRENT_REQUESTS = range(1, 100_001)
 QUEUED_REQUESTS = range(100_001)
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("json", "text")
 _DIGITS_AND_DOTS = re.compile(r"\d+(\.\d+){2}")
 # Visible ASCII but the comma, which separates keys; so long that no one guesses it.
 _KEY = re.compile(r"[!-+\--~]{16,256}")
@@ -67,7 +68,7 @@ class ModelDetails:
     """
 
     family: str = ""
-    format: str = "gguf"
+    format: str = ""
     parameter_size: str = ""
     quantization_level: str = ""
     context_length: int = 0
@@ -85,6 +86,7 @@ class ProxySettings:
     engine_url: str = DEFAULT_ENGINE_URL
     bind: BindAddress = BindAddress(DEFAULT_HOST, DEFAULT_PORT)
     log_level: str = "info"
+    log_format: str = "json"
     engine_connect_timeout_seconds: float = 5.0
     engine_silence_timeout_seconds: float = 300.0
     engine_reply_timeout_seconds: float = 3600.0
@@ -200,10 +202,13 @@ def _bind(text: str) -> BindAddress:
     return BindAddress(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104  ":11434" as in Go
 
 
-def _log_level(text: str) -> str:
-    if text.lower() not in LOG_LEVELS:
-        raise ValueError(text)
-    return text.lower()
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise ValueError(text)
+        return text.lower()
+
+    return parse
 
 
 def _seconds(low: float, high: float) -> Callable[[str], float]:
@@ -314,7 +319,20 @@ VARIABLES = (
         f"host:port, port 0 to {MAX_PORT}, an IPv6 address in brackets",
         "where the proxy listens",
     ),
-    Variable("LOG_LEVEL", "log_level", _log_level, "one of " + ", ".join(LOG_LEVELS), "verbosity"),
+    Variable(
+        "LOG_LEVEL",
+        "log_level",
+        _one_of(LOG_LEVELS),
+        "one of " + ", ".join(LOG_LEVELS),
+        "least important events that are logged",
+    ),
+    Variable(
+        "LOG_FORMAT",
+        "log_format",
+        _one_of(LOG_FORMATS),
+        "one of " + ", ".join(LOG_FORMATS),
+        "how events are logged: as JSON objects, or as short lines for people",
+    ),
     Variable(
         "ENGINE_CONNECT_TIMEOUT",
         "engine_connect_timeout_seconds",

@@ -1,7 +1,6 @@
 """Translation of request bodies into the arguments of the wheel's chat request."""
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,15 +41,12 @@ _SAME_NAME = (
 )
 
 
-def chat_arguments(
-    request: ChatRequest, temperature: float | None = None, stop: Sequence[str] = ()
-) -> Arguments:
+def chat_arguments(request: ChatRequest, temperature: float | None = None) -> Arguments:
     """Translate a chat request for the wheel.
 
     Args:
         request: What the client sent.
         temperature: Used when the request names none.
-        stop: Strings that end every chat reply of this model.
 
     Raises:
         RefusedRequestError: 500, the request contradicts itself.
@@ -65,7 +61,7 @@ def chat_arguments(
         **_thinking(request),
         **_grammar(request.grammar, request.response_format),
     }
-    return _sampling(request, temperature, stop) | _present(arguments)
+    return _sampling(request, temperature) | _present(arguments)
 
 
 def completion_arguments(request: CompletionRequest, temperature: float | None = None) -> Arguments:
@@ -76,17 +72,15 @@ def completion_arguments(request: CompletionRequest, temperature: float | None =
         "top_logprobs": request.logprobs,
         **_grammar(request.grammar, None),
     }
-    return _sampling(request, temperature, ()) | _present(arguments)
+    return _sampling(request, temperature) | _present(arguments)
 
 
-def _sampling(
-    request: SamplingRequest, temperature: float | None, model_stop: Sequence[str]
-) -> Arguments:
-    stop = [request.stop] if isinstance(request.stop, str) else (request.stop or [])
+def _sampling(request: SamplingRequest, temperature: float | None) -> Arguments:
+    stop = [request.stop] if isinstance(request.stop, str) else request.stop
     arguments = {name: getattr(request, name) for name in _SAME_NAME}
     if request.temperature is None:
         arguments["temperature"] = temperature
-    return _present(arguments | {"stop_seqs": [*stop, *model_stop] or None})
+    return _present(arguments | {"stop_seqs": stop or None})
 
 
 def _present(arguments: Arguments) -> Arguments:
@@ -103,18 +97,31 @@ def _messages(messages: list[Message] | str) -> list[JsonObject]:
 
 
 def _content(message: Message) -> str | list[JsonObject]:
-    """Content with the tool calls of an earlier turn written out.
+    """Return the content, with the tool calls of an earlier turn written out.
 
-    Of a message, the wheel takes role and content only; without this the model would see a
-    tool's result but not what it had asked.
+    The wheel passes only role and content to the template; without this the model would see a
+    tool's result but not what it had asked for.
     """
-    content = message.content or ""
+    content = _text(message.content or "")
     if not message.tool_calls:
         return content
     calls = "\n".join(_call_text(call) for call in message.tool_calls)
     if isinstance(content, str):
         return f"{content}\n{calls}" if content else calls
     return [*content, {"type": "text", "text": calls}]
+
+
+def _text(content: str | list[JsonObject]) -> str | list[JsonObject]:
+    """Join parts that are all text, as templates that take parts do.
+
+    The templates of many models, the default one among them, take only a string.
+    """
+    if isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content if part.get("type") == "text"]
+    if len(texts) < len(content):
+        return content
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _call_text(call: JsonObject) -> str:

@@ -45,13 +45,22 @@ def error_event(message: str) -> bytes:
     return b"data: " + message.encode() + b"\n\n"
 
 
-def models_body(model_id: str, created: int, context_length: int | None = None) -> JsonObject:
-    """Body of `GET /v1/models`: the alias `default` and the one model there is.
+def models_body(
+    model_id: str,
+    created: int,
+    *,
+    context_length: int | None = None,
+    size_bytes: int | None = None,
+    details: JsonObject | None = None,
+) -> JsonObject:
+    """Return the body of `GET /v1/models`: the alias `default` and the one model there is.
 
-    The context length, which the real server does not tell, goes by vLLM's name for it.
+    The real server doesn't report the last three. The context length goes by vLLM's name for it,
+    size and details by Ollama's.
     """
     common = {"object": "model", "created": created, "owned_by": "local"}
-    known = {"max_model_len": context_length} if context_length else {}
+    extra = {"max_model_len": context_length, "size": size_bytes, "details": details}
+    known = {name: value for name, value in extra.items() if value}
     return {
         "object": "list",
         "data": [

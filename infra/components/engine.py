@@ -1,9 +1,9 @@
-"""The engine: the official Mistral.rs image, or our own small one; an external one needs nothing.
+"""The engine: the official Mistral.rs image, or our own small one; none for an external engine.
 
-The official image runs as root and has no folder for a volume that anyone else may write to, so it
-gets a layer that mends both.
+The official image runs as root, and has no folder for a volume that another user could write to. It
+gets one more layer that fixes both.
 
-Both serve on the same alias, port and paths, so that nothing else in the stack knows which it is.
+Both have the same alias, port and paths, so that nothing else in the stack depends on which it is.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 import pulumi
 
 from infra import images
-from infra.choices import EngineMode, Secret
 from infra.container import (
     SECRETS_FOLDER,
     ContainerSpec,
@@ -22,20 +21,21 @@ from infra.container import (
     Placement,
     run,
 )
+from infra.settings.values import EngineMode, Secret
 from infra.storage import data_volume
 from infra.topology import EMBEDDED_CACHE_VOLUME, ENGINE, MODEL_CACHE_VOLUME
 
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"
-"""About 1.5 GB to fetch, needs no token, and answers on a laptop's CPU."""
+"""A download of about 1.5 GB that needs no token and runs on a laptop's CPU."""
 
 MISTRALRS_CACHE = "/data"
-"""The official image keeps Hugging Face's cache here (its ``HF_HOME``)."""
+"""Where the official image keeps Hugging Face's cache: its ``HF_HOME``."""
 
 EMBEDDED_CACHE = "/models"
-"""Our image's ``MODEL_CACHE``."""
+"""Where our image keeps its models: its ``MODEL_CACHE``."""
 
 PROCESS_LIMIT = 4096
-"""It has several threads for each of the machine's processors."""
+"""The engine starts several threads for each of the machine's processors."""
 
 HF_TOKEN_FILE = f"{SECRETS_FOLDER}/hf-token"
 
@@ -43,10 +43,10 @@ _CACHES = {
     EngineMode.MISTRALRS: ("model", MODEL_CACHE_VOLUME),
     EngineMode.EMBEDDED: ("embedded", EMBEDDED_CACHE_VOLUME),
 }
-"""Word in the logical name, and volume, of each engine's cache."""
+"""For each engine's cache: the word in its logical name, and its volume."""
 
 LOCAL_MODELS = "/local-models"
-"""Where a model folder of the host appears inside the container."""
+"""Where a model folder of the host is mounted inside the container."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,14 @@ class EngineArgs:
     Attributes:
         placement: Stack and network.
         mode: ``mistralrs`` or ``embedded``.
-        build: How its image is built: on the official one, or our own on a Python one.
-        model: Hugging Face id, absolute folder on the Docker host, or empty for the default.
-        quantization: Level for Mistral.rs; empty for none.
-        hf_token: Hugging Face token, possibly empty.
+        build: How its image is built, on the official image or on a Python image.
+        model: Hugging Face id, absolute path on the Docker host, or empty for the default.
+        quantization: Value of ``--quant``; empty for none.
+        hf_token: Hugging Face token; empty for none.
         gpus: ``none``, ``all`` or ``device=…``.
-        memory_mb: Memory limit.
-        wait_seconds: How long ``up`` waits until the model answers.
-        protect_data: Whether the model cache may never be deleted.
+        memory_mb: Memory limit in MB.
+        wait_seconds: How long ``up`` waits for it to become healthy.
+        protect_data: Whether Pulumi refuses to delete the model cache.
     """
 
     placement: Placement
@@ -81,7 +81,7 @@ class EngineArgs:
 def mistralrs_spec(
     args: EngineArgs, image: pulumi.Input[str], cache: pulumi.Input[str]
 ) -> ContainerSpec:
-    """Describe the official image's container; flags are those of ``mistralrs serve``."""
+    """Describe the official image's container; the arguments are those of ``mistralrs serve``."""
     model, mounts = _model(args.model)
     quantization = ("--quant", args.quantization) if args.quantization else ()
     token_source = ("--token-source", f"path:{HF_TOKEN_FILE}") if args.hf_token else ()
@@ -92,7 +92,7 @@ def mistralrs_spec(
             *("serve", "-p", str(ENGINE.port), "-m", model or DEFAULT_MODEL),
             *(*quantization, *token_source),
         ),
-        # Whatever it wants to keep beside models goes to the volume, the rest being read-only.
+        # Other files that it keeps go to the volume too: the rest is read-only.
         environment={"HOME": MISTRALRS_CACHE},
         files=_token(args.hf_token),
         health_check=HealthCheck(command=("curl", "-fsS", _health_url())),
@@ -129,7 +129,7 @@ def embedded_spec(
 
 
 def _model(model: str) -> tuple[str, tuple[Mount, ...]]:
-    """Tell what to ask the engine for, and what to mount so that it is there."""
+    """Return the model's name for the engine, and the mounts that this name needs."""
     folder = PurePosixPath(model)
     if not folder.is_absolute():
         return model, ()

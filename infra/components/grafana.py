@@ -1,4 +1,4 @@
-"""Grafana itself: its container, its database on a volume, its admin's password as a file."""
+"""Grafana's container, with its database on a volume and its admin's password in a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import pulumi
 
 from infra import images
-from infra.choices import NO_SECRET, Secret
 from infra.container import (
     SECRETS_FOLDER,
     ContainerSpec,
@@ -17,13 +16,14 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.settings.values import NO_SECRET, Secret
 from infra.storage import data_volume
 from infra.topology import GRAFANA, GRAFANA_VOLUME
 
 ADMIN_USER = "admin"
 MEMORY_MB = 1024
 USER = "472:0"
-"""The image's own, who owns its data folder."""
+"""The image's own user, who owns its data folder."""
 DATA_FOLDER = "/var/lib/grafana"
 ADMIN_PASSWORD_FILE = f"{SECRETS_FOLDER}/grafana-admin-password"
 SMTP_PASSWORD_FILE = f"{SECRETS_FOLDER}/smtp-password"
@@ -45,12 +45,12 @@ class GrafanaArgs:
 
     Attributes:
         placement: Stack and network.
-        image: Reference of its image.
-        admin_password: Password of its admin; taken when the database is created.
-        url: Its address for browsers, which its own links use.
+        image: Its image's reference.
+        admin_password: Its admin's password, which it reads when the database is created.
+        url: Its URL for browsers, which its own links use.
         publication: Address and port on the host.
-        wait_seconds: How long ``up`` waits until it is healthy.
-        protect_data: Whether its volume may never be deleted.
+        wait_seconds: How long ``up`` waits for it to become healthy.
+        protect_data: Whether Pulumi refuses to delete its volume.
         host_gateway: Whether its data source is on the Docker host.
         smtp: Mail server for alerts.
     """
@@ -71,7 +71,7 @@ def grafana_spec(
 ) -> ContainerSpec:
     """Describe Grafana's container.
 
-    Secrets come as files, since anyone who may call ``docker inspect`` reads the environment.
+    Secrets are files, since everyone who may run ``docker inspect`` can read the environment.
     """
     return ContainerSpec(
         member=GRAFANA,
@@ -86,7 +86,7 @@ def grafana_spec(
         wait_seconds=args.wait_seconds,
         memory_mb=MEMORY_MB,
         user=USER,
-        # Enough to close its database.
+        # Long enough to close its database.
         stop_seconds=30,
         host_gateway=args.host_gateway,
     )
@@ -106,7 +106,7 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
         "GF_USERS_ALLOW_SIGN_UP": "false",
         "GF_USERS_ALLOW_ORG_CREATE": "false",
         "GF_AUTH_ANONYMOUS_ENABLED": "false",
-        # Nothing leaves by a link that needs no login.
+        # No content is shared by links that need no login.
         "GF_PUBLIC_DASHBOARDS_ENABLED": "false",
         "GF_SNAPSHOTS_EXTERNAL_ENABLED": "false",
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
@@ -114,11 +114,11 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
         "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
         "GF_ANALYTICS_FEEDBACK_LINKS_ENABLED": "false",
         "GF_NEWS_NEWS_FEED_ENABLED": "false",
-        # Grafana would otherwise fetch apps, and newer ones of its own plugins, in the background.
+        # Otherwise Grafana downloads apps, and newer versions of its plugins, in the background.
         "GF_PLUGINS_PREINSTALL_DISABLED": "true",
         "GF_PLUGINS_PREINSTALL_AUTO_UPDATE": "false",
         "GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED": "true",
-        # Not even its admin may have it run other people's code.
+        # Not even the admin can install plugins, which are other people's code.
         "GF_PLUGINS_PLUGIN_ADMIN_ENABLED": "false",
     }
 
@@ -151,8 +151,8 @@ class Grafana(pulumi.ComponentResource):
     ) -> None:
         super().__init__("frontier:infra:Grafana", name, {}, opts)
         image = images.pulled(f"{name}-image", args.image, parent=self)
-        # Not kept when the stack goes: all of its content comes from code, and a new stack could
-        # not create what it finds there already.
+        # Not kept when the stack is destroyed: all of its content is written by code, and a new
+        # stack can't create what exists already.
         self.volume = data_volume(
             f"{name}-data",
             GRAFANA_VOLUME,

@@ -1,8 +1,8 @@
 """Grafana's content, written through its API: folder, data source, dashboard, rules, notification.
 
-The content itself comes as values from ``dashboards/`` and ``alerts/``; here it only becomes
-resources. Uids are fixed, so that links and rules stay valid when something is created anew.
-Deployments are annotations: of each container one when it is new, with the time Grafana gives it.
+The content comes as values from ``dashboards/`` and ``alerts/`` and only becomes resources here.
+Uids are fixed, so that links and rules stay valid when a resource is created again. Each new
+container adds an annotation to mark its deployment, with the time at which Grafana receives it.
 """
 
 import json
@@ -14,28 +14,27 @@ import pulumiverse_grafana as grafana
 from pulumiverse_grafana import alerting, oss
 
 from alerts.grafana import Query, Rule, RuleGroup
-from dashboards.variables import DEPLOYMENT_TAGS
-from infra.choices import NO_SECRET, Secret
 from infra.readiness import GrafanaApi, NotReadyError
-from monitoring.names import DATASOURCE_UID
+from infra.settings.values import NO_SECRET, Secret
+from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS
 
 FOLDER_UID = "frontier-llm"
 FOLDER_TITLE = "Frontier LLM"
 CONTACT_POINT = "Frontier LLM"
-TOLD_TOGETHER = ["grafana_folder", "service"]
-"""Alerts that agree in these labels make one notification: symptoms of one fault come at once."""
+GROUP_BY = ["grafana_folder", "service"]
+"""Alerts with the same values of these labels share a notification: one fault fires several."""
 
 
 @dataclass(frozen=True)
 class Notification:
-    """Where alerts are sent; nothing at all means that Grafana only shows them."""
+    """Where alerts are sent; if empty, Grafana only shows them."""
 
     webhook_url: Secret = NO_SECRET
     slack_url: Secret = NO_SECRET
     email_addresses: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        """Tell whether alerts are sent anywhere."""
+        """Return whether alerts are sent anywhere."""
         return bool(self.webhook_url or self.slack_url or self.email_addresses)
 
 
@@ -44,15 +43,16 @@ class GrafanaContentArgs:
     """What is written to Grafana.
 
     Attributes:
-        datasource_url: URL under which Grafana queries Prometheus.
-        dashboard: JSON text of the dashboard; has its own uid.
+        datasource_url: URL at which Grafana queries Prometheus.
+        dashboard: JSON text of the dashboard, with its uid.
         rule_groups: Alert rules.
         notification: Where alerts are sent.
-        owns_policies: Whether Grafana's one tree of notification policies is ours. Where it is
-            not, each rule names its contact point instead.
-        api: Tells whether Grafana may be written to, and whether its content is still there.
-        deployed: Ids of the containers whose deployments are marked, by what they run.
-        volume: Grafana's database. When it goes, its content goes with it and needs no deletion.
+        owns_policies: Whether to write Grafana's only tree of notification policies. If not, each
+            rule names its contact point instead.
+        api: Checks that Grafana can be written to, and that its content is still there.
+        deployed: Ids of the containers whose deployments are marked, by service.
+        volume: Grafana's database. Its deletion deletes the content too, so that the resources need
+            no deletion of their own.
     """
 
     datasource_url: str
@@ -66,7 +66,7 @@ class GrafanaContentArgs:
 
 
 class GrafanaContent(pulumi.ComponentResource):
-    """Everything that the stack keeps inside a Grafana."""
+    """Everything that the stack writes to Grafana."""
 
     def __init__(
         self, name: str, args: GrafanaContentArgs, opts: pulumi.ResourceOptions | None = None
@@ -93,8 +93,8 @@ class GrafanaContent(pulumi.ComponentResource):
             overwrite=True,
             opts=self._after(source),
         )
-        for what, container_id in args.deployed.items():
-            self._mark(what, container_id)
+        for service, container_id in args.deployed.items():
+            self._mark_deployment(service, container_id)
         contact_point = self._contact_point(args.notification)
         for group in args.rule_groups:
             self._rule_group(group, folder, source, None if args.owns_policies else contact_point)
@@ -116,11 +116,11 @@ class GrafanaContent(pulumi.ComponentResource):
             self._options, pulumi.ResourceOptions(depends_on=list(resources))
         )
 
-    def _mark(self, what: str, container_id: pulumi.Output[str]) -> None:
-        """Leave a mark for a new container; those of its predecessors stay as its history."""
+    def _mark_deployment(self, service: str, container_id: pulumi.Output[str]) -> None:
+        """Annotate a new container; the annotations of earlier ones stay as the history."""
         oss.Annotation(
-            f"{self._name}-deployed-{what}",
-            text=container_id.apply(lambda known: f"{what} deployed (container {known[:12]})"),
+            f"{self._name}-deployed-{service}",
+            text=container_id.apply(lambda known: f"{service} deployed (container {known[:12]})"),
             tags=list(DEPLOYMENT_TAGS),
             opts=pulumi.ResourceOptions.merge(
                 self._options,
@@ -138,7 +138,7 @@ class GrafanaContent(pulumi.ComponentResource):
         settings = None
         if contact_point is not None:
             settings = alerting.RuleGroupRuleNotificationSettingsArgs(
-                contact_point=contact_point.name, group_bies=TOLD_TOGETHER
+                contact_point=contact_point.name, group_bies=GROUP_BY
             )
         alerting.RuleGroup(
             f"{self._name}-rules-{group.name}",
@@ -165,7 +165,7 @@ class GrafanaContent(pulumi.ComponentResource):
         alerting.NotificationPolicy(
             f"{self._name}-policy",
             contact_point=contact_point.name,
-            group_bies=TOLD_TOGETHER,
+            group_bies=GROUP_BY,
             group_wait="30s",
             group_interval="5m",
             repeat_interval="12h",
@@ -177,7 +177,7 @@ class GrafanaContent(pulumi.ComponentResource):
 def rule_args(
     rule: Rule, settings: alerting.RuleGroupRuleNotificationSettingsArgs | None = None
 ) -> alerting.RuleGroupRuleArgs:
-    """Spell one rule out for the provider."""
+    """Return the provider's arguments for one rule."""
     return alerting.RuleGroupRuleArgs(
         uid=rule.uid,
         name=rule.title,
@@ -222,7 +222,7 @@ def _emails(notification: Notification) -> list[alerting.ContactPointEmailArgs] 
 def _critical_first(
     contact_point: alerting.ContactPoint,
 ) -> alerting.NotificationPolicyPolicyArgs:
-    """Send critical alerts at once and repeat them sooner."""
+    """Return the policy that sends critical alerts sooner and repeats them sooner."""
     return alerting.NotificationPolicyPolicyArgs(
         contact_point=contact_point.name,
         matchers=[
@@ -230,7 +230,7 @@ def _critical_first(
                 label="severity", match="=", value="critical"
             )
         ],
-        group_bies=TOLD_TOGETHER,
+        group_bies=GROUP_BY,
         group_wait="10s",
         group_interval="1m",
         repeat_interval="4h",
@@ -238,23 +238,23 @@ def _critical_first(
 
 
 def _confirm(api: GrafanaApi, folder_uid: str) -> None:
-    """Look for lost content, which nothing else would notice; not where nothing may be done."""
+    """Check for lost content, which nothing else notices; but not in a preview."""
     if pulumi.runtime.is_dry_run():
         return
     try:
         api.confirm_folder(folder_uid)
     except NotReadyError as error:
-        # Shown as a message, without a traceback.
+        # Pulumi shows this error without a traceback.
         raise pulumi.RunError(str(error)) from error
 
 
 def api_provider(
     name: str, url: str, auth: pulumi.Input[str], *, depends_on: Sequence[pulumi.Resource]
 ) -> grafana.Provider:
-    """Have a provider for one Grafana.
+    """Create a provider for one Grafana.
 
-    The URL is plain text and the order comes from ``depends_on``: a URL that is unknown while
-    Grafana is replaced would hide every difference of its content. A refused login is not retried.
+    The URL is plain text, and ``depends_on`` sets the order: a URL that is unknown while Grafana is
+    replaced would hide all changes of its content in a preview. A refused login isn't retried.
     """
     return grafana.Provider(
         name,

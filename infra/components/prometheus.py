@@ -1,11 +1,10 @@
-"""Prometheus: the stack's scrape configuration, the alert rules, and the samples on a volume."""
+"""Prometheus' container, with its configuration and rules as files and its samples on a volume."""
 
 from dataclasses import dataclass
 
 import pulumi
 
 from infra import images
-from infra.choices import Secret
 from infra.container import (
     ContainerSpec,
     Files,
@@ -15,12 +14,14 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.settings.values import Secret
 from infra.storage import data_volume
-from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FILE, RULES_FOLDER
+from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FOLDER
+from monitoring.names import RULES_FILE_NAME
 
 MEMORY_MB = 1024
 USER = "65534:65534"
-"""The image's own: nobody, who owns its data folder."""
+"""The image's own user, nobody, who owns its data folder."""
 CONFIG_FOLDER = "/etc/prometheus"
 DATA_FOLDER = "/prometheus"
 PROXY_KEY_FILE = f"{CONFIG_FOLDER}/proxy-metrics-key"
@@ -32,15 +33,15 @@ class PrometheusArgs:
 
     Attributes:
         placement: Stack and network.
-        image: Reference of its image.
+        image: Its image's reference.
         config: Text of ``prometheus.yml``.
         rules: Text of the rule file.
-        proxy_key: What the proxy asks for its metrics; empty for none.
+        proxy_key: Key for the proxy's metrics; empty if the proxy asks for none.
         retention: How long samples are kept, such as ``15d``.
         publication: Address and port on the host.
-        wait_seconds: How long ``up`` waits until it is healthy.
-        protect_data: Whether its volume may never be deleted.
-        host_gateway: Whether it scrapes something on the Docker host.
+        wait_seconds: How long ``up`` waits for it to become healthy.
+        protect_data: Whether Pulumi refuses to delete its volume.
+        host_gateway: Whether it scrapes a target on the Docker host.
     """
 
     placement: Placement
@@ -77,7 +78,7 @@ def prometheus_spec(
             CONFIG_FOLDER,
             {
                 f"{CONFIG_FOLDER}/prometheus.yml": args.config,
-                f"{RULES_FOLDER}/{RULES_FILE}": args.rules,
+                f"{RULES_FOLDER}/{RULES_FILE_NAME}": args.rules,
                 **({PROXY_KEY_FILE: args.proxy_key.output} if args.proxy_key else {}),
             },
         ),
@@ -85,7 +86,7 @@ def prometheus_spec(
         wait_seconds=args.wait_seconds,
         memory_mb=MEMORY_MB,
         user=USER,
-        # Enough to flush what is in memory.
+        # Long enough to write the samples in memory to disk.
         stop_seconds=30,
         host_gateway=args.host_gateway,
     )

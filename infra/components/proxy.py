@@ -1,11 +1,10 @@
-"""The Ollama-compatible proxy: built here, stateless, the only way to the engine from outside."""
+"""The Ollama-compatible proxy: built here, without data, and the engine's only published access."""
 
 from dataclasses import dataclass
 
 import pulumi
 
 from infra import images
-from infra.choices import Secret
 from infra.container import (
     SECRETS_FOLDER,
     ContainerSpec,
@@ -15,6 +14,7 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.settings.values import Secret
 from infra.topology import PROXY
 
 MEMORY_MB = 1024
@@ -30,15 +30,15 @@ class ProxyArgs:
         placement: Stack and network.
         build: How its image is built.
         engine_url: Base URL of the engine, as this container reaches it.
-        model_details: What the engine does not tell about its models, as JSON; empty for nothing.
+        model_details: Details of models that the engine does not report, as JSON; may be empty.
         host_gateway: Whether that URL leads to the Docker host.
         publication: Address and port on the host.
-        max_concurrent_requests: How many generations and embeddings run at once.
-        max_queued_requests: How many more may wait.
-        hosts: Names by which it may be called besides local ones; empty for any.
-        api_key: What clients must send; empty lets all in who reach it.
-        metrics_key: What Prometheus sends; there is one where there is an ``api_key``.
-        wait_seconds: How long ``up`` waits until it is healthy.
+        max_concurrent_requests: How many generations and embeddings the engine gets at once.
+        max_queued_requests: How many more may wait in the queue.
+        hosts: Host names that requests may use besides local ones; empty for any.
+        api_key: Key that clients must send; empty for none.
+        metrics_key: Key that Prometheus sends; set whenever ``api_key`` is.
+        wait_seconds: How long ``up`` waits for it to become healthy.
     """
 
     placement: Placement

@@ -15,16 +15,16 @@ from ops.drill.conditions import NAMES
 from ops.drill.config import DrillConfig
 from ops.drill.drill import Drill
 from ops.drill.grafana_session import GrafanaSession
-from ops.drill.stack import find_targets
+from ops.prometheus.programs import require_programs
 from ops.report import Outcome, Report, skipped
 from ops.services.docker_engine import DockerEngine
 from ops.services.grafana_api import GrafanaApi
 from ops.stack.config import read_stack_config
-from ops.system.console import ROOT, OperatorError, run_command, say
+from ops.system.console import OperatorError, run_command, say
 from ops.system.interrupts import interruptible
-from ops.system.process import prometheus_binary
+from ops.system.paths import ROOT
 from ops.system.runner import SystemRunner
-from ops.targets import Targets
+from ops.targets import Targets, find_targets
 
 CANNOT_RUN = 2
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     report = Report((lambda _line: None) if options.json else say)
     try:
         with interruptible():
-            prometheus_binary()
+            require_programs()
             _prepare(options, report).run()
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")

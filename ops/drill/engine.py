@@ -14,8 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from ops.system.ports import LOOPBACK
-from ops.system.process import free_port
+from ops.system.ports import LOOPBACK, free_port
 
 MODEL: Final = "drill-model"
 SLOW_MODEL: Final = "drill-slow-model"

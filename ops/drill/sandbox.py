@@ -12,17 +12,19 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
-from monitoring.names import JOB
+from monitoring.names import JOB, RULES_FILE_NAME
 from ops.drill.config import DrillConfig
 from ops.drill.engine import ScriptedEngine
 from ops.drill.load import ClientGroup, Traffic, generate_load
 from ops.drill.timeline import State
+from ops.prometheus.server import start_prometheus
+from ops.services import web
 from ops.services.prometheus_api import Prometheus, PrometheusError
 from ops.services.proxy_api import WITHOUT_KEYS
 from ops.system.console import OperatorError
 from ops.system.polling import Poller
-from ops.system.ports import LOOPBACK
-from ops.system.process import Process, free_port, start_prometheus
+from ops.system.ports import LOOPBACK, free_port
+from ops.system.process import Process
 
 PROBE_SECONDS: Final = "0.5"
 """Interval at which the proxy probes its engine."""
@@ -55,7 +57,7 @@ class Sandbox:
             self.start_proxy()
             self._prometheus_process = self._start_prometheus()
             cleanup.callback(self._prometheus_process.end)
-            self._prometheus_process.await_ready(f"{self.prometheus}/-/ready")
+            self._prometheus_process.await_ready(lambda: web.is_ready(f"{self.prometheus}/-/ready"))
             self._await_inactive_alerts()
             self._cleanup = cleanup.pop_all()
         return self
@@ -88,7 +90,7 @@ class Sandbox:
         }
         command = [sys.executable, "-m", "proxy_service"]
         self._proxy_process = Process(command, self._folder / "proxy.log", environ)
-        self._proxy_process.await_ready(f"{self.proxy}/readyz")
+        self._proxy_process.await_ready(lambda: web.is_ready(f"{self.proxy}/readyz"))
 
     def remove_target(self) -> None:
         """Remove the proxy from Prometheus' configuration."""
@@ -99,7 +101,7 @@ class Sandbox:
         self._reconfigure(proxy=self._proxy_target)
 
     def _start_prometheus(self) -> Process:
-        rules = self._folder / "mistral-alerts.yml"
+        rules = self._folder / RULES_FILE_NAME
         rules.write_text(self.config.prometheus_rules(), encoding="utf-8")
         config = self._prometheus_config(proxy=self._proxy_target)
         return start_prometheus(self._folder, config, self._prometheus_target)
@@ -131,5 +133,5 @@ class Sandbox:
         return self.config.prometheus_config(
             proxy=proxy,
             prometheus=self._prometheus_target,
-            rules=str(self._folder / "mistral-alerts.yml"),
+            rules=str(self._folder / RULES_FILE_NAME),
         )

@@ -1,27 +1,11 @@
 """The running demo or stack, and whether it has the alerts that the drill causes."""
 
-import os
 from collections.abc import Iterator
 
-from ops.demo.urls import demo_folder, running_demo
 from ops.report import Check, failed, judged, skipped
 from ops.services import web
 from ops.services.prometheus_api import Prometheus, PrometheusError
-from ops.stack.pulumi_stack import read_outputs
-from ops.targets import Targets, default_targets, demo_targets, stack_targets
-
-
-def find_targets(stack: str | None) -> Targets:
-    """Find what runs: a named stack, else the demo, else the default stack or ports.
-
-    Raises:
-        OperatorError: The named stack is not up.
-    """
-    demo = None if stack else running_demo(demo_folder(os.environ))
-    if demo:
-        return demo_targets(demo)
-    outputs = read_outputs(stack)
-    return stack_targets(stack or "dev", outputs) if outputs else default_targets()
+from ops.targets import Targets
 
 
 def stack_checks(targets: Targets, expected: frozenset[str]) -> Iterator[Check]:

@@ -1,1 +1,1 @@
-"""What maintainers run: locks, image digests, generated documents."""
+"""Commands for maintainers: the lock files, the images' digests, the settings' page."""

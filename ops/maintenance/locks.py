@@ -1,8 +1,8 @@
 """The lock files: every Python package that is installed anywhere, by version and hash.
 
 Each ``requirements.txt`` is resolved from the ``requirements.in`` beside it, for every platform and
-supported Python at once. ``make lock`` brings the locks up to their inputs and changes
-nothing else; with ``--upgrade``, everything goes to its newest release, the pins of the inputs too.
+supported Python at once. ``make lock`` changes only what the inputs require; with ``--upgrade`` it
+takes the newest release of every package and updates the inputs' pins to match.
 """
 
 import argparse
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from ops.system.console import ROOT, OperatorError, run_command, say
+from ops.system.console import OperatorError, run_command, say
+from ops.system.paths import ROOT
 from ops.system.runner import Runner, SystemRunner
 
 INPUT = "requirements.in"
@@ -31,7 +32,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "bench": (),
     "tools": (),
 }
-"""Where there is a lock, and the folders whose locks it takes shared packages' versions from."""
+"""Folders with a lock, each with those whose locks fix its versions of shared packages."""
 
 _PIN = re.compile(r"(?m)^(?P<name>[A-Za-z0-9._-]+)(?P<extras>\[[^\]]*\])?==(?P<version>[^\s;\\]+)")
 
@@ -52,10 +53,10 @@ class Locks:
         """Write every lock.
 
         Args:
-            upgrade: Take newer releases, of what the inputs pin as well.
+            upgrade: Take the newest releases, also of packages that the inputs pin.
 
         Raises:
-            OperatorError: An input can't be resolved; says why.
+            OperatorError: An input can't be resolved; the message says why.
         """
         inputs = {folder: self.root / folder / INPUT for folder in FOLDERS}
         before = {folder: path.read_text(encoding="utf-8") for folder, path in inputs.items()}
@@ -83,7 +84,7 @@ class Locks:
                 [
                     *(UV, "pip", "compile", _in_root(folder, INPUT)),
                     *("--output-file", lock, "--universal", "--python-version", OLDEST_PYTHON),
-                    # One version of each package, and nothing of where it was fetched from.
+                    # One version of each package everywhere, and no trace of the index in use.
                     *("--fork-strategy", "fewest", "--generate-hashes", "--no-emit-index-url"),
                     *("--no-emit-find-links", "--custom-compile-command", "make lock", "--quiet"),
                     *chain.from_iterable(constraints),
@@ -110,12 +111,12 @@ def normalised(name: str) -> str:
 
 
 def without_versions(text: str) -> str:
-    """Take the exact pins of an input away, leaving names and extras."""
+    """Remove the exact pins from an input; names and extras stay."""
     return _PIN.sub(lambda found: found["name"] + (found["extras"] or ""), text)
 
 
 def with_versions(text: str, versions: Mapping[str, str]) -> str:
-    """Set the exact pins of an input to other versions, by normalised package name."""
+    """Set an input's exact pins to these versions, given by normalised package name."""
     return _PIN.sub(
         lambda found: (
             f"{found['name']}{found['extras'] or ''}=={versions[normalised(found['name'])]}"
@@ -127,7 +128,7 @@ def with_versions(text: str, versions: Mapping[str, str]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Write every lock."""
     parser = argparse.ArgumentParser(prog="python -m ops.maintenance.locks")
-    parser.add_argument("--upgrade", action="store_true", help="take newer releases")
+    parser.add_argument("--upgrade", action="store_true", help="take the newest releases")
     options = parser.parse_args(arguments)
     Locks(SystemRunner(), ROOT).refresh(upgrade=options.upgrade)
     return 0

@@ -1,6 +1,6 @@
 """``python -m ops.maintenance.pin_images``: record the digests that the images' tags have now.
 
-All or nothing: when one can't be read, the file stays as it is, so that no record is half new.
+It records either all of them or, if one can't be read, none.
 """
 
 import json
@@ -13,18 +13,22 @@ from infra.references import DIGESTS_FILE
 from infra.topology import DEFAULT_STACK
 from ops.maintenance.registry import RegistryError, read_digest
 from ops.stack.config import read_stack_config
-from ops.system.console import ROOT, OperatorError, run_command, say
+from ops.system.console import OperatorError, run_command, say
+from ops.system.paths import ROOT
 
 
 def pin(references: Iterable[str], file: Path) -> int:
-    """Write the digest of each reference that is a tag into ``file``.
+    """Write the digest of each reference that has none to ``file``.
+
+    Returns:
+        The command's exit code, 0.
 
     Raises:
-        OperatorError: At least one can't be read; names each of them, and writes nothing.
+        OperatorError: One or more can't be read; the message names them all. Nothing is written.
     """
     digests, problems = {}, []
     for reference in references:
-        if "@" in reference:  # says its digest itself
+        if "@" in reference:  # it has a digest already
             continue
         try:
             digests[reference] = read_digest(reference)
@@ -32,8 +36,11 @@ def pin(references: Iterable[str], file: Path) -> int:
             problems.append(str(error))
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise OperatorError(f"{file.name} stays as it is; no digest could be read of\n{lines}")
-    # Those of other stacks' images stay.
+        raise OperatorError(
+            f"These digests can't be read, so {file.name} is unchanged; check the images' settings "
+            f"and the network:\n{lines}"
+        )
+    # Other references stay: other stacks use them.
     recorded = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     file.write_text(
         json.dumps(recorded | digests, indent=2, sort_keys=True) + "\n", encoding="utf-8"

@@ -1,9 +1,10 @@
-"""Resolve an image's tag to its digest at its registry: the OCI distribution API, anonymously.
+"""Read the digest of an image's tag from its registry, by the OCI distribution API, without login.
 
-The digest is computed from the manifest that was read, never taken from anywhere else.
+The digest is computed from the manifest itself; a digest that the registry states is not trusted.
 """
 
 import hashlib
+import http
 import json
 import re
 import urllib.error
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 TIMEOUT_SECONDS = 20.0
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_API = "registry-1.docker.io"
-"""Docker Hub serves the API under another name than the one in references."""
+"""Docker Hub serves the API from another host than the one in references."""
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -24,16 +25,15 @@ MANIFEST_TYPES = (
 )
 """Indexes first: their digest holds for every platform."""
 LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+)(:\d+)?")
-UNAUTHORIZED = 401
 
 
 class RegistryError(Exception):
-    """A registry gave no manifest; the message says which image and why."""
+    """A manifest can't be read; the message says which image's and why."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An image reference taken apart: registry host, repository, tag."""
+    """The parts of an image reference: registry host, repository, tag."""
 
     host: str
     repository: str
@@ -52,20 +52,20 @@ class Reference:
 
     @property
     def manifest_url(self) -> str:
-        """URL of the manifest; plain HTTP on loopback alone, as Docker does it."""
+        """URL of the manifest; as in Docker, plain HTTP only for a registry on loopback."""
         api = DOCKER_HUB_API if self.host == DOCKER_HUB else self.host
         scheme = "http" if LOOPBACK.fullmatch(api) else "https"
         return f"{scheme}://{api}/v2/{self.repository}/manifests/{self.tag}"
 
 
 def read_digest(reference: str) -> str:
-    """Read the digest of the manifest that a tag names now.
+    """Return the digest of the manifest that a tag names now.
 
     Returns:
         ``sha256:`` and 64 hexadecimal digits.
 
     Raises:
-        RegistryError: The registry can't be reached, or has no such image for everyone.
+        RegistryError: The registry can't be reached, or does not serve the image without a login.
     """
     url = Reference.parse(reference).manifest_url
     headers = {"Accept": ", ".join(MANIFEST_TYPES)}
@@ -82,7 +82,7 @@ def _read_manifest(url: str, headers: Mapping[str, str]) -> bytes:
     except urllib.error.HTTPError as error:
         with error:
             challenge = error.headers.get("WWW-Authenticate", "")
-        if error.code != UNAUTHORIZED or not challenge.startswith("Bearer "):
+        if error.code != http.HTTPStatus.UNAUTHORIZED or not challenge.startswith("Bearer "):
             raise
     return _get(url, {**headers, "Authorization": f"Bearer {_anonymous_token(challenge)}"})
 
@@ -90,14 +90,14 @@ def _read_manifest(url: str, headers: Mapping[str, str]) -> bytes:
 def _anonymous_token(challenge: str) -> str:
     fields = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
     realm = fields.pop("realm")
-    answer = json.loads(_get(f"{realm}?{urllib.parse.urlencode(fields)}", {}))
-    return str(answer.get("token") or answer["access_token"])
+    granted = json.loads(_get(f"{realm}?{urllib.parse.urlencode(fields)}", {}))
+    return str(granted.get("token") or granted["access_token"])
 
 
 def _get(url: str, headers: Mapping[str, str]) -> bytes:
     if not url.startswith(("http://", "https://")):
-        raise ValueError(f"{url} is no HTTP URL")
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 (checked above)
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as reply:  # noqa: S310 (same)
-        body: bytes = reply.read()
+        raise ValueError(f"{url} is not an HTTP URL")
+    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - checked above
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - same
+        body: bytes = response.read()
         return body

@@ -10,19 +10,18 @@ import sys
 from collections.abc import Sequence
 from http import HTTPStatus
 
-from ops.demo.urls import demo_folder, running_demo
+from monitoring.names import DASHBOARD_UID
 from ops.report import Outcome, Report, skipped
 from ops.services import web
 from ops.services.prometheus_api import Prometheus
 from ops.services.proxy_api import ProxyApi, keys_of
-from ops.stack.pulumi_stack import read_outputs
 from ops.system.console import run_command, say
 from ops.system.polling import Poller
-from ops.targets import Targets, default_targets, demo_targets, links, stack_targets
+from ops.targets import Targets, find_targets, links
 from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
 from ops.verify.exposition import exposition_checks
-from ops.verify.grafana import DASHBOARD_UID, grafana_checks
+from ops.verify.grafana import grafana_checks
 from ops.verify.scraping import scraping_checks
 
 GENERATION_TIMEOUT_SECONDS = 120.0
@@ -86,21 +85,11 @@ def _find_targets(options: argparse.Namespace) -> Targets:
     given["api_key"], given["metrics_key"] = keys_of(os.environ)
     if given["proxy"]:  # the services that run here may belong to another proxy
         return Targets("the given URLs", given["proxy"]).overridden(given)
-    return _announced(options.stack).overridden(given)
+    return find_targets(options.stack).overridden(given)
 
 
 def _variable(name: str) -> str:
     return name.upper() if name.startswith("grafana_") else f"{name.upper()}_URL"
-
-
-def _announced(stack: str | None) -> Targets:
-    demo = running_demo(demo_folder(os.environ))
-    if demo and stack is None:
-        return demo_targets(demo)
-    outputs = read_outputs(stack)
-    if outputs:
-        return stack_targets(stack or "dev", outputs)
-    return default_targets()
 
 
 def _parser() -> argparse.ArgumentParser:

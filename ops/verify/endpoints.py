@@ -40,7 +40,7 @@ def endpoint_checks(targets: Targets) -> Iterator[Check]:
         yield skipped("Grafana is healthy", "there is none")
 
 
-def _endpoint_check(name: str, url: str, good: Callable[[web.Reply], bool], hint: str) -> Check:
+def _endpoint_check(name: str, url: str, good: Callable[[web.Response], bool], hint: str) -> Check:
     try:
         reply = web.get(url)
     except web.UnreachableError as error:
@@ -49,15 +49,15 @@ def _endpoint_check(name: str, url: str, good: Callable[[web.Reply], bool], hint
     return judged(name, f"{url}: {reply.status} {shown}".strip(), ok=good(reply), hint=hint)
 
 
-def _is_ok(reply: web.Reply) -> bool:
+def _is_ok(reply: web.Response) -> bool:
     return reply.ok
 
 
-def _is_ollama(reply: web.Reply) -> bool:
+def _is_ollama(reply: web.Response) -> bool:
     return reply.ok and reply.text == "Ollama is running"
 
 
-def _database_is_ok(reply: web.Reply) -> bool:
+def _database_is_ok(reply: web.Response) -> bool:
     try:
         return reply.ok and reply.json()["database"] == "ok"
     except (json.JSONDecodeError, KeyError, TypeError):

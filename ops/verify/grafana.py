@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 from alerts.rules import alerts
-from monitoring.names import DATASOURCE_UID, JOB
+from monitoring.names import DASHBOARD_UID, DATASOURCE_UID, JOB
 from monitoring.thresholds import Thresholds
 from ops.report import Check, failed, judged, skipped
 from ops.services.grafana_api import GrafanaApi, GrafanaError
 from ops.targets import Targets
 
-DASHBOARD_UID = "mistral-metrics"
 HINT = "run `make up` again, which provisions Grafana anew"
 
 

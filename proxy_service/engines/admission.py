@@ -18,7 +18,7 @@ class Admission:
     """The places at the engine, and the queue for them."""
 
     def __init__(self, settings: ProxySettings, *, metrics: ProxyMetrics, clock: Clock) -> None:
-        self._places = asyncio.Semaphore(settings.max_concurrent_requests)
+        self._slots = asyncio.Semaphore(settings.max_concurrent_requests)
         self._queue_limit = settings.max_queued_requests
         self._waiting = 0
         self._metrics = metrics
@@ -27,35 +27,35 @@ class Admission:
         metrics.running_limit.set(settings.max_concurrent_requests)
         metrics.queued_limit.set(settings.max_queued_requests)
 
-    def place(self) -> AbstractAsyncContextManager[None]:
+    def slot(self) -> AbstractAsyncContextManager[None]:
         """Hold one of the places while the context is open, waiting for it if need be.
 
         Raises:
             Overloaded: The queue is full.
             ShuttingDown: The queue was closed.
         """
-        return _Place(self)
+        return _Slot(self)
 
-    async def enter(self) -> None:
-        """Take a place; see `place`."""
-        if self._places.locked():
+    async def acquire(self) -> None:
+        """Take a place; see `slot`."""
+        if self._slots.locked():
             await self._wait()
         else:
-            await self._places.acquire()
+            await self._slots.acquire()
         if self._closed:
-            self._places.release()
+            self._slots.release()
             raise ShuttingDown
         self._metrics.running_requests.inc()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give a place back."""
         self._metrics.running_requests.dec()
-        self._places.release()
+        self._slots.release()
 
     def close(self) -> None:
         """Refuse everyone who waits, and whoever comes from now on."""
         self._closed = True
-        self._places.release()  # wakes the first, who wakes the next by leaving
+        self._slots.release()  # wakes the first, who wakes the next by leaving
 
     async def _wait(self) -> None:
         if self._waiting >= self._queue_limit:
@@ -64,14 +64,14 @@ class Admission:
         self._waiting += 1
         self._metrics.queued_requests.inc()
         try:
-            await self._places.acquire()
+            await self._slots.acquire()
         finally:
             self._waiting -= 1
             self._metrics.queued_requests.dec()
             self._metrics.queue_wait.observe(self._clock.monotonic() - since)
 
 
-class _Place(AbstractAsyncContextManager[None]):
+class _Slot(AbstractAsyncContextManager[None]):
     """A place at the engine; as a class because every generation takes one."""
 
     __slots__ = ("_admission",)
@@ -80,7 +80,7 @@ class _Place(AbstractAsyncContextManager[None]):
         self._admission = admission
 
     async def __aenter__(self) -> None:
-        await self._admission.enter()
+        await self._admission.acquire()
 
     async def __aexit__(self, *_: object) -> None:
-        self._admission.leave()
+        self._admission.release()

@@ -11,7 +11,6 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -27,20 +26,19 @@ from proxy_service.errors import (
     NotImplementedHere,
     ProxyError,
 )
-from proxy_service.settings import ModelDetails, ProxySettings
+from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.translate.engine_errors import ABSENT, from_reply, no_model_list
-from proxy_service.translate.models import (
+from proxy_service.translate.models.listing import (
     LOADED,
     RELOADING,
     UNLOADED,
     EngineModel,
-    NameTable,
-    fold_name,
     from_model_list,
-    is_valid_name,
 )
-from proxy_service.wire.reading import decode_reply, mend_surrogates
+from proxy_service.translate.models.lookup import NameTable
+from proxy_service.translate.models.names import fold_name, is_valid_name
+from proxy_service.wire.reading import decode_reply, replace_surrogates
 
 if TYPE_CHECKING:
     from proxy_service.wire.openai import ModelList
@@ -50,8 +48,6 @@ if TYPE_CHECKING:
 _FRESH_SECONDS = 1.0
 # Seconds; between two looks at a model that the engine is loading.
 _LOADING_PAUSE_SECONDS = 0.25
-
-_NOTHING_TOLD = ModelDetails()
 
 logger = logging.getLogger("proxy_service.engines.catalogue")
 
@@ -93,6 +89,7 @@ class Catalogue:
         self._watcher: asyncio.Task[None] | None = None
         self._unloads: set[asyncio.Task[None]] = set()
         self._failure: EngineError | None = EngineUnavailable("the engine was not asked yet")
+        self._was_ready = False
 
     @property
     def ready(self) -> bool:
@@ -103,17 +100,6 @@ class Catalogue:
     def failure(self) -> str:
         """Why the engine is not ready; empty when it is."""
         return self._failure.message if self._failure else ""
-
-    def details(self, model: EngineModel) -> ModelDetails:
-        """Give what the settings tell about a model, and else the engine."""
-        told = None
-        if self._details:
-            by_name, by_id = fold_name(model.name), fold_name(model.id)
-            told = self._details.get(by_name) or self._details.get(by_id)
-        told = told or _NOTHING_TOLD
-        if told.context_length or not model.context_length:
-            return told
-        return replace(told, context_length=model.context_length)
 
     def start(self) -> None:
         """Begin to ask the engine again and again."""
@@ -305,7 +291,8 @@ class Catalogue:
     async def _fetch(self) -> tuple[EngineModel, ...]:
         body, _ = await self.listing()
         try:
-            return from_model_list(cast("ModelList", mend_surrogates(decode_reply(body))))
+            listed = cast("ModelList", replace_surrogates(decode_reply(body)))
+            return from_model_list(listed, self._details)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineProtocolError(
                 "the engine's list of models is not as OpenAI's API promises; "
@@ -326,10 +313,13 @@ class Catalogue:
             ) from error
 
     def _note(self, failure: EngineError | None) -> None:
-        if (failure is None) != (self._failure is None):
-            event = "engine_ready" if failure is None else "engine_lost"
-            fields = {"reason": failure.message if failure else None}
-            logger.warning(event, extra={"fields": fields})
+        if failure is not None and self._failure is None:
+            logger.warning("engine_lost", extra={"fields": {"reason": failure.message}})
+        elif failure is None and self._failure is not None:
+            # The return of a lost engine is logged at the loss's level, so that a log that has
+            # one has both. The first time is no news: the engine has loaded its model.
+            logger.log(logging.WARNING if self._was_ready else logging.INFO, "engine_ready")
+            self._was_ready = True
         self._failure = failure
         self._metrics.upstream_up.set(failure is None)
         if failure is None:

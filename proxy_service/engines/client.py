@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
-from proxy_service.engines.connection import Connection, Patience, Pool
+from proxy_service.engines.connection import Connection, Pool, Timeout
 from proxy_service.errors import EngineProtocolError, EngineUnavailable, ProxyError
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.instruments import Histogram
@@ -35,13 +35,13 @@ class EngineReply(Protocol):
     def content_type(self) -> str:
         """Give the Content-Type header; empty when there is none."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def iter_bytes(self) -> AsyncIterator[bytes]:
         """Give the body as it arrives: all that has come since the last piece, and no less."""
 
     async def body(self) -> bytes:
         """Give the whole body."""
 
-    def let_go(self) -> None:
+    def discard_rest(self) -> None:
         """Say that the rest does not matter: it should be little, and keeps the connection."""
 
 
@@ -93,12 +93,10 @@ class HttpEngine:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._fixed_headers += f"Authorization: Basic {b64encode(pair.encode()).decode()}\r\n"
         self._pool = Pool()
-        self._within_streams = Patience(
+        self._silence_timeout = Timeout(
             settings.engine_silence_timeout_seconds, "ENGINE_SILENCE_TIMEOUT"
         )
-        self._before_replies = Patience(
-            settings.engine_reply_timeout_seconds, "ENGINE_REPLY_TIMEOUT"
-        )
+        self._reply_timeout = Timeout(settings.engine_reply_timeout_seconds, "ENGINE_REPLY_TIMEOUT")
         self._interruption: ProxyError | None = None
 
     def interrupt(self, error: ProxyError) -> None:
@@ -126,17 +124,17 @@ class HttpEngine:
     ) -> "_Call":
         """Send a request; see `Engine.request`."""
         duration = self._metrics.upstream_duration(path)
-        patience = self._within_streams if streamed else self._before_replies
+        read_timeout = self._silence_timeout if streamed else self._reply_timeout
         head = f"{method} {self._base_path}{path} HTTP/1.1\r\n{self._fixed_headers}"
         if request_id:
             head += f"X-Request-ID: {request_id}\r\n"
         if body is None:
             request = f"{head}\r\n".encode("latin-1")
-            return _Call(self, request, duration, patience, safe=method == "GET")
+            return _Call(self, request, duration, read_timeout, safe=method == "GET")
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        return _Call(self, head.encode("latin-1") + body, duration, patience, safe=False)
+        return _Call(self, head.encode("latin-1") + body, duration, read_timeout, safe=False)
 
-    async def send(self, request: bytes, patience: Patience, *, safe: bool) -> Connection:
+    async def send(self, request: bytes, read_timeout: Timeout, *, safe: bool) -> Connection:
         """Send ``request`` and wait for the head of its answer.
 
         A kept connection that the engine has closed is seen before it is used. The engine may
@@ -148,7 +146,7 @@ class HttpEngine:
         connection = self._pool.take()
         if connection is not None:
             try:
-                return await _ask(connection, request, patience)
+                return await _send_over(connection, request, read_timeout)
             except EngineProtocolError:
                 if not safe or not connection.reader.untouched:
                     raise
@@ -156,7 +154,7 @@ class HttpEngine:
         if self._interruption is not None:  # the grace ended while the connection was opened
             connection.close()
             raise self._interruption
-        return await _ask(connection, request, patience)
+        return await _send_over(connection, request, read_timeout)
 
     async def _connect(self) -> Connection:
         """Open a connection, trying a second time when that fails at once."""
@@ -185,11 +183,11 @@ class HttpEngine:
         )
 
 
-async def _ask(connection: Connection, request: bytes, patience: Patience) -> Connection:
+async def _send_over(connection: Connection, request: bytes, read_timeout: Timeout) -> Connection:
     try:
-        connection.send(request, patience)
+        connection.send(request, read_timeout)
         while not connection.reader.has_head:
-            await connection.more()
+            await connection.receive()
     except (ProxyError, asyncio.CancelledError):
         connection.close()
         raise
@@ -204,7 +202,15 @@ class _Call:
     """
 
     __slots__ = (
-        *("_connection", "_duration", "_engine", "_let_go", "_patience", "_request", "_safe"),
+        *(
+            "_connection",
+            "_duration",
+            "_engine",
+            "_discard_rest",
+            "_read_timeout",
+            "_request",
+            "_safe",
+        ),
         *("_waited", "content_type", "status"),
     )
 
@@ -213,18 +219,18 @@ class _Call:
         engine: HttpEngine,
         request: bytes,
         duration: Histogram,
-        patience: Patience,
+        read_timeout: Timeout,
         *,
         safe: bool,
     ) -> None:
         self._engine = engine
         self._request = request
         self._duration = duration
-        self._patience = patience
+        self._read_timeout = read_timeout
         self._safe = safe
         self._waited = 0.0
         self._connection: Connection
-        self._let_go = False
+        self._discard_rest = False
         self.status = 0
         self.content_type = ""
 
@@ -232,7 +238,7 @@ class _Call:
         since = monotonic()
         try:
             self._connection = await self._engine.send(
-                self._request, self._patience, safe=self._safe
+                self._request, self._read_timeout, safe=self._safe
             )
         except BaseException:
             self._duration.observe(monotonic() - since)
@@ -245,12 +251,12 @@ class _Call:
 
     async def __aexit__(self, *_: object) -> None:
         self._duration.observe(self._waited)
-        if self._let_go:
-            self._connection.let_go()
+        if self._discard_rest:
+            self._connection.drain()
         else:
             self._connection.release()
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def iter_bytes(self) -> AsyncIterator[bytes]:
         """Give the body as it arrives."""
         return self
 
@@ -264,7 +270,7 @@ class _Call:
         while not (data := reader.take()):
             if reader.complete:
                 raise StopAsyncIteration
-            await self._more()
+            await self._receive()
         return data
 
     async def body(self) -> bytes:
@@ -273,20 +279,20 @@ class _Call:
         parts = [reader.take()]
         size = len(parts[0])
         while not reader.complete:
-            await self._more()
+            await self._receive()
             parts.append(reader.take())
             size += len(parts[-1])
             if size > MAX_REPLY_BYTES:
                 raise EngineProtocolError(f"the engine's reply is above {MAX_REPLY_BYTES} bytes")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _more(self) -> None:
+    async def _receive(self) -> None:
         since = monotonic()
         try:
-            await self._connection.more()
+            await self._connection.receive()
         finally:
             self._waited += monotonic() - since
 
-    def let_go(self) -> None:
+    def discard_rest(self) -> None:
         """Say that the rest does not matter."""
-        self._let_go = True
+        self._discard_rest = True

@@ -29,22 +29,22 @@ ROUND_BYTES = 64 * 1024
 _REST_SECONDS = 0.25
 
 
-class Patience(NamedTuple):
+class Timeout(NamedTuple):
     """How long the engine may be silent, and the variable that says so."""
 
     seconds: float
     variable: str
 
 
-class Use(Enum):
+class State(Enum):
     """What a connection is for at the moment."""
 
     BUSY = "busy"
-    LETTING_GO = "letting go"
+    DRAINING = "draining"
     IDLE = "idle"
 
 
-class Turns:
+class ReadScheduler:
     """Lets readers go on when something has come for them, in one round only so many.
 
     What they do in one round of the event loop is done before anyone else is served, and who
@@ -57,12 +57,12 @@ class Turns:
         self._left = 0
         self._counting = False
 
-    def ask(self, connection: "Connection") -> None:
+    def schedule(self, connection: "Connection") -> None:
         """Wake the connection's reader, now or in a later round."""
         if not self._counting:
             self._begin_round()
         if self._left > 0:
-            self._give(connection)
+            self._wake(connection)
         else:
             connection.pause_reading()
             self._waiting[connection] = None
@@ -77,9 +77,9 @@ class Turns:
         if self._waiting:
             self._begin_round()
         while self._waiting and self._left > 0:
-            self._give(next(iter(self._waiting)))
+            self._wake(next(iter(self._waiting)))
 
-    def _give(self, connection: "Connection") -> None:
+    def _wake(self, connection: "Connection") -> None:
         self._waiting.pop(connection, None)
         self._left -= connection.reader.pending
         connection.wake()
@@ -91,7 +91,7 @@ class Pool:
     def __init__(self) -> None:
         self._idle: dict[Connection, None] = {}
         self._open: set[Connection] = set()
-        self.turns = Turns()
+        self.scheduler = ReadScheduler()
         # Filled and emptied within one callback of the loop, so that all connections share it.
         self.read_buffer = memoryview(bytearray(READ_BYTES))
 
@@ -107,7 +107,7 @@ class Pool:
         """
         while self._idle:
             connection = self._idle.popitem()[0]
-            if connection.quiet():
+            if connection.is_usable():
                 return connection
             connection.close()
         return None
@@ -142,30 +142,30 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, pool: Pool, *, idle_seconds: float) -> None:
         self.reader = ResponseReader()
         self._pool = pool
-        self._patience = Patience(float("inf"), "")
+        self._timeout = Timeout(float("inf"), "")
         self._idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._poll = select.poll()
         self._waiter: asyncio.Future[None] | None = None
         self._failure: ProxyError | None = None
-        self._use = Use.BUSY
+        self._state = State.BUSY
         self._paused = False
-        self._limit = self._patience.seconds
+        self._timeout_seconds = self._timeout.seconds
         self._quiet_since = 0.0
         self._unsent = 0
         self._due = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, request: bytes, patience: Patience) -> None:
+    def send(self, request: bytes, timeout: Timeout) -> None:
         """Send a request, head and body; what comes from now on is its response."""
         self.reader.begin()
-        self._patience = patience
-        self._enter(Use.BUSY, patience.seconds)
+        self._timeout = timeout
+        self._enter(State.BUSY, timeout.seconds)
         if self._transport is not None:
             self._transport.write(request)
 
-    async def more(self) -> None:
+    async def receive(self) -> None:
         """Wait until more of the response has come, or its end.
 
         Raises:
@@ -197,19 +197,19 @@ class Connection(asyncio.BufferedProtocol):
     def release(self) -> None:
         """End the use: keep the connection if its response is complete, else close it."""
         if self.reader.complete and self.reader.reusable:
-            self._enter(Use.IDLE, self._idle_seconds)
+            self._enter(State.IDLE, self._idle_seconds)
             self._pool.add_idle(self)
         else:
             self.close()
 
-    def let_go(self) -> None:
+    def drain(self) -> None:
         """End the use of a response whose little rest does not matter."""
         if self.reader.complete:
             self.release()
         else:
-            self._enter(Use.LETTING_GO, _REST_SECONDS)
+            self._enter(State.DRAINING, _REST_SECONDS)
 
-    def quiet(self) -> bool:
+    def is_usable(self) -> bool:
         """Ask the system whether an idle connection is as it was left: no end, no bytes."""
         return self._transport is not None and not self._poll.poll(0)
 
@@ -249,7 +249,7 @@ class Connection(asyncio.BufferedProtocol):
         except EngineProtocolError as error:
             self.fail(error)
             return
-        if self._use is Use.LETTING_GO:
+        if self._state is State.DRAINING:
             reader.take()
             if reader.complete:
                 self.release()
@@ -257,7 +257,7 @@ class Connection(asyncio.BufferedProtocol):
         if reader.pending > READ_AHEAD_BYTES:
             self.pause_reading()
         if self._waiter is not None:
-            self._pool.turns.ask(self)
+            self._pool.scheduler.schedule(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the interface's
         """Tell whoever waits."""
@@ -282,13 +282,13 @@ class Connection(asyncio.BufferedProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _enter(self, use: Use, limit_seconds: float) -> None:
-        self._use = use
+    def _enter(self, state: State, timeout_seconds: float) -> None:
+        self._state = state
         self._resume_reading()
-        self._limit = limit_seconds
+        self._timeout_seconds = timeout_seconds
         self._quiet_since = self._loop.time()
-        if self._due > self._quiet_since + limit_seconds:
-            self._arm(self._quiet_since + limit_seconds)
+        if self._due > self._quiet_since + timeout_seconds:
+            self._arm(self._quiet_since + timeout_seconds)
 
     def _arm(self, due: float) -> None:
         if self._timer is not None:
@@ -299,24 +299,24 @@ class Connection(asyncio.BufferedProtocol):
     def _tick(self) -> None:
         now = self._loop.time()
         self._timer = None
-        if self._busy_otherwise():
+        if self._blocked_by_proxy():
             self._quiet_since = now
-        due = self._quiet_since + self._limit
+        due = self._quiet_since + self._timeout_seconds
         if due > now:
             self._arm(due)
-        elif self._use is Use.BUSY:
+        elif self._state is State.BUSY:
             self.fail(
                 EngineTimeout(
-                    f"the engine was silent for {self._patience.seconds:g} s "
-                    f"({self._patience.variable} sets how long it may be)"
+                    f"the engine was silent for {self._timeout.seconds:g} s "
+                    f"({self._timeout.variable} sets how long it may be)"
                 )
             )
         else:
             self.close()
 
-    def _busy_otherwise(self) -> bool:
+    def _blocked_by_proxy(self) -> bool:
         """Tell whether it is not the engine that holds things up: reader slow, request long."""
         before = self._unsent
         self._unsent = self._transport.get_write_buffer_size() if self._transport else 0
-        reading_waits = self._use is Use.BUSY and self._waiter is None
+        reading_waits = self._state is State.BUSY and self._waiter is None
         return reading_waits or self._unsent != before

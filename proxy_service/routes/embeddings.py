@@ -21,7 +21,7 @@ from proxy_service.translate.embeddings import (
     vectors_of,
 )
 from proxy_service.translate.engine_errors import from_reply
-from proxy_service.translate.models import EngineModel
+from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.replies import to_usage
 from proxy_service.wire.ollama import parse_keep_alive
 from proxy_service.wire.openai import Usage
@@ -44,7 +44,7 @@ async def embed(exchange: Exchange) -> HTTPResponse:
     model = await _find(exchange, name, "model '' not found", HTTPStatus.NOT_FOUND)
     services = exchange.services
     loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
-    async with services.admission.place(), loaded as load_ns:
+    async with services.admission.slot(), loaded as load_ns:
         if not inputs:
             return exchange.json({"model": name, "embeddings": []})
         body = to_json(to_engine_embeddings(inputs, engine_id=model.id, truncate=truncate))
@@ -70,7 +70,7 @@ async def embeddings(exchange: Exchange) -> HTTPResponse:
     model = await _find(exchange, name, "model is required", HTTPStatus.BAD_REQUEST)
     services = exchange.services
     loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
-    async with services.admission.place(), loaded as load_ns:
+    async with services.admission.slot(), loaded as load_ns:
         if not prompt:
             return exchange.json({"embedding": []})
         body = to_json(to_engine_embeddings([prompt], engine_id=model.id, truncate=True))

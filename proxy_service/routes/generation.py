@@ -24,7 +24,8 @@ from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
-from proxy_service.translate.models import EngineModel, refuse_incapable
+from proxy_service.translate.models.capabilities import refuse_incapable
+from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.options import stop_strings, unknown_options
 from proxy_service.translate.replies import (
     only_choice,
@@ -71,9 +72,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise InvalidRequest("model is required")
     model = await exchange.find(common.model)
-    refuse_incapable(
-        exchange.services.catalogue.details(model), common, job="chat", tools=bool(request.tools)
-    )
+    refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:
         return await _load_or_unload(exchange, model, common, chat=True)
     body = to_engine_chat(request, engine_id=model.id)
@@ -89,7 +88,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise ModelNotFound("model '' not found")
     model = await exchange.find(common.model)
-    refuse_incapable(exchange.services.catalogue.details(model), common, job="generate")
+    refuse_incapable(model.details, common, job="generate")
     if not request.prompt:
         return await _load_or_unload(exchange, model, common, chat=False)
     options = _stream_options(common, chat=False)
@@ -137,7 +136,7 @@ async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPRe
     _log_unknown_options(exchange, job.common.options)
     services, keep_alive = exchange.services, job.common.keep_alive_seconds
     loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
-    async with services.admission.place(), loaded as load_ns:
+    async with services.admission.slot(), loaded as load_ns:
         if load_ns:
             job = replace(job, options=replace(job.options, load_ns=load_ns))
         return await ask(
@@ -168,10 +167,10 @@ def _log_unknown_options(exchange: Exchange, options: JsonObject) -> None:
 async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) -> None:
     """Translate the engine's stream as it arrives; one read becomes one write."""
     try:
-        async for data in reply.chunks():
+        async for data in reply.iter_bytes():
             await _pass_on(exchange, stream, stream.feed(data, exchange.moment()))
             if stream.done:
-                reply.let_go()
+                reply.discard_rest()
                 return
         await _pass_on(exchange, stream, stream.close(exchange.moment()))
     except ProxyError as error:

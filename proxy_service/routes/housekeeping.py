@@ -13,24 +13,24 @@ HOUSEKEEPING_PATHS = frozenset({"/", *_PATHS, *(f"{path}/" for path in _PATHS)})
 
 async def root(exchange: Exchange) -> HTTPResponse:
     """Answer ``/`` as Ollama does, by which clients see that it runs."""
-    return exchange.reply(b"Ollama is running", content_type=TEXT)
+    return exchange.response(b"Ollama is running", content_type=TEXT)
 
 
 async def livez(exchange: Exchange) -> HTTPResponse:
     """Say that the process serves."""
-    return exchange.reply(b"ok\n", content_type=TEXT)
+    return exchange.response(b"ok\n", content_type=TEXT)
 
 
 async def readyz(exchange: Exchange) -> HTTPResponse:
     """Say whether the engine answered the last probe; asks nobody."""
     catalogue = exchange.services.catalogue
     if catalogue.ready:
-        return exchange.reply(b"ok\n", content_type=TEXT)
-    return exchange.reply(f"{catalogue.failure}\n".encode(), status=503, content_type=TEXT)
+        return exchange.response(b"ok\n", content_type=TEXT)
+    return exchange.response(f"{catalogue.failure}\n".encode(), status=503, content_type=TEXT)
 
 
 async def metrics(exchange: Exchange) -> HTTPResponse:
     """Expose the metrics in the format that the Accept header asks for."""
     accept = exchange.request.headers.get("accept", "")
     body, content_type = exchange.services.metrics.expose(accept)
-    return exchange.reply(body, content_type=content_type)
+    return exchange.response(body, content_type=content_type)

@@ -8,17 +8,10 @@ from proxy_service.exchange import NDJSON, Exchange
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
-from proxy_service.translate.models import (
-    FOREVER,
-    LOADED,
-    EngineModel,
-    digest,
-    is_valid_name,
-    to_process,
-    to_show,
-    to_tag,
-    with_tag,
-)
+from proxy_service.translate.models.digests import digest
+from proxy_service.translate.models.listing import LOADED, EngineModel
+from proxy_service.translate.models.names import is_valid_name, with_tag
+from proxy_service.translate.models.rendering import to_process, to_show, to_tag
 from proxy_service.wire.reading import Fields
 
 
@@ -26,14 +19,14 @@ async def tags(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /api/tags``."""
     catalogue = exchange.services.catalogue
     models = await catalogue.models()
-    return exchange.json({"models": [to_tag(m, catalogue.details(m)) for m in models]})
+    return exchange.json({"models": [to_tag(m) for m in models]})
 
 
 async def ps(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /api/ps``: nothing unloads a model by time, so all of them stay for ever."""
     catalogue = exchange.services.catalogue
     loaded = [model for model in await catalogue.models() if model.status == LOADED]
-    processes = [to_process(m, catalogue.details(m), expires=FOREVER) for m in loaded]
+    processes = [to_process(m) for m in loaded]
     return exchange.json({"models": processes})
 
 
@@ -45,7 +38,7 @@ async def show(exchange: Exchange) -> HTTPResponse:
         model = await catalogue.find(name)
     except ModelNotFound:
         raise ModelNotFound(f"model '{with_tag(name)}' not found") from None
-    return exchange.json(to_show(model, catalogue.details(model)))
+    return exchange.json(to_show(model))
 
 
 async def version(exchange: Exchange) -> HTTPResponse:
@@ -74,9 +67,7 @@ async def pull(exchange: Exchange) -> HTTPResponse | None:
     await catalogue.load(model)
     if not stream:
         return exchange.json({"status": "success"})
-    await exchange.write(
-        Batch(_progress(model, catalogue.details(model).size)), content_type=NDJSON, end=True
-    )
+    await exchange.write(Batch(_progress(model, model.details.size)), content_type=NDJSON, end=True)
     return None
 
 
@@ -136,7 +127,7 @@ async def delete(exchange: Exchange) -> HTTPResponse:
 
 async def has_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's
     """Answer ``HEAD /api/blobs/:digest``: there are none."""
-    return exchange.reply(b"", status=HTTPStatus.NOT_FOUND)
+    return exchange.response(b"", status=HTTPStatus.NOT_FOUND)
 
 
 async def create_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's

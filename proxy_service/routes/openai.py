@@ -22,8 +22,8 @@ from proxy_service.routes.asking import Work, ask
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
-from proxy_service.translate.models import EngineModel
-from proxy_service.translate.replies import failed_while_writing, finish_reason_of, to_usage
+from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.replies import failed_while_generating, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Usage
 from proxy_service.wire.reading import decode_object, fold_keys
@@ -33,7 +33,7 @@ from proxy_service.wire.writing import to_json
 async def models(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /v1/models``."""
     body, content_type = await exchange.services.catalogue.listing()
-    return exchange.reply(body, content_type=content_type)
+    return exchange.response(body, content_type=content_type)
 
 
 async def model(exchange: Exchange, name: str) -> HTTPResponse:
@@ -59,7 +59,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if sent.get("model") != found.id:  # another name for it, or under a key of another case
         body = _with_model(fields, found)
     services = exchange.services
-    async with services.admission.place(), services.catalogue.loaded(found) as load_ns:
+    async with services.admission.slot(), services.catalogue.loaded(found) as load_ns:
         return await ask(
             exchange,
             Work(path, body, streamed=fields.get("stream") is True),
@@ -97,7 +97,7 @@ def _refusal(path: str, name: str, status: int, body: bytes) -> ProxyError:
 async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
     body = await reply.body()
     _count(exchange, body)
-    return exchange.reply(body, content_type=reply.content_type)
+    return exchange.response(body, content_type=reply.content_type)
 
 
 def _count(exchange: Exchange, body: bytes) -> None:
@@ -110,13 +110,13 @@ def _count(exchange: Exchange, body: bytes) -> None:
 def _completed(exchange: Exchange, usage: Usage | None, reason: str | None) -> None:
     """Count a generation that reached its end, which may be a failure that its engine tells."""
     if reason == "error":
-        exchange.record.error = failed_while_writing(exchange.record.model)
+        exchange.record.error = failed_while_generating(exchange.record.model)
     exchange.record.completed(usage, reason or "stop")
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStream) -> None:
     try:
-        async for data in reply.chunks():
+        async for data in reply.iter_bytes():
             batch = stream.feed(data)
             if batch.error is not None and not exchange.streaming and not batch.chunks:
                 raise batch.error
@@ -125,7 +125,7 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
             await exchange.write(batch, content_type=reply.content_type, end=stream.done)
             if stream.done:
                 # The engine may be slow to close it, and what it may still say is for nobody.
-                reply.let_go()
+                reply.discard_rest()
                 break
         else:
             batch = stream.close()

@@ -27,7 +27,7 @@ from sanic import Sanic
 from sanic.server.protocols.base_protocol import SanicProtocol
 
 from proxy_service.errors import InvalidRequest, ProxyError
-from proxy_service.server.request import MAX_AHEAD, IncomingRequest, RequestReader
+from proxy_service.server.request import MAX_PIPELINED, IncomingRequest, RequestReader
 
 # Bytes that may wait while nobody asks for them, bodies and further requests alike; with more
 # than this the client has to wait.
@@ -89,8 +89,8 @@ class ClientStream:
         """
         incoming = self._incoming
         if not incoming.complete and incoming.failure is None:
-            if incoming.awaits_continue:
-                incoming.awaits_continue = False
+            if incoming.expects_continue:
+                incoming.expects_continue = False
                 await self._connection.write(_CONTINUE)
             while not incoming.complete and incoming.failure is None:
                 await self._connection.read_more()
@@ -240,7 +240,7 @@ class ClientConnection(SanicProtocol):
                 self._begin()
         elif self._arrival is not None:
             self._arrived()
-        elif len(reader.requests) > MAX_AHEAD // 2 or reader.buffered > _READ_AHEAD_BYTES:
+        elif len(reader.requests) > MAX_PIPELINED // 2 or reader.buffered > _READ_AHEAD_BYTES:
             self._pause_reading()  # who leaves is noticed only while something is read
 
     def eof_received(self) -> None:
@@ -316,10 +316,10 @@ class ClientConnection(SanicProtocol):
         if self._timer is not None:
             self._timer.cancel()
         soonest = self.loop.time() + self._shortest_seconds
-        due = min(self._quiet_since + self._patience(), soonest)
+        due = min(self._quiet_since + self._timeout_seconds(), soonest)
         self._timer = self.loop.call_at(due, self._tick)
 
-    def _patience(self) -> float:
+    def _timeout_seconds(self) -> float:
         """Give the seconds that the present state may last without anything happening."""
         if self._lingering:
             return _LINGER_SECONDS
@@ -336,12 +336,12 @@ class ClientConnection(SanicProtocol):
         self._unsent = self.transport.get_write_buffer_size() if self.transport is not None else 0
         if self._unsent < before:
             self._quiet_since = now  # the client takes something, if slowly
-        if self._quiet_since + self._patience() <= now:
+        if self._quiet_since + self._timeout_seconds() <= now:
             self._quiet_since = now
             if self._task is not None and self._arrival is None:
                 self._task.cancel()
             elif self._task is not None or self._reader.within_head:
-                self._reader.give_up(_too_slow(self._request_seconds))
+                self._reader.fail(_too_slow(self._request_seconds))
                 self._arrived()
                 if self._task is None:
                     self._begin()

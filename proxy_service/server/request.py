@@ -34,12 +34,12 @@ from proxy_service.errors import BodyTooLarge, InvalidRequest, Overloaded, Proxy
 # Bytes of a request line and its headers together. nginx allows as much by default.
 MAX_HEAD_BYTES = 32 * 1024
 # Requests that may wait for the answer to an earlier one on their connection.
-MAX_AHEAD = 16
+MAX_PIPELINED = 16
 # Fields in one head; Apache's default.
 MAX_HEADERS = 100
 # Bytes that may come without completing a head or adding to a body: long extensions of chunks
 # and trailers are neither. Two reads of the event loop.
-_MAX_IDLE_BYTES = 512 * 1024
+_MAX_BYTES_WITHOUT_PROGRESS = 512 * 1024
 _VERSIONS = ("1.1", "1.0")
 _NO_HEADERS = Header()  # of requests without a head; nobody writes to it
 
@@ -52,7 +52,7 @@ class BodyBudget:
     def __init__(self, limit_bytes: int) -> None:
         self._left = limit_bytes
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Take ``size`` bytes.
 
         Raises:
@@ -62,7 +62,7 @@ class BodyBudget:
             raise Overloaded("the bodies of pending requests are too large together")
         self._left -= size
 
-    def give_back(self, size: int) -> None:
+    def release(self, size: int) -> None:
         """Give back bytes that were taken."""
         self._left += size
 
@@ -76,10 +76,10 @@ class IncomingRequest:
     """
 
     __slots__ = (
-        "awaits_continue",
         "body",
         "body_bytes",
         "complete",
+        "expects_continue",
         "failure",
         "headers",
         "keep_alive",
@@ -96,7 +96,7 @@ class IncomingRequest:
         self.headers = _NO_HEADERS
         self.routable = False
         self.keep_alive = False
-        self.awaits_continue = False
+        self.expects_continue = False
         self.body = b""
         self.body_bytes = 0
         self.complete = False
@@ -109,11 +109,11 @@ class RequestReader:
     __slots__ = (
         "_body",
         "_budget",
+        "_bytes_without_progress",
         "_current",
         "_ended",
         "_fields",
         "_head_bytes",
-        "_idle_bytes",
         "_max_body_bytes",
         "_parser",
         "_target",
@@ -132,7 +132,7 @@ class RequestReader:
         self._target = b""
         self._fields: list[tuple[str, str]] = []
         self._body = bytearray()
-        self._head_bytes = self._idle_bytes = 0
+        self._head_bytes = self._bytes_without_progress = 0
         self._parser = HttpRequestParser(self)
 
     @property
@@ -147,7 +147,7 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; after an error or a last request they are not looked at."""
-        self._idle_bytes += len(data)
+        self._bytes_without_progress += len(data)
         while data and not self._ended:
             try:
                 self._parser.feed_data(data)
@@ -158,13 +158,13 @@ class RequestReader:
             except HttpParserError as error:
                 cause = error.__context__
                 if isinstance(cause, ProxyError):
-                    self.give_up(cause)
+                    self.fail(cause)
                 else:
-                    self.give_up(InvalidRequest(f"malformed HTTP request: {error}"))
-        if self._idle_bytes > _MAX_IDLE_BYTES:
-            self.give_up(_head_too_large())
+                    self.fail(InvalidRequest(f"malformed HTTP request: {error}"))
+        if self._bytes_without_progress > _MAX_BYTES_WITHOUT_PROGRESS:
+            self.fail(_head_too_large())
 
-    def give_up(self, error: ProxyError) -> None:
+    def fail(self, error: ProxyError) -> None:
         """Take nothing more: what has begun fails with ``error``."""
         if self._ended:
             return  # bytes behind a request that announced itself as the last
@@ -228,10 +228,11 @@ class RequestReader:
         request.path = _path(self._target)
         request.routable = True
         self._within_head = False
-        self._idle_bytes = 0
-        if len(self.requests) >= MAX_AHEAD:
+        self._bytes_without_progress = 0
+        if len(self.requests) >= MAX_PIPELINED:
             raise InvalidRequest(
-                f"more than {MAX_AHEAD} requests were sent ahead of their answers; wait for some"
+                f"more than {MAX_PIPELINED} requests are waiting on this connection; "
+                "read some responses before you send more"
             )
         self._current = request
         self.requests.append(request)
@@ -240,17 +241,17 @@ class RequestReader:
 
     def on_body(self, part: bytes) -> None:
         """Take a part of the body."""
-        self._idle_bytes = 0
+        self._bytes_without_progress = 0
         request = cast("IncomingRequest", self._current)
         if request.body_bytes + len(part) > self._max_body_bytes:
             raise _body_too_large()
-        self._budget.take(len(part))
+        self._budget.reserve(len(part))
         request.body_bytes += len(part)
         self._body += part
 
     def release(self, request: IncomingRequest) -> None:
         """Give back what a request's body took from the budget, once nobody needs it."""
-        self._budget.give_back(request.body_bytes)
+        self._budget.release(request.body_bytes)
         request.body_bytes = 0
 
     def on_message_complete(self) -> None:
@@ -262,7 +263,7 @@ class RequestReader:
         request.complete = True
         self._body.clear()
         self._current = None
-        self._idle_bytes = 0
+        self._bytes_without_progress = 0
         self._ended = not request.keep_alive
 
 
@@ -304,7 +305,7 @@ def _check(request: IncomingRequest, *, fields: int) -> None:
             raise InvalidRequest(
                 "nothing but 100-continue can be expected", status=HTTPStatus.EXPECTATION_FAILED
             )
-        request.awaits_continue = True
+        request.expects_continue = True
 
 
 def _body_too_large() -> BodyTooLarge:

@@ -27,7 +27,7 @@ from proxy_service.streaming.text import TextGate
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import (
     done_reason,
-    failed_while_writing,
+    failed_while_generating,
     thinking_of,
     to_ollama_counts,
     to_ollama_logprobs,
@@ -182,7 +182,7 @@ class OllamaStream(EngineStream):
 
     def _begin_finish(self, reason: str, at: Moment) -> None:
         if reason == "error":
-            raise failed_while_writing(self._options.model)
+            raise failed_while_generating(self._options.model)
         self.finish_reason = reason
         self._write("content", self._gate.flush(), at, self._take_logprobs())
         if self._calls:

@@ -1,55 +1,41 @@
-"""Logs: one JSON object per line on stdout, the server framework's own lines included."""
+"""Logs: one line per event on stdout, as JSON for machines or as text for people.
+
+Nothing in an event's fields can begin a second line, or move the cursor of a terminal: JSON is
+written in ASCII, and text escapes what isn't printable. Of a text log only tracebacks take several
+lines, and all of these are marked.
+"""
 
 import json
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from io import TextIOWrapper
+from typing import cast
 
 import msgspec
 
-from proxy_service.clock import NS_PER_SECOND, written
+from proxy_service.clock import NS_PER_SECOND, timestamp
 from proxy_service.settings import log_level_number
 
+REQUEST_FINISHED = "request_finished"
+
 _FRAMEWORK_LOGGERS = ("sanic.root", "sanic.error", "sanic.server", "asyncio")
+_TRACEBACK_MARK = "    | "
+
+Fields = Mapping[str, object]
+# Takes the time in ns since 1970, the level's name, the logger's name, the event and its fields.
+LineWriter = Callable[[int, str, str, str, Fields], str]
 
 _encode = msgspec.json.Encoder().encode
 _encode_anything = json.JSONEncoder(default=str, separators=(",", ":")).encode
 
 
-class JSONFormatter(logging.Formatter):
-    """Writes a record as one ASCII line, so that nothing in it can forge another line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write ``record``; its ``fields`` attribute, a mapping, becomes part of the object."""
-        fields: dict[str, object] = {**getattr(record, "fields", {})}
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        time_ns = round(record.created * NS_PER_SECOND)
-        return _line(time_ns, record.levelname, record.name, record.getMessage(), fields).decode()
-
-
-def write_event(
-    logger: logging.Logger, level: int, event: str, fields: Mapping[str, object]
-) -> None:
-    """Write one line to stdout at once, if ``logger`` is to write such.
-
-    The same line as ``logger.log`` and `JSONFormatter` give, for a fourth of the cost: it is for
-    what happens with every request.
-    """
-    if not logger.isEnabledFor(level):
-        return
-    line = _line(time.time_ns(), logging.getLevelName(level), logger.name, event, fields)
-    try:
-        sys.stdout.write(f"{line.decode()}\n")
-        sys.stdout.flush()
-    except OSError:
-        pass  # nobody reads it, or the disk is full: requests go on
-
-
-def _line(time_ns: int, level: str, logger: str, event: str, fields: Mapping[str, object]) -> bytes:
+def json_line(time_ns: int, level: str, logger: str, event: str, fields: Fields) -> str:
+    """Return an event as a JSON object in ASCII; fields without a value are left out."""
     entry: dict[str, object] = {
-        "time": written(time_ns),
+        "time": timestamp(time_ns),
         "level": level.lower(),
         "logger": logger,
         "event": event,
@@ -58,19 +44,116 @@ def _line(time_ns: int, level: str, logger: str, event: str, fields: Mapping[str
     try:
         line = _encode(entry)
         if line.isascii():
-            return line
+            return line.decode()
     except (TypeError, UnicodeEncodeError):
-        pass  # a value that has no JSON: its text will do
-    return _encode_anything(entry).encode("ascii")
+        pass  # A value that isn't JSON is written as its text.
+    return _encode_anything(entry)
 
 
-def set_up_logging(level: str) -> None:
-    """Send everything at ``level`` and above to stdout as JSON."""
-    # Not in any line of ours, and costly to find out for each.
+def text_line(time_ns: int, level: str, logger: str, event: str, fields: Fields) -> str:
+    """Return an event as text: the local time, what happened, and a traceback below it."""
+    at = time.strftime("%H:%M:%S", time.localtime(time_ns // NS_PER_SECOND))
+    if event == REQUEST_FINISHED:
+        return f"{at}  {_printable(_request_text(fields))}"
+    others = {name: value for name, value in fields.items() if value is not None}
+    traceback = str(others.pop("exception", ""))
+    reason = others.pop("reason", None)
+    text = event.replace("_", " ") if logger.startswith("proxy_service") else event
+    if level not in ("DEBUG", "INFO"):
+        text = f"{level.lower()}: {text}"
+    if reason is not None:
+        text += f": {reason}"
+    if others:
+        text += f" ({', '.join(f'{name} {value}' for name, value in others.items())})"
+    lines = [f"{at}  {_printable(text)}"]
+    lines += [f"{_TRACEBACK_MARK}{_printable(line)}" for line in traceback.splitlines()]
+    return "\n".join(lines)
+
+
+def _request_text(fields: Fields) -> str:
+    """Return endpoint, model, status, seconds, and the tokens or the reason of an error."""
+    status, http_status = str(fields["status"]), cast("int", fields["http_status"])
+    failed = status != "success"
+    if not failed or (status != "cancelled" and http_status >= HTTPStatus.BAD_REQUEST):
+        status = str(http_status)
+    result = ""
+    if failed:
+        result = str(fields["error"] or fields["error_type"] or "")
+    elif tokens := fields["output_tokens"]:
+        result = "1 token" if tokens == 1 else f"{tokens} tokens"
+    seconds = f"{fields['duration_seconds']:.2f} s"
+    parts = (fields["endpoint"], fields["model"], status, seconds, result)
+    return "  ".join(str(part) for part in parts if part)
+
+
+def _printable(text: str) -> str:
+    """Escape what a terminal would not print, line breaks and control sequences included."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+class EventFormatter(logging.Formatter):
+    """Formats the records of `logging`, the framework's included; one class per format."""
+
+    line: LineWriter
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return ``record`` as text; its ``fields`` attribute, a mapping, holds its fields."""
+        fields: dict[str, object] = {**getattr(record, "fields", {})}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        time_ns = round(record.created * NS_PER_SECOND)
+        return self.line(time_ns, record.levelname, record.name, record.getMessage(), fields)
+
+
+class JSONFormatter(EventFormatter):
+    """Formats each record as a JSON object on a line."""
+
+    line = staticmethod(json_line)
+
+
+class TextFormatter(EventFormatter):
+    """Formats each record as a line that people read."""
+
+    line = staticmethod(text_line)
+
+
+_FORMATTERS: dict[str, EventFormatter] = {"json": JSONFormatter(), "text": TextFormatter()}
+_formatter = _FORMATTERS["json"]
+
+
+def write_event(logger: logging.Logger, level: int, event: str, fields: Fields) -> None:
+    """Write an event to stdout at once, if ``logger`` is enabled for ``level``.
+
+    The line is the one that ``logger.log`` would write, for a fourth of the cost: this is for
+    what happens with every request.
+    """
+    if not logger.isEnabledFor(level):
+        return
+    line = _formatter.line(time.time_ns(), logging.getLevelName(level), logger.name, event, fields)
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError:
+        pass  # Nobody reads stdout, or the disk is full; requests go on.
+
+
+def set_up_logging(level: str, log_format: str) -> None:
+    """Send all events at ``level`` and above to stdout, as ``json`` or ``text``."""
+    global _formatter  # noqa: PLW0603  `logging` is set up once per process, and so is this
+    _formatter = _FORMATTERS[log_format]
+    # No line contains these, and finding them out costs time with each record.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001  as the manual says
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Text may hold printable characters that the terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JSONFormatter())
+    handler.setFormatter(_formatter)
     logging.basicConfig(level=log_level_number(level), handlers=[handler], force=True)
     for name in _FRAMEWORK_LOGGERS:
         logging.getLogger(name).setLevel(max(log_level_number(level), logging.WARNING))

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Literal
 
 from proxy_service.errors import ProxyError
-from proxy_service.telemetry.logs import write_event
+from proxy_service.telemetry.logs import REQUEST_FINISHED, write_event
 from proxy_service.telemetry.metrics import (
     FINISH_REASONS,
     GENERATION_ENDPOINTS,
@@ -167,4 +167,4 @@ class RequestRecord:
             "output_tokens": self.output_tokens,
         }
         level = logging.WARNING if status == "error" else logging.INFO
-        write_event(logger, level, "request_finished", fields)
+        write_event(logger, level, REQUEST_FINISHED, fields)

@@ -1,1 +1,1 @@
-"""Pure translation between the two APIs: no socket, clock, environment or randomness here."""
+"""Translation between the two APIs, in pure functions: no sockets, clock or randomness."""

@@ -1,9 +1,9 @@
-"""Generate's ``context``: the turns so far, packed into the integers that clients hand back.
+"""Generate's ``context``: the conversation so far, packed into a list of integers.
 
-In Ollama these are the model's tokens, and a client can do nothing with them but send them
-with the next request. Here each carries three bytes of the turns' JSON, so that a
-conversation over ``/api/generate`` goes on as it does with Ollama. A list that was not made
-here (by another server, or cut) is as good as none.
+Ollama's integers are tokens, and all that a client can do with them is to send them with the next
+request. Here each integer carries three bytes of the conversation's JSON, so that a conversation
+over ``/api/generate`` continues as with Ollama. A list that another server made, or that was cut,
+is ignored.
 """
 
 import json
@@ -13,13 +13,13 @@ from proxy_service.wire.reading import decode_reply
 
 Turn = tuple[str, str]
 
-# Opens every list, so that another server's tokens are not mistaken for turns.
+# The first integer of every list, so that another server's tokens aren't mistaken for turns.
 _MARK = 0x7EC0DE
 _BYTES_PER_NUMBER = 3
 
 
 def encode_turns(turns: list[Turn]) -> list[int]:
-    """Pack turns of (role, text) into integers below 2^24."""
+    """Pack turns, pairs of role and text, into integers below 2^24."""
     data = json.dumps(turns, separators=(",", ":")).encode("ascii")
     data += b" " * (-len(data) % _BYTES_PER_NUMBER)
     numbers = [
@@ -30,7 +30,7 @@ def encode_turns(turns: list[Turn]) -> list[int]:
 
 
 def decode_turns(context: tuple[int, ...]) -> list[Turn]:
-    """Unpack what `encode_turns` made; anything else gives no turns."""
+    """Unpack a list that `encode_turns` made; return no turns for any other list."""
     if not context or context[0] != _MARK:
         return []
     try:

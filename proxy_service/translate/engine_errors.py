@@ -1,4 +1,4 @@
-"""The engine's errors, read from a status and a body or from an event within a stream."""
+"""Translates the engine's errors, which it sends as a status with a body or as an event."""
 
 from http import HTTPStatus
 from typing import cast
@@ -14,30 +14,29 @@ from proxy_service.errors import (
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import decode_reply
 
-# How the engine's messages about faults of the request begin, though it answers most with a
-# 500. Only beginnings: words such as "image" stand in messages about the engine as well.
+# How the engine's messages about invalid requests begin; it sends most of them with status 500.
+# Only beginnings count, because words such as "image" also occur in messages about the engine.
 _CLIENT_FAULTS = (
     "prompt sequence length is greater",
     "received a request incompatible for this model's category",
     "max_tokens must be at least",
     "invalid grammar",
 )
-# Statuses by which the engine says that the request is at fault.
+# Statuses with which the engine refuses an invalid request.
 _CLIENT_STATUSES = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.TOO_MANY_REQUESTS,
 )
-# Statuses of an engine that lacks an endpoint.
+# Statuses of an engine that doesn't have the endpoint.
 ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
-# Statuses that mean the same on the way to the client.
+# Statuses that are passed on to the client.
 _GATEWAY_STATUSES = (
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
-_LONGEST_MESSAGE = 2000
 POISONED = "EnginePoisoned"
 
 
@@ -45,46 +44,46 @@ def parse_reply(body: bytes) -> object:
     """Decode a whole reply of the engine.
 
     Raises:
-        EngineProtocolError: It is not JSON, so it comes from something that is no engine.
+        EngineProtocolError: It isn't JSON, so it probably wasn't an engine that sent it.
     """
     try:
         return decode_reply(body)
     except ValueError as error:
         raise EngineProtocolError(
-            "the engine's reply is not JSON; check that MISTRAL_URL is Mistral.rs"
+            "the engine's reply isn't JSON; check that MISTRAL_URL is the URL of Mistral.rs"
         ) from error
 
 
 def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:
-    """Translate a reply that is not a success.
+    """Translate a reply whose status isn't 200.
 
     Args:
         status: The engine's HTTP status.
         body: ``{"message": ...}``, OpenAI's ``{"error": {"message": ...}}`` or plain text.
-        model: The name that the client used, for the text of a 404.
+        model: The model's name as the client sent it, for the text of a 404.
     """
-    message = _message(body) or f"the engine answered with status {status} and no reason"
+    message = _message(body) or f"the engine sent status {status} without a reason"
     if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
         return _quoting(InternalError(f"the engine refused the proxy's request: {message}"))
     return from_message(message, model=model, status=status)
 
 
 def no_model_list(status: int, body: bytes) -> EngineProtocolError:
-    """Translate a reply to ``GET /v1/models`` that is not a success, which no client causes."""
-    reason = _message(body)[:_LONGEST_MESSAGE] or "no reason"
+    """Translate a reply to ``GET /v1/models`` whose status isn't 200; clients can't cause it."""
+    reason = _message(body) or "no reason"
     return EngineProtocolError(
-        f"the server behind MISTRAL_URL told no models, but status {status} and {reason}; "
-        "check that MISTRAL_URL is Mistral.rs"
+        f"the server at MISTRAL_URL sent no list of models but status {status}: {reason}; "
+        "check that MISTRAL_URL is the URL of Mistral.rs"
     )
 
 
 def from_message(message: str, *, model: str, status: int = 500) -> ProxyError:
-    """Translate an error's text, which says more than the engine's status does."""
-    return _quoting(_from_message(message[:_LONGEST_MESSAGE], model=model, status=status))
+    """Translate an error message, which says more than the engine's status."""
+    return _quoting(_from_message(message, model=model, status=status))
 
 
 def _quoting(error: ProxyError) -> ProxyError:
-    """Mark an error whose text has words of the engine's, which may repeat the prompt."""
+    """Keep an error's text out of the log: it quotes the engine, which may quote the prompt."""
     error.loggable = False
     return error
 
@@ -99,22 +98,22 @@ def _from_message(message: str, *, model: str, status: int) -> ProxyError:
         return EngineRejected(message, status=HTTPStatus.BAD_REQUEST)
     if _is_foreign(status):
         return EngineProtocolError(
-            f"the server behind MISTRAL_URL answered with status {status}: {message}; "
-            "check that MISTRAL_URL is Mistral.rs"
+            f"the server at MISTRAL_URL sent status {status}: {message}; "
+            "check that MISTRAL_URL is the URL of Mistral.rs"
         )
     return EngineRejected(message, status=_status(status))
 
 
 def from_event(payload: bytes, *, model: str) -> ProxyError:
-    """Translate an event that is no chunk: an error object, or plain text in older releases."""
+    """Translate an event that carries an error: an object, or plain text in older releases."""
     message = _message(payload)
     if not message:
-        return EngineProtocolError("the engine sent an event that is neither a chunk nor an error")
+        return EngineProtocolError("the engine sent an event of an unknown format")
     return from_message(message, model=model)
 
 
 def _is_foreign(status: int) -> bool:
-    """Tell whether no request of ours is answered this way by the engine we know."""
+    """Return whether Mistral.rs never sends this status in reply to the proxy's requests."""
     return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _CLIENT_STATUSES
 
 
@@ -139,7 +138,7 @@ def _message(body: bytes) -> str:
 
 def _message_in(value: JsonObject) -> str:
     if isinstance(response := value.get("response"), dict):
-        value = response  # of the Responses API, whose events wrap it
+        value = response  # the Responses API wraps its error
     error = value.get("error", value.get("message"))
     if isinstance(error, dict):
         error = error.get("message")

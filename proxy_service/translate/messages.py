@@ -1,4 +1,4 @@
-"""Turns of a chat, from Ollama's shape to the engine's."""
+"""Translates the messages of a chat from Ollama's format to the engine's."""
 
 import json
 from base64 import b64decode
@@ -10,15 +10,18 @@ from proxy_service.wire.ollama import Message, ToolCall
 
 ROLES = ("system", "user", "assistant", "tool")
 
-# How the formats that engines accept begin in base64; the engine looks at the bytes itself.
+# How the usual image formats begin in base64. The engine detects the format from the bytes.
 _IMAGE_TYPES = {"iVBOR": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
 
 
 def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
-    """Translate a conversation, pairing tool results with the calls they answer.
+    """Translate messages, and pair each tool result with its call.
 
-    Ollama's clients mostly send results without an id: such a result belongs to the open call
-    of the same tool name, else to the oldest open one.
+    Most of Ollama's clients send results without an id. Such a result belongs to the oldest call
+    without a result that has the same tool name, or to the oldest one if it has no name.
+
+    Raises:
+        InvalidRequest: A role is unknown, or an image is invalid or in a wrong message.
     """
     translated: list[JsonObject] = []
     open_calls: deque[tuple[str, str]] = deque()
@@ -42,7 +45,7 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
 
 
 def user_content(text: str, images: tuple[str, ...]) -> str | list[JsonObject]:
-    """Write a user turn: a string, or parts when images go with it."""
+    """Return a user message's content: a string, or a list of parts if it has images."""
     if not images:
         return text
     parts: list[JsonObject] = [{"type": "text", "text": text}] if text else []
@@ -51,17 +54,19 @@ def user_content(text: str, images: tuple[str, ...]) -> str | list[JsonObject]:
 
 
 def image_url(image: str) -> str:
-    """Write base64 as a data URL, which it may be already; line breaks in it go, as in Go.
+    """Return a data URL for an image in base64, which may already be one.
+
+    Line breaks are removed, as Go's decoder ignores them.
 
     Raises:
-        InvalidRequest: It is neither.
+        InvalidRequest: The image isn't base64.
     """
     head, _, encoded = image.rpartition(",") if image.startswith("data:") else ("", "", image)
     encoded = encoded.replace("\r", "").replace("\n", "")
     try:
         b64decode(encoded, validate=True)
     except ValueError:
-        raise InvalidRequest("an image is not valid base64") from None
+        raise InvalidRequest("an image isn't valid base64") from None
     if head:
         return f"{head},{encoded}"
     kind = next((t for start, t in _IMAGE_TYPES.items() if encoded.startswith(start)), "png")
@@ -74,7 +79,7 @@ def _call_id(call: ToolCall, turn: int, position: int) -> str:
 
 def _plain(message: Message) -> JsonObject:
     if message.images and message.role != "user":
-        raise InvalidRequest("images are only supported in messages of the role user")
+        raise InvalidRequest("only messages of the role user can have images")
     translated: JsonObject = {
         "role": message.role,
         "content": user_content(message.content, message.images),
@@ -103,12 +108,12 @@ def _tool_result(message: Message, open_calls: deque[tuple[str, str]]) -> JsonOb
 
 
 def _answered_call(message: Message, open_calls: deque[tuple[str, str]]) -> tuple[str, str]:
-    fitting = (
+    matching = (
         call
         for call in open_calls
         if (message.tool_call_id in ("", call[0])) and (message.tool_name in ("", call[1]))
     )
-    call = next(fitting, None)
+    call = next(matching, None)
     if call is None:
         return message.tool_call_id or message.tool_name or "call", message.tool_name or "tool"
     open_calls.remove(call)

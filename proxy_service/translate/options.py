@@ -1,8 +1,8 @@
-"""Ollama's ``options`` and the engine's sampling parameters: every key, in one table.
+"""Maps Ollama's ``options`` to the engine's sampling parameters: every key, in one table.
 
-An option that the engine lacks is ignored, as Ollama ignores what a model lacks; a key that
-is in no table is ignored too and named in the log once. Only a value of the wrong type is an
-error. Sampling that the client leaves unset is what Ollama's server would use.
+An option that the engine lacks is ignored, as Ollama ignores options that a model lacks. A key
+that isn't in a table is ignored too, and logged once. Only a value of the wrong type is an error.
+For sampling options that the client doesn't set, Ollama's defaults apply.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from enum import StrEnum
 from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
 
-# The engine's integers are 64 bits wide; nothing real needs more than 32.
+# The engine's integers have 64 bits, but no sensible value needs more than 32.
 _LARGEST = 2**31 - 1
 
 
 class Kind(StrEnum):
-    """The type of an option, by the name that Ollama's errors give it."""
+    """The type of an option, named as in Ollama's errors."""
 
     FLOAT = "float32"
     INTEGER = "integer"
@@ -28,9 +28,9 @@ class Kind(StrEnum):
 class Option:
     """One key of ``options``.
 
-    ``field`` is the engine's name, None where it has no counterpart. A number below ``low``
-    or above ``high`` is left out, so that the engine's default applies; ``clamp`` sends the
-    nearest bound instead.
+    ``field`` is the engine's name for it, None if it has no such parameter. A number below ``low``
+    or above ``high`` is left out, so that the engine's default applies; with ``clamp`` the nearest
+    bound is sent instead.
     """
 
     kind: Kind
@@ -42,26 +42,24 @@ class Option:
 
 
 _NO_COUNTERPART = "the engine has no such setting"
-_SERVER_SIDE = "decided when the engine starts"
+_SERVER_SIDE = "set when the engine starts"
 
 OPTIONS: dict[str, Option] = {
-    "num_predict": Option(
-        Kind.INTEGER, "max_tokens", low=1, note="0 and below: until the model ends"
-    ),
-    "temperature": Option(Kind.FLOAT, "temperature", low=0, clamp=True, note="0 and below: greedy"),
-    "top_p": Option(Kind.FLOAT, "top_p", low=1e-6, high=1, note="left out beyond 0 to 1"),
-    "min_p": Option(Kind.FLOAT, "min_p", low=0, high=1, note="left out beyond 0 to 1"),
-    "top_k": Option(Kind.INTEGER, "top_k", low=1, note="0 and below: no such filter"),
+    "num_predict": Option(Kind.INTEGER, "max_tokens", low=1, note="0 or less: no limit"),
+    "temperature": Option(Kind.FLOAT, "temperature", low=0, clamp=True, note="0 or less: greedy"),
+    "top_p": Option(Kind.FLOAT, "top_p", low=1e-6, high=1, note="left out if not within 0 to 1"),
+    "min_p": Option(Kind.FLOAT, "min_p", low=0, high=1, note="left out if not within 0 to 1"),
+    "top_k": Option(Kind.INTEGER, "top_k", low=1, note="0 or less: no top-k filter"),
     "repeat_penalty": Option(
-        Kind.FLOAT, "repetition_penalty", low=1e-6, note="over the whole context"
+        Kind.FLOAT, "repetition_penalty", low=1e-6, note="applies to the whole context"
     ),
     "presence_penalty": Option(
-        Kind.FLOAT, "presence_penalty", low=-2, high=2, clamp=True, note="brought within -2 to 2"
+        Kind.FLOAT, "presence_penalty", low=-2, high=2, clamp=True, note="clamped to -2 to 2"
     ),
     "frequency_penalty": Option(
-        Kind.FLOAT, "frequency_penalty", low=-2, high=2, clamp=True, note="brought within -2 to 2"
+        Kind.FLOAT, "frequency_penalty", low=-2, high=2, clamp=True, note="clamped to -2 to 2"
     ),
-    "stop": Option(Kind.ARRAY, "stop", note="one string is accepted as well"),
+    "stop": Option(Kind.ARRAY, "stop", note="a single string is accepted too"),
     "seed": Option(Kind.INTEGER, note="the engine has one seed, set when it starts"),
     "num_ctx": Option(Kind.INTEGER, note=_SERVER_SIDE),
     "num_keep": Option(Kind.INTEGER, note=_NO_COUNTERPART),
@@ -75,7 +73,7 @@ OPTIONS: dict[str, Option] = {
     "draft_num_predict": Option(Kind.INTEGER, note=_SERVER_SIDE),
 }
 
-# Ollama's ``DefaultOptions``, of which the engine's own defaults differ.
+# Those of Ollama's ``DefaultOptions`` that differ from the engine's defaults.
 DEFAULTS: JsonObject = {"temperature": 0.8, "top_k": 40, "top_p": 0.9}
 
 RETIRED_OPTIONS = frozenset(
@@ -101,7 +99,7 @@ def to_sampling(options: JsonObject) -> JsonObject:
     """Translate ``options`` into fields of an engine request.
 
     Raises:
-        InvalidRequest: A known option has a value of the wrong type (status 500, as Ollama).
+        InvalidRequest: A known option has a value of the wrong type; status 500, as in Ollama.
     """
     sampling: JsonObject = {}
     for name, value in options.items():
@@ -115,10 +113,10 @@ def to_sampling(options: JsonObject) -> JsonObject:
 
 
 def to_full_sampling(options: JsonObject) -> JsonObject:
-    """Translate ``options``, adding what Ollama's server uses where the client says nothing.
+    """Translate ``options``, and add Ollama's defaults for those that the client doesn't set.
 
     Raises:
-        InvalidRequest: As `to_sampling`.
+        InvalidRequest: See `to_sampling`.
     """
     if not options:
         return _DEFAULT_SAMPLING.copy()
@@ -127,12 +125,12 @@ def to_full_sampling(options: JsonObject) -> JsonObject:
 
 
 def unknown_options(options: JsonObject) -> list[str]:
-    """Name the keys that no Ollama ever had."""
+    """Return the keys that aren't options of any Ollama release."""
     return [name for name in options if name not in OPTIONS and name not in RETIRED_OPTIONS]
 
 
 def stop_strings(options: JsonObject) -> tuple[str, ...]:
-    """List the non-empty stop strings of a request."""
+    """Return the non-empty stop strings of a request."""
     if options.get("stop") is None:
         return ()
     found = to_sampling({"stop": options["stop"]}).get("stop", ())

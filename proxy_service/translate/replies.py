@@ -1,4 +1,4 @@
-"""The engine's whole replies, as Ollama's objects."""
+"""Translates the engine's whole replies, and the parts that streams share with them."""
 
 from typing import TypeGuard, cast
 
@@ -9,15 +9,15 @@ from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import Choice, Completion, Delta, ToolCallDelta, Usage
 from proxy_service.wire.reading import decode_reply
 
-# Far above every count and time; what is beyond is no measurement.
+# Far above any real count or time.
 _LARGEST = 2**53
 
-# Fields of `Usage`, each with its names in chat completions and in responses and messages.
+# The fields of `Usage`, each with its name in chat completions and in the other APIs.
 _COUNTS = {
     "prompt_tokens": ("prompt_tokens", "input_tokens"),
     "completion_tokens": ("completion_tokens", "output_tokens"),
 }
-# What responses and messages call the ends for which chat completions have names.
+# The finish reasons of the responses and messages APIs, in the words of chat completions.
 _FINISH_REASONS = {
     "completed": "stop",
     "end_turn": "stop",
@@ -29,33 +29,33 @@ _FINISH_REASONS = {
 }
 _TIMES = ("total_prompt_time_sec", "total_completion_time_sec")
 
-# Every other reason of the engine's ends a reply in the ordinary way.
+# For any other finish reason, Ollama's is "stop".
 _DONE_REASONS = {"length": "length"}
 
 
 def read_completion(body: bytes, *, model: str) -> Completion:
-    """Decode a whole reply; ``model`` is the name that the client used.
+    """Decode a whole reply; ``model`` is the model's name as the client sent it.
 
     Raises:
-        ProxyError: It is none, or tells that the engine failed.
+        ProxyError: The reply isn't a completion, or reports that the engine failed.
     """
     value = parse_reply(body)
     if not isinstance(value, dict):
-        raise EngineProtocolError("the engine's reply is not a JSON object")
+        raise EngineProtocolError("the engine's reply isn't a JSON object")
     reply = cast("Completion", value)
     reply["usage"] = to_usage(value.get("usage"))
     if only_choice(reply).get("finish_reason") == "error":
-        raise failed_while_writing(model)
+        raise failed_while_generating(model)
     return reply
 
 
-def failed_while_writing(model: str) -> ProxyError:
-    """Give the error that the ``finish_reason`` of that name tells."""
-    return from_message("the engine failed while it was writing", model=model)
+def failed_while_generating(model: str) -> ProxyError:
+    """Return the error for the ``finish_reason`` "error"."""
+    return from_message("the engine failed while generating", model=model)
 
 
 def to_usage(source: object) -> Usage:
-    """Read an engine's usage, leaving out what it does not tell: not every key is a number."""
+    """Read an engine's usage, without the counts and times that aren't numbers."""
     given = cast("JsonObject", source) if isinstance(source, dict) else {}
     usage: JsonObject = {}
     for field, names in _COUNTS.items():
@@ -72,10 +72,10 @@ def to_usage(source: object) -> Usage:
 
 
 def finish_reason_of(value: JsonObject) -> str | None:
-    """Read how a generation ended, in chat completions' words, whichever API's object tells it.
+    """Return why a generation ended, in the words of chat completions, from any API's object.
 
-    Chat completions have a ``finish_reason`` in their only choice, responses a ``status``, messages
-    a ``stop_reason``. None when the object does not tell, or is of no known shape.
+    Chat completions have a ``finish_reason`` in their only choice, responses a ``status``, and
+    messages a ``stop_reason``. Return None if the object has none of these.
     """
     choices = value.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -83,8 +83,8 @@ def finish_reason_of(value: JsonObject) -> str | None:
         reason = choice.get("finish_reason")
     else:
         delta = value.get("delta")
-        told = delta if isinstance(delta, dict) else value
-        reason = _FINISH_REASONS.get(str(told.get("stop_reason") or told.get("status")))
+        source = delta if isinstance(delta, dict) else value
+        reason = _FINISH_REASONS.get(str(source.get("stop_reason") or source.get("status")))
     return reason if isinstance(reason, str) else None
 
 
@@ -95,7 +95,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 def to_ollama_chat(
     reply: Completion, *, model: str, at: Moment, load_ns: int, top_logprobs: int
 ) -> JsonObject:
-    """Translate a whole chat completion into the object of ``POST /api/chat``."""
+    """Translate a whole chat completion into the response of ``POST /api/chat``."""
     choice = only_choice(reply)
     source = choice.get("message") or {}
     message: JsonObject = {"role": "assistant", "content": source.get("content") or ""}
@@ -113,7 +113,7 @@ def to_ollama_chat(
 def to_ollama_generate(
     reply: Completion, *, model: str, at: Moment, load_ns: int, top_logprobs: int
 ) -> JsonObject:
-    """Translate a whole completion, chat or raw, into the object of ``POST /api/generate``."""
+    """Translate a whole completion, chat or raw, into the response of ``POST /api/generate``."""
     choice = only_choice(reply)
     source = choice.get("message") or {}
     body: JsonObject = {
@@ -131,20 +131,24 @@ def to_ollama_generate(
 
 
 def only_choice(reply: Completion) -> Choice:
-    """Give the reply's one choice."""
+    """Return the reply's only choice.
+
+    Raises:
+        EngineProtocolError: There is none.
+    """
     choices = reply.get("choices")
     if not choices:
-        raise EngineProtocolError("the engine's reply holds no choice")
+        raise EngineProtocolError("the engine's reply has no choices")
     return choices[0]
 
 
 def thinking_of(part: Delta) -> str:
-    """Give the reasoning in a message or delta; empty when there is none."""
+    """Return the reasoning in a message or delta, empty if there is none."""
     return part.get("reasoning_content") or ""
 
 
 def final_part(reply: Completion, choice: Choice, *, at: Moment, load_ns: int) -> JsonObject:
-    """Write what only a reply's last object has."""
+    """Return the fields that only a response's last object has."""
     return {
         "done": True,
         "done_reason": done_reason(choice.get("finish_reason")),
@@ -157,7 +161,7 @@ def done_reason(finish_reason: str | None) -> str:
 
 
 def to_ollama_counts(usage: Usage, *, at: Moment, load_ns: int) -> JsonObject:
-    """Translate usage into Ollama's six numbers: counts in tokens, durations in nanoseconds."""
+    """Translate usage into Ollama's six numbers: counts in tokens, durations in ns."""
     evaluated = usage.get("completion_tokens", 0)
     evaluation_ns = _to_ns(usage.get("total_completion_time_sec", 0.0))
     return {
@@ -166,7 +170,7 @@ def to_ollama_counts(usage: Usage, *, at: Moment, load_ns: int) -> JsonObject:
         "prompt_eval_count": usage.get("prompt_tokens", 0),
         "prompt_eval_duration": _to_ns(usage.get("total_prompt_time_sec", 0.0)),
         "eval_count": evaluated,
-        # The engine counts milliseconds; clients divide by this.
+        # The engine reports whole milliseconds, so that this may be 0; clients divide by it.
         "eval_duration": max(evaluation_ns, 1) if evaluated else evaluation_ns,
     }
 
@@ -176,7 +180,7 @@ def _to_ns(seconds: float) -> int:
 
 
 def to_ollama_tool_calls(calls: list[ToolCallDelta]) -> list[JsonObject]:
-    """Translate whole calls: arguments become objects, each gets its position as index."""
+    """Translate whole tool calls: arguments become objects, and positions become indexes."""
     return [_tool_call(call, position) for position, call in enumerate(calls)]
 
 
@@ -196,9 +200,9 @@ def _arguments(text: str) -> JsonObject:
     try:
         arguments = decode_reply(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:
-        raise EngineProtocolError("the model wrote tool arguments that are not JSON") from error
+        raise EngineProtocolError("the model wrote tool arguments that aren't JSON") from error
     if not isinstance(arguments, dict):
-        raise EngineProtocolError("the model wrote tool arguments that are not a JSON object")
+        raise EngineProtocolError("the model wrote tool arguments that aren't a JSON object")
     return cast("JsonObject", arguments)
 
 
@@ -208,10 +212,10 @@ def _logprobs_part(choice: Choice, top_logprobs: int) -> JsonObject:
 
 
 def to_ollama_logprobs(source: JsonObject | None, top_logprobs: int) -> list[JsonObject]:
-    """Translate logprobs, which the engine writes as one object in streams and a list else.
+    """Translate logprobs, which the engine sends as one object in streams and as a list otherwise.
 
-    In the engine's inner list ``token`` is a number and ``bytes`` the text; Ollama's has the
-    text as ``token`` and its UTF-8 bytes as integers.
+    In the engine's inner list ``token`` is a number and ``bytes`` the text. In Ollama's, ``token``
+    is the text and ``bytes`` its UTF-8 bytes as integers.
     """
     if not source:
         return []

@@ -1,4 +1,4 @@
-"""Chat and generate requests, from Ollama's shape to the engine's."""
+"""Translates chat and generate requests from Ollama's format to the engine's."""
 
 from proxy_service.errors import UnsupportedFeature
 from proxy_service.translate.context import decode_turns
@@ -7,7 +7,7 @@ from proxy_service.translate.options import to_full_sampling
 from proxy_service.wire import JsonObject
 from proxy_service.wire.ollama import ChatRequest, Common, GenerateRequest
 
-# Ollama's "max" is one step above the engine's "high".
+# Ollama's "max" is one level above "high", as is the engine's "xhigh".
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "xhigh"}
 _ANY_OBJECT: JsonObject = {"type": "object"}
 
@@ -25,7 +25,7 @@ def to_engine_generate(request: GenerateRequest, *, engine_id: str) -> JsonObjec
     """Translate ``POST /api/generate`` into a body for ``POST /v1/chat/completions``.
 
     Raises:
-        UnsupportedFeature: The request needs a suffix or a template of its own.
+        UnsupportedFeature: The request has a suffix or its own template.
     """
     refuse_unsupported(request)
     turns: list[JsonObject] = []
@@ -39,9 +39,12 @@ def to_engine_generate(request: GenerateRequest, *, engine_id: str) -> JsonObjec
 def to_engine_raw(request: GenerateRequest, *, engine_id: str) -> JsonObject:
     """Translate a raw ``POST /api/generate`` into a body for ``POST /v1/completions``.
 
-    The engine's completions know neither ``response_format`` nor thinking, count
-    ``logprobs`` instead of switching them, and report usage only when not streamed: the
-    body always asks for the whole reply.
+    The engine's completions have neither ``response_format`` nor thinking, and ``logprobs`` is a
+    count instead of a flag. They report usage only in whole replies, so the body always asks for
+    one.
+
+    Raises:
+        UnsupportedFeature: The request has a suffix, its own template or images.
     """
     refuse_unsupported(request)
     if request.images:
@@ -60,7 +63,7 @@ def to_engine_raw(request: GenerateRequest, *, engine_id: str) -> JsonObject:
 
 
 def refuse_unsupported(request: GenerateRequest) -> None:
-    """Raise `UnsupportedFeature` for what no model behind this engine can do."""
+    """Raise `UnsupportedFeature` if the request needs what the engine can't do."""
     if request.suffix:
         raise UnsupportedFeature(f"{request.common.model} does not support insert")
     if request.template:
@@ -82,7 +85,7 @@ def _common(common: Common, engine_id: str) -> JsonObject:
 
 def _thinking(common: Common) -> JsonObject:
     if common.format is not None:
-        # It binds the reply from the first token: what the model thinks would be the JSON.
+        # The format applies from the first token on, so the model's thoughts would be the JSON.
         return {"enable_thinking": False}
     if isinstance(common.think, str):
         return {"reasoning_effort": _EFFORTS[common.think]}
@@ -90,6 +93,6 @@ def _thinking(common: Common) -> JsonObject:
 
 
 def _response_format(wanted: str | JsonObject) -> JsonObject:
-    # Releases before 0.8.19 refuse `json_object`; a schema that any object fits works on all.
+    # Mistral.rs before 0.8.19 refuses `json_object`; a schema that any object matches always works.
     schema = _ANY_OBJECT if isinstance(wanted, str) else wanted
     return {"type": "json_schema", "json_schema": {"name": "response", "schema": schema}}

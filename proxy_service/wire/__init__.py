@@ -1,3 +1,3 @@
-"""The bodies of the two APIs, typed: parsed at the edge, without behaviour of their own."""
+"""The bodies of both APIs as types without behaviour, and the JSON that they are read from."""
 
 JsonObject = dict[str, object]

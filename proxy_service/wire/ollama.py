@@ -1,19 +1,18 @@
-"""Ollama's request bodies, as far as this proxy reads them."""
+"""Ollama's request bodies, limited to what the proxy reads."""
 
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import cast
 
 import msgspec
 
 from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
-from proxy_service.wire.reading import Fields, fold_keys, kind_of
+from proxy_service.wire.reading import Fields, fold_keys, json_type
 
 MAX_TOP_LOGPROBS = 20
-# Longer than any that means something; the patterns take time by the square of the length.
+# Characters, more than a sensible duration needs: matching takes quadratic time.
 _MAX_DURATION = 64
 THINK_LEVELS = ("high", "medium", "low", "max")
 
@@ -23,7 +22,7 @@ _DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 @dataclass(frozen=True, slots=True)
 class Common:
-    """What chat and generate requests share."""
+    """The fields that chat and generate requests share."""
 
     model: str
     stream: bool
@@ -38,7 +37,7 @@ class Common:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call that the model made: arguments are an object, unlike OpenAI's string."""
+    """A tool call by the model; the arguments are an object, unlike OpenAI's string."""
 
     id: str
     name: str
@@ -46,7 +45,7 @@ class ToolCall:
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One turn of a chat; images are base64."""
+    """One message of a chat; images are base64."""
 
     role: str
     content: str
@@ -57,15 +56,15 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tool_call_id: str = ""
 
 
-class _History(msgspec.Struct):
-    """A type that is looked at once, unlike the tuple in it."""
+class _Messages(msgspec.Struct):
+    """A wrapper whose type `msgspec` analyses once, and not on every call as it would a tuple's."""
 
     messages: tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """Body of ``POST /api/chat``."""
+    """The body of ``POST /api/chat``."""
 
     common: Common
     messages: tuple[Message, ...]
@@ -74,7 +73,7 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """Body of ``POST /api/generate``."""
+    """The body of ``POST /api/generate``."""
 
     common: Common
     prompt: str
@@ -87,7 +86,11 @@ class GenerateRequest:
 
 
 def parse_chat(body: bytes) -> ChatRequest:
-    """Read a chat request; raises `InvalidRequest` with Ollama's own text."""
+    """Parse a chat request.
+
+    Raises:
+        InvalidRequest: The body is invalid; the text is Ollama's own.
+    """
     fields = Fields.parse(body, "ChatRequest")
     common = _common(fields)
     messages = _messages(fields.list("messages"))
@@ -96,7 +99,11 @@ def parse_chat(body: bytes) -> ChatRequest:
 
 
 def parse_generate(body: bytes) -> GenerateRequest:
-    """Read a generate request; raises `InvalidRequest` with Ollama's own text."""
+    """Parse a generate request.
+
+    Raises:
+        InvalidRequest: The body is invalid; the text is Ollama's own.
+    """
     fields = Fields.parse(body, "GenerateRequest")
     request = GenerateRequest(
         common=_common(fields),
@@ -137,7 +144,7 @@ def _format(value: object) -> str | JsonObject | None:
         return "json"
     if isinstance(value, dict):
         return cast("JsonObject", value)
-    shown = f'"{value}"' if isinstance(value, str) else kind_of(value)
+    shown = f'"{value}"' if isinstance(value, str) else json_type(value)
     raise InvalidRequest(
         f'invalid format: {shown}; expected "json" or a valid JSON Schema object', status=500
     )
@@ -154,18 +161,18 @@ def _think(value: object) -> bool | str | None:
 
 
 def parse_keep_alive(value: object) -> float | None:
-    """Read ``keep_alive``: seconds as a number, or a Go duration such as ``"1h30m"``.
+    """Parse ``keep_alive``: a number of seconds, or a Go duration such as ``"1h30m"``.
 
     Returns:
-        Seconds; infinite for any negative value, None when absent.
+        Seconds; infinity for a negative value, None if absent.
 
     Raises:
-        InvalidRequest: Not a duration, with the text of Go's ``time.ParseDuration``.
+        InvalidRequest: It isn't a duration; the text is that of Go's ``time.ParseDuration``.
     """
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise InvalidRequest(f"Unsupported type: '{kind_of(value)}'")
+        raise InvalidRequest(f"Unsupported type: '{json_type(value)}'")
     try:
         seconds = _go_duration(value) if isinstance(value, str) else float(value)
     except OverflowError:
@@ -189,10 +196,10 @@ def _go_duration(text: str) -> float:
 
 
 def _messages(items: list[object]) -> tuple[Message, ...]:
-    """Read a history, which may be long: at once when nothing in it needs a second look."""
+    """Read a history, which may be long: all messages together if each has the usual form."""
     with suppress(msgspec.ValidationError):
-        messages = msgspec.convert({"messages": items}, _History).messages
-        # Calls are nested in another way than `ToolCall` is.
+        messages = msgspec.convert({"messages": items}, _Messages).messages
+        # Tool calls are nested differently than `ToolCall`, so `_message` reads them.
         if all(message.role.islower() and not message.tool_calls for message in messages):
             return messages
     return tuple(map(_message, items))
@@ -233,7 +240,7 @@ def _integers(fields: Fields) -> tuple[int, ...]:
 def _string(item: object, field: str) -> str:
     if not isinstance(item, str):
         raise InvalidRequest(
-            f"json: cannot unmarshal {kind_of(item)} into Go struct field {field} of type string"
+            f"json: cannot unmarshal {json_type(item)} into Go struct field {field} of type string"
         )
     return item
 
@@ -241,11 +248,6 @@ def _string(item: object, field: str) -> str:
 def _object(item: object, field: str) -> JsonObject:
     if not isinstance(item, dict):
         raise InvalidRequest(
-            f"json: cannot unmarshal {kind_of(item)} into Go struct field {field} of type object"
+            f"json: cannot unmarshal {json_type(item)} into Go struct field {field} of type object"
         )
     return cast("JsonObject", item)
-
-
-def timestamp(moment: datetime) -> str:
-    """Write ``moment`` as Ollama writes ``created_at``: RFC 3339, UTC, with a fraction."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

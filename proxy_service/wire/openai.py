@@ -1,4 +1,4 @@
-"""The engine's bodies, as far as this proxy reads them (Mistral.rs's OpenAI-compatible API)."""
+"""The engine's bodies, limited to what the proxy reads (Mistral.rs's OpenAI-compatible API)."""
 
 from typing import TypedDict
 
@@ -6,7 +6,7 @@ from proxy_service.wire import JsonObject
 
 
 class Usage(TypedDict, total=False):
-    """Counts in tokens; the times are seconds with three decimals and leave out queueing."""
+    """Counts in tokens, and times in seconds with three decimals, without time in a queue."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -15,14 +15,14 @@ class Usage(TypedDict, total=False):
 
 
 class FunctionCall(TypedDict, total=False):
-    """``arguments`` is JSON in a string."""
+    """A function's name and arguments; ``arguments`` is JSON in a string."""
 
     name: str
     arguments: str
 
 
 class ToolCallDelta(TypedDict, total=False):
-    """One call, whole or in pieces that share an index."""
+    """A tool call, whole or in pieces that share an index."""
 
     index: int
     id: str
@@ -31,7 +31,7 @@ class ToolCallDelta(TypedDict, total=False):
 
 
 class Delta(TypedDict, total=False):
-    """What one chunk adds to the message."""
+    """What one event adds to the message."""
 
     role: str
     content: str | None
@@ -40,7 +40,7 @@ class Delta(TypedDict, total=False):
 
 
 class Choice(TypedDict, total=False):
-    """``delta`` in a chat stream, ``message`` in a whole chat reply, ``text`` in completions."""
+    """One choice: ``delta`` in a chat stream, ``message`` in a whole reply, ``text`` if raw."""
 
     index: int
     delta: Delta
@@ -51,7 +51,7 @@ class Choice(TypedDict, total=False):
 
 
 class Completion(TypedDict, total=False):
-    """A stream's chunk or a whole reply; ``error`` stands alone."""
+    """An event of a stream, or a whole reply; ``error`` comes without the other fields."""
 
     choices: list[Choice]
     usage: Usage | None
@@ -59,29 +59,35 @@ class Completion(TypedDict, total=False):
 
 
 class EmbeddingItem(TypedDict):
-    """One vector; ``index`` is the position of its input."""
+    """One vector; ``index`` is the position of its input in the request."""
 
     embedding: list[float]
     index: int
 
 
 class EmbeddingReply(TypedDict):
-    """Body of the answer to ``POST /v1/embeddings``."""
+    """Body of the reply to ``POST /v1/embeddings``."""
 
     data: list[EmbeddingItem]
     usage: Usage
 
 
 class ModelEntry(TypedDict, total=False):
-    """One element of ``GET /v1/models``; ``created`` is Unix seconds."""
+    """One element of ``GET /v1/models``.
+
+    ``created`` is Unix seconds. Not every engine sends the last three: the context length in
+    tokens, the size in bytes, and the object ``details`` with Ollama's own fields.
+    """
 
     id: str
     created: int
     status: str
-    max_model_len: int | None
+    max_model_len: object
+    size: object
+    details: object
 
 
 class ModelList(TypedDict):
-    """Body of the answer to ``GET /v1/models``."""
+    """Body of the reply to ``GET /v1/models``."""
 
     data: list[ModelEntry]

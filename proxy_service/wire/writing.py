@@ -1,23 +1,24 @@
-"""Writes JSON: compact, by `msgspec`, and by the standard library what that refuses."""
+"""Writes compact JSON, with `msgspec` or, where that fails, with the standard library."""
 
 import json
 
 import msgspec
 
-# Nothing that is written here can contain itself, so that need not be looked for.
+# No value written here can contain itself, so the encoder needn't check.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _encode_fast = msgspec.json.Encoder().encode
 
 
 def to_text(value: object) -> str:
-    """Write ``value`` as JSON text of nothing but ASCII."""
+    """Return ``value`` as JSON text in ASCII."""
     return _encode(value)
 
 
 def to_json(value: object) -> bytes:
-    """Write ``value`` as JSON bytes, text in UTF-8; what is no number becomes null.
+    """Return ``value`` as JSON in UTF-8; NaN and infinities become null.
 
-    `msgspec` refuses lone surrogates, which only whoever sent them can mean.
+    `msgspec` refuses lone surrogates. The standard library escapes them, so that they arrive as
+    they were sent.
     """
     try:
         return _encode_fast(value)

@@ -1,11 +1,11 @@
-"""One stack for all tests of this folder, on a tiny model, on its own ports and state."""
+"""One stack for all tests of this folder, with a tiny model, and ports and state of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Stack, free_ports, missing_tools, stack
+from tests.e2e.harness import Stack, free_ports, missing_tools, new_stack
 from tests.tiny_llama import make_tiny_llama
 
 
@@ -19,7 +19,7 @@ def _tools() -> None:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(make_tiny_llama(tmp_path_factory.mktemp("model") / "tiny-llama"))
-    # The engine's own user reads it through a mount.
+    # The engine's own user must be able to read the mounted folder.
     folder.chmod(0o755)
     for file in folder.iterdir():
         file.chmod(0o644)
@@ -28,7 +28,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base_settings(tiny_model: Path) -> dict[str, str]:
-    """The engine that needs no download; ports are each stack's own."""
+    """Return settings for an engine that needs no download; ports are each stack's own."""
     return {
         "engine": "embedded",
         "model": str(tiny_model),
@@ -46,8 +46,8 @@ def with_ports(settings: dict[str, str]) -> dict[str, str]:
 def running(
     base_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """A stack that came up from nothing; each test leaves it as it found it."""
+    """Start a stack from nothing; each test leaves it as it found it."""
     folder = tmp_path_factory.mktemp("stack")
-    with stack(folder, with_ports(base_settings)) as made:
-        made.up()
-        yield made
+    with new_stack(folder, with_ports(base_settings)) as stack:
+        stack.up()
+        yield stack

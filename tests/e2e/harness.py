@@ -1,4 +1,4 @@
-"""Real stacks for the tests: a copy of the project, a state of its own, free ports, real Docker."""
+"""Real stacks on real Docker, each with a copy of the project, and ports and state of its own."""
 
 import json
 import os
@@ -19,27 +19,27 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 COMMAND_SECONDS = 900.0
 EXTRA_SETTINGS = "E2E_SETTINGS"
-"""Variable with further settings, such as mirrors: ``grafanaImage=…;prometheusImage=…``."""
+"""Environment variable with further settings: ``grafanaImage=…;prometheusImage=…``."""
 
 
 def missing_tools() -> str | None:
-    """Say what the tests lack on this machine, in a sentence; None when all is there."""
+    """Return a sentence about what this machine lacks for the tests; None if it lacks nothing."""
     for tool in ("pulumi", "docker", "git"):
         if shutil.which(tool) is None:
-            return f"`{tool}` is not on PATH: these tests run the real stack and cannot do without."
-    answer = subprocess.run(
+            return f"`{tool}` is not on PATH: install it, since these tests run the real stack."
+    version = subprocess.run(
         ["docker", "version", "--format", "{{.Server.Version}}"],
         capture_output=True,
         text=True,
         check=False,
     )
-    if answer.returncode:
-        return f"The Docker Engine can't be reached: {answer.stderr.strip()}"
+    if version.returncode:
+        return f"The Docker Engine can't be reached: {version.stderr.strip()}"
     return None
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy what is under version control, so that a test may edit it."""
+    """Copy the files that Git doesn't ignore, so that a test may edit them."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -57,7 +57,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on, all different."""
+    """Return free ports, all different."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -84,7 +84,7 @@ class Stack:
         }
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project's folder, whatever its exit code."""
+        """Run a command in the project's folder; it may fail."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -96,7 +96,7 @@ class Stack:
         )
 
     def succeed(self, *command: str) -> str:
-        """Run a command that must succeed; return all that it printed."""
+        """Run a command that must succeed; return everything that it printed."""
         done = self.run(*command)
         output = done.stdout + done.stderr
         assert done.returncode == 0, f"{' '.join(command)}:\n{output[-6000:]}"
@@ -106,7 +106,7 @@ class Stack:
         return self.succeed("pulumi", *arguments, "--stack", self.name, "--non-interactive")
 
     def operate(self, command: str) -> str:
-        """Run what ``make up`` and ``make down`` run."""
+        """Run the command behind ``make up`` or ``make down``."""
         return self.succeed(".venv/bin/python", "-m", "ops.stack", command)
 
     def up(self) -> str:
@@ -119,21 +119,22 @@ class Stack:
             self.pulumi("config", "set", name, value)
 
     def planned(self) -> dict[str, str]:
-        """Operations that an ``up`` would do, by resource name; nothing for what stays."""
+        """Return what an ``up`` would do, by resource name, without unchanged resources."""
         steps = json.loads(self.pulumi("preview", "--json"))["steps"]
         changes = {step["urn"].rpartition("::")[2]: step["op"] for step in steps}
         return {name: op for name, op in changes.items() if op != "same"}
 
     def outputs(self) -> dict[str, str]:
-        answer = self.pulumi("stack", "output", "--json", "--show-secrets")
-        outputs: dict[str, str] = json.loads(answer)
+        outputs: dict[str, str] = json.loads(
+            self.pulumi("stack", "output", "--json", "--show-secrets")
+        )
         return outputs
 
     def container(self, name: str) -> str:
         return f"{name}-{self.name}"
 
     def remove(self) -> None:
-        """Leave nothing behind, also after a test that failed half-way."""
+        """Remove everything of the stack, also after a test that failed half-way."""
         if self.state.exists():
             self.run("pulumi", "destroy", "--yes", "--skip-preview", "--stack", self.name)
         label = f"frontier.stack={self.name}"
@@ -150,18 +151,18 @@ class Stack:
 
 
 @contextmanager
-def stack(folder: Path, settings: Mapping[str, str]) -> Iterator[Stack]:
-    """Have a stack that is configured but not up, and is gone at the end."""
-    made = Stack(copy_project(folder / "project"), folder / "state")
+def new_stack(folder: Path, settings: Mapping[str, str]) -> Iterator[Stack]:
+    """Create a stack with these settings, without starting it; remove it at the end."""
+    stack = Stack(copy_project(folder / "project"), folder / "state")
     try:
-        made.create({**settings, **extra_settings()})
-        yield made
+        stack.create({**settings, **extra_settings()})
+        yield stack
     finally:
-        made.remove()
+        stack.remove()
 
 
 def extra_settings() -> dict[str, str]:
-    """Settings of this machine, such as image mirrors."""
+    """Return settings for this machine, such as image mirrors."""
     pairs = os.environ.get(EXTRA_SETTINGS, "").split(";")
     return dict(pair.split("=", 1) for pair in pairs if pair)
 
@@ -174,13 +175,13 @@ def docker(*arguments: str) -> str:
 
 
 def inspect(container: str) -> dict[str, Any]:
-    """Everything that Docker tells of a container."""
+    """Return everything that Docker reports about a container."""
     described: dict[str, Any] = json.loads(docker("inspect", container))[0]
     return described
 
 
 def container_ids(stack_name: str) -> dict[str, str]:
-    """Running containers of a stack: name to id."""
+    """Return the ids of a stack's running containers, by name."""
     lines = docker(
         "ps", "--no-trunc", "--filter", f"label=frontier.stack={stack_name}",
         "--format", "{{.Names}} {{.ID}}",
@@ -189,24 +190,24 @@ def container_ids(stack_name: str) -> dict[str, str]:
 
 
 def fetch(url: str, body: object | None = None, *, login: tuple[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
-    """Get, or post JSON to, a URL; return the JSON that it answers."""
+    """Get a URL, or post JSON to it; return the JSON of the response."""
     request = urllib.request.Request(url)  # noqa: S310 - same
     if body is not None:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
     if login is not None:
         request.add_header("Authorization", f"Basic {b64encode(':'.join(login).encode()).decode()}")
-    with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310 - the stacks own URLs
-        return json.load(reply)
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - the stack's own URLs
+        return json.load(response)
 
 
 def fetch_text(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=30) as reply:  # noqa: S310 - same
-        return str(reply.read().decode())
+    with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - same
+        return str(response.read().decode())
 
 
 def eventually(look: Callable[[], Any], *, within: float = 90.0) -> Any:  # noqa: ANN401 - what it finds
-    """Look until something is there; fail with what came last."""
+    """Call ``look`` until it finds something; fail after ``within`` seconds."""
     end = time.monotonic() + within
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What breaks under a stack: its processes, and the command that brings it up."""
+"""Faults of a real stack: its processes, and the command that starts it, are killed."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ import pytest
 
 from infra.components.grafana_content import FOLDER_UID
 from tests.e2e.conftest import with_ports
-from tests.e2e.harness import Stack, container_ids, docker, eventually, fetch, inspect, stack
+from tests.e2e.harness import Stack, container_ids, docker, eventually, fetch, inspect, new_stack
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +30,7 @@ POINTS = ("network", "prometheus-container", "grafana-container", "grafana-conte
 
 
 @pytest.mark.parametrize("name", [ENGINE, PROXY, PROMETHEUS, GRAFANA])
-def test_a_service_that_is_killed_under_load_comes_back_with_all_it_knew(
+def test_a_service_that_is_killed_under_load_restarts_with_its_data(
     running: Stack, name: str
 ) -> None:
     outputs = running.outputs()
@@ -49,55 +49,55 @@ def test_a_service_that_is_killed_under_load_comes_back_with_all_it_knew(
     assert running.planned() == {}
 
 
-def test_an_up_that_is_killed_again_and_again_ends_well(
+def test_up_completes_after_it_was_killed_several_times(
     base_settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """Each run goes on where the one before was killed, and nothing is left half made."""
-    with stack(tmp_path, with_ports(base_settings)) as made:
+    """Each run continues where the one before was killed, and leaves nothing incomplete."""
+    with new_stack(tmp_path, with_ports(base_settings)) as stack:
         for point in POINTS:
-            _kill_up(made, signal.SIGKILL, when=f" {point} creating")
-            _unlock(made)
-        made.operate("up")
-        _assert_complete(made)
+            _kill_up(stack, signal.SIGKILL, when=f" {point} creating")
+            _unlock(stack)
+        stack.operate("up")
+        _assert_complete(stack)
 
 
-def test_an_up_that_is_interrupted_ends_well_when_run_again(
+def test_up_completes_after_it_was_interrupted(
     base_settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """Ctrl-C leaves no lock: Pulumi finishes what it has begun."""
-    with stack(tmp_path, with_ports(base_settings)) as made:
-        _kill_up(made, signal.SIGINT, when=" grafana-container creating")
-        made.operate("up")
-        _assert_complete(made)
+    """Ctrl-C leaves no lock: Pulumi finishes the operations that it has begun."""
+    with new_stack(tmp_path, with_ports(base_settings)) as stack:
+        _kill_up(stack, signal.SIGINT, when=" grafana-container creating")
+        stack.operate("up")
+        _assert_complete(stack)
 
 
-def test_a_stack_whose_up_was_killed_is_gone_after_down(
+def test_down_removes_a_stack_whose_up_was_killed(
     base_settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """Also a container that runs already, and that the state does not know."""
-    with stack(tmp_path, with_ports(base_settings)) as made:
-        grafana = made.container(GRAFANA)
+    """Also a container that already runs but is not in the state."""
+    with new_stack(tmp_path, with_ports(base_settings)) as stack:
+        grafana = stack.container(GRAFANA)
         _kill_up(
-            made, signal.SIGKILL, when=" grafana-container creating",
-            and_once=lambda: grafana in container_ids(made.name),
+            stack, signal.SIGKILL, when=" grafana-container creating",
+            and_once=lambda: grafana in container_ids(stack.name),
         )  # fmt: skip
-        _unlock(made)
-        made.operate("down")
-        label = f"label=frontier.stack={made.name}"
+        _unlock(stack)
+        stack.operate("down")
+        label = f"label=frontier.stack={stack.name}"
         assert docker("ps", "--all", "--quiet", "--filter", label) == ""
-        assert _networks(made) == []
+        assert _networks(stack) == []
 
 
 @contextmanager
 def load(url: str) -> Iterator[Event]:
-    """Chat with the stack from several clients; the event is set by each answer."""
+    """Send requests from several clients until the block ends; each response sets the event."""
     model = fetch(f"{url}/api/tags")["models"][0]["name"]
     question = {"model": model, "prompt": "Hello", "stream": False, "options": {"num_predict": 8}}
     answered, over = Event(), Event()
 
     def chat() -> None:
         while not over.is_set():
-            # What is refused while a service is down is not what is looked at here.
+            # Requests fail while a service is down; other tests look at how.
             with suppress(OSError, ValueError):
                 fetch(f"{url}/api/generate", question)
                 answered.set()
@@ -114,19 +114,19 @@ def load(url: str) -> Iterator[Event]:
 def _kill_processes(container: str) -> None:
     """Kill all but the first process, an init that then ends with its child's exit code.
 
-    Not ``docker kill``: that counts as a wish, after which Docker restarts nothing.
+    Not ``docker kill``: Docker doesn't restart a container that a user killed.
     """
     subprocess.run(["docker", "exec", container, "sh", "-c", "kill -9 -1"], check=False)
 
 
 def _kill_up(
-    made: Stack, by: signal.Signals, *, when: str, and_once: Callable[[], bool] = lambda: True
+    stack: Stack, by: signal.Signals, *, when: str, and_once: Callable[[], bool] = lambda: True
 ) -> None:
-    """Run ``make up``'s command until it prints something, then signal all of its processes."""
+    """Run ``make up``'s command until it prints ``when``, then signal all of its processes."""
     up = subprocess.Popen(
         [".venv/bin/python", "-m", "ops.stack", "up"],
-        cwd=made.folder,
-        env=made.environ,
+        cwd=stack.folder,
+        env=stack.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -146,33 +146,35 @@ def _kill_up(
         up.stdout.read()
 
 
-def _unlock(made: Stack) -> None:
-    """Do what ``make up`` says where a lock was left, and where the state was cut off."""
-    cancel = ("pulumi", "cancel", "--yes", "--stack", made.name, "--non-interactive")
-    failed = made.run(*cancel)
+def _unlock(stack: Stack) -> None:
+    """Do what ``make up`` says about a lock that was left behind, and about a cut-off state."""
+    cancel = ("pulumi", "cancel", "--yes", "--stack", stack.name, "--non-interactive")
+    failed = stack.run(*cancel)
     if "failed to load checkpoint" in failed.stderr:
-        state = made.state / ".pulumi/stacks/frontier" / f"{made.name}.json"
+        state = stack.state / ".pulumi/stacks/frontier" / f"{stack.name}.json"
         shutil.copy(f"{state}.bak", state)
-        made.succeed(*cancel)
+        stack.succeed(*cancel)
 
 
-def _assert_complete(made: Stack) -> None:
-    states = {name: inspect(name)["State"]["Health"]["Status"] for name in container_ids(made.name)}
+def _assert_complete(stack: Stack) -> None:
+    states = {
+        name: inspect(name)["State"]["Health"]["Status"] for name in container_ids(stack.name)
+    }
     assert states == dict.fromkeys(
-        map(made.container, (ENGINE, PROXY, PROMETHEUS, GRAFANA)), "healthy"
+        map(stack.container, (ENGINE, PROXY, PROMETHEUS, GRAFANA)), "healthy"
     )
-    assert _networks(made) == [made.container("frontier")]
-    assert made.planned() == {}
-    made.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    assert _networks(stack) == [stack.container("frontier")]
+    assert stack.planned() == {}
+    stack.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
 
 
-def _networks(made: Stack) -> list[str]:
-    listed = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"name={made.name}")
+def _networks(stack: Stack) -> list[str]:
+    listed = docker("network", "ls", "--format", "{{.Name}}", "--filter", f"name={stack.name}")
     return listed.split()
 
 
 def _prometheus_time(outputs: dict[str, str]) -> str:
-    """A moment at which Prometheus has a sample of the proxy."""
+    """Return a moment at which Prometheus has a sample of the proxy."""
     found = _query(outputs, 'timestamp(up{job="mistral"} == 1)')
     return str(found[0]["value"][1]) if found else ""
 
@@ -182,9 +184,9 @@ def _up_at(outputs: dict[str, str], moment: str) -> bool:
 
 
 def _query(outputs: dict[str, str], query: str, **more: str) -> list[Any]:
-    asked = urlencode({"query": query, **more})
-    answer = fetch(f"{outputs['prometheusUrl']}/api/v1/query?{asked}")
-    return list(answer["data"]["result"])
+    parameters = urlencode({"query": query, **more})
+    response = fetch(f"{outputs['prometheusUrl']}/api/v1/query?{parameters}")
+    return list(response["data"]["result"])
 
 
 def _grafana_folder(outputs: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The stack for real: ``pulumi up`` on Docker, and everything that a user then does with it."""
+"""A real ``pulumi up`` on Docker, and what users then do with the stack."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from tests.e2e.harness import (
     fetch,
     fetch_text,
     inspect,
-    stack,
+    new_stack,
 )
 
 pytestmark = pytest.mark.e2e
@@ -32,7 +32,7 @@ DATA_SOURCE = "mistral-prometheus"
 
 @contextmanager
 def edited(file: Path, change: Callable[[str], str]) -> Iterator[None]:
-    """Change a file of the copied project for a while."""
+    """Change a file of the copied project until the block ends."""
     original = file.read_text(encoding="utf-8")
     changed = change(original)
     assert changed != original
@@ -50,7 +50,7 @@ def test_every_container_is_healthy_after_up(running: Stack) -> None:
     )
 
 
-def test_nothing_is_left_to_do_after_up_nor_after_a_refresh(running: Stack) -> None:
+def test_a_preview_after_up_and_after_a_refresh_shows_no_changes(running: Stack) -> None:
     assert running.planned() == {}
     running.pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
     assert running.planned() == {}
@@ -60,14 +60,14 @@ def test_a_chat_shows_in_the_metrics_in_prometheus_and_through_grafana(running: 
     outputs = running.outputs()
     model = fetch(f"{outputs['proxyUrl']}/api/tags")["models"][0]["name"]
     before = _requests_counted(outputs)
-    reply = fetch(f"{outputs['proxyUrl']}/api/chat", _question(model))
-    assert reply["done"] is True
-    assert reply["message"]["content"]
+    response = fetch(f"{outputs['proxyUrl']}/api/chat", _question(model))
+    assert response["done"] is True
+    assert response["message"]["content"]
     after = before + 1
     assert _requests_counted(outputs) == after
     expr = 'sum(mistral_http_requests_total{endpoint="chat",status="success"})'
-    eventually(lambda: _value(_ask_prometheus(outputs, expr)) == after)
-    eventually(lambda: _ask_grafana(outputs, expr) == after)
+    eventually(lambda: _value(_query_prometheus(outputs, expr)) == after)
+    eventually(lambda: _query_grafana(outputs, expr) == after)
 
 
 def test_prometheus_scrapes_every_member(running: Stack) -> None:
@@ -91,18 +91,18 @@ def test_grafana_has_the_folder_the_dashboard_and_the_rules(running: Stack) -> N
     assert "MistralDown" in {rule["title"] for rule in rules}
 
 
-def test_no_secret_is_in_the_state_or_in_dockers_words(running: Stack) -> None:
+def test_no_secret_is_in_the_state_or_shown_by_docker(running: Stack) -> None:
     password = running.outputs()["grafanaAdminPassword"]
     described = "".join(docker("inspect", name) for name in _names(running))
     assert password not in described
     exported = running.pulumi("stack", "export")
-    # The default stands in Pulumi.yaml; the state has it encrypted.
+    # The default is in Pulumi.yaml; the state has it encrypted.
     assert f'"{password}"' not in exported
 
 
-def test_an_edited_alert_touches_the_rules_and_keeps_every_sample(running: Stack) -> None:
+def test_an_edited_alert_changes_only_the_rules_and_loses_no_sample(running: Stack) -> None:
     outputs = running.outputs()
-    now = str(_ask_prometheus(outputs, "time()")[1])
+    now = str(_query_prometheus(outputs, "time()")[1])
     ids = container_ids(running.name)
     with edited(running.folder / "alerts/latency.py", _reword_an_alert):
         planned = running.planned()
@@ -113,7 +113,7 @@ def test_an_edited_alert_touches_the_rules_and_keeps_every_sample(running: Stack
         assert all(name.startswith("grafana-content-rules") for name in planned)
         running.up()
         assert _changed(ids, running) == {running.container(PROMETHEUS)}
-        assert _ask_prometheus(outputs, "up", at=now)
+        assert _query_prometheus(outputs, "up", at=now)
     running.up()
 
 
@@ -132,7 +132,7 @@ def test_edited_proxy_code_replaces_only_the_proxy(running: Stack) -> None:
     running.up()
 
 
-def test_a_changed_health_check_is_really_changed(running: Stack) -> None:
+def test_a_changed_health_check_is_applied(running: Stack) -> None:
     def interval() -> int:
         return int(inspect(running.container(PROXY))["Config"]["Healthcheck"]["Interval"])
 
@@ -151,18 +151,20 @@ def test_a_broken_health_check_fails_up_and_a_fixed_one_replaces_the_container(
     component = running.folder / "infra/components/proxy.py"
     up = ("pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", running.name)
     with edited(component, lambda text: text.replace("proxy_service.healthcheck", "no.such")):
-        for _ in range(2):  # nor may a second one find nothing to do
+        for _ in range(2):  # a second run must not succeed by finding nothing to do
             failed = running.run(*up)
             assert failed.returncode != 0
             assert "failed to be in healthy state" in failed.stdout + failed.stderr
-    sick = container_ids(running.name)
+    unhealthy = container_ids(running.name)
     running.up()
-    assert _changed(sick, running) == {running.container(PROXY)}
+    assert _changed(unhealthy, running) == {running.container(PROXY)}
     assert inspect(running.container(PROXY))["State"]["Health"]["Status"] == "healthy"
 
 
 @pytest.mark.parametrize("name", [PROXY, PROMETHEUS, GRAFANA])
-def test_a_container_removed_by_hand_comes_back_with_make_up(running: Stack, name: str) -> None:
+def test_make_up_creates_a_container_again_that_was_removed_by_hand(
+    running: Stack, name: str
+) -> None:
     docker("rm", "--force", running.container(name))
     running.operate("up")
     assert inspect(running.container(name))["State"]["Health"]["Status"] == "healthy"
@@ -200,24 +202,24 @@ def test_bad_settings_are_all_named_at_preview(running: Stack) -> None:
         (running.folder / f"Pulumi.{running.name}.yaml").write_text(original, encoding="utf-8")
 
 
-def test_a_second_stack_comes_and_goes_beside_the_first(
+def test_a_second_stack_can_be_created_and_removed_beside_the_first(
     running: Stack, base_settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """It even goes when its Grafana is gone already, and says what it keeps."""
+    """Even if its Grafana was removed by hand; ``make down`` names the volumes that it keeps."""
     ids = container_ids(running.name)
-    with stack(tmp_path, with_ports(base_settings)) as second:
+    with new_stack(tmp_path, with_ports(base_settings)) as second:
         second.up()
         assert second.planned() == {}
         docker("rm", "--force", second.container(GRAFANA))
-        said = second.operate("down")
-        assert second.container("frontier-prometheus-data") in said
+        output = second.operate("down")
+        assert second.container("frontier-prometheus-data") in output
         assert container_ids(second.name) == {}
         left = docker("volume", "ls", "--format", "{{.Name}}", "--filter", f"name={second.name}")
         assert set(left.split()) == {
             second.container("frontier-prometheus-data"),
             second.container("frontier-embedded-cache"),
         }
-        second.up()  # finds what was kept
+        second.up()  # uses the volumes that were kept
     assert container_ids(running.name) == ids
     assert running.planned() == {}
 
@@ -250,7 +252,7 @@ def _question(model: str) -> dict[str, Any]:
 
 
 def _requests_counted(outputs: dict[str, str]) -> float:
-    """Successful chats, by the proxy's own count."""
+    """Return the number of successful chats that the proxy has counted."""
     lines = fetch_text(outputs["metricsUrl"]).splitlines()
     return sum(
         float(line.rpartition(" ")[2])
@@ -261,15 +263,15 @@ def _requests_counted(outputs: dict[str, str]) -> float:
     )
 
 
-def _ask_prometheus(outputs: dict[str, str], expr: str, *, at: str | None = None) -> list[Any]:
+def _query_prometheus(outputs: dict[str, str], expr: str, *, at: str | None = None) -> list[Any]:
     moment = {} if at is None else {"time": at}
-    query = urlencode({"query": expr, **moment})
-    answer = fetch(f"{outputs['prometheusUrl']}/api/v1/query?{query}")
-    return list(answer["data"]["result"])
+    parameters = urlencode({"query": expr, **moment})
+    response = fetch(f"{outputs['prometheusUrl']}/api/v1/query?{parameters}")
+    return list(response["data"]["result"])
 
 
-def _ask_grafana(outputs: dict[str, str], expr: str) -> float | None:
-    """Ask through the data source, as a panel does."""
+def _query_grafana(outputs: dict[str, str], expr: str) -> float | None:
+    """Query through the data source, as a panel does."""
     query = {
         "refId": "A",
         "datasource": {"type": "prometheus", "uid": DATA_SOURCE},
@@ -292,7 +294,7 @@ def _value(result: list[Any]) -> float | None:
 
 
 def _all_up(outputs: dict[str, str]) -> set[str]:
-    answer = fetch(f"{outputs['prometheusUrl']}/api/v1/targets?state=active")
-    targets = answer["data"]["activeTargets"]
+    response = fetch(f"{outputs['prometheusUrl']}/api/v1/targets?state=active")
+    targets = response["data"]["activeTargets"]
     up = {target["labels"]["job"] for target in targets if target["health"] == "up"}
     return up if len(up) == len(targets) else set()

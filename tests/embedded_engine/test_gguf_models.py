@@ -1,16 +1,20 @@
-"""GGUF files: their metadata, the tokenizer made of it, and the real engine running on both."""
+"""GGUF files: their header, the tokenizer made from it, and the real engine running on both."""
 
 import io
 import json
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from embedded_engine.gguf import NotGgufError, read_metadata
+from embedded_engine.details import gguf_details
+from embedded_engine.gguf import NotGgufError, Tensor, read_header
 from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
 from tests.processes import running_engine
@@ -43,13 +47,36 @@ def make_tokenizer(*, add_space_prefix: bool) -> Tokenizer:
 
 def gguf_bytes() -> bytes:
     file = io.BytesIO()
-    write_gguf(file, sentencepiece_metadata())
+    tensors = {"token_embd.weight": np.zeros((3, 5), np.float32), "bias": np.zeros(7, np.float32)}
+    write_gguf(file, sentencepiece_metadata(), tensors)
     return file.getvalue()
 
 
-def test_metadata_is_read_back_as_written() -> None:
-    metadata = read_metadata(io.BytesIO(gguf_bytes()))
-    assert metadata == sentencepiece_metadata()
+GGUF = gguf_bytes()
+# Where the length of the first key begins: after magic, version and two counts.
+FIRST_KEY = 24
+
+
+def test_the_header_is_read_back_as_written() -> None:
+    header = read_header(io.BytesIO(GGUF))
+    assert header.metadata == sentencepiece_metadata()
+    assert header.tensors == (Tensor(type=0, elements=15), Tensor(type=0, elements=7))
+
+
+def changed(at: int, layout: str, value: int) -> bytes:
+    """Return the file with another number at one place."""
+    data = bytearray(GGUF)
+    struct.pack_into(layout, data, at, value)
+    return bytes(data)
+
+
+def with_array(item_kind: int, length: int) -> bytes:
+    """Return the start of a file whose only value is an array."""
+    return b"GGUF" + struct.pack("<IQQQcIIQ", 3, 0, 1, 1, b"k", 9, item_kind, length)
+
+
+def with_tensor(dimensions: int) -> bytes:
+    return b"GGUF" + struct.pack("<IQQQcI", 3, 1, 0, 1, b"t", dimensions) + bytes(1000)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +85,38 @@ def test_metadata_is_read_back_as_written() -> None:
         pytest.param(b"", "GGUF", id="empty"),
         pytest.param(b"PK\x03\x04 a zip archive", "GGUF", id="other file"),
         pytest.param(b"GGUF\x01\0\0\0", "version 1", id="old version"),
-        pytest.param(gguf_bytes()[:1000], "ends in the middle", id="cut short"),
+        pytest.param(GGUF[:1000], "ends in the middle", id="cut short"),
+        pytest.param(
+            changed(8, "<Q", 2**64 - 1), "ends in the middle|dimensions", id="endless tensors"
+        ),
+        pytest.param(
+            changed(16, "<Q", 2**64 - 1), "ends in the middle|value type", id="endless pairs"
+        ),
+        pytest.param(changed(FIRST_KEY, "<Q", 2**64 - 1), "ends in the middle", id="endless key"),
+        pytest.param(changed(FIRST_KEY, "<Q", 2**40), "ends in the middle", id="long key"),
+        pytest.param(with_array(0, 2**64 - 1), "an array of", id="endless array of bytes"),
+        pytest.param(with_array(12, 2**62), "an array of", id="endless array of doubles"),
+        pytest.param(with_array(12, 1000), "ends in the middle", id="array past the end"),
+        pytest.param(with_array(8, 1000), "ends in the middle", id="array of strings"),
+        pytest.param(with_array(9, 1), "value type 9", id="array of arrays"),
+        pytest.param(with_array(13, 0), "value type 13", id="array of unknown type"),
+        pytest.param(with_tensor(2**32 - 1), "4294967295 dimensions", id="many dimensions"),
     ],
 )
-def test_what_is_no_gguf_is_refused(content: bytes, says: str) -> None:
+def test_what_is_not_gguf_is_refused(content: bytes, says: str) -> None:
     with pytest.raises(NotGgufError, match=says):
-        read_metadata(io.BytesIO(content))
+        read_header(io.BytesIO(content))
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_damaged_header_is_read_or_refused(data: st.DataObject) -> None:
+    """No damage ends in another error: the process would die with a traceback."""
+    damaged = bytearray(GGUF)
+    at = data.draw(st.integers(0, len(damaged) - 8))
+    damaged[at : at + 8] = data.draw(st.binary(min_size=1, max_size=8))
+    with suppress(NotGgufError):
+        gguf_details(read_header(io.BytesIO(damaged)))
 
 
 def test_a_vocabulary_with_merges_of_its_own_is_left_to_the_engine() -> None:
@@ -83,6 +136,7 @@ def test_the_begin_token_comes_before_a_text(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode("hello").tokens == ["<s>", "hello"]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_comes_back_as_it_was(text: str) -> None:
     """Letters that are not in the vocabulary go as bytes."""
@@ -115,3 +169,16 @@ def test_a_folder_with_one_gguf_file_goes_by_the_folders_name(
     gguf_client: Client, gguf_folder: Path
 ) -> None:
     assert gguf_client.get("/v1/models").json["data"][1]["id"] == str(gguf_folder)
+
+
+def test_the_model_list_has_what_the_header_says(gguf_client: Client, gguf_folder: Path) -> None:
+    default, model = gguf_client.get("/v1/models").json["data"]
+    assert model["size"] == (gguf_folder / "tiny.gguf").stat().st_size
+    assert model["details"] == {
+        "format": "gguf",
+        "family": "llama",
+        "families": ["llama"],
+        "parameter_size": "128K",
+        "quantization_level": "F32",
+    }
+    assert "details" not in default

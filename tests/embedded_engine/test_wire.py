@@ -70,11 +70,8 @@ def test_stop_is_one_string_or_several(stop: object, expected: object) -> None:
     assert chat(stop=stop).get("stop_seqs") == expected
 
 
-def test_a_models_stop_and_temperature_come_on_top_of_the_requests() -> None:
-    request = read_chat(b'{"messages": "hi", "stop": "a"}')
-    arguments = chat_arguments(request, temperature=0.7, stop=("User:",))
-    assert arguments["stop_seqs"] == ["a", "User:"]
-    assert arguments["temperature"] == 0.7
+def test_a_models_temperature_holds_when_the_request_names_none() -> None:
+    assert chat_arguments(read_chat(b'{"messages": "hi"}'), temperature=0.7)["temperature"] == 0.7
 
 
 def test_a_requests_temperature_wins_even_at_zero() -> None:
@@ -86,9 +83,17 @@ def test_messages_may_be_one_string() -> None:
     assert chat(messages="hi")["messages"] == [{"role": "user", "content": "hi"}]
 
 
-def test_content_parts_pass_as_they_are() -> None:
+def test_parts_with_an_image_pass_as_they_are() -> None:
     parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
     assert chat(messages=[{"role": "user", "content": parts}])["messages"][0]["content"] == parts
+
+
+def test_parts_that_are_all_text_become_one_string() -> None:
+    """Templates that take only strings would fail on them."""
+    parts = [{"type": "text", "text": "One, "}, {"type": "text", "text": "two"}]
+    assert chat(messages=[{"role": "user", "content": parts}])["messages"][0]["content"] == (
+        "One, two"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What every run of the program needs."""
+"""Event loops for the runs of the program."""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from tests.infra import monitor
 
 @pytest.fixture(scope="package", autouse=True)
 def event_loops() -> Iterator[None]:
-    """Give the SDK loops that are closed again.
+    """Set event loops for Pulumi's SDK, and close them at the end.
 
-    It takes the current one, and asynchronous tests elsewhere leave none behind; its mocks take
-    one in each thread that serves a registration, and would make those and forget them.
+    The SDK uses the current loop, and asynchronous tests elsewhere leave none behind. Its mocks use
+    one in each thread that serves a registration; they would create those and never close them.
     """
     loops: list[asyncio.AbstractEventLoop] = []
 
-    def have_loop() -> None:
+    def set_new_loop() -> None:
         loops.append(asyncio.new_event_loop())
         asyncio.set_event_loop(loops[-1])
 
-    have_loop()
-    threads = ThreadPoolExecutor(initializer=have_loop)
+    set_new_loop()
+    threads = ThreadPoolExecutor(initializer=set_new_loop)
     loops[0].set_default_executor(threads)
-    # The SDK registers the stack itself once for all runs: here, and so in no test's own run.
+    # The SDK registers the stack itself in its first run only: here, and so in no test's run.
     monitor.start()
     monitor.finish()
     yield

@@ -1,20 +1,22 @@
-"""Runs the Pulumi program without an engine and keeps every raw registration.
+"""Run the Pulumi program without Pulumi's engine, and keep every raw registration.
 
-Mocks alone see inputs; the raw requests also hold parents, dependencies, options and secrets.
+Mocks see only inputs. The raw requests also have parents, dependencies, options and secrets.
 """
 
 # ruff: noqa: ANN401 - raw protocol messages have no types
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import (  # type: ignore[import-untyped] # has none of its own
+    MessageToDict,
+)
 
 from infra import stack
 from infra.readiness import GrafanaApi, Login
-from infra.settings import Settings
+from infra.settings.schema import Settings
 
 CONTAINER = "docker:index/container:Container"
 VOLUME = "docker:index/volume:Volume"
@@ -34,7 +36,7 @@ POLICY = "grafana:alerting/notificationPolicy:NotificationPolicy"
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
-# What Docker would compute; without it the edges to whoever uses it would vanish.
+# What Docker would compute. Without it, resources that use it would lose that dependency.
 COMPUTED = {
     IMAGE: {"repoDigest": "sha256:built"},
     REMOTE_IMAGE: {"imageId": "sha256:pulled"},
@@ -58,11 +60,12 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
         key = (request.type, request.name)
         assert key not in self.requests, f"two resources are called {key}"
         self.requests[key] = request
-        return super().RegisterResource(request)
+        register: Callable[[Any], Any] = super().RegisterResource
+        return register(request)
 
 
-class SilentGrafana(GrafanaApi):
-    """A Grafana that is never asked: there is none."""
+class GrafanaStandIn(GrafanaApi):
+    """Stand-in for Grafana: records the folders that the program checks."""
 
     def await_ready(self, _deadline_seconds: float = 0) -> None:
         raise AssertionError("mocks run no hooks")
@@ -72,7 +75,7 @@ class SilentGrafana(GrafanaApi):
 
 
 CONFIRMED: list[str] = []
-"""Folders that the program asked about since the last deployment began."""
+"""Folders that the program has checked since the last deployment began."""
 
 
 @dataclass(frozen=True)
@@ -84,28 +87,28 @@ class Deployed:
     confirmed: list[str] = field(default_factory=list)
 
     def of(self, kind: str) -> dict[str, Any]:
-        """Requests of one type, by logical name."""
+        """Return the requests of one type, by logical name."""
         return {name: request for (typ, name), request in self.requests.items() if typ == kind}
 
     def inputs(self, kind: str, name: str) -> dict[str, Any]:
-        """Inputs of one resource, secrets unwrapped."""
+        """Return the inputs of one resource, secrets unwrapped."""
         return dict(plain(MessageToDict(self.requests[kind, name].object)))
 
     def all_inputs(self, kind: str) -> dict[str, dict[str, Any]]:
         return {name: self.inputs(kind, name) for name in self.of(kind)}
 
     def services(self) -> dict[str, dict[str, Any]]:
-        """Inputs of the containers that run; the others only hold files."""
+        """Return the inputs of the containers that run; the others only hold files."""
         containers = self.all_inputs(CONTAINER)
         return {name: spec for name, spec in containers.items() if spec.get("start", True)}
 
     def files(self, name: str) -> dict[str, str]:
-        """Files that a container is given, by their paths inside it."""
+        """Return the content of a container's files, by their paths inside it."""
         uploads = self.inputs(CONTAINER, f"{name}-files")["uploads"]
         return {upload["file"]: upload["content"] for upload in uploads}
 
     def raw_inputs(self) -> Iterator[tuple[tuple[str, str], Any]]:
-        """Inputs of every resource, secrets still marked."""
+        """Yield the inputs of every resource, secrets still wrapped."""
         for key, request in self.requests.items():
             yield key, MessageToDict(request.object)
 
@@ -116,13 +119,13 @@ def deploy(
     """Run the program with these settings."""
     monitor = start(stack_name=stack_name, preview=preview)
     CONFIRMED.clear()
-    outputs = stack.build(settings or Settings(), stack_name, connect_silently)
+    outputs = stack.build(settings or Settings(), stack_name, connect_stand_in)
     finish()
     return Deployed(monitor.requests, outputs, list(CONFIRMED))
 
 
-def connect_silently(url: str, login: Login) -> GrafanaApi:
-    return SilentGrafana(url, login)
+def connect_stand_in(url: str, login: Login) -> GrafanaApi:
+    return GrafanaStandIn(url, login)
 
 
 def start(*, stack_name: str = "dev", preview: bool = False) -> Monitor:
@@ -139,7 +142,7 @@ def finish() -> None:
 
 
 def plain(value: Any) -> Any:
-    """Take secrets out of their wrappers."""
+    """Return a value with its secrets unwrapped."""
     if isinstance(value, dict):
         if SECRET_MARK in value:
             return plain(value["value"])
@@ -150,6 +153,6 @@ def plain(value: Any) -> Any:
 
 
 def tail(urn: str) -> tuple[str, str]:
-    """Type and name at the end of a URN."""
+    """Return the type and the name at the end of a URN."""
     kind, name = urn.split("::")[-2:]
     return kind.rpartition("$")[2], name

@@ -1,10 +1,10 @@
-"""Each kind of engine, and what the others see of it."""
+"""Each kind of engine, and what the other services get to know of it."""
 
 import pytest
 import yaml
 
-from infra.choices import EngineMode, Secret
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, Secret
 from tests.infra.monitor import CONTAINER, VOLUME, Deployed, deploy
 
 EMBEDDED = Settings(engine=EngineMode.EMBEDDED)
@@ -32,7 +32,7 @@ def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volu
     } in inputs["volumes"]
 
 
-def test_the_two_engines_share_no_volume_since_they_run_as_different_users() -> None:
+def test_the_two_engines_keep_their_models_on_different_volumes() -> None:
     logical: list[str] = []
     physical: list[str] = []
     for settings in (Settings(), EMBEDDED):
@@ -53,7 +53,7 @@ def test_the_embedded_engine_keeps_its_models_on_its_own_volume() -> None:
     } in mounts
 
 
-def test_the_embedded_engine_finds_the_token_in_its_file() -> None:
+def test_the_embedded_engine_reads_the_token_from_its_file() -> None:
     deployed = deploy(Settings(engine=EngineMode.EMBEDDED, hf_token=Secret("hf_x")))
     envs = deployed.inputs(CONTAINER, "engine-container")["envs"]
     assert "HF_TOKEN_PATH=/run/secrets/hf-token" in envs
@@ -61,7 +61,7 @@ def test_the_embedded_engine_finds_the_token_in_its_file() -> None:
 
 
 @pytest.mark.parametrize("mode", [EngineMode.MISTRALRS, EngineMode.EMBEDDED])
-def test_no_token_is_passed_where_none_is_set(mode: EngineMode) -> None:
+def test_no_token_is_passed_if_none_is_set(mode: EngineMode) -> None:
     deployed = deploy(Settings(engine=mode))
     inputs = deployed.inputs(CONTAINER, "engine-container")
     assert "token" not in str([inputs.get("command"), inputs["envs"]]).lower()
@@ -77,17 +77,17 @@ def test_a_model_folder_of_the_host_is_mounted_read_only(mode: EngineMode) -> No
         "hostPath": "/srv/models/tiny",
         "readOnly": True,
     } in inputs["volumes"]
-    told = [*inputs.get("command", []), *inputs["envs"]]
-    assert [word for word in told if word.endswith("/local-models/tiny")]
+    passed = [*inputs.get("command", []), *inputs["envs"]]
+    assert [text for text in passed if text.endswith("/local-models/tiny")]
 
 
 @pytest.mark.parametrize("gpus", ["all", "device=0,1"])
-def test_gpus_reach_the_engine(gpus: str) -> None:
+def test_gpus_are_given_to_the_engine(gpus: str) -> None:
     chosen = Settings(gpus=gpus, mistralrs_image="ghcr.io/ericlbuehler/mistral.rs:cuda-sm89-0.9.4")
     assert deploy(chosen).inputs(CONTAINER, "engine-container")["gpus"] == gpus
 
 
-def test_gpus_are_left_out_where_none_are_wanted(default: Deployed) -> None:
+def test_no_gpus_are_requested_by_default(default: Deployed) -> None:
     assert "gpus" not in default.inputs(CONTAINER, "engine-container")
 
 
@@ -99,27 +99,27 @@ def test_an_external_engine_needs_no_container_and_is_reached_on_the_docker_host
     assert proxy["hosts"] == [{"host": "host.docker.internal", "ip": "host-gateway"}]
 
 
-def test_the_proxy_finds_the_engine_by_its_alias(default: Deployed) -> None:
+def test_the_proxy_reaches_the_engine_by_its_alias(default: Deployed) -> None:
     envs = default.inputs(CONTAINER, "proxy-container")["envs"]
     assert "MISTRAL_URL=http://mistral:8080" in envs
     assert "BIND_ADDRESS=0.0.0.0:11434" in envs
 
 
-def test_the_proxys_limits_are_those_of_the_settings() -> None:
+def test_the_proxy_has_the_limits_in_the_settings() -> None:
     chosen = Settings(max_concurrent_requests=3, max_queued_requests=0)
     envs = deploy(chosen).inputs(CONTAINER, "proxy-container")["envs"]
     assert "MAX_CONCURRENT_REQUESTS=3" in envs
     assert "MAX_QUEUED_REQUESTS=0" in envs
 
 
-def test_the_proxy_is_told_of_the_models_what_the_engine_does_not_tell() -> None:
+def test_the_proxy_gets_the_model_details_in_the_settings() -> None:
     details = '{"Qwen/Qwen3-0.6B": {"context_length": 32768}}'
     envs = deploy(Settings(model_details=details)).inputs(CONTAINER, "proxy-container")["envs"]
     assert f"MODEL_DETAILS={details}" in envs
 
 
 @pytest.mark.parametrize("settings", EVERY_ENGINE, ids=lambda chosen: chosen.engine.value)
-def test_prometheus_scrapes_what_runs(settings: Settings) -> None:
+def test_prometheus_scrapes_every_service_that_has_metrics(settings: Settings) -> None:
     config = deploy(settings).files("prometheus-container")["/etc/prometheus/prometheus.yml"]
     jobs = {
         job["job_name"]: job["static_configs"][0]["targets"]

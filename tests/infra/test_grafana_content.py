@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from alerts import prometheus as prometheus_rules
-from infra.choices import EngineMode, GrafanaRules, Secret, ServiceMode
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, GrafanaRules, Secret, ServiceMode
 from tests.infra.monitor import (
     ANNOTATION,
     CONTACT_POINT,
@@ -48,25 +48,25 @@ def rules(default: Deployed) -> list[dict[str, Any]]:
 
 
 def test_grafanas_url_is_known_before_grafana_exists() -> None:
-    """An unknown URL would hide every difference of the content from the preview."""
+    """An unknown URL would hide all changes of the content in a preview."""
     inputs = deploy(preview=True).inputs(GRAFANA, "grafana-api")
     assert inputs["url"] == "http://127.0.0.1:3000"
     assert UNKNOWN not in str(inputs)
 
 
-def test_the_provider_waits_for_the_container_but_takes_nothing_from_it(default: Deployed) -> None:
+def test_the_provider_waits_for_the_container_but_uses_no_output_of_it(default: Deployed) -> None:
     request = default.requests[GRAFANA, "grafana-api"]
     depends_on = {tail(urn) for urn in request.dependencies}
-    taken = {tail(urn) for item in request.propertyDependencies.values() for urn in item.urns}
+    used = {tail(urn) for item in request.propertyDependencies.values() for urn in item.urns}
     assert (CONTAINER, "grafana-container") in depends_on
-    assert not taken
+    assert not used
 
 
 def test_a_refused_password_is_not_retried(default: Deployed) -> None:
     assert "401" not in default.inputs(GRAFANA, "grafana-api")["retryStatusCodes"]
 
 
-def test_content_goes_with_grafanas_volume_and_waits_until_grafana_is_ready(
+def test_content_is_deleted_with_grafanas_volume_and_written_once_grafana_is_ready(
     default: Deployed,
 ) -> None:
     for (kind, name), request in default.requests.items():
@@ -78,7 +78,7 @@ def test_content_goes_with_grafanas_volume_and_waits_until_grafana_is_ready(
         assert list(request.hooks.before_update) == ["grafana-content-ready"]
 
 
-def test_lost_content_is_looked_for_but_not_in_a_preview() -> None:
+def test_lost_content_is_checked_for_but_not_in_a_preview() -> None:
     assert deploy().confirmed == ["frontier-llm"]
     assert deploy(preview=True).confirmed == []
 
@@ -102,7 +102,7 @@ def test_the_data_source_has_a_fixed_uid_and_the_networks_url(default: Deployed)
         ),
     ],
 )
-def test_the_data_source_can_lead_elsewhere(settings: Settings, url: str) -> None:
+def test_the_data_source_can_have_another_url(settings: Settings, url: str) -> None:
     assert deploy(settings).inputs(DATA_SOURCE, "grafana-content-prometheus")["url"] == url
 
 
@@ -127,7 +127,7 @@ def test_grafana_reaches_a_prometheus_on_the_docker_host_by_name(
     assert deploy(settings).inputs(CONTAINER, "grafana-container").get("hosts", []) == hosts
 
 
-def test_the_dashboard_has_its_own_uid_and_no_trace_of_another_grafana(default: Deployed) -> None:
+def test_the_dashboard_has_its_own_uid_and_nothing_of_another_grafana(default: Deployed) -> None:
     inputs = default.inputs(DASHBOARD, "grafana-content-overview")
     dashboard = json.loads(inputs["configJson"])
     assert dashboard["uid"] == "mistral-metrics"
@@ -138,28 +138,28 @@ def test_the_dashboard_has_its_own_uid_and_no_trace_of_another_grafana(default: 
     assert uids <= {"mistral-metrics", SOURCE_UID, "${datasource}", "-- Grafana --", "grafana"}
 
 
-def test_each_new_container_leaves_a_mark_that_the_dashboard_shows(default: Deployed) -> None:
-    """A mark has no time of ours, which would differ at each preview; Grafana gives it one."""
+def test_each_new_container_is_annotated_and_the_dashboard_shows_it(default: Deployed) -> None:
+    """The program sets no time, which would differ in each preview; Grafana does."""
     dashboard = json.loads(default.inputs(DASHBOARD, "grafana-content-overview")["configJson"])
-    (shown,) = (
+    (tags,) = (
         annotation["target"]["tags"]
         for annotation in dashboard["annotations"]["list"]
         if annotation["name"] == "Deployments"
     )
-    marks = default.all_inputs(ANNOTATION)
-    assert {name: mark["text"] for name, mark in marks.items()} == {
+    annotations = default.all_inputs(ANNOTATION)
+    assert {name: inputs["text"] for name, inputs in annotations.items()} == {
         "grafana-content-deployed-engine": "engine deployed (container engine-conta)",
         "grafana-content-deployed-proxy": "proxy deployed (container proxy-contai)",
         "grafana-content-deployed-prometheus": "prometheus deployed (container prometheus-c)",
     }
-    for name, mark in marks.items():
+    for name, inputs in annotations.items():
         request = default.requests[ANNOTATION, name]
-        assert mark["tags"] == shown
-        assert "time" not in mark
+        assert inputs["tags"] == tags
+        assert "time" not in inputs
         assert (list(request.replaceOnChanges), request.retainOnDelete) == (["text"], True)
 
 
-def test_an_external_engine_and_prometheus_leave_no_mark() -> None:
+def test_an_external_engine_and_prometheus_are_not_annotated() -> None:
     settings = Settings(
         engine=EngineMode.EXTERNAL,
         mistral_url="http://engine.example:8080",
@@ -169,7 +169,7 @@ def test_an_external_engine_and_prometheus_leave_no_mark() -> None:
     assert list(deploy(settings).all_inputs(ANNOTATION)) == ["grafana-content-deployed-proxy"]
 
 
-def test_every_rule_asks_then_tells_whether_anything_came_back(rules: list[dict[str, Any]]) -> None:
+def test_every_rule_fires_if_its_query_returns_any_series(rules: list[dict[str, Any]]) -> None:
     for rule in rules:
         query, math, threshold = rule["datas"]
         assert rule["condition"] == "C"
@@ -183,7 +183,7 @@ def test_every_rule_asks_then_tells_whether_anything_came_back(rules: list[dict[
             assert json.loads(step["model"])["refId"] == step["refId"]
 
 
-def test_rules_have_lasting_uids_and_stay_quiet_without_data(rules: list[dict[str, Any]]) -> None:
+def test_rules_have_uids_of_their_own_and_are_ok_without_data(rules: list[dict[str, Any]]) -> None:
     uids = [rule["uid"] for rule in rules]
     assert len(set(uids)) == len(uids)
     assert max(map(len, uids)) <= 40
@@ -191,7 +191,7 @@ def test_rules_have_lasting_uids_and_stay_quiet_without_data(rules: list[dict[st
     assert {rule["execErrState"] for rule in rules} <= {"Error", "KeepLast"}
 
 
-def test_rules_are_evaluated_as_often_as_grafana_can(default: Deployed) -> None:
+def test_grafana_accepts_the_intervals_of_the_rules(default: Deployed) -> None:
     for group in default.all_inputs(RULE_GROUP).values():
         assert group["intervalSeconds"] % 10 == 0
         waits = {_seconds(rule["for"]) for rule in group["rules"]}
@@ -211,7 +211,7 @@ def test_an_older_grafana_gets_only_the_fields_that_it_knows() -> None:
         assert {rule["execErrState"] for rule in group["rules"]} <= {"OK", "Error"}
 
 
-def test_nothing_is_sent_where_no_receiver_is_set(default: Deployed) -> None:
+def test_nothing_is_sent_if_no_receiver_is_set(default: Deployed) -> None:
     assert not default.of(CONTACT_POINT)
     assert not default.of(POLICY)
 
@@ -231,7 +231,7 @@ def test_every_receiver_that_is_set_gets_the_alerts() -> None:
     assert [item["addresses"] for item in point["emails"]] == [["a@example.org", "b@example.org"]]
 
 
-def test_the_policy_leads_to_the_contact_point_and_sends_critical_alerts_first() -> None:
+def test_the_policy_uses_the_contact_point_and_sends_critical_alerts_first() -> None:
     deployed = deploy(WITH_WEBHOOK)
     name = deployed.inputs(CONTACT_POINT, "grafana-content-contact-point")["name"]
     policy = deployed.inputs(POLICY, "grafana-content-policy")
@@ -242,7 +242,7 @@ def test_the_policy_leads_to_the_contact_point_and_sends_critical_alerts_first()
 
 
 def test_an_external_grafana_is_provisioned_by_token_and_keeps_its_own_policies() -> None:
-    """The tree of policies is one for all of Grafana: writing ours would wipe the owner's."""
+    """Grafana has one tree of policies: writing ours would delete its owner's."""
     deployed = deploy(EXTERNAL)
     provider = deployed.inputs(GRAFANA, "grafana-api")
     (rule, *_) = deployed.inputs(RULE_GROUP, "grafana-content-rules-mistral")["rules"]
@@ -254,11 +254,7 @@ def test_an_external_grafana_is_provisioned_by_token_and_keeps_its_own_policies(
     assert deployed.outputs["dashboardUrl"] == "https://grafana.example.org/d/mistral-metrics"
 
 
-def _seconds(text: str) -> int:
-    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
-
-
-def test_alerts_and_dashboard_lead_to_the_runbooks_where_those_are_published() -> None:
+def test_alerts_and_dashboard_link_to_the_runbooks_if_those_are_published() -> None:
     base = "https://docs.example.org/runbooks"
     deployed = deploy(Settings(runbook_base_url=base))
 
@@ -274,3 +270,7 @@ def test_alerts_and_dashboard_lead_to_the_runbooks_where_those_are_published() -
     assert f"{base}/MistralDown.md" in in_grafana
     assert all(url in prometheus_rule_file for url in in_grafana)
     assert base in dashboard["configJson"]
+
+
+def _seconds(text: str) -> int:
+    return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]

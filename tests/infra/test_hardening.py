@@ -1,4 +1,4 @@
-"""The policy: rules for every container in every mode, so that a new one cannot forget them."""
+"""Rules for every container in every mode, which also hold for containers that are added later."""
 
 import itertools
 import re
@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from infra.choices import EngineMode, Secret, ServiceMode
 from infra.container import duration
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, Secret, ServiceMode
 from tests.infra.monitor import CONTAINER, IMAGE, Deployed, deploy
 
 ROOT = Path(__file__).parents[2]
-MODES = {
+MODES: dict[str, dict[str, Any]] = {
     "mistralrs": {},
     "mistralrs on GPUs": {"gpus": "all", "mistralrs_image": "mistral.rs:cuda-sm89-0.9.4"},
     "embedded": {"engine": EngineMode.EMBEDDED},
     "external engine": {"engine": EngineMode.EXTERNAL, "mistral_url": "http://192.0.2.1:8080"},
 }
-SERVICES = {
+SERVICES: dict[str, dict[str, Any]] = {
     "all managed": {},
     "external Prometheus": {
         "prometheus": ServiceMode.EXTERNAL,
@@ -31,7 +31,7 @@ SERVICES = {
         "grafana_token": Secret("token"),
     },
 }
-EXTRAS = {
+EXTRAS: dict[str, dict[str, Any]] = {
     "plain": {},
     "with every secret and a model folder": {
         "hf_token": Secret("token"),
@@ -42,7 +42,7 @@ EXTRAS = {
         "smtp_password": Secret("pw"),
     },
 }
-STACKS: dict[str, dict[str, Any]] = {
+STACKS = {
     ", ".join(names): {**MODES[names[0]], **SERVICES[names[1]], **EXTRAS[names[2]]}
     for names in itertools.product(MODES, SERVICES, EXTRAS)
 }
@@ -57,7 +57,7 @@ FOR_SERVICES = FOR_ALL | {
     "tmpfs", "logDriver", "logOpts", "gpus",
 }  # fmt: skip
 FOR_FILES = FOR_ALL | {"start", "mustRun", "uploads"}
-"""What this policy has looked at. Anything else, such as a device, needs a rule of its own here."""
+"""Inputs that the tests here check. Any other, such as a device, needs a test of its own here."""
 
 
 @pytest.fixture(scope="module", params=STACKS, name="deployed")
@@ -67,7 +67,7 @@ def _deployed(request: pytest.FixtureRequest) -> Deployed:
 
 @pytest.fixture(name="containers")
 def _containers(deployed: Deployed) -> list[dict[str, Any]]:
-    """Every container that the program registers, whichever component it belongs to."""
+    """Return every container that the program registers, of any component."""
     return list(deployed.all_inputs(CONTAINER).values())
 
 
@@ -76,7 +76,7 @@ def _services(deployed: Deployed) -> list[dict[str, Any]]:
     return list(deployed.services().values())
 
 
-def test_every_container_either_serves_or_holds_files(deployed: Deployed) -> None:
+def test_no_container_has_an_input_that_is_not_checked_here(deployed: Deployed) -> None:
     for name, inputs in deployed.all_inputs(CONTAINER).items():
         known = FOR_SERVICES if name in deployed.services() else FOR_FILES
         assert inputs.keys() <= known, name
@@ -90,12 +90,12 @@ def test_no_container_has_privileges(containers: list[dict[str, Any]]) -> None:
 
 
 def test_no_container_runs_as_root(containers: list[dict[str, Any]]) -> None:
-    """By number: Docker looks names up in the image, where they can mean root."""
+    """Users are numbers: Docker looks names up in the image, where they can mean root."""
     for inputs in containers:
         assert re.fullmatch(r"[1-9]\d*:\d+", inputs["user"])
 
 
-def test_images_that_are_built_here_are_for_the_user_that_runs_them(deployed: Deployed) -> None:
+def test_images_that_are_built_here_name_the_user_that_runs_them(deployed: Deployed) -> None:
     for name, inputs in deployed.all_inputs(IMAGE).items():
         dockerfile = (ROOT / inputs["build"]["dockerfile"]).read_text(encoding="utf-8")
         user = deployed.services()[name.replace("-image", "-container")]["user"]
@@ -103,12 +103,12 @@ def test_images_that_are_built_here_are_for_the_user_that_runs_them(deployed: De
 
 
 def test_no_two_services_share_a_user(deployed: Deployed) -> None:
-    """Docker's limit on processes would count both, and one could read the other's memory."""
+    """The limit on processes would count both, and one could read the other's memory."""
     users = [inputs["user"] for inputs in deployed.services().values()]
     assert len(users) == len(set(users))
 
 
-def test_nothing_that_runs_can_change_its_root_or_its_files(deployed: Deployed) -> None:
+def test_no_service_can_change_its_root_or_its_files(deployed: Deployed) -> None:
     for name, inputs in deployed.services().items():
         assert inputs["readOnly"] is True
         assert all({"noexec", "nosuid"} <= set(o.split(",")) for o in inputs["tmpfs"].values())
@@ -118,22 +118,22 @@ def test_nothing_that_runs_can_change_its_root_or_its_files(deployed: Deployed) 
         assert list(filter(None, sources)) == expected
 
 
-def test_what_holds_files_never_runs_and_is_on_no_network(deployed: Deployed) -> None:
-    """Its root is writable, since the provider puts files in from there; but none could write."""
+def test_containers_that_hold_files_never_run_and_are_on_no_network(deployed: Deployed) -> None:
+    """The provider needs their root writable; but no process runs that could write to it."""
     for name, inputs in deployed.all_inputs(CONTAINER).items():
         if name not in deployed.services():
             (volume,) = inputs["volumes"]
             folder = volume.pop("containerPath")
-            assert volume == {}, "an anonymous volume, which goes with its container"
+            assert volume == {}, "not an anonymous volume, which is deleted with its container"
             assert all(upload["file"].startswith(f"{folder}/") for upload in inputs["uploads"])
             assert inputs["start"] is inputs["mustRun"] is False
             assert inputs["networkMode"] == "none"
 
 
-def test_of_the_host_only_the_model_folder_is_mounted_and_read_only(
+def test_only_the_model_folder_of_the_host_is_mounted_and_read_only(
     services: list[dict[str, Any]],
 ) -> None:
-    """No Docker socket above all."""
+    """Above all, Docker's socket isn't."""
     volumes = [volume for inputs in services for volume in inputs.get("volumes", [])]
     mounted = {volume["hostPath"]: volume["readOnly"] for volume in volumes if "hostPath" in volume}
     assert mounted.keys() <= {"/srv/models/tiny"}
@@ -149,7 +149,7 @@ def test_only_what_users_need_is_published_and_on_loopback_by_default(deployed: 
 
 
 def test_memory_is_limited_with_its_swap(services: list[dict[str, Any]]) -> None:
-    """A limit that is raised alone would be refused by Docker."""
+    """Docker refuses to raise the limit of memory alone."""
     for inputs in services:
         assert inputs["memory"] > 0
         assert inputs["memorySwap"] == inputs["memory"]
@@ -168,14 +168,14 @@ def test_logs_are_rotated(services: list[dict[str, Any]]) -> None:
         assert inputs["logOpts"].keys() == {"max-size", "max-file"}
 
 
-def test_containers_restart_and_are_given_time_to_stop(services: list[dict[str, Any]]) -> None:
+def test_containers_restart_and_have_time_to_stop(services: list[dict[str, Any]]) -> None:
     for inputs in services:
         assert inputs["restart"] == "always"
         assert inputs["destroyGraceSeconds"] >= 15
         assert inputs["init"] is True
 
 
-def test_up_waits_for_health_longer_than_a_sick_container_needs_to_show(
+def test_up_waits_long_enough_to_see_an_unhealthy_container(
     services: list[dict[str, Any]],
 ) -> None:
     for inputs in services:
@@ -186,7 +186,7 @@ def test_up_waits_for_health_longer_than_a_sick_container_needs_to_show(
         assert inputs["waitTimeout"] >= _seconds(check["startPeriod"]) + probes
 
 
-def test_nothing_is_used_that_docker_reads_back_differently(
+def test_no_input_is_one_that_docker_reads_back_differently(
     services: list[dict[str, Any]],
 ) -> None:
     for inputs in services:
@@ -198,13 +198,13 @@ def test_nothing_is_used_that_docker_reads_back_differently(
             assert check[key] == duration(int(_seconds(check[key])))
 
 
-def test_a_changed_or_failed_container_is_replaced_not_patched(deployed: Deployed) -> None:
+def test_a_changed_or_failed_container_is_replaced(deployed: Deployed) -> None:
     for request in deployed.of(CONTAINER).values():
         assert request.deleteBeforeReplace is True
         assert list(request.replaceOnChanges) == ["*"]
 
 
-def test_the_engine_may_take_as_long_as_its_model() -> None:
+def test_the_engine_may_take_as_long_to_start_as_the_settings_say() -> None:
     request = deploy(Settings(engine_wait_seconds=3600)).of(CONTAINER)["engine-container"]
     assert request.customTimeouts.create == "1h1m0s"
 
@@ -213,7 +213,7 @@ def test_the_engine_may_take_as_long_as_its_model() -> None:
     ("seconds", "text"),
     [(5, "5s"), (60, "1m0s"), (90, "1m30s"), (3600, "1h0m0s"), (3725, "1h2m5s")],
 )
-def test_durations_are_written_as_docker_gives_them_back(seconds: int, text: str) -> None:
+def test_durations_are_written_as_docker_reads_them_back(seconds: int, text: str) -> None:
     assert duration(seconds) == text
 
 

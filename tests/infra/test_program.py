@@ -1,4 +1,4 @@
-"""What the program registers, seen as the Pulumi engine would see it."""
+"""What the program registers with Pulumi's engine."""
 
 import runpy
 from pathlib import Path
@@ -7,9 +7,9 @@ import pulumi
 import pytest
 
 from alerts.grafana import rule_groups
-from infra.choices import EngineMode, Secret, ServiceMode
 from infra.images import platform_of
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import EngineMode, Secret, ServiceMode
 from monitoring.names import DATASOURCE_UID
 from monitoring.thresholds import Thresholds
 from tests.infra import monitor
@@ -36,7 +36,7 @@ def default() -> Deployed:
 
 
 def test_the_default_stack_is_exactly_this(default: Deployed) -> None:
-    """Each resource has its place below the component that owns it."""
+    """The parent of each resource is the component that owns it."""
     owners = {key: tail(request.parent) for key, request in default.requests.items()}
     content = ("frontier:infra:GrafanaContent", "grafana-content")
     engine = ("frontier:infra:Engine", "engine")
@@ -107,7 +107,7 @@ def test_all_containers_join_one_network_by_its_id_under_their_alias(default: De
     }
 
 
-def test_only_what_users_need_is_published_on_the_address_and_ports_of_the_settings() -> None:
+def test_only_what_users_need_is_published_at_the_address_and_ports_in_the_settings() -> None:
     deployed = deploy(
         Settings(
             bind_address="192.0.2.7",
@@ -151,7 +151,7 @@ def test_images_are_built_from_relative_folders_and_never_pushed(
     assert expected.keys() == images.keys()
 
 
-def test_buildkit_builds_for_the_platform_of_the_settings() -> None:
+def test_buildkit_builds_for_the_platform_in_the_settings() -> None:
     deployed = deploy(Settings(platform="linux/arm64"))
     build = deployed.inputs(IMAGE, "proxy-image")["build"]
     assert (build["builderVersion"], build["platform"]) == ("BuilderBuildKit", "linux/arm64")
@@ -166,7 +166,7 @@ def test_images_are_built_for_this_machine_by_default(machine: str, expected: st
 
 
 def test_a_container_runs_the_image_that_was_built_or_pulled(default: Deployed) -> None:
-    """By id: an image that changes replaces its container, one that does not leaves it."""
+    """By id: a changed image replaces its container, an unchanged one does not."""
     images = {name: inputs["image"] for name, inputs in default.services().items()}
     assert images == {
         "engine-container": "sha256:built",
@@ -221,8 +221,8 @@ def test_an_edited_alert_changes_only_prometheus_and_the_rule_group(default: Dep
         for key, request in edited.requests.items()
         if request.object != default.requests[key].object
     }
-    # The files' container gets another id, and with it Prometheus' own is replaced. The dashboard
-    # draws the threshold as a line.
+    # The files' container gets another id, which replaces Prometheus' own. The dashboard draws the
+    # threshold as a line.
     assert changed - {(monitor.DASHBOARD, "grafana-content-overview")} == {
         (CONTAINER, "prometheus-container-files"),
         (monitor.RULE_GROUP, "grafana-content-rules-mistral"),
@@ -251,25 +251,25 @@ def test_two_stacks_share_no_physical_name(default: Deployed) -> None:
     assert tags[0] != tags[1]
 
 
-def test_docker_is_the_one_of_the_settings(default: Deployed) -> None:
+def test_the_docker_host_is_the_one_in_the_settings(default: Deployed) -> None:
     assert "host" not in default.inputs(DOCKER, "docker")
     assert deploy(Settings(docker_host="ssh://box")).inputs(DOCKER, "docker")["host"] == "ssh://box"
 
 
-def test_every_docker_resource_uses_that_provider(default: Deployed) -> None:
+def test_every_docker_resource_uses_the_stacks_own_provider(default: Deployed) -> None:
     for (kind, name), request in default.requests.items():
         if kind.startswith("docker:"):
             assert tail(request.provider.rpartition("::")[0]) == (DOCKER, "docker"), name
 
 
-def test_a_proxy_on_loopback_is_open_and_called_by_its_own_names(default: Deployed) -> None:
+def test_a_proxy_on_loopback_asks_for_no_key_and_accepts_its_own_names(default: Deployed) -> None:
     """The container itself listens on all addresses and can't see where its port is published."""
     envs = default.inputs(CONTAINER, "proxy-container")["envs"]
     assert "ALLOW_UNAUTHENTICATED=true" in envs
     assert "ALLOWED_HOSTS=127.0.0.1,frontier-mistral-ollama-proxy" in envs
 
 
-def test_a_proxy_that_is_published_to_others_is_called_by_any_name() -> None:
+def test_a_proxy_that_other_machines_reach_accepts_any_name() -> None:
     key = Secret("0123456789abcdef")
     envs = deploy(Settings(bind_address="0.0.0.0", api_key=key)).inputs(
         CONTAINER, "proxy-container"
@@ -277,7 +277,7 @@ def test_a_proxy_that_is_published_to_others_is_called_by_any_name() -> None:
     assert not [text for text in envs if text.startswith(("ALLOWED_HOSTS", "ALLOW_UNAUTH"))]
 
 
-def test_the_outputs_tell_every_url(default: Deployed) -> None:
+def test_the_outputs_have_every_url(default: Deployed) -> None:
     shown = {name: value for name, value in default.outputs.items() if isinstance(value, str)}
     assert shown == {
         "proxyUrl": "http://127.0.0.1:11434",

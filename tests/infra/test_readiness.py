@@ -1,4 +1,4 @@
-"""What is told about a Grafana that cannot be written to, against a real HTTP server."""
+"""What is reported about a Grafana that can't be written to; with a real HTTP server."""
 
 import base64
 import threading
@@ -15,7 +15,7 @@ Serve = Callable[[dict[str, list[int]]], str]
 
 @pytest.fixture(name="serve")
 def _serve() -> Iterator[Serve]:
-    """Start a Grafana that answers each path with these statuses, the last one for ever."""
+    """Start a stand-in for Grafana that returns these statuses for a path, the last one forever."""
     servers: list[ThreadingHTTPServer] = []
 
     def start(answers: dict[str, list[int]]) -> str:
@@ -34,7 +34,9 @@ def _serve() -> Iterator[Serve]:
                 """Say nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
 
@@ -63,7 +65,7 @@ def test_it_gives_up_at_the_deadline_and_says_why(serve: Serve) -> None:
         api.await_ready(10)
 
 
-def test_a_grafana_that_is_not_there_is_waited_for_as_well() -> None:
+def test_it_also_waits_for_a_grafana_that_refuses_connections() -> None:
     ticks = iter([0.0, 11.0])
     api = GrafanaApi("http://127.0.0.1:1", ADMIN, clock=lambda: next(ticks))
     with pytest.raises(NotReadyError, match="refused"):
@@ -94,5 +96,5 @@ def test_a_missing_folder_means_that_the_content_is_lost(serve: Serve) -> None:
         api.confirm_folder("gone")
 
 
-def test_a_grafana_that_is_down_is_not_judged() -> None:
+def test_a_grafana_that_is_down_passes_the_check_for_lost_content() -> None:
     GrafanaApi("http://127.0.0.1:1", ADMIN).confirm_folder("any")

@@ -1,13 +1,13 @@
-"""Prometheus' configuration as text."""
+"""Prometheus' configuration file."""
 
 import subprocess
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import yaml
 
 from infra.render import prometheus_config
+from ops.prometheus.programs import require_programs
 
 
 def _rendered(**others: str) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def _rendered(**others: str) -> dict[str, Any]:
     return config
 
 
-def test_the_proxys_job_is_the_documented_one_to_the_letter() -> None:
+def test_the_proxys_job_is_exactly_the_documented_one() -> None:
     assert _rendered()["scrape_configs"][0] == {
         "job_name": "mistral",
         "metrics_path": "/metrics",
@@ -40,7 +40,7 @@ def test_only_what_exists_is_scraped() -> None:
     assert jobs == ["mistral", "prometheus"]
 
 
-def test_grafana_and_the_engine_are_scraped_where_there_are_any() -> None:
+def test_grafana_and_the_engine_are_scraped_if_they_have_targets() -> None:
     config = _rendered(grafana_target="grafana:3", engine_target="engine:4")
     targets = {
         job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]
@@ -49,7 +49,7 @@ def test_grafana_and_the_engine_are_scraped_where_there_are_any() -> None:
     assert targets["mistralrs"] == ["engine:4"]
 
 
-def test_rules_are_evaluated_as_often_as_samples_come() -> None:
+def test_rules_are_evaluated_as_often_as_targets_are_scraped() -> None:
     config = _rendered(scrape_interval="30s")
     assert config["rule_files"] == ["rules/*.yml"]
     assert config["global"] == {"scrape_interval": "30s", "evaluation_interval": "30s"}
@@ -61,7 +61,6 @@ def test_the_same_arguments_give_the_same_text() -> None:
 
 
 def test_prometheus_accepts_it(tmp_path: Path) -> None:
-    assert which("promtool"), "promtool is not on PATH; it comes with Prometheus"
     file = tmp_path / "prometheus.yml"
     file.write_text(
         prometheus_config(
@@ -73,4 +72,5 @@ def test_prometheus_accepts_it(tmp_path: Path) -> None:
         ),
         encoding="utf-8",
     )
-    subprocess.run(["promtool", "check", "config", "--syntax-only", file], check=True)
+    promtool = require_programs().promtool
+    subprocess.run([promtool, "check", "config", "--syntax-only", file], check=True)

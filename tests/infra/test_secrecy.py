@@ -1,12 +1,12 @@
-"""No secret leaves the program unwrapped, or lies where ``docker inspect`` shows it."""
+"""No secret leaves the program unwrapped, or is where ``docker inspect`` shows it."""
 
 from collections.abc import Iterator
 
 import pulumi
 import pytest
 
-from infra.choices import Secret, ServiceMode
-from infra.settings import Settings
+from infra.settings.schema import Settings
+from infra.settings.values import Secret, ServiceMode
 from tests.infra.monitor import CONTAINER, IMAGE, SECRET_MARK, Deployed, deploy
 
 SECRETS = {
@@ -18,7 +18,12 @@ SECRETS = {
     "api_key": "api-key-secret-7",
 }
 CHOSEN = Settings(
-    **{name: Secret(text) for name, text in SECRETS.items()},  # type: ignore[arg-type]
+    hf_token=Secret(SECRETS["hf_token"]),
+    grafana_admin_password=Secret(SECRETS["grafana_admin_password"]),
+    alert_webhook_url=Secret(SECRETS["alert_webhook_url"]),
+    alert_slack_url=Secret(SECRETS["alert_slack_url"]),
+    smtp_password=Secret(SECRETS["smtp_password"]),
+    api_key=Secret(SECRETS["api_key"]),
     alert_emails="a@example.org",
     smtp_host="mail.example.org:25",
 )
@@ -35,7 +40,7 @@ def deployed() -> Deployed:
 
 
 @pytest.mark.parametrize("text", SECRETS.values())
-def test_a_secret_is_used_and_only_as_a_secret(deployed: Deployed, text: str) -> None:
+def test_every_secret_is_used_and_always_wrapped(deployed: Deployed, text: str) -> None:
     everything = [inputs for _, inputs in deployed.raw_inputs()]
     assert text in str(everything)
     assert not [shown for shown in _shown(everything) if text in shown]
@@ -48,7 +53,7 @@ def test_the_token_of_an_external_grafana_is_a_secret() -> None:
 
 
 def test_containers_get_secrets_as_files_and_in_no_other_way(deployed: Deployed) -> None:
-    """``docker inspect`` shows all that a container is given but the content of its files."""
+    """``docker inspect`` shows all inputs of a container but the content of its files."""
     containers = deployed.all_inputs(CONTAINER)
     contents = [
         upload.pop("content")
@@ -66,8 +71,8 @@ def test_images_are_built_without_secrets(deployed: Deployed) -> None:
     assert [text for text in SECRETS.values() if text in str(deployed.all_inputs(IMAGE))] == []
 
 
-def test_the_proxys_keys_are_files_for_whoever_needs_them(deployed: Deployed) -> None:
-    """Prometheus can read the metrics, and does not learn what opens the API."""
+def test_the_proxys_keys_are_files_only_where_they_are_needed(deployed: Deployed) -> None:
+    """Prometheus gets the key for the metrics, and not the one for the API."""
     key, metrics_key = CHOSEN.api_key.value, CHOSEN.metrics_key.value
     held = {
         upload["file"]: upload["content"]
@@ -101,7 +106,7 @@ def test_settings_do_not_print_their_secrets() -> None:
     assert not [text for text in SECRETS.values() if text in repr(CHOSEN)]
 
 
-def test_grafana_lets_no_one_else_in_and_calls_nobody(deployed: Deployed) -> None:
+def test_grafana_has_no_other_users_and_contacts_no_other_servers(deployed: Deployed) -> None:
     envs = deployed.inputs(CONTAINER, "grafana-container")["envs"]
     assert {
         "GF_USERS_ALLOW_SIGN_UP=false",
@@ -120,13 +125,13 @@ def test_grafana_lets_no_one_else_in_and_calls_nobody(deployed: Deployed) -> Non
     } <= set(envs)
 
 
-def test_prometheus_gives_no_one_its_admin_api(deployed: Deployed) -> None:
+def test_prometheus_has_no_admin_api(deployed: Deployed) -> None:
     command = deployed.inputs(CONTAINER, "prometheus-container")["command"]
     assert [word for word in command if word.startswith("--web.enable")] == []
 
 
 def _shown(value: object) -> Iterator[str]:
-    """Every text that is not inside a secret."""
+    """Yield every text that is not inside a secret."""
     if isinstance(value, dict):
         if SECRET_MARK not in value:
             for item in value.values():

@@ -1,4 +1,4 @@
-"""Names and ports that the rest of the project takes from one place."""
+"""Names, ports and references that the whole project takes from ``infra``."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def test_the_default_stack_has_plain_names_and_others_a_suffix() -> None:
     assert topology.physical_name("frontier-grafana", "two") == "frontier-grafana-two"
 
 
-def test_members_are_where_the_documentation_says() -> None:
+def test_members_have_the_documented_addresses() -> None:
     assert [member.target for member in topology.MEMBERS] == [
         "mistral:8080",
         "frontier-mistral-ollama-proxy:11434",

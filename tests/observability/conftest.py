@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from alerts.prometheus import render
-from monitoring.thresholds import Thresholds
-from tests.observability.promtool import Promtool, RuleTest, grafana_as_rules
+from ops.prometheus.programs import require_programs
+from tests.observability.promtool import Promtool, RuleTest, grafana_as_rules, prometheus_rules
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def promtool() -> Promtool:
     """Give promtool, or fail with how to get it: without it nothing here is proven."""
-    path = shutil.which("promtool")
-    if path is None:
-        pytest.fail(
-            "promtool is not on PATH; it comes with Prometheus: `apt-get install prometheus` on "
-            "Debian and Ubuntu, `brew install prometheus` on macOS"
-        )
+    path = require_programs().promtool
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([path, *args], capture_output=True, text=True, check=False)
@@ -35,13 +28,11 @@ def promtool() -> Promtool:
 @pytest.fixture(params=["prometheus", "grafana"])
 def rules(request: pytest.FixtureRequest, promtool: Promtool, tmp_path: Path) -> RuleTest:
     """Give the default rules, once as Prometheus has them and once with Grafana's queries."""
-    text = render(Thresholds()) if request.param == "prometheus" else grafana_as_rules()
-    (tmp_path / "rules.yml").write_text(text, encoding="utf-8")
-    return RuleTest(promtool, tmp_path)
+    content = prometheus_rules() if request.param == "prometheus" else grafana_as_rules()
+    return RuleTest(promtool, content, tmp_path)
 
 
 @pytest.fixture
-def prometheus_rules(promtool: Promtool, tmp_path: Path) -> RuleTest:
+def rules_of_prometheus(promtool: Promtool, tmp_path: Path) -> RuleTest:
     """Give the default rules as Prometheus has them, to feed recorded series directly."""
-    (tmp_path / "rules.yml").write_text(render(Thresholds()), encoding="utf-8")
-    return RuleTest(promtool, tmp_path)
+    return RuleTest(promtool, prometheus_rules(), tmp_path)

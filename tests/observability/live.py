@@ -1,48 +1,40 @@
-"""A real Prometheus that scrapes a real proxy twice a second."""
+"""A real Prometheus, with samples of its own or one that scrapes a real proxy twice a second."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-import pytest
 import yaml
 
 from infra.render import prometheus_config
-from ops.system.ports import LOOPBACK
-from ops.system.process import free_port
+from ops.prometheus.programs import require_programs
+from ops.system.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: Seconds. What Prometheus learns with the next scrape is given this long.
-PATIENCE = 30.0
+#: Seconds that a start, or a change that the next scrape brings, may take.
+TIMEOUT = 60.0
 
 SCRAPE_INTERVAL = "500ms"
 
 
 class RunningPrometheus:
-    """A context manager; it asks `proxy_port` and evaluates the rules in `rules_file`."""
+    """A context manager; it reads the samples in `folder`, and scrapes what `config` names."""
 
-    def __init__(self, folder: Path, proxy_port: int, rules_file: Path) -> None:
-        binary = shutil.which("prometheus")
-        if binary is None:
-            pytest.fail(
-                "prometheus is not on PATH: `apt-get install prometheus` on Debian and Ubuntu, "
-                "`brew install prometheus` on macOS"
-            )
+    def __init__(self, folder: Path, config: str = "") -> None:
         port = free_port(LOOPBACK)
-        config = folder / "prometheus.yml"
-        config.write_text(_quickened(proxy_port, port, rules_file), encoding="utf-8")
+        config_file = folder / "prometheus.yml"
+        config_file.write_text(config, encoding="utf-8")
         self._command = [
-            binary,
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder / 'data'}",
+            require_programs().prometheus,
+            f"--config.file={config_file}",
+            f"--storage.tsdb.path={folder}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--log.level=warn",
         ]
@@ -63,21 +55,24 @@ class RunningPrometheus:
         self._process.wait()
         self._output.close()
 
-    def query(self, expr: str) -> list[dict[str, Any]]:
-        """Give the series of an instant query; each has its labels and a value."""
-        reply = self._http.get("/api/v1/query", params={"query": expr})
-        body = reply.json()
+    def query(self, expr: str, *, at: int | None = None) -> list[dict[str, Any]]:
+        """Return the series of an instant query; each has its labels and a value.
+
+        `at` is the time of evaluation in seconds since 1970; None means now.
+        """
+        parameters = {"query": expr} | ({} if at is None else {"time": str(at)})
+        body = self._http.get("/api/v1/query", params=parameters).json()
         assert body["status"] == "success", f"{expr}: {body}"
         series: list[dict[str, Any]] = body["data"]["result"]
         return series
 
     def value(self, expr: str) -> float:
-        """Give the one value of a query."""
+        """Return the one value of a query."""
         (series,) = self.query(expr)
         return float(series["value"][1])
 
     def eventually(self, expr: str) -> bool:
-        """Wait until a query returns something; tells whether it did."""
+        """Wait until a query returns a series; return whether it did."""
         return self._eventually(lambda: bool(self.query(expr)))
 
     def _is_ready(self) -> bool:
@@ -87,7 +82,7 @@ class RunningPrometheus:
             return False  # not listening yet
 
     def _eventually(self, holds: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not holds():
             if time.monotonic() > deadline:
                 return False
@@ -95,12 +90,12 @@ class RunningPrometheus:
         return True
 
 
-def _quickened(proxy_port: int, port: int, rules_file: Path) -> str:
-    """Take the project's own configuration, scraping faster than a stack would."""
+def scraping(proxy_port: int, rules_file: Path) -> str:
+    """Return the project's own configuration, scraping faster than a stack would."""
     config = yaml.safe_load(
         prometheus_config(
             proxy_target=f"127.0.0.1:{proxy_port}",
-            prometheus_target=f"127.0.0.1:{port}",
+            prometheus_target="127.0.0.1:1",  # nothing here needs Prometheus' own metrics
             rules_glob=str(rules_file),
         )
     )

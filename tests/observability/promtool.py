@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -25,23 +26,37 @@ TARGET = 'job="mistral",instance="proxy:11434",engine="mistral",engine_type="inf
 ALERTS = {alert.name: alert for alert in alerts(Thresholds())}
 
 
-def grafana_as_rules() -> str:
-    """Write Grafana's queries as a rule file, so that promtool can judge them too.
+@cache
+def prometheus_rules() -> dict[str, Any]:
+    """Return the rule file of Prometheus with the default limits; not to be changed."""
+    rules: dict[str, Any] = yaml.safe_load(render(Thresholds()))
+    return rules
 
-    A rule of Grafana fires while its first query returns anything, which is what a rule of
-    Prometheus does; only the texts are taken from the Prometheus side.
+
+@cache
+def grafana_as_rules() -> dict[str, Any]:
+    """Return Grafana's queries as a rule file, so that promtool can judge them too.
+
+    A rule of Grafana fires while its first query returns a series, as a rule of Prometheus does.
+    Only the texts are taken from the Prometheus side.
     """
-    rules = yaml.safe_load(render(Thresholds()))["groups"]
     queries = {
         rule.title: rule.queries[0].model["expr"]
         for group in rule_groups(Thresholds(), "prometheus")
         for rule in group.rules
     }
-    for group in rules:
-        group["rules"] = [
-            {**rule, "expr": queries[rule["alert"]]} for rule in group["rules"] if "alert" in rule
-        ]
-    return yaml.safe_dump({"groups": rules})
+    groups = [
+        {
+            **group,
+            "rules": [
+                {**rule, "expr": queries[rule["alert"]]}
+                for rule in group["rules"]
+                if "alert" in rule
+            ],
+        }
+        for group in prometheus_rules()["groups"]
+    ]
+    return {"groups": groups}
 
 
 @dataclass(frozen=True)
@@ -85,15 +100,18 @@ def silent(alert: str, *, at: str) -> Expectation:
 
 @dataclass(frozen=True)
 class RuleTest:
-    """The rules in ``folder``, evaluated as the stack does unless a test says otherwise."""
+    """The content of a rule file, evaluated as the stack does unless a test says otherwise."""
 
     promtool: Promtool
+    rules: dict[str, Any]
     folder: Path
 
     def check(
         self, series: Mapping[str, str], *expected: Expectation, evaluated_every: str = "15s"
     ) -> None:
         """Assert what fires when ``series`` (one value per 15 seconds) are scraped."""
+        rules = _needed(self.rules, {e.alert for e in expected})
+        (self.folder / "rules.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
         test = {
             "interval": "15s",
             "input_series": [{"series": s, "values": v} for s, v in series.items()],
@@ -108,6 +126,26 @@ class RuleTest:
         file.write_text(yaml.safe_dump(content), encoding="utf-8")
         result = self.promtool("test", "rules", str(file))
         assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _needed(rules: dict[str, Any], alerts: set[str]) -> dict[str, Any]:
+    """Return only these alerts and the recorded series in them, since each evaluation costs time.
+
+    No rule depends on an alert.
+    """
+    every = [rule for group in rules["groups"] for rule in group["rules"]]
+    exprs = [rule["expr"] for rule in every if rule.get("alert") in alerts]
+
+    def is_needed(rule: dict[str, Any]) -> bool:
+        if "alert" in rule:
+            return rule["alert"] in alerts
+        return any(rule["record"] in expr for expr in exprs)
+
+    groups = [
+        {**group, "rules": [rule for rule in group["rules"] if is_needed(rule)]}
+        for group in rules["groups"]
+    ]
+    return {"groups": [group for group in groups if group["rules"]]}
 
 
 def metric(name: str, **labels: str) -> str:

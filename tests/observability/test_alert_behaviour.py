@@ -137,10 +137,10 @@ def test_four_slow_requests_in_five_minutes_are_too_few_and_six_are_enough(
 
 
 def test_latency_that_swings_around_the_upper_limit_still_fires_the_lower_one(
-    prometheus_rules: RuleTest,
+    rules_of_prometheus: RuleTest,
 ) -> None:
     swinging = " ".join(["9 9 9 12 12 12"] * 12)
-    prometheus_rules.check(
+    rules_of_prometheus.check(
         {
             UP: "1x100",
             'job:mistral_http_request_duration_seconds:p95_5m{job="mistral"}': swinging,

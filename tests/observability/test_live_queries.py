@@ -1,273 +1,253 @@
-"""Every query of the dashboard, answered by a real Prometheus that scraped a real proxy.
+"""Every panel of the dashboard, compared with what a known load did to a real proxy.
 
-The proxy served traffic of every kind from a scripted engine, so what the panels must show is
-known to the last token.
+A real Prometheus answers the panels' queries as Grafana would send them, with one endpoint, one
+model and one instance chosen.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import threading
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import pytest
 
-from alerts.prometheus import render
-from monitoring.thresholds import Thresholds, Timing
-from proxy_service.settings import ProxySettings
-from tests.observability import queries
-from tests.observability.live import RunningPrometheus
-from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import (
-    MODEL,
-    OTHER_MODEL,
-    USAGE,
-    ScriptedEngine,
-    Step,
-    chunk,
-    completion,
-    json_reply,
-    stream,
-    words,
+from proxy_service.telemetry import metrics
+from tests.observability import grafana, queries
+from tests.observability.recorded import (
+    BEYOND_LAST_SCRAPE,
+    ENDPOINT,
+    ENGINE_COMPLETED,
+    ENGINE_FIRST_TOKENS,
+    ENGINE_GAPS,
+    INSTANCE,
+    INTERVAL,
+    NOW,
+    RANGE,
+    SCRAPE_SECONDS,
+    TICKS,
+    Recorded,
+    cumulative,
+    quantile,
+    recorded_hour,
 )
+from tests.observability.traffic import QUEUED_LIMIT, RUNNING_LIMIT, STARTED_AT, TICK
+from tests.proxy.scripted_engine import MODEL, USAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-#: Queries that need an engine with metrics of its own.
-NEED_THE_ENGINES_METRICS = {
-    "Sequences in the engine A",
-    "Sequences in the engine B",
-    "KV cache in use A",
-    "Sequences completed by reason A",
-    "First token, engine and proxy A",
-    "Time between tokens in the engine A",
-    "Time between tokens in the engine B",
-    "Prefix cache hits A",
-    "Preemptions A",
+    from tests.observability.promtool import Promtool
+
+#: Panels that show something else than their title says once a model or an endpoint is chosen, or
+#: once generations fail. They return data; what they show isn't compared with the load.
+WRONG: Final = {
+    "Output tokens per chunk": (
+        "The tokens are those of the chosen model at every endpoint, the chunks those of every "
+        "model at the chosen endpoint."
+    ),
+    "Tokens per second of one request": (
+        "The tokens include those of failed and cancelled generations, the time doesn't."
+    ),
 }
 
-#: Seconds that hold all of the traffic, and how Grafana's variables write them.
-WINDOW_SECONDS = 600
-EVERYTHING = "10m"
-
-#: Waits so short that the errors sent here raise an alert within the test.
-QUICK = Thresholds(
-    timing=Timing(
-        window_seconds=60,
-        down_for_seconds=2,
-        page_for_seconds=1,
-        ticket_for_seconds=1,
-        notice_for_seconds=1,
-    )
-)
-
-WORDS = ("one", " two", " three", " four")
-WHOLE_ANSWERS = 6
-STREAMS = 6
-LOADS = 1
-CUT_AFTER = 2  # deltas, by the engine
-LEFT_AFTER = 3  # deltas, by the client
-
-SENT = {
-    "success": WHOLE_ANSWERS + STREAMS + LOADS + 1,
-    "client_error": 3,
-    "error": 3,
-    "cancelled": 1,
-}
-COMPLETE = WHOLE_ANSWERS + STREAMS + LOADS
-OUTPUT_TOKENS = COMPLETE * USAGE["completion_tokens"] + CUT_AFTER + LEFT_AFTER
-CHUNKS = STREAMS * len(WORDS) + CUT_AFTER + LEFT_AFTER
-
-BODY = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
-
-#: A complete stream on a connection of its own.
-FULL_STREAM = stream(*words(*WORDS).steps, bare_close=True)
-
-
-def chat(proxy: RunningProxy, *, model: str = MODEL, streamed: bool) -> None:
-    proxy.http.post("/api/chat", json=BODY | {"model": model, "stream": streamed})
-
-
-def send_everything(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Send what ``SENT`` counts."""
-    for _ in range(WHOLE_ANSWERS):
-        engine.chat(completion("".join(WORDS)))
-        chat(proxy, streamed=False)
-    for _ in range(STREAMS):
-        engine.chat(FULL_STREAM)
-        chat(proxy, streamed=True)
-    engine.chat(completion())
-    engine.status_of[OTHER_MODEL] = "unloaded"
-    proxy.probe()
-    chat(proxy, model=OTHER_MODEL, streamed=False)
-    for path, body in (("/api/chat", "{"), ("/api/chat", '{"model": "none"}'), ("/odd", "{}")):
-        proxy.http.post(path, content=body)
-    engine.chat(json_reply({"message": "broken"}, status=500))
-    chat(proxy, streamed=False)
-    chat(proxy, streamed=False)
-    cut_a_stream(engine, proxy)
-    leave_a_stream(engine, proxy)
-
-
-def cut_a_stream(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Let the engine break off once the proxy has passed on what came so far."""
-    passed_on = threading.Event()
-    engine.chat(stream(*[chunk("x")] * CUT_AFTER, passed_on, Step.CUT))
-    with proxy.http.stream("POST", "/api/chat", json=BODY) as answer:
-        assert proxy.counted("mistral_streaming_chunks_total", CHUNKS - LEFT_AFTER, endpoint="chat")
-        passed_on.set()
-        answer.read()
-
-
-def leave_a_stream(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Hang up in the middle of a stream."""
-    engine.chat(stream(*[chunk("x")] * LEFT_AFTER, Step.STALL))
-    with proxy.http.stream("POST", "/api/chat", json=BODY) as answer:
-        received = answer.iter_bytes()  # kept: a dropped one hangs up at once
-        next(received)
-        assert proxy.counted("mistral_streaming_chunks_total", CHUNKS, endpoint="chat")
+AT_ENDPOINT: Final = [sent for sent in TICK if sent.endpoint == ENDPOINT]
+OF_MODEL: Final = [sent for sent in TICK if sent.model == MODEL]
+COMPLETED: Final = [sent for sent in OF_MODEL if sent.finish_reason == "stop"]
+STREAMS: Final = [sent for sent in OF_MODEL if sent.first_token is not None]
+GENERATIONS: Final = [sent for sent in TICK if sent.engine_seconds]
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPrometheus]:
-    """Give a Prometheus that has seen the proxy idle, under traffic and idle again."""
-    folder = tmp_path_factory.mktemp("prometheus")
-    rules = folder / "rules.yml"
-    rules.write_text(render(QUICK), encoding="utf-8")
-    with ScriptedEngine() as engine:
-        settings = ProxySettings(engine_url=engine.url)
-        with (
-            RunningProxy(settings) as proxy,
-            RunningPrometheus(folder, proxy.port, rules) as scraped,
-        ):
-            proxy.counted("mistral_upstream_up", 1)
-            assert scraped.eventually(f'mistral_generate_tokens_total{{model="{MODEL}"}} == 0')
-            send_everything(engine, proxy)
-            proxy.idle()
-            total = sum(SENT.values())
-            assert scraped.eventually(f"sum(mistral_http_requests_total) == {total}")
-            assert scraped.eventually(
-                'ALERTS{alertname="MistralHighErrorRate",alertstate="firing"}'
-            )
-            yield scraped
+def recorded(tmp_path_factory: pytest.TempPathFactory, promtool: Promtool) -> Iterator[Recorded]:
+    """Give a Prometheus with an hour of samples."""
+    with recorded_hour(tmp_path_factory.mktemp("prometheus"), promtool) as hour:
+        yield hour
 
 
-def asked(expr: str) -> str:
-    """Choose values for Grafana's variables."""
-    for variable in ("$__rate_interval", "$__range"):
-        expr = expr.replace(variable, EVERYTHING)
-    return queries.interpolate(expr)
+def percentiles(values: Iterable[float], edges: Sequence[float], *ps: int) -> dict[str, float]:
+    observed = list(values)
+    return {f"p{p}": quantile(p / 100, observed, edges) for p in ps}
 
 
-PANEL_QUERIES = [
-    (f"{panel['title']} {target['refId']}", asked(target["expr"]), target["legendFormat"])
-    for panel in queries.panels(queries.dashboard())
-    for target in panel["targets"]
+def buckets(
+    panel: dict[str, Any], values: Iterable[float], edges: Sequence[float]
+) -> dict[str, float]:
+    """Return what a heatmap gets: the growth of each bucket in the panel's rate interval."""
+    ticks = grafana.rate_interval(panel, RANGE) / INTERVAL
+    counts = cumulative(values, edges)
+    return {
+        ("+Inf" if math.isinf(edge) else str(float(edge))): n * ticks for edge, n in counts.items()
+    }
+
+
+def per_second(counts: Mapping[str, float]) -> dict[str, float]:
+    """Return the rates of what one tick counts, without what it never counts."""
+    return {name: count / INTERVAL for name, count in counts.items() if count}
+
+
+def in_range(count: float) -> float:
+    """Return what `increase` returns for the whole range, given the growth in a tick."""
+    return count * TICKS * BEYOND_LAST_SCRAPE
+
+
+STATUSES: Final = Counter(sent.status for sent in AT_ENDPOINT)
+ERROR_RATIO: Final = STATUSES["error"] / (STATUSES["error"] + STATUSES["success"])
+DURATIONS: Final = [sent.seconds for sent in AT_ENDPOINT]
+GENERATION_TIMES: Final = [sent.seconds for sent in COMPLETED]
+FIRST_TOKENS: Final = [sent.first_token for sent in STREAMS if sent.first_token is not None]
+TIMES_PER_TOKEN: Final = [
+    (sent.seconds - sent.first_token) / (sent.output_tokens - 1)
+    for sent in COMPLETED
+    if sent.first_token is not None
 ]
+LOAD_TIMES: Final = [sent.load_seconds for sent in OF_MODEL if sent.load_seconds is not None]
+WAITS: Final = [sent.queue_seconds for sent in TICK if sent.queue_seconds is not None]
+OUTPUT_TOKENS: Final = sum(sent.output_tokens for sent in OF_MODEL)
+CHUNKS: Final = sum(sent.chunks for sent in AT_ENDPOINT)
+FIRST_TOKEN_P95: Final = quantile(0.95, FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS)
 
-
-def legend(form: str, labels: dict[str, str]) -> str:
-    """Name a series as Grafana would."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), form)
-
-
-@pytest.mark.parametrize(
-    ("where", "expr", "form"), PANEL_QUERIES, ids=[where for where, _, _ in PANEL_QUERIES]
+#: What asks the engine for work, at every endpoint; the malformed request only tries to.
+FOR_ENGINE: Final = [sent for sent in TICK if sent.endpoint in ("chat", "generate")]
+OUTSIDE_ENGINE: Final = sum(
+    sent.seconds - sent.engine_seconds - (sent.load_seconds or 0) for sent in FOR_ENGINE
 )
-def test_panel_has_data_with_one_name_per_series(
-    prometheus: RunningPrometheus, where: str, expr: str, form: str
+
+#: Computed from the scrapes or from the panel where the load alone doesn't say it.
+Expected: TypeAlias = "dict[str, float] | Callable[[Recorded, dict[str, Any]], dict[str, float]]"
+
+#: What each panel shows, by its title and the names of its series.
+EXPECTED: Final[dict[str, Expected]] = {
+    # Status and health
+    "Proxy": {"Proxy": 1},
+    "Engine": {"Engine": 1},
+    "Firing alerts": {"Firing": 1},
+    "Error budget": {"left": 1 - ERROR_RATIO / 0.01},
+    "Active now": {"active": 2},
+    "p95 latency": percentiles(DURATIONS, metrics.HTTP_BUCKETS, 95),
+    "Tokens/s": {"tokens/s": OUTPUT_TOKENS / INTERVAL},
+    "Requests": {"Requests": in_range(len(AT_ENDPOINT))},
+    "Alerts": {"MistralHighErrorRate": 2, "MistralHighActiveRequests": 1},
+    "Models": {
+        "loaded": 1,
+        "loads": in_range(len(LOAD_TIMES)),
+        "mean load time": sum(LOAD_TIMES) / len(LOAD_TIMES),
+    },
+    "Since the start": {
+        "requests": len(AT_ENDPOINT) * TICKS,
+        "errors": STATUSES["error"] * TICKS,
+        "tokens": OUTPUT_TOKENS * TICKS,
+    },
+    "Engine's last answer": lambda recorded, _: {"ago": NOW - STARTED_AT - recorded.probed_at},
+    "Uptime": {"Uptime": NOW - STARTED_AT},
+    # Request rate and latency
+    "Request rate by endpoint": per_second({ENDPOINT: len(AT_ENDPOINT)}),
+    "Requests by outcome": per_second(STATUSES),
+    "Latency percentiles": {
+        **percentiles(DURATIONS, metrics.HTTP_BUCKETS, 50, 95, 99),
+        "mean": sum(DURATIONS) / len(DURATIONS),
+    },
+    "p95 latency by endpoint": {ENDPOINT: quantile(0.95, DURATIONS, metrics.HTTP_BUCKETS)},
+    "Latency spread": lambda _, panel: buckets(panel, DURATIONS, metrics.HTTP_BUCKETS),
+    "Requests within 5 s": {
+        "within 5 s": sum(seconds <= 5 for seconds in DURATIONS) / len(DURATIONS)
+    },
+    "Waiting for the engine": {
+        "chat": quantile(0.95, [s.engine_seconds for s in GENERATIONS], metrics.HTTP_BUCKETS),
+        "load": quantile(0.95, LOAD_TIMES, metrics.HTTP_BUCKETS),
+        "models": quantile(0.95, [0.0], metrics.HTTP_BUCKETS),
+    },
+    "Time outside the engine": {
+        "per request": OUTSIDE_ENGINE / len(FOR_ENGINE),
+        "of that in the queue": sum(WAITS) / len(FOR_ENGINE),
+    },
+    # Generation
+    "Output tokens per second by model": per_second({MODEL: OUTPUT_TOKENS}),
+    "Prompt tokens per second by model": per_second(
+        {MODEL: len(COMPLETED) * USAGE["prompt_tokens"]}
+    ),
+    "Generation time percentiles": percentiles(
+        GENERATION_TIMES, metrics.GENERATE_BUCKETS, 50, 95, 99
+    ),
+    "p95 generation time by model": {
+        MODEL: quantile(0.95, GENERATION_TIMES, metrics.GENERATE_BUCKETS)
+    },
+    "Generation time spread": lambda _, panel: buckets(
+        panel, GENERATION_TIMES, metrics.GENERATE_BUCKETS
+    ),
+    "How generations end": per_second(Counter(s.finish_reason for s in OF_MODEL)),
+    "Answer length": lambda _, panel: buckets(
+        panel, [s.output_tokens for s in COMPLETED], metrics.TOKEN_BUCKETS
+    ),
+    "Prompt length": lambda _, panel: buckets(
+        panel, [USAGE["prompt_tokens"]] * len(COMPLETED), metrics.TOKEN_BUCKETS
+    ),
+    # Errors and active requests
+    "Error rate": {"errors": ERROR_RATIO},
+    "Errors by type": per_second(Counter(s.error_type for s in AT_ENDPOINT if s.error_type)),
+    "Active requests": {"active": 2},
+    "Places taken": {"at the engine": 1 / RUNNING_LIMIT, "in the queue": 1 / QUEUED_LIMIT},
+    "Refused and cancelled requests": per_second(
+        {status: STATUSES[status] for status in ("client_error", "cancelled")}
+    ),
+    # Streaming
+    "Streamed chunks by endpoint": per_second({ENDPOINT: CHUNKS}),
+    "How streams end": per_second(Counter(s.outcome for s in AT_ENDPOINT if s.outcome)),
+    "Time to first token": percentiles(FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS, 50, 95, 99),
+    "Time to first token spread": lambda _, panel: buckets(
+        panel, FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS
+    ),
+    "Time per output token": percentiles(TIMES_PER_TOKEN, metrics.OUTPUT_TOKEN_BUCKETS, 50, 95),
+    # Model loads
+    "Loads by model": {MODEL: len(LOAD_TIMES) * TICKS},
+    "Load time by model": {MODEL: quantile(0.95, LOAD_TIMES, metrics.LOAD_BUCKETS)},
+    "Load time spread": lambda _, panel: buckets(panel, LOAD_TIMES, metrics.LOAD_BUCKETS),
+    # Engine
+    "Sequences in the engine": {"running": 3, "waiting": 1},
+    "KV cache in use": {"used": 30 / 40},
+    "Sequences completed by reason": per_second(ENGINE_COMPLETED),
+    "First token, engine and proxy": {
+        "engine p95": quantile(0.95, ENGINE_FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS),
+        "proxy p95": FIRST_TOKEN_P95,
+    },
+    "Time between tokens in the engine": percentiles(
+        ENGINE_GAPS, metrics.OUTPUT_TOKEN_BUCKETS, 50, 95
+    ),
+    "Prefix cache hits": {"hits": 3 / 4},
+    "Preemptions": per_second({"preempted": 2}),
+    # Proxy and scrape
+    "Proxy memory": lambda recorded, _: {INSTANCE: recorded.last("process_resident_memory_bytes")},
+    "Proxy CPU": lambda recorded, _: {INSTANCE: recorded.rate("process_cpu_seconds_total")},
+    "Open files": lambda recorded, _: {
+        INSTANCE: recorded.last("process_open_fds") / recorded.last("process_max_fds")
+    },
+    "Event loop lag": lambda recorded, _: {
+        INSTANCE: recorded.last("mistral_event_loop_lag_seconds")
+    },
+    "Scrape duration": {INSTANCE: SCRAPE_SECONDS},
+    "Scraped samples": lambda recorded, _: {INSTANCE: recorded.samples},
+}
+
+PANELS: Final = {panel["title"]: panel for panel in queries.panels(queries.dashboard())}
+
+
+def test_every_panel_is_compared_with_the_load_or_known_to_be_wrong() -> None:
+    assert PANELS.keys() == EXPECTED.keys() | WRONG.keys()
+    assert not EXPECTED.keys() & WRONG.keys()
+
+
+@pytest.mark.parametrize("title", EXPECTED)
+def test_panel_shows_what_the_load_did(recorded: Recorded, title: str) -> None:
+    panel, expected = PANELS[title], EXPECTED[title]
+    if callable(expected):
+        expected = expected(recorded, panel)
+    assert recorded.shown(panel) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("title", WRONG)
+def test_panel_that_is_known_to_be_wrong_returns_usable_numbers(
+    recorded: Recorded, title: str
 ) -> None:
-    series = prometheus.query(expr)
-    if where in NEED_THE_ENGINES_METRICS:
-        assert series == []
-        return
-    names = [legend(form, found["metric"]) or str(found["metric"]) for found in series]
-    assert names, f"no data: {expr}"
-    assert all(names)
-    assert len(set(names)) == len(names)
-    assert all(math.isfinite(float(found["value"][1])) for found in series)
-
-
-def panel(title: str) -> str:
-    """Give the first query of a panel."""
-    return next(expr for where, expr, _ in PANEL_QUERIES if where == f"{title} A")
-
-
-def values_by(series: list[dict[str, Any]], label: str) -> dict[str, float]:
-    found = {one["metric"][label]: float(one["value"][1]) for one in series}
-    return {name: value for name, value in found.items() if value}
-
-
-def test_counters_equal_what_was_sent(prometheus: RunningPrometheus) -> None:
-    by_status = prometheus.query("sum by (status) (mistral_http_requests_total)")
-    assert values_by(by_status, "status") == SENT
-    assert prometheus.value("sum(mistral_generate_tokens_total)") == OUTPUT_TOKENS
-    assert prometheus.value("sum(mistral_streaming_chunks_total)") == CHUNKS
-    assert prometheus.value("sum(mistral_generate_duration_seconds_count)") == COMPLETE
-    assert prometheus.value("sum(mistral_model_load_duration_seconds_count)") == LOADS
-    assert prometheus.value("sum(mistral_prompt_tokens_total)") == COMPLETE * USAGE["prompt_tokens"]
-    outcomes = prometheus.query("sum by (outcome) (mistral_streams_total)")
-    assert values_by(outcomes, "outcome") == {
-        "completed": STREAMS,
-        "upstream_error": 1,
-        "client_disconnected": 1,
-    }
-
-
-def test_tiles_tell_the_state(prometheus: RunningPrometheus) -> None:
-    assert prometheus.value(panel("Proxy")) == 1
-    assert prometheus.value(panel("Engine")) == 1
-    assert prometheus.value(panel("Active now")) == 0
-    assert prometheus.value(panel("Firing alerts")) >= 1
-    assert 0 < prometheus.value(panel("p95 latency")) < 5
-    assert 0 < prometheus.value(panel("Uptime")) < 300
-
-
-def test_the_engines_share_of_a_request_is_told_apart(prometheus: RunningPrometheus) -> None:
-    mean = prometheus.value(
-        "sum(mistral_http_request_duration_seconds_sum)"
-        " / sum(mistral_http_request_duration_seconds_count)"
-    )
-    assert 0 < prometheus.value(panel("Time outside the engine")) < 2 * mean
-    waits = {
-        one["metric"]["operation"] for one in prometheus.query(panel("Waiting for the engine"))
-    }
-    assert waits == {"chat", "models", "load"}
-    assert 0 <= prometheus.value(panel("Engine's last answer")) < 300
-
-
-def test_the_dashboard_gives_exact_counts(prometheus: RunningPrometheus) -> None:
-    shown = {
-        form: prometheus.value(expr)
-        for where, expr, form in PANEL_QUERIES
-        if where.startswith("Since the start")
-    }
-    assert shown == {
-        "requests": sum(SENT.values()),
-        "errors": SENT["error"],
-        "tokens": OUTPUT_TOKENS,
-    }
-
-
-def test_rates_are_of_the_size_that_was_sent(prometheus: RunningPrometheus) -> None:
-    """Prometheus extrapolates to the edges of the window, so these are near, not equal."""
-
-    def shown(title: str) -> float:
-        return sum(float(one["value"][1]) for one in prometheus.query(panel(title)))
-
-    requests = sum(SENT.values())
-    failed_ratio = SENT["error"] / (SENT["error"] + SENT["success"])
-    assert shown("Requests") == near(requests)
-    assert shown("Request rate by endpoint") == near(requests / WINDOW_SECONDS)
-    assert shown("Requests by outcome") == near(requests / WINDOW_SECONDS)
-    assert shown("Output tokens per second by model") == near(OUTPUT_TOKENS / WINDOW_SECONDS)
-    assert shown("Streamed chunks by endpoint") == near(CHUNKS / WINDOW_SECONDS)
-    assert shown("Error rate") == near(failed_ratio)
-    assert shown("Error budget") == near(1 - failed_ratio / 0.01)
-
-
-def near(expected: float) -> object:
-    """Accept half as much more or less: the traffic lasts only a few scrapes."""
-    return pytest.approx(expected, rel=0.5)
+    shown = recorded.shown(PANELS[title])
+    assert shown
+    assert all(math.isfinite(value) for value in shown.values())

@@ -1,4 +1,4 @@
-"""A proxy that dies and comes back, as a real Prometheus sees it."""
+"""A proxy that dies and starts again, and one without traffic, as a real Prometheus sees them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import httpx
 import pytest
 
 from alerts.__main__ import RULES_FILE
-from ops.system.ports import LOOPBACK
-from ops.system.process import free_port
+from alerts.prometheus import render
+from monitoring.thresholds import Thresholds, Timing
+from ops.system.ports import LOOPBACK, free_port
+from proxy_service.settings import ProxySettings
 from tests.observability import queries
-from tests.observability.live import RunningPrometheus
+from tests.observability.live import RunningPrometheus, scraping
 from tests.processes import start_process
+from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
 ACTIVE = 'mistral_active_requests{job="mistral"}'
 CHATS = 'mistral_http_requests_total{job="mistral",endpoint="chat",status="success"}'
+
+#: A proxy that is down fires its alert after two seconds.
+QUICK = Thresholds(timing=Timing(down_for_seconds=2))
 
 
 @pytest.fixture
@@ -53,51 +59,53 @@ def chat(port: int, client: httpx.Client) -> AbstractContextManager[httpx.Respon
 def test_a_proxy_that_is_killed_amid_a_stream_comes_back_at_zero_and_is_marked(
     tmp_path: Path, port: int
 ) -> None:
-    """No request stays active, no rate is negative, the dashboard marks it."""
-    restarts = next(
-        a.expr for a in queries.of_dashboard() if a.where == "annotation Proxy restarts"
-    )
+    """An alert fires meanwhile, no request stays active, the dashboard marks the restart."""
+    asked = {query.where: query.expr for query in queries.of_dashboard()}
+    rules = tmp_path / "rules.yml"
+    rules.write_text(render(QUICK), encoding="utf-8")
     complete = stream(chunk("a"), chunk("", finish="stop", usage=USAGE), DONE, bare_close=True)
     with (
         ScriptedEngine() as engine,
         httpx.Client(trust_env=False) as client,
-        RunningPrometheus(tmp_path, port, RULES_FILE) as prometheus,
+        proxy(port, engine) as process,
+        RunningPrometheus(tmp_path, scraping(port, rules)) as prometheus,
     ):
-        with proxy(port, engine) as process:
-            engine.chat(complete)
-            for _ in range(3):
-                with chat(port, client) as answer:
-                    answer.read()
-            assert prometheus.eventually(f"{CHATS} == 3")
-            engine.chat(stream(chunk("a"), Step.STALL))
-            with chat(port, client) as answer:
-                parts = answer.iter_raw()  # kept: a dropped one hangs up at once
-                next(parts)
-                assert prometheus.eventually(f"{ACTIVE} == 1")
-                assert process.stop(signal.SIGKILL) == -signal.SIGKILL
-                with pytest.raises(httpx.RemoteProtocolError):
-                    list(parts)
-        assert prometheus.eventually('up{job="mistral"} == 0')
+        engine.chat(complete)
+        for _ in range(3):
+            with chat(port, client) as response:
+                response.read()
+        assert prometheus.eventually(f"{CHATS} == 3")
+        engine.chat(stream(chunk("a"), Step.STALL))
+        with chat(port, client) as response:
+            parts = response.iter_raw()  # kept: a dropped one hangs up at once
+            next(parts)
+            assert prometheus.eventually(f"{ACTIVE} == 1")
+            assert prometheus.eventually(f"({asked['Firing alerts A']}) == 0")
+            assert process.stop(signal.SIGKILL) == -signal.SIGKILL
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(parts)
+        assert prometheus.eventually(f"({asked['Proxy A']}) == 0")
+        assert prometheus.eventually(f"({asked['Firing alerts A']}) == 1")
+        (alert,) = prometheus.query(f"({asked['Alerts A']}) == 2")
+        assert alert["metric"] == {"alertname": "MistralDown"}
         with proxy(port, engine):
             engine.chat(complete)
-            with chat(port, client) as answer:
-                answer.read()
+            with chat(port, client) as response:
+                response.read()
             assert prometheus.eventually(f"{CHATS} == 1")
             assert prometheus.value(ACTIVE) == 0
-            assert prometheus.eventually(restarts)
+            assert prometheus.eventually(asked["annotation Proxy restarts"])
             assert prometheus.query("rate(mistral_http_requests_total[1m]) < 0") == []
             assert prometheus.query('ALERTS{alertname="MistralNoRequests"}') == []
 
 
-def test_before_any_traffic_every_query_answers_with_usable_numbers(
-    tmp_path: Path, port: int
-) -> None:
+def test_before_any_traffic_every_query_answers_with_usable_numbers(tmp_path: Path) -> None:
     """With ten models: nothing is red, nothing is drawn twice, idle or not."""
     with ScriptedEngine() as engine:
         engine.status_of |= {f"model-{n}": "loaded" for n in range(8)}
         with (
-            proxy(port, engine),
-            RunningPrometheus(tmp_path, port, RULES_FILE) as prometheus,
+            RunningProxy(ProxySettings(engine_url=engine.url)) as idle,
+            RunningPrometheus(tmp_path, scraping(idle.port, RULES_FILE)) as prometheus,
         ):
             assert prometheus.eventually("count(mistral_model_loaded) == 10")
             for asked in queries.of_dashboard():

@@ -4,7 +4,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import replace
 from typing import Any, Self
@@ -20,21 +21,31 @@ from proxy_service.engines.client import HttpEngine
 from proxy_service.server.connection import ClientConnection
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
+from tests.processes import RunningProcess, start_process
 
 # Seconds; what runs after a request's last byte is given this long to happen.
-PATIENCE = 5.0
+TIMEOUT_SECONDS = 5.0
 # Of the event loop: more than lie between what has arrived and the last that is done about it.
-_TURNS = 20
+_LOOP_ROUNDS = 20
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
-    """Wait until `holds` does, up to `PATIENCE`; tells whether it did."""
-    deadline = time.monotonic() + PATIENCE
+def eventually(holds: Callable[[], bool], *, seconds: float = TIMEOUT_SECONDS) -> bool:
+    """Wait until `holds` returns true, up to `seconds`; return whether it did."""
+    deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             return False
         threading.Event().wait(0.005)
     return True
+
+
+@contextmanager
+def serving(port: int, engine_url: str, **variables: str) -> Iterator[RunningProcess]:
+    """Run the proxy as a process on a port, in front of an engine."""
+    env = {"BIND_ADDRESS": f"127.0.0.1:{port}", "MISTRAL_URL": engine_url} | variables
+    url = f"http://127.0.0.1:{port}/livez"
+    with start_process(["-m", "proxy_service"], env=env, ready_url=url) as process:
+        yield process
 
 
 class Exposition:
@@ -157,7 +168,7 @@ class RunningProxy:
             return len(asyncio.all_tasks()) - 1
 
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(count(), self._loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(count(), self._loop).result(TIMEOUT_SECONDS)
 
     def probe(self) -> None:
         """Have the proxy ask the engine now."""
@@ -172,13 +183,13 @@ class RunningProxy:
         """Let so much time pass, once the proxy has done all that it can do now."""
 
         async def pass_time(loop: MovableLoop) -> None:
-            for _ in range(_TURNS):
+            for _ in range(_LOOP_ROUNDS):
                 await asyncio.sleep(0)
             self.clock.ahead_seconds += seconds
             loop.put_forward(seconds)
 
         assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(pass_time(self._loop), self._loop).result(PATIENCE)
+        asyncio.run_coroutine_threadsafe(pass_time(self._loop), self._loop).result(TIMEOUT_SECONDS)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -17,15 +17,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from proxy_service.__main__ import CANNOT_LISTEN, listen
+from proxy_service.settings import BindAddress
 from tests.processes import (
     DEADLINE_SECONDS,
     ROOT,
-    RunningProcess,
     answers,
     free_port,
     start_process,
 )
-from tests.proxy.running import eventually
+from tests.proxy.running import eventually, serving
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
@@ -56,15 +57,6 @@ def run(module: str, **variables: str) -> subprocess.CompletedProcess[str]:
         timeout=30,
         check=False,
     )
-
-
-@contextmanager
-def serving(port: int, engine_url: str, **variables: str) -> Iterator[RunningProcess]:
-    """Run the proxy on a port, in front of an engine."""
-    env = {"BIND_ADDRESS": f"127.0.0.1:{port}", "MISTRAL_URL": engine_url} | variables
-    url = f"http://127.0.0.1:{port}/livez"
-    with start_process(["-m", "proxy_service"], env=env, ready_url=url) as process:
-        yield process
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -237,6 +229,43 @@ def test_a_taken_port_is_one_line_that_names_the_port_and_the_variable() -> None
     assert str(port) in result.stderr
     assert "BIND_ADDRESS" in result.stderr
     assert result.stdout == ""
+
+
+def test_a_port_is_taken_as_soon_as_the_proxy_has_it() -> None:
+    """Not only bound: another socket could still listen on it, and both would go on."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        with listen(BindAddress("127.0.0.1", port)):
+            with pytest.raises(OSError, match="in use"):
+                other.listen()
+            with pytest.raises(OSError, match="in use"):
+                listen(BindAddress("127.0.0.1", port))
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_of_two_proxies_started_at_once_on_one_port_one_goes_on(
+    engine: ScriptedEngine, attempt: int
+) -> None:
+    """The other one exits with the reason, whichever of them was first."""
+    del attempt
+    port = free_port()
+    env = {"BIND_ADDRESS": f"127.0.0.1:{port}", "MISTRAL_URL": engine.url}
+    with (
+        start_process(["-m", "proxy_service"], env=env) as one,
+        start_process(["-m", "proxy_service"], env=env) as two,
+    ):
+        both = [one, two]
+        assert eventually(
+            lambda: any(process.popen.poll() is not None for process in both),
+            seconds=DEADLINE_SECONDS,
+        )
+        loser, winner = sorted(both, key=lambda process: process.popen.poll() is None)
+        winner.wait_until(lambda: answers(f"http://127.0.0.1:{port}/livez"), what="ready")
+        assert loser.wait() == CANNOT_LISTEN
+        assert f"port {port} on 127.0.0.1 is taken" in loser.output()
+        assert winner.stop() == 0
 
 
 def test_bad_settings_are_one_error_that_names_all_of_them() -> None:

@@ -55,6 +55,7 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("MISTRAL_URL", "http://x:99999"),
         ("MISTRAL_URL", "http://x?a=b"),
         ("LOG_LEVEL", "verbose"),
+        ("LOG_FORMAT", "xml"),
         ("ENGINE_CONNECT_TIMEOUT", "0"),
         ("ENGINE_SILENCE_TIMEOUT", "soon"),
         ("MAX_CONCURRENT_REQUESTS", "0"),

@@ -11,11 +11,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ops.prometheus.programs import require_programs
 from ops.report import Outcome, Report, passed
 from ops.system.console import OperatorError, run_command, say
 from ops.system.interrupts import interruptible
 from ops.system.polling import Poller
-from ops.system.process import prometheus_binary
 from ops.verify.exposition import Exposition
 from tests.soak.checks import Measurements, ResourceUsage, request_checks, resource_checks
 from tests.soak.clients import Results, running_clients
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str], warm_up: WarmUp | None = None) -> int:
     report = Report((lambda _line: None) if options.json else say)
     try:
         with interruptible():
-            prometheus_binary()
+            require_programs()
             measured = _run(options, report, warm_up or WarmUp())
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")

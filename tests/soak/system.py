@@ -17,13 +17,14 @@ from typing import Final, Self
 from infra.render import prometheus_config
 from monitoring.names import JOB
 from ops.demo.session import RULES_FILE
+from ops.prometheus.server import start_prometheus
 from ops.services import web
 from ops.services.prometheus_api import Prometheus
 from ops.services.proxy_api import WITHOUT_KEYS, ProxyApi
 from ops.system.console import OperatorError
 from ops.system.polling import Poller
-from ops.system.ports import LOOPBACK
-from ops.system.process import LAST_LINES, Process, free_port, start_prometheus
+from ops.system.ports import LOOPBACK, free_port
+from ops.system.process import LAST_LINES, Process
 from ops.verify.exposition import Exposition, scrape
 from tests.soak.reconciliation import Counts
 
@@ -157,7 +158,7 @@ class SystemUnderTest:
         command = [sys.executable, "-m", "proxy_service"]
         process = Process(command, self._folder / "proxy.log", addresses | _SETTINGS | WITHOUT_KEYS)
         cleanup.callback(process.end)
-        process.await_ready(f"{self.proxy}/livez")
+        process.await_ready(lambda: web.is_ready(f"{self.proxy}/livez"))
 
     def _start_prometheus(self, cleanup: ExitStack) -> None:
         config = prometheus_config(
@@ -168,7 +169,7 @@ class SystemUnderTest:
         )
         process = start_prometheus(self._folder, config, self._prometheus_target)
         cleanup.callback(process.end)
-        process.await_ready(f"{self.prometheus.url}/-/ready")
+        process.await_ready(lambda: web.is_ready(f"{self.prometheus.url}/-/ready"))
 
     def _lines(self, name: str) -> list[str]:
         log = self._folder / f"{name}.log"

@@ -12,11 +12,13 @@ import pytest
 
 from alerts.rules import alerts
 from monitoring.thresholds import Thresholds, Timing
+from ops.drill.__main__ import main
 from ops.drill.conditions import NAMES, conditions
 from ops.drill.config import DrillConfig
 from ops.drill.drill import Drill
+from ops.prometheus import programs
 from ops.report import Outcome, Report
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 from ops.targets import Targets
 from tests.ops.drill.grafana_standin import GrafanaStandIn, grafana_standin
 from tests.processes import DEADLINE_SECONDS
@@ -106,15 +108,13 @@ def test_an_unknown_condition_is_refused_with_a_list_of_the_known_ones() -> None
     assert all(name in done.stderr for name in NAMES)
 
 
-def test_without_prometheus_it_says_how_to_get_it(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ops.drill"],
-        cwd=ROOT,
-        env={**os.environ, "PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_without_prometheus_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(programs, "FOLDER", tmp_path)
 
-    assert done.returncode == 2
-    assert "error: Prometheus is not on PATH" in done.stderr
+    assert main([]) == 2
+
+    error = capsys.readouterr().err
+    assert "error: Prometheus 2.42 or later is not on PATH: run `make prometheus`" in error

@@ -55,7 +55,7 @@ def test_partly_created_content_is_removed_too() -> None:
     )
     with content_of(grafana) as content:
         before = content.inventory()
-        with pytest.raises(GrafanaError, match="gave 403"):
+        with pytest.raises(GrafanaError, match="returned 403"):
             content.create()
 
         assert content.remove() == []
@@ -71,7 +71,7 @@ def test_what_cannot_be_removed_is_reported_and_the_rest_is_removed() -> None:
 
         (problem,) = content.remove()
 
-    assert "/api/datasources/uid/mistral-drill gave 403" in problem
+    assert "/api/datasources/uid/mistral-drill returned 403" in problem
     assert set(grafana.folders) == {"team"}
     assert grafana.rules == {}
 
@@ -131,5 +131,5 @@ def test_a_refused_login_reports_the_path_but_not_the_password() -> None:
     with content_of(grafana) as content, pytest.raises(GrafanaError) as caught:
         content.inventory()
 
-    assert "GET /api/folders gave 403" in str(caught.value)
+    assert "GET /api/folders returned 403" in str(caught.value)
     assert "secret" not in str(caught.value)

@@ -236,7 +236,7 @@ async def test_a_reader_that_waits_makes_the_engine_wait() -> None:
             before = sent
             for _ in range(200):
                 await asyncio.sleep(0)
-        sizes = [len(data) async for data in reply.chunks()]
+        sizes = [len(data) async for data in reply.iter_bytes()]
 
     assert before < total
     assert max(sizes) <= READ_AHEAD_BYTES + READ_BYTES
@@ -261,7 +261,7 @@ async def test_many_streams_at_once_leave_the_event_loop_to_others() -> None:
     async def take(engine: HttpEngine) -> None:
         nonlocal taken
         async with engine.request("GET", "/") as reply:
-            async for data in reply.chunks():
+            async for data in reply.iter_bytes():
                 taken += len(data)
 
     async with engine_at(serve) as engine, asyncio.TaskGroup() as readers:
@@ -299,8 +299,8 @@ async def test_a_reply_that_is_let_go_keeps_its_connection() -> None:
 
     async with engine_at(serve) as engine:
         async with engine.request("GET", "/") as reply:
-            assert await anext(reply.chunks()) == b"end"
-            reply.let_go()
+            assert await anext(reply.iter_bytes()) == b"end"
+            reply.discard_rest()
         answered.set()
         while not engine.idle_connections:  # noqa: ASYNC110  a state of the client's, no event
             await asyncio.sleep(0)
@@ -321,7 +321,7 @@ async def test_a_reply_that_is_left_closes_its_connection() -> None:
 
     async with engine_at(serve) as engine:
         async with engine.request("GET", "/") as reply:
-            await anext(reply.chunks())
+            await anext(reply.iter_bytes())
         await asyncio.wait_for(gone.wait(), 1)
 
 
@@ -337,7 +337,7 @@ async def test_a_slow_reader_is_no_silent_engine() -> None:
         engine_at(serve, engine_silence_timeout_seconds=0.1) as engine,
         engine.request("GET", "/", streamed=True) as reply,
     ):
-        chunks = reply.chunks()
+        chunks = reply.iter_bytes()
         await asyncio.sleep(0.3)
         assert await anext(chunks) == b"abc"
         with pytest.raises(EngineTimeout):

@@ -32,6 +32,7 @@ from tests.proxy.scripted_engine import (
     chunk,
     completion,
     default_chat,
+    json_reply,
     stream,
 )
 
@@ -296,6 +297,16 @@ def test_an_event_of_2_mb_arrives_whole(engine: ScriptedEngine, proxy: RunningPr
     engine.chat(FAULTS["sends an event of 2 MB"].streamed)
     lines = proxy.http.post("/api/chat", json=HELLO).text.splitlines()
     assert [json.loads(line)["message"]["content"] for line in lines] == ["a", LONG_TEXT, ""]
+
+
+def test_a_long_error_of_the_engine_is_cut_for_the_client(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(json_reply({"message": "x" * 1_000_000}, 500))
+    response = proxy.http.post("/api/chat", json=HELLO)
+
+    assert response.status_code == 500
+    assert response.json()["error"] == "x" * 2000 + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def test_an_engine_that_is_down_at_start_is_told_and_found_when_it_comes() -> None:

@@ -11,9 +11,9 @@ from typing import Self
 
 import pytest
 
-from proxy_service.server.request import MAX_AHEAD
+from proxy_service.server.request import MAX_PIPELINED
 from proxy_service.settings import MIB, ProxySettings
-from tests.proxy.running import PATIENCE, RunningProxy, eventually
+from tests.proxy.running import TIMEOUT_SECONDS, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
     MODEL,
     ScriptedEngine,
@@ -40,7 +40,7 @@ class Client:
     """One connection to the proxy, written to and read from as bytes."""
 
     def __init__(self, proxy: RunningProxy) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", proxy.port), timeout=PATIENCE)
+        self._socket = socket.create_connection(("127.0.0.1", proxy.port), timeout=TIMEOUT_SECONDS)
         self._file = self._socket.makefile("rb")
 
     def __enter__(self) -> Self:
@@ -154,10 +154,10 @@ def test_no_more_than_some_requests_can_be_sent_ahead(
     go_on.set()
 
     assert client.answer()[0].status == 200
-    assert [client.answer("GET")[0].status for _ in range(MAX_AHEAD)] == [200] * MAX_AHEAD
+    assert [client.answer("GET")[0].status for _ in range(MAX_PIPELINED)] == [200] * MAX_PIPELINED
     last, body = client.answer("GET")
     assert last.status == 400
-    assert "ahead of their answers" in json.loads(body)["error"]
+    assert json.loads(body)["error"].startswith("more than 16 requests are waiting")
     assert client.ended()
 
 

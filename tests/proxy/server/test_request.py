@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_service.server.request import (
-    MAX_AHEAD,
     MAX_HEAD_BYTES,
     MAX_HEADERS,
+    MAX_PIPELINED,
     BodyBudget,
     IncomingRequest,
     RequestReader,
@@ -237,7 +237,7 @@ def test_many_offers_of_another_protocol_are_many_requests() -> None:
 
     *served, refused = read(offer * 2000)
 
-    assert [request.failure for request in served] == [None] * MAX_AHEAD
+    assert [request.failure for request in served] == [None] * MAX_PIPELINED
     assert refused.failure is not None
 
 

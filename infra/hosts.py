@@ -1,0 +1,28 @@
+"""What a URL's host means to the stack: the machine or container itself, or the Docker host."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+DOCKER_HOST = "host.docker.internal"
+"""Name of the Docker host inside containers; the stack defines it where Docker itself does not."""
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address means the machine or container that uses it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_on_docker_host(url: str) -> bool:
+    """Return whether a URL leads from a container to the Docker host."""
+    return urlsplit(url).hostname == DOCKER_HOST
+
+
+def on_docker_host(url: str) -> str:
+    """Return a URL on the Docker host's loopback as its containers must write it."""
+    parts = urlsplit(url)
+    address = parts.netloc.rpartition("@")[2].rpartition("]")[2]
+    _, colon, port = address.partition(":")
+    return parts._replace(netloc=f"{DOCKER_HOST}{colon}{port}").geturl()

@@ -1,0 +1,9 @@
+"""The stack's settings: what each one is, how they are read, and what can be wrong with them.
+
+Imports point down this list:
+
+* ``reading`` turns ``pulumi.Config`` into checked ``Settings``, or raises one error for all faults.
+* ``checks`` and ``reachability`` find what is wrong with a set of settings.
+* ``schema`` has the ``Settings`` themselves: names, types and defaults.
+* ``values`` has the types that a setting can have beyond text, numbers and switches.
+"""

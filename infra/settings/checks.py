@@ -1,0 +1,224 @@
+"""What is wrong with a set of settings: pure checks that report each fault with its remedy."""
+
+import ipaddress
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from urllib.parse import urlsplit
+
+from infra.hosts import DOCKER_HOST, is_loopback
+from infra.settings.reachability import unreachable
+from infra.settings.schema import Settings
+from infra.settings.values import DEFAULT_PASSWORD, EngineMode, ServiceMode
+from proxy_service.settings import (
+    CONCURRENT_REQUESTS,
+    KEY_SHAPE,
+    MODEL_DETAILS_ACCEPTS,
+    QUEUED_REQUESTS,
+    parse_keys,
+    read_model_details,
+)
+
+MIN_WAIT_SECONDS = 60
+"""A shorter wait leaves a container no time to start before failed probes count."""
+
+_HIGHEST_PORT = 65535
+_DURATION = re.compile(r"(\d+(y|w|d|h|m|s))+")
+_GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")
+_PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
+_QUANTIZATION = re.compile(r"[a-z0-9_]*")
+_HOST_PORT = re.compile(r"[\w.-]+:\d+")
+_EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
+_EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
+
+
+def problems(settings: Settings) -> list[str]:
+    """Return a sentence for every setting that is wrong by itself or contradicts another one."""
+    return list(
+        chain(
+            _engine(settings),
+            _addresses(settings),
+            _passwords(settings),
+            _keys(settings),
+            _monitoring(settings),
+            unreachable(settings),
+            _alerting(settings),
+            _images(settings),
+            _limits(settings),
+        )
+    )
+
+
+def _engine(settings: Settings) -> Iterator[str]:
+    if settings.engine is EngineMode.EXTERNAL and not settings.mistral_url:
+        yield (
+            "mistralUrl: must be set when engine is external, for example "
+            f"http://{DOCKER_HOST}:8080"
+        )
+    yield from _url("mistralUrl", settings.mistral_url)
+    if not _GPUS.fullmatch(settings.gpus):
+        yield f"gpus: {settings.gpus!r} is not none, all or a list such as device=0,1"
+    elif settings.gpus != "none" and _is_cpu_image(settings.mistralrs_image):
+        yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
+    if not _QUANTIZATION.fullmatch(settings.quantization):
+        yield f"quantization: {settings.quantization!r} is not a level such as 4, q4k or auto"
+    if settings.model.startswith((".", "~")):
+        yield f"model: give the folder's absolute path instead of {settings.model!r}"
+    if settings.model_details and not _are_model_details(settings.model_details):
+        yield f"modelDetails: {settings.model_details!r} is not {MODEL_DETAILS_ACCEPTS}"
+
+
+def _are_model_details(text: str) -> bool:
+    try:
+        read_model_details(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_cpu_image(reference: str) -> bool:
+    return reference.rpartition(":")[2].startswith("cpu-")
+
+
+def _addresses(settings: Settings) -> Iterator[str]:
+    try:
+        ipaddress.IPv4Address(settings.bind_address)
+    except ValueError:
+        yield (
+            f"bindAddress: {settings.bind_address!r} is not an IPv4 address such as 127.0.0.1 or "
+            "0.0.0.0 (all addresses)"
+        )
+    ports = _published_ports(settings)
+    for name, port in ports.items():
+        if not 0 < port <= _HIGHEST_PORT:
+            yield f"{name}: {port} is not a port from 1 to {_HIGHEST_PORT}"
+    for port, uses in Counter(ports.values()).items():
+        if uses > 1:
+            names = " and ".join(name for name, value in ports.items() if value == port)
+            yield f"{names}: have the same port {port}; give each its own"
+
+
+def _published_ports(settings: Settings) -> dict[str, int]:
+    ports = {"proxyPort": settings.proxy_port}
+    if settings.prometheus is ServiceMode.MANAGED:
+        ports["prometheusPort"] = settings.prometheus_port
+    if settings.grafana is ServiceMode.MANAGED:
+        ports["grafanaPort"] = settings.grafana_port
+    return ports
+
+
+def _passwords(settings: Settings) -> Iterator[str]:
+    if settings.grafana is not ServiceMode.MANAGED:
+        return
+    if not settings.grafana_admin_password:
+        yield (
+            "grafanaAdminPassword: must not be empty; run `pulumi config set --secret "
+            "grafanaAdminPassword`"
+        )
+    is_public = not is_loopback(settings.bind_address)
+    if settings.grafana_admin_password == DEFAULT_PASSWORD and is_public:
+        yield (
+            "grafanaAdminPassword: the default is refused when bindAddress is "
+            f"{settings.bind_address}; set your own with `pulumi config set --secret "
+            "grafanaAdminPassword`"
+        )
+
+
+def _keys(settings: Settings) -> Iterator[str]:
+    if settings.api_key:
+        try:
+            parse_keys(settings.api_key.value)
+        except ValueError:
+            yield (
+                f"apiKey: each key must have {KEY_SHAPE}; `openssl rand -hex 24` prints a good one"
+            )
+    elif not (is_loopback(settings.bind_address) or settings.allow_unauthenticated):
+        yield (
+            f"apiKey: must be set, since other machines can reach bindAddress "
+            f"{settings.bind_address}; run `pulumi config set --secret apiKey`, or set "
+            "allowUnauthenticated to true to let everyone who reaches it use the model"
+        )
+
+
+def _monitoring(settings: Settings) -> Iterator[str]:
+    if settings.prometheus is ServiceMode.EXTERNAL and not settings.prometheus_url:
+        yield "prometheusUrl: must be set when prometheus is external"
+    if settings.grafana is ServiceMode.EXTERNAL:
+        if not settings.grafana_url:
+            yield "grafanaUrl: must be set when grafana is external"
+        if not settings.grafana_token:
+            yield "grafanaToken: must be set to a service account token when grafana is external"
+    yield from _url("prometheusUrl", settings.prometheus_url)
+    yield from _url("grafanaUrl", settings.grafana_url)
+    yield from _url("datasourceUrl", settings.datasource_url)
+    if not _DURATION.fullmatch(settings.prometheus_retention):
+        yield (
+            f"prometheusRetention: {settings.prometheus_retention!r} is not a duration such as 15d"
+        )
+
+
+def _alerting(settings: Settings) -> Iterator[str]:
+    yield from _url("runbookBaseUrl", settings.runbook_base_url)
+    yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, is_secret=True)
+    yield from _url("alertSlackUrl", settings.alert_slack_url.value, is_secret=True)
+    for address in settings.email_addresses:
+        if not _EMAIL.fullmatch(address):
+            yield f"alertEmails: {address!r} is not an e-mail address"
+    needs_server = settings.email_addresses and settings.grafana is ServiceMode.MANAGED
+    if needs_server and not settings.smtp_host:
+        yield "smtpHost: must be set to a mail server, as host:port, when alertEmails is set"
+    if settings.smtp_host and not _HOST_PORT.fullmatch(settings.smtp_host):
+        yield f"smtpHost: {settings.smtp_host!r} is not host:port, such as mail.example.org:587"
+
+
+def _images(settings: Settings) -> Iterator[str]:
+    references = {
+        "mistralrsImage": settings.mistralrs_image,
+        "prometheusImage": settings.prometheus_image,
+        "grafanaImage": settings.grafana_image,
+        "pythonImage": settings.python_image,
+    }
+    for name, reference in references.items():
+        if not _EXACT_IMAGE.fullmatch(reference) or reference.endswith(":latest"):
+            yield f"{name}: {reference!r} has no exact version; write it as image:1.2.3"
+    if settings.platform and not _PLATFORM.fullmatch(settings.platform):
+        yield f"platform: {settings.platform!r} is not a platform such as linux/arm64"
+
+
+def _limits(settings: Settings) -> Iterator[str]:
+    waits = {
+        "waitSeconds": settings.wait_seconds,
+        "engineWaitSeconds": settings.engine_wait_seconds,
+    }
+    for name, seconds in waits.items():
+        if seconds < MIN_WAIT_SECONDS:
+            yield f"{name}: {seconds} is less than the minimum of {MIN_WAIT_SECONDS}"
+    if settings.engine_memory_mb < 1:
+        yield f"engineMemoryMb: {settings.engine_memory_mb} is not 1 or more"
+    counts = {
+        "maxConcurrentRequests": (settings.max_concurrent_requests, CONCURRENT_REQUESTS),
+        "maxQueuedRequests": (settings.max_queued_requests, QUEUED_REQUESTS),
+    }
+    for name, (count, allowed) in counts.items():
+        if count not in allowed:
+            yield f"{name}: {count} is not in the range {allowed[0]} to {allowed[-1]}"
+
+
+def _url(name: str, value: str, *, is_secret: bool = False) -> Iterator[str]:
+    if not value:
+        return
+    if not _is_http_url(value):
+        shown = "the value" if is_secret or "@" in value else repr(value)
+        yield f"{name}: {shown} is not a URL such as http://host:8080"
+    elif not is_secret and "@" in urlsplit(value).netloc:
+        yield f"{name}: remove user and password from the URL, which is shown in plain text"
+
+
+def _is_http_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        # Reading the port checks it.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

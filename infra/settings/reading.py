@@ -1,0 +1,151 @@
+"""How the settings are read. No other module uses ``pulumi.Config``."""
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import pulumi
+
+from infra.settings.checks import problems
+from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
+from infra.settings.values import EngineMode, GrafanaRules, Secret, ServiceMode
+from monitoring.thresholds import Thresholds, ThresholdsError
+
+
+class SettingsError(pulumi.RunError):
+    """One or more settings are wrong; the message has a line for each."""
+
+
+def load(config: pulumi.Config) -> Settings:
+    """Read and check every setting of the stack.
+
+    Raises:
+        SettingsError: One or more are wrong; the message has a line for each, with the remedy.
+    """
+    values: dict[str, Any] = {}
+    errors = _unknown_settings(config)
+    for name, field in SETTING_NAMES.items():
+        text = config.get(name)
+        if text is None:
+            continue
+        try:
+            values[field] = _PARSERS[SETTING_TYPES[field]](text)
+        except ValueError as error:
+            errors.append(f"{name}: {error}")
+    settings = Settings(**values)
+    errors += [*_plain_secrets(config, settings), *problems(settings)]
+    if errors:
+        raise SettingsError(_report(errors))
+    return settings
+
+
+def _report(errors: list[str]) -> str:
+    lines = "\n".join(f"  - {error}" for error in errors)
+    return f"{len(errors)} bad setting(s) (change one with `pulumi config set`):\n{lines}"
+
+
+def _unknown_settings(config: pulumi.Config) -> list[str]:
+    """Report names in the stack's file that aren't settings: a typing error would go unnoticed."""
+    names = _own(config, pulumi.runtime.get_config_env())
+    return [
+        _no_such_name(name, "setting", SETTING_NAMES) for name in names if name not in SETTING_NAMES
+    ]
+
+
+def _plain_secrets(config: pulumi.Config, settings: Settings) -> list[str]:
+    """Report secrets that are stored unencrypted in the stack's file."""
+    encrypted = _own(config, pulumi.runtime.get_config_secret_keys_env())
+    defaults = Settings()
+    return [
+        f"{name}: is stored in plain text; run `pulumi config set --secret {name}`"
+        for name, field in SETTING_NAMES.items()
+        if SETTING_TYPES[field] is Secret
+        and getattr(settings, field) != getattr(defaults, field)
+        and name not in encrypted
+    ]
+
+
+def _own(config: pulumi.Config, keys: Iterable[str]) -> list[str]:
+    prefix = f"{config.name}:"
+    return [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
+
+
+def _no_such_name(name: str, what: str, known: Mapping[str, str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"the {what}s are: {', '.join(known)}"
+    return f"{name}: no such {what}; {hint}"
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a whole number") from None
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is not true or false")
+    return text == "true"
+
+
+def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
+    def parse(text: str) -> StrEnum:
+        try:
+            return kind(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is not one of {', '.join(kind)}") from None
+
+    return parse
+
+
+def _thresholds(text: str) -> Thresholds:
+    """Read thresholds from a JSON object; the error names every bad one."""
+    given = _object(text)
+    errors = [
+        _no_such_name(name, "threshold", THRESHOLD_NAMES)
+        for name in given
+        if name not in THRESHOLD_NAMES
+    ]
+    errors += [
+        f"{name}: {value!r} is not a number"
+        for name, value in given.items()
+        if isinstance(value, bool) or not isinstance(value, int | float)
+    ]
+    if errors:
+        raise ValueError("; ".join(errors))
+    try:
+        return Thresholds(**{THRESHOLD_NAMES[name]: value for name, value in given.items()})
+    except ThresholdsError as error:
+        raise ValueError(_in_setting_names(str(error))) from error
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError:
+        given = None
+    if isinstance(given, dict):
+        return given
+    raise ValueError(f'{text!r} is not a JSON object such as {{"highLatencySeconds": 8}}')
+
+
+def _in_setting_names(message: str) -> str:
+    # Longest first: one name can contain another.
+    for name in sorted(THRESHOLD_NAMES, key=len, reverse=True):
+        message = message.replace(THRESHOLD_NAMES[name], name)
+    return message
+
+
+_PARSERS: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: _integer,
+    bool: _boolean,
+    Secret: Secret,
+    Thresholds: _thresholds,
+    EngineMode: _choice(EngineMode),
+    ServiceMode: _choice(ServiceMode),
+    GrafanaRules: _choice(GrafanaRules),
+}

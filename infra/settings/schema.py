@@ -1,0 +1,112 @@
+"""What a setting is: the name, type and default of each.
+
+``Pulumi.yaml`` declares every setting with its default and description; the fields of ``Settings``
+carry the same names (in snake case) and defaults.
+"""
+
+import dataclasses
+import hmac
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from infra import topology
+from infra.settings.values import (
+    DEFAULT_PASSWORD,
+    NO_SECRET,
+    EngineMode,
+    GrafanaRules,
+    Secret,
+    ServiceMode,
+)
+from monitoring.thresholds import Thresholds
+from proxy_service.settings import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a user can set; ``Pulumi.yaml`` describes each field. Empty text means unset."""
+
+    engine: EngineMode = EngineMode.MISTRALRS
+    mistral_url: str = ""
+    model: str = ""
+    model_details: str = ""
+    quantization: str = ""
+    hf_token: Secret = NO_SECRET
+    gpus: str = "none"
+    engine_memory_mb: int = 8192
+    engine_wait_seconds: int = 1800
+    proxy_port: int = topology.PROXY.port
+    max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
+    max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
+    bind_address: str = "127.0.0.1"
+    advertised_host: str = ""
+    api_key: Secret = NO_SECRET
+    allow_unauthenticated: bool = False
+    prometheus: ServiceMode = ServiceMode.MANAGED
+    prometheus_url: str = ""
+    prometheus_port: int = topology.PROMETHEUS.port
+    prometheus_retention: str = "15d"
+    grafana: ServiceMode = ServiceMode.MANAGED
+    grafana_url: str = ""
+    grafana_token: Secret = NO_SECRET
+    grafana_port: int = topology.GRAFANA.port
+    grafana_admin_password: Secret = DEFAULT_PASSWORD
+    grafana_rules: GrafanaRules = GrafanaRules.CURRENT
+    datasource_url: str = ""
+    alert_thresholds: Thresholds = field(default_factory=Thresholds)
+    runbook_base_url: str = ""
+    alert_webhook_url: Secret = NO_SECRET
+    alert_slack_url: Secret = NO_SECRET
+    alert_emails: str = ""
+    smtp_host: str = ""
+    smtp_from: str = ""
+    smtp_user: str = ""
+    smtp_password: Secret = NO_SECRET
+    mistralrs_image: str = "ghcr.io/ericlbuehler/mistral.rs:cpu-0.9.4"
+    prometheus_image: str = "prom/prometheus:v3.16.0"
+    grafana_image: str = "grafana/grafana:13.2.3"
+    python_image: str = "python:3.13.16-slim-bookworm"
+    use_digests: bool = True
+    platform: str = ""
+    docker_host: str = ""
+    wait_seconds: int = 120
+    protect_data: bool = False
+
+    @property
+    def host(self) -> str:
+        """Host name or address at which the published ports are reached."""
+        if self.advertised_host:
+            return self.advertised_host
+        return "127.0.0.1" if self.bind_address == "0.0.0.0" else self.bind_address  # noqa: S104 - compared, not bound
+
+    @property
+    def metrics_key(self) -> Secret:
+        """Key for the proxy's metrics only: derived from ``api_key``, which it does not reveal."""
+        if not self.api_key:
+            return NO_SECRET
+        return Secret(hmac.digest(self.api_key.value.encode(), b"metrics", "sha256").hex())
+
+    @property
+    def email_addresses(self) -> tuple[str, ...]:
+        """E-mail addresses that receive alerts, without surrounding spaces."""
+        return tuple(part.strip() for part in self.alert_emails.split(",") if part.strip())
+
+
+def setting_name(field_name: str) -> str:
+    """Return a field's name in ``Pulumi.yaml``, which is in camel case as usual for Pulumi."""
+    first, *others = field_name.split("_")
+    return first + "".join(part.capitalize() for part in others)
+
+
+SETTING_NAMES = {setting_name(item.name): item.name for item in dataclasses.fields(Settings)}
+"""The field of each setting, by the setting's name in ``Pulumi.yaml``."""
+
+SETTING_TYPES: dict[str, Any] = get_type_hints(Settings)
+"""The type of each setting's value, by its field's name."""
+
+THRESHOLD_NAMES = {
+    setting_name(name): name
+    for name, kind in get_type_hints(Thresholds).items()
+    if kind in (int, float)
+}
+"""The field of each threshold, by the threshold's name in ``alertThresholds``."""

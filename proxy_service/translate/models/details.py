@@ -1,0 +1,54 @@
+"""A model's details: what the engine reports, and what the settings say instead."""
+
+from dataclasses import fields, replace
+from typing import cast
+
+from proxy_service.settings import ModelDetails
+from proxy_service.wire import JsonObject
+from proxy_service.wire.openai import ModelEntry
+
+_LARGEST = 2**63 - 1  # Go's int64, which Ollama's clients read numbers into
+
+
+def reported_details(entry: ModelEntry) -> ModelDetails:
+    """Read the details in one entry of the engine's list; values of a wrong type are ignored.
+
+    Mistral.rs reports none. The embedded engine sends Ollama's ``details`` and ``size`` and, as
+    vLLM does, the context length as ``max_model_len``.
+    """
+    details = _details_object(entry)
+    return ModelDetails(
+        family=_text(details.get("family")),
+        format=_text(details.get("format")),
+        parameter_size=_text(details.get("parameter_size")),
+        quantization_level=_text(details.get("quantization_level")),
+        context_length=_number(entry.get("max_model_len")),
+        size=_number(entry.get("size")),
+    )
+
+
+def reported_families(entry: ModelEntry) -> tuple[str, ...]:
+    """Read the families in one entry of the engine's list, empty if it has no list of strings."""
+    families = _details_object(entry).get("families")
+    if isinstance(families, list) and all(isinstance(family, str) for family in families):
+        return tuple(families)
+    return ()
+
+
+def merged(configured: ModelDetails, reported: ModelDetails) -> ModelDetails:
+    """Return what the settings say, and what the engine reports where they say nothing."""
+    given = {f.name: value for f in fields(configured) if (value := getattr(configured, f.name))}
+    return replace(reported, **given)
+
+
+def _details_object(entry: ModelEntry) -> JsonObject:
+    details = entry.get("details")
+    return cast("JsonObject", details) if isinstance(details, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int and 0 <= value <= _LARGEST else 0

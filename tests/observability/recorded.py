@@ -1,0 +1,232 @@
+"""A Prometheus with an hour of samples: scrapes of a real proxy under a known load.
+
+Each scrape is stored with the time at which it would have been taken, so nothing depends on how
+fast the tests run.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from alerts.rules import alerts
+from monitoring.names import ENGINE_JOB, JOB, TARGET_LABELS
+from monitoring.thresholds import Thresholds
+from proxy_service.settings import ProxySettings
+from proxy_service.telemetry import metrics
+from tests.observability import grafana
+from tests.observability.history import History
+from tests.observability.live import RunningPrometheus
+from tests.observability.traffic import (
+    QUEUED_LIMIT,
+    RUNNING_LIMIT,
+    STARTED_AT,
+    SteppedClock,
+    Traffic,
+)
+from tests.proxy.running import RunningProxy
+from tests.proxy.scripted_engine import MODEL, ScriptedEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from tests.observability.promtool import Promtool
+    from tests.proxy.running import Exposition
+
+TICKS: Final = 8
+INTERVAL: Final = grafana.SCRAPE_INTERVAL
+
+#: Seconds that the dashboard shows, and what Grafana makes of them.
+RANGE: Final = 3600
+#: Seconds since 1970 at which the dashboard is looked at. No sample is at the edge of a range, so
+#: that it doesn't matter whether Prometheus counts an edge as part of it.
+NOW: Final = STARTED_AT + 3595
+LAST_SCRAPE: Final = NOW - 5
+FIRST_SCRAPE: Final = LAST_SCRAPE - 239 * INTERVAL
+#: How much more than the counters grew `increase` returns for the whole range: Prometheus
+#: extrapolates from the last scrape to now. At the start the counters are 0, which it knows.
+BEYOND_LAST_SCRAPE: Final = (NOW - FIRST_SCRAPE) / (LAST_SCRAPE - FIRST_SCRAPE)
+
+INSTANCE: Final = "proxy:11434"
+TARGETS: Final = (
+    {"job": JOB, "instance": INSTANCE, **TARGET_LABELS},
+    {"job": JOB, "instance": "another:11434", **TARGET_LABELS},
+    {"job": "another", "instance": INSTANCE, **TARGET_LABELS},
+)
+ENDPOINT: Final = "chat"
+VARIABLES: Final = {
+    "job": JOB,
+    "instance": INSTANCE,
+    "endpoint": ENDPOINT,
+    "model": MODEL,
+}
+
+SCRAPE_SECONDS: Final = 0.012
+
+#: What the engine's own metrics grow by in a tick, and its gauges. The tests run no engine that has
+#: such metrics.
+ENGINE_GAUGES: Final = {
+    "mistralrs_sequences_running": 3,
+    "mistralrs_sequences_waiting": 1,
+    "mistralrs_kv_cache_blocks_used": 30,
+    "mistralrs_kv_cache_blocks_total": 40,
+}
+ENGINE_COUNTERS: Final = {
+    "mistralrs_prefix_cache_hits_total": 3,
+    "mistralrs_prefix_cache_lookups_total": 4,
+    "mistralrs_paged_preemptions_total": 2,
+}
+ENGINE_COMPLETED: Final = {"stop": 5, "canceled": 1}
+ENGINE_FIRST_TOKENS: Final = [0.3, 0.3, 0.6, 0.6]
+ENGINE_GAPS: Final = [0.03, 0.03, 0.06, 0.06]
+
+
+class Recorded:
+    """A Prometheus with an hour of samples, and the scrapes that they were made of."""
+
+    def __init__(
+        self, prometheus: RunningPrometheus, scrapes: Sequence[Exposition], probed_at: float
+    ) -> None:
+        self._prometheus = prometheus
+        self._scrapes = scrapes
+        self.probed_at = probed_at
+
+    def shown(self, panel: dict[str, Any]) -> dict[str, float]:
+        """Return what a panel shows now, by the names of its series."""
+        values: dict[str, float] = {}
+        for target in panel["targets"]:
+            expr = grafana.interpolate(
+                panel, target["expr"], range_seconds=RANGE, variables=VARIABLES
+            )
+            for series in self._prometheus.query(expr, at=NOW):
+                name = grafana.series_name(panel, target, series["metric"])
+                assert name, f"a series without a name: {series}"
+                assert name not in values, f"two series have the name {name}"
+                values[name] = float(series["value"][1])
+        return values
+
+    def last(self, name: str) -> float:
+        """Return a metric of the last scrape."""
+        return self._scrapes[-1].value(name)
+
+    @property
+    def samples(self) -> int:
+        """Return how many samples the last scrape has."""
+        return len(self._scrapes[-1].samples)
+
+    def rate(self, name: str) -> float:
+        """Return the growth per second of a counter over the last four scrapes."""
+        first, last = self._scrapes[-4].value(name), self._scrapes[-1].value(name)
+        return (last - first) / (3 * INTERVAL)
+
+
+@contextmanager
+def recorded_hour(folder: Path, promtool: Promtool) -> Iterator[Recorded]:
+    """Run a Prometheus that has seen the proxy idle for most of an hour, then under load."""
+    scrapes, probed_at = record_scrapes()
+    history = History()
+    add_scrape(history, scrapes[0], FIRST_SCRAPE)
+    for tick, at in enumerate(range(LAST_SCRAPE - TICKS * INTERVAL, NOW, INTERVAL)):
+        add_scrape(history, scrapes[tick], at)
+        add_engine(history, tick, at)
+    add_alerts(history, LAST_SCRAPE)
+    history.store(promtool, folder)
+    with RunningPrometheus(folder) as prometheus:
+        yield Recorded(prometheus, scrapes, probed_at)
+
+
+def record_scrapes() -> tuple[list[Exposition], float]:
+    """Return an idle proxy's scrape and one after each tick, and when the engine was last probed.
+
+    In the last of them one request runs and one waits.
+    """
+    clock = SteppedClock()
+    with ScriptedEngine() as engine, pytest.MonkeyPatch.context() as patch:
+        # The engine's client reads the machine's clock; a request's time in it must fit the rest.
+        patch.setattr("proxy_service.engines.client.monotonic", clock.monotonic)
+        proxy = RunningProxy(
+            ProxySettings(
+                engine_url=engine.url,
+                max_concurrent_requests=RUNNING_LIMIT,
+                max_queued_requests=QUEUED_LIMIT,
+            )
+        )
+        proxy.clock = clock
+        with proxy:
+            assert proxy.counted("mistral_upstream_up", 1)
+            traffic = Traffic(engine, proxy, clock)
+            scrapes = [proxy.idle()]
+            for tick in range(1, TICKS + 1):
+                clock.ahead_seconds = LAST_SCRAPE - (TICKS - tick + 1) * INTERVAL - STARTED_AT
+                traffic.tick()
+                if tick == TICKS:
+                    traffic.hold_two()
+                scrapes.append(proxy.scrape())
+            traffic.let_go()
+    return scrapes, traffic.probed_at
+
+
+def add_scrape(history: History, scrape: Exposition, at: int) -> None:
+    """Add a scrape for each target, with what Prometheus itself adds to one."""
+    own = {
+        "up": 1.0,
+        "scrape_duration_seconds": SCRAPE_SECONDS,
+        "scrape_samples_scraped": len(scrape.samples),
+    }
+    for target in TARGETS:
+        for (name, labels), value in scrape.samples.items():
+            history.add(name, {**target, **dict(labels)}, value, at=at)
+        for name, value in own.items():
+            history.add(name, target, value, at=at)
+
+
+def add_engine(history: History, tick: int, at: int) -> None:
+    """Add a scrape of an engine with metrics of its own."""
+    target = {"job": ENGINE_JOB, "instance": "engine:8080"}
+    for name, value in ENGINE_GAUGES.items():
+        history.add(name, target, value, at=at)
+    for name, value in ENGINE_COUNTERS.items():
+        history.add(name, target, value * tick, at=at)
+    for reason, value in ENGINE_COMPLETED.items():
+        labels = {**target, "reason": reason}
+        history.add("mistralrs_sequences_completed_total", labels, value * tick, at=at)
+    for name, seconds, edges in (
+        ("time_to_first_token", ENGINE_FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS),
+        ("inter_token_latency", ENGINE_GAPS, metrics.OUTPUT_TOKEN_BUCKETS),
+    ):
+        for edge, count in cumulative(seconds, edges).items():
+            labels = {**target, "le": f"{edge:g}".replace("inf", "+Inf")}
+            history.add(f"mistralrs_{name}_seconds_bucket", labels, count * tick, at=at)
+
+
+def add_alerts(history: History, at: int) -> None:
+    """Add the alerts as Prometheus records them: one fires, one waits, one is someone else's."""
+    ours = {alert.name: alert.labels() for alert in alerts(Thresholds())}
+    for name, state, labels in (
+        ("MistralHighErrorRate", "firing", ours["MistralHighErrorRate"]),
+        ("MistralHighActiveRequests", "pending", ours["MistralHighActiveRequests"]),
+        ("Foreign", "firing", {"service": "another"}),
+    ):
+        history.add("ALERTS", {"alertname": name, "alertstate": state, **labels}, 1.0, at=at)
+
+
+def cumulative(values: Iterable[float], edges: Sequence[float]) -> dict[float, int]:
+    """Return how many values are at most each edge of a histogram."""
+    observed = list(values)
+    return {edge: sum(value <= edge for value in observed) for edge in (*edges, math.inf)}
+
+
+def quantile(q: float, values: Iterable[float], edges: Sequence[float]) -> float:
+    """Return a quantile as a histogram knows it: a straight line through the bucket it is in."""
+    lower_edge, below = 0.0, 0
+    counts = cumulative(values, edges)
+    rank = q * counts[math.inf]
+    for edge, count in counts.items():
+        if count >= rank:
+            return lower_edge + (edge - lower_edge) * (rank - below) / (count - below)
+        lower_edge, below = edge, count
+    raise AssertionError("no values")

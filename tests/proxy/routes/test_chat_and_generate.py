@@ -1,0 +1,104 @@
+"""What `/api/chat` and `/api/generate` have in common."""
+
+import pytest
+
+from tests.proxy.bodies import CHAT, COUNTS_AND_DURATIONS, GENERATE, USER
+from tests.proxy.running import RunningProxy
+from tests.proxy.scripted_engine import ScriptedEngine, completion
+
+PNG = "iVBORw0KGgo="
+
+
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_a_whole_reply_is_one_json_object(proxy: RunningProxy, path: str) -> None:
+    answer = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
+    reply = answer.json()
+
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+    assert reply["done"] is True
+    assert reply["done_reason"] == "stop"
+    assert all(isinstance(reply[name], int) for name in COUNTS_AND_DURATIONS)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "schema"),
+    [
+        ("json", {"type": "object"}),
+        ({"type": "array"}, {"type": "array"}),
+        ("", None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_format_becomes_a_response_format(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, wanted: object, schema: object
+) -> None:
+    """A format switches thinking off."""
+    body = (CHAT if path == "chat" else GENERATE) | {"format": wanted}
+    proxy.http.post(f"/api/{path}", json=body)
+
+    sent = engine.calls()[0].json
+    if schema is None:
+        assert "response_format" not in sent
+        assert "enable_thinking" not in sent
+    else:
+        named = {"name": "response", "schema": schema}
+        assert sent["response_format"] == {"type": "json_schema", "json_schema": named}
+        assert sent["enable_thinking"] is False
+
+
+@pytest.mark.parametrize("body", [CHAT, GENERATE, GENERATE | {"raw": True}])
+def test_sampling_that_is_not_set_is_ollamas(
+    engine: ScriptedEngine, proxy: RunningProxy, body: dict[str, object]
+) -> None:
+    """Each default on its own; an option that switches a filter off stays in force."""
+    path = "chat" if "messages" in body else "generate"
+    for options in ({}, {"temperature": 0.1}, {"top_k": 0, "top_p": None}):
+        proxy.http.post(f"/api/{path}", json=body | {"options": options})
+
+    names = ("temperature", "top_k", "top_p")
+    calls = engine.calls("/v1/completions") if body.get("raw") else engine.calls()
+    assert [[call.json.get(name) for name in names] for call in calls] == [
+        [0.8, 40, 0.9],
+        [0.1, 40, 0.9],
+        [0.8, None, 0.9],
+    ]
+
+
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_images_become_data_urls_beside_the_text(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str
+) -> None:
+    body = GENERATE | {"images": [PNG]}
+    if path == "chat":
+        body = CHAT | {"messages": [USER[0] | {"images": [PNG]}]}
+    proxy.http.post(f"/api/{path}", json=body)
+
+    assert engine.calls()[0].json["messages"][0]["content"] == [
+        {"type": "text", "text": "hi"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+    ]
+
+
+def test_thinking_of_a_whole_reply_stands_beside_its_content(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(completion("answer", reasoning_content="because"))
+
+    chat = proxy.http.post("/api/chat", json=CHAT).json()
+    generate = proxy.http.post("/api/generate", json=GENERATE).json()
+
+    assert chat["message"] == {"role": "assistant", "content": "answer", "thinking": "because"}
+    assert (generate["response"], generate["thinking"]) == ("answer", "because")
+
+
+@pytest.mark.parametrize("path", ["chat", "generate"])
+def test_a_whole_reply_that_tells_an_error_is_one(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str
+) -> None:
+    """Although its status is 200, and a part of the text is there."""
+    engine.chat(completion("Hel", finish="error"))
+    answer = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
+
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "the engine failed while generating"}

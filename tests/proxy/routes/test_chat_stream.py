@@ -1,0 +1,328 @@
+"""`/api/chat`, streamed: what a client sees through real sockets."""
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from proxy_service.streaming.ollama import OllamaStream
+from proxy_service.streaming.passthrough import PassthroughStream
+from tests.proxy.running import RunningProxy
+from tests.proxy.scripted_engine import (
+    DONE,
+    MODEL,
+    USAGE,
+    ScriptedEngine,
+    Step,
+    chunk,
+    event,
+    json_reply,
+    stream,
+    words,
+)
+
+HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def lines_of(body: bytes) -> list[dict[str, Any]]:
+    """Split NDJSON and check its framing."""
+    assert body.endswith(b"\n")
+    parts = body[:-1].split(b"\n")
+    assert all(parts)
+    return [json.loads(part) for part in parts]
+
+
+def contents(lines: list[dict[str, Any]]) -> list[str]:
+    return [line["message"]["content"] for line in lines]
+
+
+def test_a_chat_streams_lines_and_ends_with_exactly_one_done(proxy: RunningProxy) -> None:
+    """NDJSON framing, one last line, its content empty."""
+    answer = proxy.http.post("/api/chat", json=HELLO)
+
+    lines = lines_of(answer.content)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert contents(lines) == ["Hello", " world", ""]
+    assert [line["done"] for line in lines] == [False, False, True]
+
+
+def test_text_in_the_finish_chunk_comes_before_the_last_line(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """No client may miss text because it came with the end."""
+    engine.chat(stream(chunk("a"), chunk("b", finish="stop", usage=USAGE), DONE))
+
+    assert contents(lines_of(proxy.http.post("/api/chat", json=HELLO).content)) == ["a", "b", ""]
+
+
+def test_the_last_line_carries_the_engines_counts_in_nanoseconds(proxy: RunningProxy) -> None:
+    """Counts and durations from usage, whole numbers."""
+    final = lines_of(proxy.http.post("/api/chat", json=HELLO).content)[-1]
+
+    assert final["done_reason"] == "stop"
+    assert (final["prompt_eval_count"], final["eval_count"]) == (11, 18)
+    assert (final["prompt_eval_duration"], final["eval_duration"]) == (13_000_000, 52_000_000)
+    assert isinstance(final["total_duration"], int)
+    assert final["total_duration"] > 0
+    assert final["load_duration"] == 0
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"), [("length", "length"), ("tool_calls", "stop"), ("canceled", "stop")]
+)
+def test_done_reason_follows_the_finish_reason(
+    engine: ScriptedEngine, proxy: RunningProxy, finish: str, reason: str
+) -> None:
+    engine.chat(words("x", finish=finish))
+
+    assert lines_of(proxy.http.post("/api/chat", json=HELLO).content)[-1]["done_reason"] == reason
+
+
+def test_thinking_and_content_never_share_a_line(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """One engine chunk with both becomes two lines."""
+    engine.chat(
+        stream(
+            chunk("answer", reasoning_content="because"),
+            chunk("", finish="stop", usage=USAGE),
+            DONE,
+        )
+    )
+
+    messages = [
+        line["message"] for line in lines_of(proxy.http.post("/api/chat", json=HELLO).content)
+    ]
+    assert messages == [
+        {"role": "assistant", "content": "", "thinking": "because"},
+        {"role": "assistant", "content": "answer"},
+        {"role": "assistant", "content": ""},
+    ]
+
+
+def test_noise_and_splits_in_the_engines_stream_change_nothing(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Comments, named events, CRLF, splits within an event and within a character."""
+    emoji = "data: " + json.dumps(
+        {"choices": [{"delta": {"content": "\N{GRINNING FACE}é"}, "finish_reason": None}]},
+        ensure_ascii=False,
+    )
+    raw = emoji.encode() + b"\r\n\r\n"
+    cut = raw.index(b"\xf0\x9f") + 2
+    engine.chat(
+        stream(
+            b": keep-alive\n\n",
+            b'event: agentic_tool_call_progress\ndata: {"tool":"x"}\n\n',
+            raw[:cut],
+            Step.PAUSE,
+            raw[cut:],
+            chunk("!", finish="stop", usage=USAGE),
+            DONE,
+        )
+    )
+
+    lines = lines_of(proxy.http.post("/api/chat", json=HELLO).content)
+    assert contents(lines) == ["\N{GRINNING FACE}é", "!", ""]
+
+
+def test_a_stream_that_closes_without_done_marker_after_finishing_is_complete(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """A bare close, and no blank line after the last event, are good enough."""
+    last = chunk("b", finish="stop", usage=USAGE)
+    engine.chat(stream(chunk("a"), last.removesuffix(b"\n\n"), bare_close=True))
+
+    assert contents(lines_of(proxy.http.post("/api/chat", json=HELLO).content)) == ["a", "b", ""]
+
+
+def test_the_model_is_echoed_as_it_was_asked_for(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Any case, with or without tag; the engine always gets its own id."""
+    for name in (MODEL, f"{MODEL}:latest", MODEL.upper()):
+        lines = lines_of(proxy.http.post("/api/chat", json=HELLO | {"model": name}).content)
+        assert {line["model"] for line in lines} == {name}
+
+    assert {call.json["model"] for call in engine.calls()} == {MODEL}
+
+
+def test_an_error_as_first_event_becomes_a_status(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Nothing was sent yet, so the status can tell."""
+    failure = {"error": {"message": "out of memory", "type": "server_error"}}
+    engine.chat(stream(event(failure), DONE))
+
+    answer = proxy.http.post("/api/chat", json=HELLO)
+
+    assert answer.status_code == 500
+    assert answer.json() == {"error": "out of memory"}
+
+
+def test_a_plain_text_event_is_the_engines_error(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Older servers report too long a prompt as text within a 200."""
+    engine.chat(stream(b"data: Prompt sequence length is greater than 2048\n\n", DONE))
+
+    answer = proxy.http.post("/api/chat", json=HELLO)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "Prompt sequence length is greater than 2048"}
+
+
+def test_an_error_after_three_chunks_is_the_last_line(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Three lines, an error line, no done line."""
+    engine.chat(
+        stream(chunk("a"), chunk("b"), chunk("c"), event({"error": {"message": "boom"}}), DONE)
+    )
+
+    answer = proxy.http.post("/api/chat", json=HELLO)
+    lines = lines_of(answer.content)
+
+    assert answer.status_code == 200
+    assert contents(lines[:3]) == ["a", "b", "c"]
+    assert lines[3:] == [{"error": "boom"}]
+
+
+@pytest.mark.parametrize("ending", [Step.CUT, Step.RESET, DONE], ids=["cut", "reset", "done"])
+def test_a_stream_that_ends_in_the_middle_is_told_as_an_error(
+    engine: ScriptedEngine, proxy: RunningProxy, ending: Step | bytes
+) -> None:
+    """Never silence."""
+    seen = threading.Event()
+    engine.chat(stream(chunk("a"), seen, ending))
+
+    with proxy.http.stream("POST", "/api/chat", json=HELLO) as answer:
+        parts = answer.iter_bytes()
+        first = next(parts)
+        seen.set()
+        lines = lines_of(first + b"".join(parts))
+
+    assert contents(lines[:1]) == ["a"]
+    assert list(lines[-1]) == ["error"]
+    assert len(lines) == 2
+
+
+def test_two_tool_calls_arrive_whole_with_objects_as_arguments(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Indexes 0 and 1, ids kept, before the last line."""
+    calls = [
+        {
+            "index": i,
+            "id": f"call-{i}",
+            "type": "function",
+            "function": {"name": f"f{i}", "arguments": json.dumps({"x": i})},
+        }
+        for i in range(2)
+    ]
+    engine.chat(stream(chunk(None, finish="tool_calls", usage=USAGE, tool_calls=calls), DONE))
+
+    lines = lines_of(proxy.http.post("/api/chat", json=HELLO).content)
+
+    assert lines[0]["message"]["tool_calls"] == [
+        {"id": f"call-{i}", "function": {"index": i, "name": f"f{i}", "arguments": {"x": i}}}
+        for i in range(2)
+    ]
+    assert [line["done"] for line in lines] == [False, True]
+
+
+def test_a_stop_string_split_over_chunks_never_leaks(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Nothing of the stop string or after it is sent, wherever the engine splits it."""
+    engine.chat(words("one E", "N", "D two", " three"))
+
+    body = HELLO | {"options": {"stop": ["END"]}}
+    lines = lines_of(proxy.http.post("/api/chat", json=body).content)
+
+    assert "".join(contents(lines)) == "one "
+    assert lines[-1]["done_reason"] == "stop"
+
+
+def test_ten_thousand_chunks_arrive_complete_and_in_order(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """No loss, no duplication, every line valid."""
+    texts = [f"{i} \N{SNOWMAN}\u2028" for i in range(10_000)]
+    engine.chat(words(*texts))
+
+    lines = lines_of(proxy.http.post("/api/chat", json=HELLO).content)
+
+    assert contents(lines) == [*texts, ""]
+
+
+def test_a_prompt_of_a_megabyte_reaches_the_engine_unchanged(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Large bodies pass whole."""
+    prompt = "Zwölf Boxkämpfer \N{GRINNING FACE} " * 40_000
+
+    proxy.http.post("/api/chat", json=HELLO | {"messages": [{"role": "user", "content": prompt}]})
+
+    assert engine.calls()[0].json["messages"] == [{"role": "user", "content": prompt}]
+
+
+def test_an_unknown_model_that_only_the_engine_notices_is_a_404(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """The engine answers 500 for it; clients look for Ollama's 404."""
+    message = f"Requested model '{MODEL}' is not available. Available models: none."
+    engine.chat(json_reply({"message": message}, 500))
+
+    answer = proxy.http.post("/api/chat", json=HELLO)
+
+    assert answer.status_code == 404
+    assert answer.json() == {"error": f"model '{MODEL}' not found"}
+
+
+def test_a_json_reply_to_a_stream_request_is_an_error(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """A reply of the wrong content type breaks the engine's protocol: 502."""
+    engine.chat(json_reply("<html>oops</html>"))
+
+    answer = proxy.http.post("/api/chat", json=HELLO)
+
+    assert answer.status_code == 502
+    assert "error" in answer.json()
+
+
+@pytest.mark.parametrize(
+    ("path", "last"),
+    [
+        ("/api/chat", b'{"error":"internal error; the proxy\'s log has the details"}\n'),
+        ("/v1/chat/completions", b'\n\ndata: {"error":{"message":"internal error; '),
+        ("/v1/messages", b'\n\nevent: error\ndata: {"type":"error","error":{"type":"api_error",'),
+    ],
+)
+def test_a_fault_of_the_proxy_ends_a_stream_in_its_own_format(
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    last: bytes,
+) -> None:
+    """A client that reads events would ignore a bare line as an unknown field."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError
+
+    go_on = threading.Event()
+    engine.on(path.replace("/api/chat", "/v1/chat/completions"), stream(chunk("a"), go_on, DONE))
+    body = HELLO | {"stream": True}
+    with proxy.http.stream("POST", path, json=body) as answer:
+        parts = answer.iter_bytes()
+        next(parts)
+        monkeypatch.setattr(OllamaStream, "feed", fail)
+        monkeypatch.setattr(PassthroughStream, "feed", fail)
+        go_on.set()
+        rest = b"".join(parts)
+
+    assert rest.startswith(last)

@@ -1,0 +1,108 @@
+"""What clients get when the engine fails or isn't there."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from proxy_service.settings import ProxySettings
+from tests.proxy.bodies import CHAT
+from tests.proxy.running import RunningProxy
+from tests.proxy.scripted_engine import Reply, ScriptedEngine, Step, json_reply, stream
+
+
+def test_without_its_engine_the_proxy_says_so_and_recovers(settings: ProxySettings) -> None:
+    """Quick errors, `/` and version still there, no restart needed."""
+    with ScriptedEngine() as first:
+        port = first.port
+        with RunningProxy(replace(settings, engine_url=first.url)) as proxy:
+            proxy.probe()
+            first.stop()
+            for path in ("/api/tags", "/api/ps", "/readyz"):
+                assert proxy.http.get(path).status_code == 503
+            assert proxy.http.post("/api/chat", json=CHAT).status_code == 503
+            assert proxy.http.get("/").status_code == 200
+            assert proxy.http.get("/api/version").status_code == 200
+            assert proxy.http.get("/livez").status_code == 200
+            with ScriptedEngine(port):
+                assert proxy.http.post("/api/chat", json=CHAT).status_code == 200
+                proxy.probe()
+                assert proxy.http.get("/readyz").status_code == 200
+
+
+def test_an_engine_that_hangs_is_asked_once_for_all_who_wait(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """Those who came while one was waiting share its failure; nobody queues behind it."""
+    engine.on("/v1/models", stream(Step.STALL))
+    codes: list[int] = []
+    with RunningProxy(replace(settings, engine_probe_timeout_seconds=0.5)) as proxy:
+        threads = [
+            threading.Thread(target=lambda: codes.append(proxy.http.get("/api/tags").status_code))
+            for _ in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert codes == [504] * 20
+    assert len(engine.calls("/v1/models")) < 5
+
+
+def test_the_engines_own_list_is_waited_for_no_longer_than_a_probe(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """It is passed on as it is, but it is no generation."""
+    engine.on("/v1/models", stream(Step.STALL))
+    with RunningProxy(replace(settings, engine_probe_timeout_seconds=0.2)) as proxy:
+        answer = proxy.http.get("/v1/models")
+
+    assert answer.status_code == 504
+    assert "ENGINE_PROBE_TIMEOUT" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply((b"<html></html>",), content_type="text/html", length=True),
+        Reply((b"<html></html>",), length=True),
+        Reply((b"",), length=True),
+    ],
+    ids=["HTML", "not JSON", "nothing"],
+)
+def test_an_engine_that_is_something_else_is_a_502(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, reply: Reply, *, streamed: bool
+) -> None:
+    """HTML, or nothing at all, with a 200."""
+    engine.chat(reply)
+
+    answer = proxy.http.post(path, json=CHAT | {"stream": streamed})
+
+    assert answer.status_code == 502
+    assert "error" in answer.json()
+
+
+@pytest.mark.parametrize("path", ["/api/tags", "/v1/models", "/readyz"])
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+def test_a_server_without_a_list_of_models_is_no_engine(
+    engine: ScriptedEngine, settings: ProxySettings, path: str, status: int
+) -> None:
+    """Whatever its status says: the client asked for nothing wrong."""
+    engine.on("/v1/models", json_reply({"message": "Requested model 'x' is not available"}, status))
+    with RunningProxy(settings) as proxy:
+        assert proxy.http.get("/api/tags").status_code == 502
+        answer = proxy.http.get(path)
+
+    assert answer.status_code == (503 if path == "/readyz" else 502)
+    assert "MISTRAL_URL" in answer.text
+
+
+def test_an_engine_that_resets_before_it_answers_is_a_502(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    engine.chat(Reply((Step.RESET,), length=True))
+
+    assert proxy.http.post("/api/chat", json=CHAT).status_code == 502

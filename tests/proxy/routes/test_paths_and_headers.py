@@ -1,0 +1,56 @@
+"""Paths, methods and headers of every response."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import pytest
+
+from tests.proxy.bodies import CHAT
+from tests.proxy.running import RunningProxy
+from tests.proxy.scripted_engine import ScriptedEngine
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("POST", "/api/chat", 200),
+        ("POST", "/v1/chat/completions", 200),
+        ("GET", "/nope", 404),
+        ("OPTIONS", "/api/chat", 204),
+    ],
+)
+def test_every_answer_has_a_date(proxy: RunningProxy, method: str, path: str, status: int) -> None:
+    """Whole, streamed, refused and preflight, as from Go's server."""
+    before = datetime.now(UTC).replace(microsecond=0)
+    headers = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST"}
+    answer = proxy.http.request(method, path, json=CHAT | {"stream": True}, headers=headers)
+
+    assert answer.status_code == status
+    assert before <= parsedate_to_datetime(answer.headers["date"]) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize("path", ["/nope", "/api", "/api/nope", "/v1/nope", "/api/chat/x"])
+def test_unknown_paths_are_gos_404(proxy: RunningProxy, path: str) -> None:
+    answer = proxy.http.get(path)
+
+    assert (answer.status_code, answer.text) == (404, "404 page not found")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "PATCH"])
+def test_wrong_methods_are_gos_405(proxy: RunningProxy, method: str) -> None:
+    answer = proxy.http.request(method, "/api/chat")
+
+    assert (answer.status_code, answer.text) == (405, "405 method not allowed")
+
+
+def test_a_request_id_travels_to_the_engine_and_back(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """One id in both logs; an unusable one is replaced."""
+    sent = proxy.http.post("/api/chat", json=CHAT, headers={"X-Request-ID": "abc-1"})
+    odd = proxy.http.post("/api/chat", json=CHAT, headers={"X-Request-ID": 'a"b c'})
+
+    assert sent.headers["x-request-id"] == "abc-1"
+    assert odd.headers["x-request-id"] != 'a"b c'
+    assert engine.calls()[0].headers["x-request-id"] == "abc-1"

@@ -1,0 +1,78 @@
+"""Streams that run side by side or pause for long."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from proxy_service.settings import ProxySettings
+from tests.proxy.bodies import CHAT
+from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.scripted_engine import (
+    DONE,
+    USAGE,
+    Received,
+    Reply,
+    ScriptedEngine,
+    chunk,
+    default_chat,
+    stream,
+)
+
+
+def test_parallel_streams_do_not_wait_for_each_other(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Each gets its first line while both are unfinished."""
+    go_on = threading.Event()
+    engine.chat(stream(chunk("a"), go_on, chunk("b", finish="stop", usage=USAGE), DONE))
+    body = CHAT | {"stream": True}
+    with (
+        proxy.http.stream("POST", "/api/chat", json=body) as one,
+        proxy.http.stream("POST", "/api/chat", json=body) as two,
+    ):
+        first, second = one.iter_bytes(), two.iter_bytes()
+        assert b'"content":"a"' in next(first)
+        assert b'"content":"a"' in next(second)
+        go_on.set()
+        assert b'"done":true' in b"".join(first)
+        assert b'"done":true' in b"".join(second)
+
+
+@pytest.mark.parametrize(
+    ("streamed", "begun"), [(True, True), (True, False), (False, False)], ids=str
+)
+def test_a_long_silence_of_the_engine_cuts_no_reply(
+    engine: ScriptedEngine,
+    settings: ProxySettings,
+    *,
+    streamed: bool,
+    begun: bool,
+) -> None:
+    """Neither before the first byte nor in a stream; the framework waits 60 seconds."""
+    go_on = threading.Event()
+
+    def stall(_: object) -> Reply:
+        if not streamed:
+            whole = default_chat(Received("POST", "", {}, b"{}")).steps
+            return Reply((go_on, *whole))
+        last = chunk("b", finish="stop", usage=USAGE)
+        return stream(chunk("a"), go_on, last, DONE) if begun else stream(go_on, last, DONE)
+
+    engine.chat(stall)
+    limits = {"engine_silence_timeout_seconds": 600, "engine_reply_timeout_seconds": 600}
+    with (
+        RunningProxy(replace(settings, **limits)) as proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        asking = pool.submit(proxy.http.post, "/api/chat", json=CHAT | {"stream": streamed})
+        assert eventually(lambda: any(call.silent.is_set() for call in engine.calls()))
+        proxy.put_forward(599)
+        go_on.set()
+        answer = asking.result()
+
+    lines = [json.loads(line) for line in answer.content.splitlines()]
+    assert answer.status_code == 200
+    assert lines[-1]["done"] is True

@@ -1,0 +1,18 @@
+"""How an error is written for each API."""
+
+import json
+
+from proxy_service.errors import Dialect, ModelNotFound, error_body
+
+
+def test_errors_take_the_shape_of_the_api_that_was_called() -> None:
+    error = ModelNotFound("gone")
+
+    assert json.loads(error_body(error, Dialect.OLLAMA)) == {"error": "gone"}
+    assert json.loads(error_body(error, Dialect.OPENAI)) == {
+        "error": {"message": "gone", "type": "not_found_error", "param": None, "code": None}
+    }
+    assert json.loads(error_body(error, Dialect.ANTHROPIC)) == {
+        "type": "error",
+        "error": {"type": "not_found_error", "message": "gone"},
+    }

@@ -1,0 +1,33 @@
+"""The engine's list of models."""
+
+from typing import Any
+
+import pytest
+
+from proxy_service.translate.models.listing import from_model_list
+from proxy_service.translate.models.lookup import NameTable
+
+
+@pytest.mark.parametrize(
+    ("ids", "names"),
+    [
+        (["/models/tiny.gguf"], ["tiny.gguf"]),
+        (["C:\\models\\tiny"], ["tiny"]),
+        (["Qwen/Qwen3-4B"], ["Qwen/Qwen3-4B"]),
+        (["/a/tiny", "/b/Tiny", "/b/other"], ["/a/tiny", "/b/Tiny", "other"]),
+        (["/a/tiny", "tiny"], ["/a/tiny", "tiny"]),
+        (["/"], ["/"]),
+    ],
+)
+def test_a_model_that_is_a_path_goes_by_its_last_part(ids: list[str], names: list[str]) -> None:
+    """A Mistral.rs that was started on a folder lists the folder; clients never see it."""
+    listed: list[Any] = [{"id": engine_id} for engine_id in ["default", *ids]]
+    models = from_model_list({"data": listed}, {})
+    table = NameTable(models, {})
+
+    expected = dict(zip(ids, names, strict=True))
+    assert {model.id: model.name for model in models} == expected
+    assert {model.id: table.find(model.id) for model in models} == {m.id: m for m in models}
+    assert {model.id: table.find(f"{model.name}:latest") for model in models} == {
+        m.id: m for m in models
+    }

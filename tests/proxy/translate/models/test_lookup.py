@@ -1,0 +1,34 @@
+"""Models found by the names that clients use."""
+
+import pytest
+
+from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.lookup import NameTable
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("Org/Model", "Org/Model"),
+        ("org/model:LATEST", "Org/Model"),
+        ("nick", "Org/Model"),
+        ("nick:latest", "Org/Model"),
+        ("tagged:7b", "tagged:7b"),
+        ("tagged", None),
+        ("default", None),
+        ("", None),
+    ],
+)
+def test_names_match_as_ollamas_do(name: str, found: str | None) -> None:
+    models = (EngineModel("Org/Model"), EngineModel("tagged:7b"))
+    table = NameTable(models, {"Nick": "org/model", "lost": "nowhere"})
+    model = table.find(name)
+
+    assert (model.id if model else None) == found
+
+
+def test_the_engines_default_is_a_name_while_there_is_no_choice() -> None:
+    """OpenAI's clients find it in the engine's own list."""
+    model = EngineModel("only")
+
+    assert NameTable((model,), {}).find("default") is model

@@ -1,0 +1,37 @@
+"""The engine's replies, translated into Ollama's."""
+
+from typing import Any
+
+import pytest
+
+from proxy_service.clock import Moment
+from proxy_service.errors import EngineProtocolError
+from proxy_service.translate.replies import to_ollama_chat, to_ollama_counts
+
+AT = Moment("2026-01-02T03:04:05.000006Z", 5)
+
+
+def test_counts_are_whole_nanoseconds() -> None:
+    counts = to_ollama_counts(
+        {"completion_tokens": 3, "total_completion_time_sec": 0.0, "total_prompt_time_sec": 0.013},
+        at=AT,
+        load_ns=7,
+    )
+
+    assert counts == {
+        "total_duration": 5,
+        "load_duration": 7,
+        "prompt_eval_count": 0,
+        "prompt_eval_duration": 13_000_000,
+        "eval_count": 3,
+        "eval_duration": 1,
+    }
+
+
+@pytest.mark.parametrize("arguments", ["{", "[]", "1"])
+def test_arguments_that_are_no_object_are_the_engines_fault(arguments: str) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    reply: Any = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
+
+    with pytest.raises(EngineProtocolError):
+        to_ollama_chat(reply, model="m", at=AT, load_ns=0, top_logprobs=0)

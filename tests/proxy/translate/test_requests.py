@@ -1,0 +1,37 @@
+"""Chat requests, from Ollama's shape to the engine's."""
+
+import json
+from contextlib import suppress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_service.errors import InvalidRequest
+from proxy_service.translate.requests import to_engine_chat
+from proxy_service.wire.ollama import parse_chat
+
+CHAT_FIELDS = (
+    *("model", "messages", "stream", "options", "format", "think", "tools", "role", "content"),
+    *("images", "tool_calls", "function", "arguments", "keep_alive", "logprobs", "top_logprobs"),
+)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(CHAT_FIELDS),
+                inner,
+                max_size=6,
+            )
+        ),
+        max_leaves=20,
+    )
+)
+def test_any_json_is_a_request_or_a_refusal(value: object) -> None:
+    """Wrong types in every field; what passes is JSON for the engine."""
+    with suppress(InvalidRequest):
+        request = parse_chat(json.dumps(value).encode())
+        json.dumps(to_engine_chat(request, engine_id="m"), allow_nan=False)

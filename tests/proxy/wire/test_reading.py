@@ -1,0 +1,113 @@
+"""Request bodies, read as Go's decoder reads them."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from proxy_service.errors import InvalidRequest
+from proxy_service.wire.reading import decode_strict, parse_object
+from tests.proxy.json_values import VALUES
+
+
+@pytest.mark.parametrize(
+    ("body", "parsed"),
+    [
+        (b'{"A":1}', {"a": 1}),
+        (b'{"A":1,"a":2}', {"a": 2}),
+        (b'{"a":2,"A":1}', {"a": 1}),
+        (b'{"a":2,"a":1}', {"a": 1}),
+        (b' \n{"a":1} trailing', {"a": 1}),
+        (b"null", {}),
+        (b'{"a":"\xff"}', {"a": "\ufffd"}),
+        (b'{"a":"\\ud83d"}', {"a": "\ufffd"}),
+        (b'{"a":["\\ud83d\\ude00"]}', {"a": ["\N{GRINNING FACE}"]}),
+    ],
+)
+def test_bodies_are_read_as_gos_decoder_reads_them(body: bytes, parsed: dict[str, object]) -> None:
+    assert parse_object(body, "X") == parsed
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "-Infinity", "NaN"])
+def test_numbers_that_json_has_not_are_refused(number: str) -> None:
+    """They would leave as words that the engine can't read."""
+    with pytest.raises(InvalidRequest):
+        parse_object(f'{{"a":{number}}}'.encode(), "X")
+
+
+# What real senders vary, and what is nearly JSON.
+PIECES = st.sampled_from(
+    [
+        *(
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            '"',
+            "null",
+            "true",
+            "false",
+            "NaN",
+            "-Infinity",
+            " ",
+            "\n",
+        ),
+        *("0", "-0", "-0.0", "01", "1.", "1e400", "5e-324", "1e5", "9" * 19, "9" * 25, "9" * 5000),
+        *("0.12345678901234567890123", "1.7976931348623159e308", "-9223372036854775809"),
+        *(
+            '"a"',
+            '"\\ud83d\\ude00"',
+            '"\\ud83d"',
+            '"\\ude00x"',
+            '"\\u0000"',
+            '"\x7f"',
+            '"\\/"',
+            "\0",
+        ),
+        *('{"a":1,"b":2,"a":3}', '{"a":{"a":[]}}', "\ufeff", "é", '"é\u2028"', "[" * 1000),
+    ]
+)
+
+
+def standard(body: bytes) -> object:
+    """Read as the standard library does."""
+    return json.loads(body.decode())
+
+
+def same(left: object, right: object) -> bool:
+    """Whether two values are the same in type, order of keys, and sign of zero."""
+    return repr(left) == repr(right)
+
+
+@given(st.lists(PIECES, max_size=8).map(lambda pieces: "".join(pieces).encode()) | st.binary())
+@example(b"18446744073709551616")
+@example(b'"\xff"')
+def test_what_is_read_fast_is_read_alike_by_the_standard_library(body: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        assert same(decode_strict(body), standard(body))
+
+
+@given(VALUES)
+def test_what_the_standard_library_writes_is_read_alike(value: object) -> None:
+    body = json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
+
+    with contextlib.suppress(ValueError):
+        assert same(decode_strict(body), standard(body))
+
+
+def test_an_ordinary_request_and_reply_are_read_fast() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"\\ud83d\\ude00 \xc3\xa9"}],"x":0.1}'
+
+    assert decode_strict(body) == standard(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{} {}", b"NaN", b'"\\ud800"', b"1e400", b'"\xff"', b"[" * 9999]
+)
+def test_what_decoders_differ_about_is_left_to_the_standard_library(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  which one is nobody's business
+        decode_strict(body)
