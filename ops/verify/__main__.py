@@ -83,7 +83,7 @@ def _find_targets(options: argparse.Namespace) -> Targets:
         name: getattr(options, name, None) or os.environ.get(_variable(name)) for name in OVERRIDES
     }
     given["api_key"], given["metrics_key"] = keys_of(os.environ)
-    if given["proxy"]:  # elsewhere altogether: what runs here does not belong to it
+    if given["proxy"]:  # the services that run here may belong to another proxy
         return Targets("the given URLs", given["proxy"]).overridden(given)
     return find_targets(options.stack).overridden(given)
 
