@@ -18,7 +18,7 @@ from embedded_engine.errors import PortTakenError, StartError
 from embedded_engine.models import find_model
 from embedded_engine.settings import PORT_VARIABLE, EngineSettings, from_command_line
 
-# How long replies may take to stop; with the rest, well below the 10 s after which Docker kills.
+# How long replies may take to stop. Docker kills a container 10 s after it was asked to stop.
 _STOP_SECONDS = 3.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A shell's exit code for a process that a signal ended is this plus the signal's number.
@@ -30,7 +30,7 @@ _say = partial(print, flush=True)
 def main() -> None:
     """Load the model, then listen until SIGINT or SIGTERM; or only fetch the model."""
     settings = from_command_line(sys.argv[1:], os.environ)
-    # The engine writes twenty lines per start to stdout otherwise, in colour.
+    # Otherwise the engine writes twenty lines per start to stdout, in colour.
     os.environ.setdefault("RUST_LOG", "warn")
     os.environ.setdefault("NO_COLOR", "1")
     for number in _STOP_SIGNALS:
@@ -45,13 +45,14 @@ def main() -> None:
 
 
 def _serve(settings: EngineSettings) -> None:
-    # Taken before a model is fetched in vain; listened on only once the model is loaded.
+    # Bound before the download, which would be in vain if the port is taken. It listens only once
+    # the model is loaded.
     with _bound(settings) as listener:
         model = find_model(settings.model, settings.cache, _say)
         _say(f"loading {model.model_id}")
         started = time.monotonic()
         with _killable():
-            # Only here: the wheel alone takes a moment to import.
+            # Imported late: the wheel takes a moment, and a download must be stoppable.
             from embedded_engine.app import create_app  # noqa: PLC0415
             from embedded_engine.engine import load  # noqa: PLC0415
 
@@ -61,7 +62,7 @@ def _serve(settings: EngineSettings) -> None:
         _say(f"listening on http://{settings.host}:{settings.port}")
         create_app(engine).run(sock=listener, single_process=True, motd=False)
     if not engine.has_stopped(_STOP_SECONDS):
-        # A thread is deep in the engine; to tear down the interpreter under it would crash.
+        # A thread is still inside the engine; shutting down the interpreter would crash it.
         os._exit(0)
 
 
@@ -94,10 +95,10 @@ def _port_taken(settings: EngineSettings, error: OSError) -> PortTakenError:
 
 @contextmanager
 def _killable() -> Iterator[None]:
-    """Let signals end the process at once while the wheel loads.
+    """Let signals end the process at once while the wheel loads a model.
 
-    It holds Python's lock meanwhile, so that a Python handler would run only after. The first
-    process of a container has to wait for that, as the kernel gives it no default action.
+    The wheel holds Python's lock meanwhile, so a Python handler would run only afterwards. The
+    first process of a container has to wait for that: the kernel ignores its default actions.
     """
     if os.getpid() == 1:
         yield
@@ -109,12 +110,12 @@ def _killable() -> Iterator[None]:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Stop while fetching: as an exception, so that pip is ended and its files are removed."""
+    """Raise SystemExit, so that a running download ends pip and removes its files."""
     sys.exit(0)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    """Stop without the model: exit as a process that the signal ended."""
+    """Raise SystemExit with the exit code of a process that the signal ended."""
     sys.exit(_SIGNAL_EXIT_CODES + number)
 
 

@@ -1,4 +1,4 @@
-"""The HTTP side: routes and errors as the Mistral.rs server has them, over one engine."""
+"""The HTTP server: the routes and errors of the Mistral.rs server, over one engine."""
 
 import asyncio
 import logging
@@ -19,12 +19,12 @@ from embedded_engine.wire import bodies, requests, responses
 
 logger = logging.getLogger(__name__)
 
-# The real server's limit, and how often it shows that a silent stream is alive.
+# The real server's limit, and its pause between comments in a silent stream.
 _BODY_LIMIT_BYTES = 50 * 1024 * 1024
 _KEEP_ALIVE_SECONDS = 10.0
-# A reply takes as long as it takes; Sanic would cut it after 60 s of silence.
+# Sanic would end a reply after 60 s of silence.
 _RESPONSE_TIMEOUT_SECONDS = 24 * 3600
-# On SIGTERM running replies are stopped; this is for their connections to close.
+# SIGTERM stops running replies; this is the time for their connections to close.
 _SHUTDOWN_SECONDS = 1.0
 
 
@@ -34,7 +34,7 @@ _ToBody = Callable[[Sequence[responses.Transcript]], responses.JsonObject]
 
 
 def create_app(engine: Engine) -> Sanic[Any, Any]:
-    """Build the server over a loaded engine."""
+    """Build the server for a loaded engine."""
     app: Sanic[Any, Any] = Sanic("embedded_engine", configure_logging=False)
     app.config.update(
         {
@@ -85,7 +85,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     async def chat(request: Request) -> HTTPResponse | None:
         wanted = bodies.read_chat(_json_body(request))
         _check_model(wanted.model, model.model_id)
-        arguments = requests.chat_arguments(wanted, model.temperature)
+        arguments = requests.chat_arguments(wanted, model.sampling)
         generation = await engine.start(arguments, wanted.n)
         if wanted.stream:
             to_chunk = partial(responses.chat_chunk, model_id=model.model_id)
@@ -98,7 +98,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         wanted = bodies.read_completion(_json_body(request))
         _check_model(wanted.model, model.model_id)
         generation = await engine.start(
-            requests.completion_arguments(wanted, model.temperature), wanted.n
+            requests.completion_arguments(wanted, model.sampling), wanted.n
         )
         echo = wanted.prompt if wanted.echo else ""
         if wanted.stream:
@@ -109,7 +109,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         return await _collect(generation, wanted.n, to_body)
 
     async def embed(_: Request) -> HTTPResponse:
-        # What the server says when a chat model is asked for embeddings.
+        # The real server's text for a chat model.
         raise RefusedRequestError(500, "Received a request incompatible for this model's category.")
 
     app.add_route(embed, "/v1/embeddings", methods=["POST"])
@@ -118,7 +118,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
 
 
 async def _stream(request: Request, generation: Generation, to_chunk: _ToChunk) -> None:
-    """Send chunks as they come. The client's leaving cancels this task, which cancels those."""
+    """Send chunks as they arrive; cancel the generation when the client disconnects."""
     reply = await request.respond(
         content_type="text/event-stream", headers={"cache-control": "no-cache"}
     )
@@ -133,7 +133,7 @@ async def _stream(request: Request, generation: Generation, to_chunk: _ToChunk) 
 async def stream_events(
     generation: Generation, to_chunk: _ToChunk, keep_alive_seconds: float = _KEEP_ALIVE_SECONDS
 ) -> AsyncIterator[bytes]:
-    """Yield all server-sent events of a reply, and a comment whenever it is silent for long."""
+    """Yield the server-sent events of a reply, and a comment after each long silence."""
     try:
         while True:
             try:
@@ -152,7 +152,7 @@ async def stream_events(
 
 
 async def _collect(generation: Generation, choices: int, to_body: _ToBody) -> HTTPResponse:
-    """Wait for the whole reply."""
+    """Return the whole reply in one piece."""
     transcripts = [responses.Transcript() for _ in range(choices)]
     try:
         while (item := await generation.next()) is not None:

@@ -1,11 +1,11 @@
-"""The only module that talks to the wheel: loads a model, runs requests, stops them.
+"""The only module that uses the wheel: loads a model, runs requests and stops them.
 
-Facts about `mistralrs` 0.9.5 that shape it, all found by experiment:
+It relies on these facts about `mistralrs` 0.9.5, all found by experiment:
 - A call that doesn't stream borrows the Runner until it ends, and any other call meanwhile
   fails ("Already borrowed"). A streaming call returns at once. So everything streams.
-- Its iterator blocks (without Python's lock), so each request has a thread of its own.
+- Its iterator blocks, without holding Python's lock, so each request has its own thread.
 - Dropping the iterator stops the generation at the next token. There is no other way.
-- Its errors carry a Rust backtrace after the first line.
+- Its errors have a Rust backtrace after the first line.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Chunks that a slow client may fall behind before its thread waits for it. The engine itself
-# never waits: it runs on to the end of the reply.
+# How many chunks a slow client may be behind before its thread waits for it. The engine itself
+# never waits: it continues to the end of the reply.
 _CHUNKS_AHEAD = 64
 
 _TOOL_CHOICES = {"auto": mistralrs.ToolChoice.Auto, "none": mistralrs.ToolChoice.NoTools}
 
 
 class Runner(Protocol):
-    """What is used of `mistralrs.Runner`."""
+    """The part of `mistralrs.Runner` that is used."""
 
     def send_chat_completion_request(
         self, request: mistralrs.ChatCompletionRequest
     ) -> ChatCompletionResponse | Iterator[Chunk]:
-        """Take a request; give an iterator of its chunks if it streams."""
+        """Start a request; return an iterator of its chunks if it streams."""
 
 
 def load(model: LoadableModel) -> Engine:
-    """Load a model: takes seconds, during which no other Python thread runs.
+    """Load a model. This takes seconds, during which no other Python thread runs.
 
     Raises:
         ModelError: Mistral.rs can't load these files.
@@ -62,7 +62,12 @@ def load(model: LoadableModel) -> Engine:
 
 
 class Engine:
-    """A loaded model and the requests that run on it; its context is tokens, where known."""
+    """A loaded model and the requests that run on it.
+
+    Attributes:
+        model: What was loaded.
+        context_length: Longest prompt plus reply, in tokens; None if unknown.
+    """
 
     def __init__(
         self, model: LoadableModel, runner: Runner, *, context_length: int | None = None
@@ -74,14 +79,14 @@ class Engine:
         self._running: dict[threading.Thread, Generation] = {}
 
     async def start(self, arguments: Arguments, choices: int = 1) -> Generation:
-        """Hand a request to the engine.
+        """Start a request.
 
         Args:
             arguments: From `wire.requests`.
             choices: How many replies to make, one after the other.
 
         Raises:
-            RefusedRequestError: 500, the engine doesn't take such a request.
+            RefusedRequestError: 500, the engine doesn't accept the request.
         """
         generation = Generation(asyncio.get_running_loop())
         thread = threading.Thread(
@@ -102,7 +107,7 @@ class Engine:
             generation.cancel()
 
     def has_stopped(self, timeout_seconds: float) -> bool:
-        """Wait for the threads of all requests; False when one is still inside the engine."""
+        """Wait for the threads of all requests; return whether all of them have ended."""
         deadline = time.monotonic() + timeout_seconds
         threads = list(self._running)
         for thread in threads:
@@ -110,7 +115,7 @@ class Engine:
         return not any(thread.is_alive() for thread in threads)
 
     def _pump(self, arguments: Arguments, choices: int, generation: Generation) -> None:
-        """Body of a request's thread: move chunks until the end, an error or cancellation."""
+        """Move a request's chunks until its end, an error or cancellation; runs in a thread."""
         try:
             for index in range(choices):
                 chunks = self._submit(arguments)
@@ -121,7 +126,7 @@ class Engine:
         except RefusedRequestError as error:
             generation.fail(error)
         except BaseException as error:
-            # A panic in the wheel is no Exception; whatever it is, the reader must not wait on.
+            # A panic in the wheel isn't an Exception. Without this the reader would wait forever.
             logger.exception("the engine failed a request")
             generation.fail(RefusedRequestError(500, _first_line(error)))
         finally:
@@ -144,7 +149,7 @@ class Engine:
 
 
 class Generation:
-    """One running request: chunks put in by a thread, taken out by the event loop."""
+    """One running request: a thread puts chunks in, the event loop takes them out."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.accepted: asyncio.Future[None] = loop.create_future()
@@ -154,10 +159,10 @@ class Generation:
         self._cancelled = False
 
     async def next(self) -> tuple[int, Chunk] | None:
-        """Wait for the next chunk, with the number of its choice; None is the end.
+        """Wait for the next chunk; return it with the number of its choice, or None at the end.
 
         Raises:
-            RefusedRequestError: 422, the engine failed the request after taking it.
+            RefusedRequestError: 422, the engine failed the request after accepting it.
         """
         item = await self._queue.get()
         if isinstance(item, RefusedRequestError):
@@ -166,16 +171,16 @@ class Generation:
         return item
 
     def cancel(self) -> None:
-        """Stop generating at the next token; no harm after the end. Callable from any thread."""
+        """Stop generating at the next token. Callable from any thread, and after the end."""
         self._cancelled = True
         self._room.release()
 
     def accept(self) -> None:
-        """Tell `Engine.start` that the engine has taken the request."""
+        """Let `Engine.start` return: the engine has accepted the request."""
         self._on_loop(_settle, self.accepted, None)
 
     def take_all(self, index: int, chunks: Iterator[Chunk]) -> bool:
-        """Hand over all chunks of one choice; False when cancelled on the way.
+        """Pass on all chunks of one choice; return False if cancelled meanwhile.
 
         Raises:
             RefusedRequestError: 422, the engine failed.
@@ -191,14 +196,14 @@ class Generation:
         return True
 
     def finish(self) -> None:
-        """Tell the reader, if it is still there, that this was all or that it was cancelled."""
-        # Made here and never raised in this thread: a traceback would keep the engine's iterator,
-        # and with it the generation, alive.
+        """Let the reader see the end, or an error if the request was cancelled."""
+        # Created here and never raised in this thread: a traceback would keep a reference to the
+        # engine's iterator, and the generation would continue.
         cancelled = RefusedRequestError(500, "The request was cancelled.")
         self._on_loop(self._queue.put_nowait, cancelled if self._cancelled else None)
 
     def fail(self, error: RefusedRequestError) -> None:
-        """Tell `Engine.start`, or the reader if that has passed, of an error."""
+        """Let `Engine.start` raise an error, or the reader if that has returned."""
         self._on_loop(_settle, self.accepted, error)
         self._on_loop(self._queue.put_nowait, error)
 
@@ -206,12 +211,12 @@ class Generation:
         try:
             self._loop.call_soon_threadsafe(call, *arguments)
         except RuntimeError:
-            # The loop is closed: the server is stopping, nobody reads any more.
+            # The loop is closed: the server is stopping and nothing reads any more.
             self._cancelled = True
 
 
 def _settle(future: asyncio.Future[None], error: RefusedRequestError | None) -> None:
-    """Settle a future that may be settled or cancelled already."""
+    """Settle a future unless it is settled or cancelled already."""
     if future.done():
         return
     if error is None:
@@ -230,7 +235,7 @@ def _which(model: LoadableModel) -> mistralrs.Which:
             quantized_filename=model.gguf_file,
             tokenizer_json=str(model.tokenizer) if model.tokenizer else None,
         )
-    # The stub declares these as nested classes, at run time they are variants.
+    # The stub declares these as nested classes; at run time they are variants.
     return cast("mistralrs.Which", which)
 
 

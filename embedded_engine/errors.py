@@ -3,10 +3,10 @@
 EngineError
   StartError: the process ends with its message and exit code 1
     ModelError: the model can't be found, fetched or loaded
-    PortTakenError: something else listens there
-  RequestError: answered with a status and a text, shaped as the real server does
+    PortTakenError: another process listens there
+  RequestError: a status and a text, in the shape that the real server has for them
     UnreadableRequestError 400/413/415/422 · text/plain
-    RefusedRequestError 500, or 422 once the engine has looked at the prompt · {"message": ...}
+    RefusedRequestError 500, or 422 once the engine has read the prompt · {"message": ...}
 """
 
 
@@ -23,7 +23,7 @@ class ModelError(StartError):
 
 
 class PortTakenError(StartError):
-    """Nothing can listen on the address asked for."""
+    """The address is taken, or can't be listened on."""
 
 
 class RequestError(EngineError):
@@ -35,8 +35,8 @@ class RequestError(EngineError):
 
 
 class UnreadableRequestError(RequestError):
-    """The body is not what the endpoint takes; answered as plain text."""
+    """The body isn't what the endpoint takes; the reply is plain text."""
 
 
 class RefusedRequestError(RequestError):
-    """Understood, but refused; answered as `{"message": ...}`."""
+    """The request is understood but refused; the reply is `{"message": ...}`."""

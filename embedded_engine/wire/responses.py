@@ -1,6 +1,6 @@
-"""Reply bodies, made from the wheel's stream.
+"""Reply bodies, built from the wheel's stream.
 
-The wheel's calls that do not stream hold the whole engine until they end, so every request is
+The wheel's calls that don't stream block the whole engine until they end. So every request is
 streamed from it, and a reply in one piece is put together here.
 """
 
@@ -36,12 +36,12 @@ _USAGE_FIELDS = (
 
 
 def event(value: Mapping[str, Any]) -> bytes:
-    """One server-sent event with a JSON value."""
+    """Write a JSON value as one server-sent event."""
     return b"data: " + msgspec.json.encode(value) + b"\n\n"
 
 
 def error_event(message: str) -> bytes:
-    """The event of a request that failed after its stream began: plain text, as it is there."""
+    """Write the event of a request that failed after its stream began: plain text, not JSON."""
     return b"data: " + message.encode() + b"\n\n"
 
 
@@ -55,8 +55,8 @@ def models_body(
 ) -> JsonObject:
     """Return the body of `GET /v1/models`: the alias `default` and the one model there is.
 
-    The real server doesn't report the last three. The context length goes by vLLM's name for it,
-    size and details by Ollama's.
+    The real server doesn't report the last three. The context length has vLLM's name for it, size
+    and details have Ollama's.
     """
     common = {"object": "model", "created": created, "owned_by": "local"}
     extra = {"max_model_len": context_length, "size": size_bytes, "details": details}
@@ -71,7 +71,7 @@ def models_body(
 
 
 def unknown_model_message(name: str, model_id: str) -> str:
-    """What the server says of a model that it doesn't have."""
+    """Return the real server's text for a model that it doesn't have."""
     return (
         f"Requested model '{name}' is not available. Available models: {model_id}. "
         "Use 'default' to use the default model."
@@ -79,7 +79,7 @@ def unknown_model_message(name: str, model_id: str) -> str:
 
 
 def chat_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
-    """One chunk of a chat stream; `index` is the number of the choice that it belongs to."""
+    """Translate a chunk of a chat stream; `index` is the number of its choice."""
     choices = [
         {
             "finish_reason": choice.finish_reason,
@@ -96,7 +96,7 @@ def chat_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
 
 
 def completion_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
-    """One chunk of a completion stream, which never tells usage."""
+    """Translate a chunk of a completion stream, which never reports usage."""
     choices = [
         {
             "text": (choice.delta.reasoning_content or "") + (choice.delta.content or ""),
@@ -111,7 +111,7 @@ def completion_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
 
 @dataclass(slots=True)
 class Transcript:
-    """What one choice's stream has said so far."""
+    """What one choice's stream has brought so far."""
 
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
@@ -122,7 +122,7 @@ class Transcript:
     usage: Usage | None = None
 
     def add(self, chunk: Chunk) -> None:
-        """Take in the next chunk."""
+        """Add the next chunk."""
         self.last = chunk
         self.usage = chunk.usage or self.usage
         for choice in chunk.choices:
@@ -135,7 +135,7 @@ class Transcript:
 
 
 def chat_body(transcripts: Sequence[Transcript], *, model_id: str) -> JsonObject:
-    """A chat reply in one piece, one choice per finished transcript."""
+    """Build a chat reply in one piece, with one choice per finished transcript."""
     choices = [
         {
             "finish_reason": transcript.finish_reason,
@@ -153,7 +153,7 @@ def chat_body(transcripts: Sequence[Transcript], *, model_id: str) -> JsonObject
 
 
 def completion_body(transcripts: Sequence[Transcript], *, model_id: str, echo: str) -> JsonObject:
-    """A completion in one piece; `echo` is put before each text."""
+    """Build a completion in one piece; `echo` is put before each text."""
     choices = [
         {
             "finish_reason": transcript.finish_reason,
@@ -171,7 +171,7 @@ def _body(
 ) -> JsonObject:
     last = transcripts[-1].last
     if last is None:
-        raise ValueError("the engine ended a reply that it had not begun")
+        raise ValueError("the engine ended a reply without a chunk")
     usages = [transcript.usage for transcript in transcripts if transcript.usage is not None]
     return _head(last, kind, model_id, choices) | {"usage": _total_usage(usages)}
 
@@ -218,7 +218,7 @@ def _logprob(logprob: ResponseLogprob) -> JsonObject:
         "token": logprob.token,
         "logprob": logprob.logprob,
         "bytes": None if logprob.bytes is None else list(logprob.bytes),
-        # The server's oddity: here `token` is the number and `bytes` the text.
+        # As in the real server: here `token` is the number and `bytes` the text.
         "top_logprobs": [
             {"token": top.token, "logprob": top.logprob, "bytes": top.bytes}
             for top in logprob.top_logprobs
@@ -231,7 +231,7 @@ def _usage(usage: Usage) -> JsonObject:
 
 
 def _total_usage(usages: Sequence[Usage]) -> JsonObject | None:
-    """Usage of all choices of a reply: the prompt counts once, rates are of the last choice."""
+    """Add up the usage of all choices: the prompt counts once, rates are the last choice's."""
     if not usages:
         return None
     last = usages[-1]

@@ -1,4 +1,4 @@
-"""A plain HTTP client, close enough to the wire to see events and to hang up."""
+"""A plain HTTP client that shows single events and can disconnect in the middle of a reply."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,8 @@ class Reply:
 
     @property
     def json(self) -> dict[str, Any]:
-        return json.loads(self.text)
+        body: dict[str, Any] = json.loads(self.text)
+        return body
 
     @property
     def events(self) -> list[str]:
@@ -33,7 +34,7 @@ class Reply:
 
     @property
     def chunks(self) -> list[Any]:
-        """The events of a stream that went well, without the `[DONE]` that ends it."""
+        """The events of a successful stream, without the `[DONE]` that ends it."""
         *chunks, done = self.events
         assert done == "[DONE]"
         return [json.loads(chunk) for chunk in chunks]
@@ -61,14 +62,14 @@ class Client:
 
     @contextmanager
     def streaming(self, path: str, body: object) -> Iterator[HTTPResponse]:
-        """Give the response as soon as its head is there; leaving the block hangs up."""
+        """Yield the response as soon as its head is there; leaving the block disconnects."""
         headers = {"content-type": "application/json"}
         with self._request("POST", path, json.dumps(body), headers) as response:
             yield response
 
     @contextmanager
     def sending(self, path: str, body: object) -> Iterator[HTTPConnection]:
-        """Send a request without waiting for any reply; leaving the block hangs up."""
+        """Send a request without waiting for a reply; leaving the block disconnects."""
         connection = self._connection()
         try:
             connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
@@ -93,13 +94,13 @@ class Client:
 
 
 def chat(text: str = "hello", **parameters: object) -> dict[str, Any]:
-    """Body of a chat request; greedy and short unless told otherwise."""
+    """Return the body of a chat request; greedy and short by default."""
     message = {"role": "user", "content": text}
     return {"messages": [message], "temperature": 0.0, "max_tokens": 20} | parameters
 
 
 def completion(prompt: str = "hello", **parameters: object) -> dict[str, Any]:
-    """Body of a completion request; greedy and short unless told otherwise."""
+    """Return the body of a completion request; greedy and short by default."""
     return {"prompt": prompt, "temperature": 0.0, "max_tokens": 20} | parameters
 
 

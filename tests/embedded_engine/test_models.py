@@ -1,4 +1,4 @@
-"""What `--model` can mean, and what is made ready for the engine."""
+"""What `--model` can name, and what is prepared for the engine."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_a_gguf_file(tmp_path: Path) -> None:
     assert model.tokenizer is not None
 
 
-def test_what_was_derived_is_not_made_again(tmp_path: Path) -> None:
+def test_derived_files_are_written_once(tmp_path: Path) -> None:
     path = make_tiny_gguf(tmp_path / "tiny.gguf")
     first = found(path, tmp_path / "cache")
     assert first.tokenizer is not None
@@ -51,7 +51,7 @@ def test_a_changed_file_gets_a_tokenizer_of_its_own(tmp_path: Path) -> None:
     assert found(path, tmp_path / "cache").tokenizer != before
 
 
-def test_two_gguf_files_in_a_folder_need_a_choice(tmp_path: Path) -> None:
+def test_a_folder_with_two_gguf_files_is_refused(tmp_path: Path) -> None:
     make_tiny_gguf(tmp_path / "one.gguf")
     make_tiny_gguf(tmp_path / "two.gguf")
     with pytest.raises(ModelError, match="holds 2 GGUF files"):
@@ -59,7 +59,7 @@ def test_two_gguf_files_in_a_folder_need_a_choice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/nowhere/model", "./model.gguf", "model", "a/b/c", "~/model"])
-def test_a_name_that_can_be_no_hugging_face_id_is_refused_at_once(
+def test_a_name_that_can_not_be_a_hugging_face_id_is_refused_at_once(
     name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="neither a file, nor a folder, nor a Hugging Face id"):
@@ -73,7 +73,7 @@ def test_the_default_model_is_the_pinned_package() -> None:
     assert DEFAULT_MODEL.sha256.endswith("db53")
 
 
-def test_the_default_model_has_its_own_name_template_and_temperature(
+def test_the_default_model_has_its_own_name_template_and_sampling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = make_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
@@ -83,7 +83,7 @@ def test_the_default_model_has_its_own_name_template_and_temperature(
         write_wheel(folder, content)
 
     model = find_model("", tmp_path / "cache", lambda _: None, download)
-    assert (model.model_id, model.temperature) == ("example", 0.5)
+    assert (model.model_id, model.sampling) == ("example", {"temperature": 0.5})
     assert model.gguf_file == "example.gguf"
     assert CHAT_TEMPLATE in model.chat_template.read_text()
 
@@ -114,7 +114,7 @@ def test_where_a_folder_keeps_its_template(
     assert folder_template(tmp_path) == expected
 
 
-def test_a_model_without_a_template_still_takes_raw_prompts() -> None:
+def test_a_model_without_a_template_accepts_raw_prompts() -> None:
     template = with_raw_role(None)
     assert "messages[0]['content']" in template
     assert "This model has no chat template" in template

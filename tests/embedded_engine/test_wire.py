@@ -1,4 +1,4 @@
-"""Bodies in both directions, as values: what the HTTP tests would be too coarse to tell."""
+"""Bodies in both directions, as values: cases that are too fine for tests over HTTP."""
 
 import json
 from types import SimpleNamespace
@@ -22,11 +22,12 @@ from embedded_engine.wire.responses import (
 
 def chat(**fields: object) -> dict[str, Any]:
     body = {"messages": [{"role": "user", "content": "hi"}]} | fields
-    return chat_arguments(read_chat(json.dumps(body).encode()))
+    return chat_arguments(read_chat(json.dumps(body).encode()), {})
 
 
 def completion(**fields: object) -> dict[str, Any]:
-    return completion_arguments(read_completion(json.dumps({"prompt": "hi"} | fields).encode()))
+    body = {"prompt": "hi"} | fields
+    return completion_arguments(read_completion(json.dumps(body).encode()), {})
 
 
 def tool(name: str) -> dict[str, Any]:
@@ -70,13 +71,20 @@ def test_stop_is_one_string_or_several(stop: object, expected: object) -> None:
     assert chat(stop=stop).get("stop_seqs") == expected
 
 
-def test_a_models_temperature_holds_when_the_request_names_none() -> None:
-    assert chat_arguments(read_chat(b'{"messages": "hi"}'), temperature=0.7)["temperature"] == 0.7
+SAMPLING_OF_MODEL = {"temperature": 0.7, "top_p": 0.9}
 
 
-def test_a_requests_temperature_wins_even_at_zero() -> None:
+def test_the_models_sampling_is_used_if_the_request_has_none() -> None:
+    arguments = chat_arguments(read_chat(b'{"messages": "hi"}'), SAMPLING_OF_MODEL)
+    assert SAMPLING_OF_MODEL.items() <= arguments.items()
+    arguments = completion_arguments(read_completion(b'{"prompt": "hi"}'), SAMPLING_OF_MODEL)
+    assert SAMPLING_OF_MODEL.items() <= arguments.items()
+
+
+def test_a_requests_temperature_is_used_even_if_it_is_zero() -> None:
     request = read_chat(b'{"messages": "hi", "temperature": 0}')
-    assert chat_arguments(request, temperature=0.7)["temperature"] == 0
+    arguments = chat_arguments(request, SAMPLING_OF_MODEL)
+    assert (arguments["temperature"], arguments["top_p"]) == (0, 0.9)
 
 
 def test_messages_may_be_one_string() -> None:
@@ -115,7 +123,7 @@ def test_earlier_tool_calls_are_written_into_the_content(
     assert chat(messages=[message])["messages"][0]["content"] == expected
 
 
-def test_tools_are_offered_freely_unless_told_otherwise() -> None:
+def test_tools_may_be_called_by_default() -> None:
     arguments = chat(tools=[tool("f"), tool("g")])
     assert [json.loads(schema) for schema in arguments["tool_schemas"]] == [tool("f"), tool("g")]
     assert arguments["tool_choice"] == "auto"
@@ -175,7 +183,7 @@ def test_a_completion_is_one_message_in_the_raw_role() -> None:
     }
 
 
-def test_the_raw_role_is_closed_to_chat() -> None:
+def test_chat_requests_can_not_use_the_raw_role() -> None:
     with pytest.raises(RefusedRequestError, match="reserved"):
         chat(messages=[{"role": RAW_ROLE, "content": "x"}])
 
@@ -228,14 +236,14 @@ def transcript(*chunks: Any) -> Transcript:  # noqa: ANN401
     return made
 
 
-def test_reasoning_is_absent_unless_there_is_some() -> None:
+def test_reasoning_is_left_out_if_there_is_none() -> None:
     plain = chat_chunk(chunk("x"), model_id="m", index=0)["choices"][0]["delta"]
     thought = chat_chunk(chunk("x", reasoning_content="hm"), model_id="m", index=0)
     assert plain == {"content": "x", "role": "assistant", "tool_calls": None}
     assert thought["choices"][0]["delta"]["reasoning_content"] == "hm"
 
 
-def test_a_reply_joins_what_its_chunks_said() -> None:
+def test_a_reply_joins_its_chunks() -> None:
     body = chat_body(
         [
             transcript(
@@ -256,7 +264,7 @@ def test_a_reply_joins_what_its_chunks_said() -> None:
     assert body["choices"][0]["finish_reason"] == "stop"
 
 
-def test_tool_calls_come_whole_and_without_content() -> None:
+def test_tool_calls_arrive_whole_and_without_content() -> None:
     body = chat_body([transcript(chunk(tool_calls=[call()], reason="tool_calls"))], model_id="m")
     message = body["choices"][0]["message"]
     assert message["content"] is None
@@ -282,7 +290,7 @@ def test_usage_counts_the_prompt_once_and_all_completions() -> None:
     assert counted["total_tokens"] == 16
 
 
-def test_a_rate_that_is_no_number_becomes_null() -> None:
+def test_a_rate_that_is_not_a_number_becomes_null() -> None:
     data = event(chat_chunk(chunk("a", reason="stop"), model_id="m", index=0))
     assert json.loads(data.removeprefix(b"data: "))["usage"]["avg_prompt_tok_per_sec"] is None
 

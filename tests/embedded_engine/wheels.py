@@ -20,7 +20,7 @@ def packaged_model(content: bytes = CONTENT) -> PackagedModel:
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         wheel_bytes=len(content),
-        temperature=0.5,
+        sampling={"temperature": 0.5},
     )
 
 
