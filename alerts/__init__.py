@@ -1,1 +1,1 @@
-"""The alerts, each once, as data; rendered for Prometheus and for Grafana."""
+"""The alerts, as data; rendered for Prometheus and for Grafana."""

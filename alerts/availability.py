@@ -1,4 +1,4 @@
-"""Whether the proxy and its engine are there, and answer without failing."""
+"""Alerts on a proxy or an engine that is down, and on requests that fail."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from monitoring.names import JOB
 if TYPE_CHECKING:
     from monitoring.thresholds import Thresholds
 
-#: How long an engine that answered is expected to do so again; beyond any restart of the proxy.
+#: How far back Prometheus looks for a time at which the engine answered.
 _REMEMBERED: Final = "1d"
 
 
 def down(t: Thresholds) -> Alert:
-    """Nobody is served. ``absent`` also catches a target that left the configuration."""
+    """Return the alert on a proxy that can't be scraped, or is no longer among the targets."""
     return Alert(
         name="MistralDown",
         severity="critical",
@@ -29,18 +29,18 @@ def down(t: Thresholds) -> Alert:
         for_seconds=t.timing.down_for_seconds,
         summary="The Mistral.rs proxy is down.",
         description=(
-            f"Prometheus cannot scrape the proxy (job {JOB}), so clients most likely get no answer "
-            "either. Look whether its container or process runs and read its last log lines; "
-            "start it again, then find out why it went."
+            f"Prometheus can't scrape the proxy (job {JOB}), so clients probably get no response "
+            "either. Check whether its container or process runs, read its last log lines and "
+            "start it again. Then find out why it stopped."
         ),
     )
 
 
 def engine_unreachable(t: Thresholds) -> Alert:
-    """The proxy runs, but has nobody to pass requests to.
+    """Return the alert on an engine that doesn't answer the proxy.
 
-    An engine that never answered may still fetch its model, which cuts nobody off: it is given
-    longer. What Prometheus remembers decides, since a restarted proxy knows of no earlier answer.
+    An engine that has never answered may still be downloading its model and gets more time.
+    Prometheus' samples decide this, since a restarted proxy doesn't know of earlier answers.
     """
     up = f"mistral_upstream_up{{{PROXY}}}"
     waited = f"time() - mistral_start_time_seconds{{{PROXY}}}"
@@ -54,18 +54,18 @@ def engine_unreachable(t: Thresholds) -> Alert:
         threshold=0,
         guards=(require(f"({served} or {late})", on="job, instance"), unless_down(t)),
         for_seconds=t.timing.page_for_seconds,
-        summary="The engine does not answer the proxy.",
+        summary="The engine doesn't answer the proxy.",
         description=(
-            "The proxy is up, but its engine has not answered for at least "
-            f"{duration(t.timing.page_for_seconds)}, so every generation fails. Look whether the "
-            "engine runs, still loads its model, or hangs; read its last log lines and start it "
-            "again."
+            "The proxy is up, but its engine hasn't answered for at least "
+            f"{duration(t.timing.page_for_seconds)}, so every generation fails. Check whether the "
+            "engine has stopped, is loading its model, or hangs. Read its last log lines and start "
+            "it again."
         ),
     )
 
 
 def high_error_rate(t: Thresholds) -> Alert:
-    """Too many requests fail through no fault of the client."""
+    """Return the alert on a high share of failed requests; client errors don't count."""
     return Alert(
         name="MistralHighErrorRate",
         severity="warning",
@@ -80,9 +80,9 @@ def high_error_rate(t: Thresholds) -> Alert:
         summary="Too many requests fail.",
         description=(
             "{value} of the requests fail "
-            f"(limit {t.high_error_ratio * 100:g} %), not counting what clients cancelled or asked "
-            "wrongly. The panel of errors by type says whether the engine refuses, times out or "
-            "breaks off; then read its log."
+            f"(limit {t.high_error_ratio * 100:g} %). Cancelled requests and client errors don't "
+            "count. The panel Errors by type shows whether the engine refuses requests, times out "
+            "or breaks off. Then read the engine's log."
         ),
         value_format="humanizePercentage",
     )

@@ -1,7 +1,7 @@
-"""The error budget: how fast failing requests use up what the objective allows.
+"""Alerts on how fast failed requests use up the error budget.
 
-The objective lets a share of the requests fail. A burn factor says how many times faster than
-evenly over 30 days that share is spent; see the SRE Workbook, "Alerting on SLOs".
+The error budget is the share of requests that the objective allows to fail within 30 days. At a
+burn rate of 1 it lasts exactly that long; see the SRE Workbook, "Alerting on SLOs".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def fast_burn(t: Thresholds) -> Alert:
-    """So many requests fail that the month's budget is gone in two days."""
+    """Return the alert on errors that use up a budget of 30 days in about two days."""
     limit, long = FAST_BURN * _budget(t), t.timing.fast_burn_seconds
     return Alert(
         group=recorded.BUDGET,
@@ -36,19 +36,19 @@ def fast_burn(t: Thresholds) -> Alert:
             *unless_explained(t),
         ),
         for_seconds=t.timing.page_for_seconds,
-        summary="Failing requests use up the error budget within days.",
+        summary="Failed requests will use up the error budget within days.",
         description=(
-            "{value} of the last hour's requests failed and still do: more than "
-            f"{FAST_BURN:g} times what the objective of {t.availability_objective * 100:g} % "
-            "allows. Find the kind of error that dominates and mend it now, or take the change "
-            "back that brought it."
+            "{value} of the requests of the last hour failed, and requests still fail. That is "
+            f"more than {FAST_BURN:g} times what the objective of "
+            f"{t.availability_objective * 100:g} % allows. Find the most frequent type of error "
+            "and fix it now, or roll back the change that caused it."
         ),
         value_format="humanizePercentage",
     )
 
 
 def slow_burn(t: Thresholds) -> Alert:
-    """A few requests fail all the time, too few for the other alerts on errors."""
+    """Return the alert on a few constant errors, too few for the other alerts on errors."""
     limit, long = SLOW_BURN * _budget(t), t.timing.slow_burn_seconds
     return Alert(
         group=recorded.BUDGET,
@@ -60,17 +60,17 @@ def slow_burn(t: Thresholds) -> Alert:
         guards=(
             require(f"{_ratio(t.timing.slow_burn_short_seconds)} > {limit:g}"),
             _enough_requests(t, long),
-            # MistralHighErrorRate tells of this one.
+            # MistralHighErrorRate fires on these errors.
             quiet_while(f"{_ratio(t.timing.window_seconds)} > {t.high_error_ratio:g}"),
             *unless_explained(t, window_seconds=t.timing.slow_burn_short_seconds),
         ),
         for_seconds=t.timing.ticket_for_seconds,
-        summary="Failing requests use up the error budget slowly.",
+        summary="Failed requests slowly use up the error budget.",
         description=(
-            "{value} of the last day's requests failed and still do: more than "
-            f"{SLOW_BURN:g} times what the objective of {t.availability_objective * 100:g} % "
-            "allows. Nothing burns, but find the kind of error that recurs before the budget is "
-            "gone."
+            "{value} of the requests of the last day failed, and requests still fail. That is "
+            f"more than {SLOW_BURN:g} times what the objective of "
+            f"{t.availability_objective * 100:g} % allows. This isn't urgent, but find the errors "
+            "that recur before the budget is used up."
         ),
         value_format="humanizePercentage",
     )

@@ -1,10 +1,11 @@
-"""Renders the alerts as Grafana-managed rules: plain values that know nothing of Pulumi.
+"""Renders the alerts as Grafana-managed rules: plain values, independent of Pulumi.
 
-Grafana copies the shape that its own importer of Prometheus rules makes: ``A`` asks Prometheus,
-``B`` turns "any number at all" into 1, ``C`` is the condition. PromQL comparisons filter, so a
-series that is returned means "firing", also for ``up == 0`` whose value is 0.
+Each rule has the shape that Grafana's importer of Prometheus rules makes: ``A`` queries Prometheus,
+``B`` turns any number into 1, ``C`` is the condition. PromQL comparisons filter, so each series in
+the result means "firing", even that of ``up == 0``, whose value is 0.
 
-Recorded series are written out, so that the rules also work on a Prometheus without our rule file.
+Recorded series are replaced by their queries, so that the rules also work with a Prometheus that
+doesn't have our rule file.
 """
 
 from __future__ import annotations
@@ -24,38 +25,38 @@ if TYPE_CHECKING:
     from alerts.model import Alert, Group, Recording
     from monitoring.thresholds import Thresholds
 
-#: What a rule becomes when Prometheus cannot be asked or answers nothing.
+#: State of a rule when the query fails or returns no series.
 State = Literal["OK", "Error", "KeepLast"]
 
-#: Which fields the Grafana at hand understands. ``KeepLast`` came with 10.4, counting missing
-#: series with 12; an older Grafana refuses the one and forgets the other.
+#: Version of Grafana that the rules are for. Before 10.4, Grafana refuses ``KeepLast``; before 12,
+#: it drops ``missing_series_evals_to_resolve``.
 Dialect = Literal["current", "before-12"]
 
 #: Data source of Grafana's own expressions.
 _EXPRESSION_UID: Final = "__expr__"
 
-#: Multiples of Grafana's base interval of 10 s, and at most every waiting time of the group.
+#: Multiples of Grafana's base interval of 10 s, no longer than any wait in the group.
 _INTERVAL_SECONDS: Final[dict[Group, int]] = {"mistral": 30, "mistral-error-budget": 60}
 
-#: The one alert that tells of an unreachable Prometheus; the others keep what they last knew, or
-#: one dead Prometheus would raise every rule at once.
+#: The one alert that reports an unreachable Prometheus. The others keep their last state, or
+#: a Prometheus that is down would raise all of them at once.
 _SPEAKS_FOR_PROMETHEUS: Final = "MistralDown"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """One step of a rule; ``model`` is what Grafana stores, without its defaults."""
+    """One step of a rule; ``model`` is what Grafana stores, without default values."""
 
     ref_id: str
     datasource_uid: str
-    #: How far back the step looks; 0 for expressions, which look at other steps.
+    #: How far back the query looks; 0 for expressions, whose input is another step.
     from_seconds: int
     model: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One Grafana-managed rule; durations in Grafana's notation (``5m``)."""
+    """One Grafana-managed rule; durations are in Grafana's notation (``5m``)."""
 
     uid: str
     title: str
@@ -63,7 +64,7 @@ class Rule:
     for_: str
     no_data_state: State
     exec_err_state: State
-    #: Evaluations without a series before its alert resolves.
+    #: Number of evaluations without a series after which its alert resolves.
     missing_series_evals_to_resolve: int | None
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
@@ -86,13 +87,14 @@ def rule_groups(
     runbook_base_url: str = "",
     dialect: Dialect = "current",
 ) -> tuple[RuleGroup, ...]:
-    """Give the rules for one Grafana folder.
+    """Return the rules for one Grafana folder.
 
     Args:
         t: The limits.
         datasource_uid: Grafana's uid of the Prometheus data source.
-        runbook_base_url: Where the runbooks are published; empty leaves ``runbook_url`` out.
-        dialect: Fields to use; see ``Dialect``.
+        runbook_base_url: URL under which the runbooks are published; if empty, rules have no
+            ``runbook_url``.
+        dialect: Version of Grafana; see ``Dialect``.
     """
     written_out = recordings(t.timing)
     return tuple(
@@ -110,12 +112,12 @@ def rule_groups(
 
 
 def uid_of(alert_name: str) -> str:
-    """Give the lasting uid of an alert's rule: ``MistralDown`` is ``mistral-down``."""
+    """Return the constant uid of an alert's rule: ``mistral-down`` for ``MistralDown``."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", alert_name).lower()
 
 
 def write_out(expr: str, recorded: Sequence[Recording]) -> str:
-    """Replace recorded series by their queries; a range of them becomes a subquery."""
+    """Replace recorded series by their queries; a range of a series becomes a subquery."""
     for recording in recorded:
         series, query = recording.of(JOB), f"({recording.expr})"
         expr = re.sub(rf"{re.escape(series)}\[(\w+)\]", rf"{query}[\1:]", expr)
@@ -131,14 +133,14 @@ def _rule(
     dialect: Dialect,
 ) -> Rule:
     current = dialect == "current"
-    untold: State = "KeepLast" if current else "OK"
+    on_error: State = "KeepLast" if current else "OK"
     return Rule(
         uid=uid_of(alert.name),
         title=alert.name,
         condition="C",
         for_=duration(alert.for_seconds),
         no_data_state="OK",
-        exec_err_state="Error" if alert.name == _SPEAKS_FOR_PROMETHEUS else untold,
+        exec_err_state="Error" if alert.name == _SPEAKS_FOR_PROMETHEUS else on_error,
         missing_series_evals_to_resolve=1 if current else None,
         labels=alert.labels(),
         annotations=alert.annotations(value="$values.A.Value", runbook_base_url=runbook_base_url),

@@ -1,11 +1,11 @@
-"""What keeps an alert quiet.
+"""Guards that silence an alert while another one fires for the same fault.
 
-One fault tells people once. Neither Prometheus nor Grafana's own Alertmanager is given inhibition
-rules, so each expression names what silences it: symptoms are quiet while their cause is told, the
-milder half of a pair is quiet while the graver one is.
+Neither Prometheus nor Grafana's Alertmanager has inhibition rules here, so each expression contains
+what silences it: symptoms are silent while the alert on their cause fires, and the less severe
+alert of a pair while the more severe one fires.
 
-A silence holds only where the other alert has held for its whole waiting time. Were a moment
-enough, a value that swings around a limit would fire neither of the two.
+A guard silences an alert only once the other one's condition has held for its whole wait.
+Otherwise a value that swings around a limit would fire neither alert.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 
 def unless_down(t: Thresholds) -> str:
-    """Give the guard of what a proxy that is down tells already.
+    """Return the guard that silences an alert while the proxy is down.
 
-    One lost scrape is not enough: a saturated proxy may miss one just when it matters.
+    One lost scrape isn't enough: a saturated proxy may miss one.
     """
     up, wait = f"up{{{PROXY}}}", duration(t.timing.down_for_seconds)
     return quiet_while(f"max_over_time({up}[{wait}]) == 0 or absent_over_time({up}[{wait}])")
 
 
 def unless_explained(t: Thresholds, *, window_seconds: int | None = None) -> tuple[str, ...]:
-    """Give the guards of a symptom: quiet while the proxy is down or its engine is gone.
+    """Return the guards of a symptom: silent while the proxy is down or its engine unreachable.
 
-    An engine that was gone for the wait of its own alert explains the symptoms for as long as their
-    look-back still contains that, even while the alert leaves it time for its first start.
-    ``window_seconds`` is that look-back, the usual one if not given.
+    An engine that didn't answer for the wait of MistralEngineUnreachable explains the symptoms as
+    long as their window contains that time, even if that alert doesn't fire because the engine is
+    starting for the first time. ``window_seconds`` is the window, by default the usual one.
     """
     reachable = recorded.engine_reachable(t.timing).of(JOB)
     window = duration(window_seconds or t.timing.window_seconds)
@@ -43,12 +43,12 @@ def unless_explained(t: Thresholds, *, window_seconds: int | None = None) -> tup
 
 
 def unless_very_high_latency(t: Thresholds) -> str:
-    """Give the guard of what very high latency tells already."""
+    """Return the guard that silences an alert while latency is very high."""
     p95 = recorded.latency_p95(t.timing).of(JOB)
     wait = duration(t.timing.page_for_seconds)
     return quiet_while(f"min_over_time({p95}[{wait}]) > {t.very_high_latency_seconds:g}")
 
 
 def enough(requests: Recording, minimum: int) -> str:
-    """Give the guard against judging a handful of requests."""
+    """Return the guard that requires a minimum number of requests."""
     return require(f"{requests.of(JOB)} >= {minimum}")

@@ -1,4 +1,4 @@
-"""How long requests, answers and first tokens take."""
+"""Alerts on slow requests, slow generations and late first tokens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def very_high_latency(t: Thresholds) -> Alert:
-    """Requests take so long that people give up."""
+    """Return the alert on requests so slow that clients give up."""
     return Alert(
         name="MistralVeryHighLatency",
         severity="critical",
@@ -24,18 +24,18 @@ def very_high_latency(t: Thresholds) -> Alert:
         threshold=t.very_high_latency_seconds,
         guards=(_enough_requests(t), *unless_explained(t)),
         for_seconds=t.timing.page_for_seconds,
-        summary="Requests take very long.",
+        summary="Requests are very slow.",
         description=(
             "One request in twenty takes longer than {value} "
-            f"(limit {t.very_high_latency_seconds:g} s). Look at active requests and at the "
-            "engine's load: shed or spread the load, or restart an engine that is stuck."
+            f"(limit {t.very_high_latency_seconds:g} s). Check the active requests and the "
+            "engine's load. Reduce the load or spread it, or restart an engine that is stuck."
         ),
         value_format="humanizeDuration",
     )
 
 
 def high_latency(t: Thresholds) -> Alert:
-    """Requests are slow; the milder half of the latency pair."""
+    """Return the alert on slow requests; it is silent while very high latency fires."""
     return Alert(
         name="MistralHighLatency",
         severity="warning",
@@ -48,18 +48,18 @@ def high_latency(t: Thresholds) -> Alert:
             *unless_explained(t),
         ),
         for_seconds=t.timing.ticket_for_seconds,
-        summary="Requests take long.",
+        summary="Requests are slow.",
         description=(
             "One request in twenty takes longer than {value} "
-            f"(limit {t.high_latency_seconds:g} s). Compare latency by endpoint with time to "
-            "first token and time per token: long answers are normal, waiting is not."
+            f"(limit {t.high_latency_seconds:g} s). Compare the latency by endpoint with the time "
+            "to first token and the time per token: long responses are normal, waiting isn't."
         ),
         value_format="humanizeDuration",
     )
 
 
 def slow_generation(t: Thresholds) -> Alert:
-    """One model's answers take too long to complete."""
+    """Return the alert on a model whose generations take long."""
     histogram, window = "mistral_generate_duration_seconds", t.timing.window_seconds
     finished = increase(f"{histogram}_count", window, by="job, model")
     return Alert(
@@ -73,18 +73,19 @@ def slow_generation(t: Thresholds) -> Alert:
             *unless_explained(t),
         ),
         for_seconds=t.timing.ticket_for_seconds,
-        summary="Answers take long to generate.",
+        summary="Generations are slow.",
         description=(
-            "One answer in twenty of model {model} takes longer than {value} "
-            f"(limit {t.slow_generation_seconds:g} s). Look at tokens per second and answer "
-            "length: a slow engine needs less load or other hardware, long answers need a limit."
+            "One generation in twenty of model {model} takes longer than {value} "
+            f"(limit {t.slow_generation_seconds:g} s). Check the tokens per second and the "
+            "response length. A slow engine needs less load or faster hardware; long responses "
+            "need a limit."
         ),
         value_format="humanizeDuration",
     )
 
 
 def slow_first_token(t: Thresholds) -> Alert:
-    """Users of one model look at nothing for too long."""
+    """Return the alert on a model whose streams start late."""
     histogram, window = "mistral_time_to_first_token_seconds", t.timing.window_seconds
     started = increase(f"{histogram}_count", window, by="job, model")
     return Alert(
@@ -99,11 +100,11 @@ def slow_first_token(t: Thresholds) -> Alert:
             *unless_explained(t),
         ),
         for_seconds=t.timing.ticket_for_seconds,
-        summary="The first token comes late.",
+        summary="Streams start late.",
         description=(
             "One stream in twenty of model {model} waits longer than {value} for its first token "
-            f"(limit {t.slow_first_token_seconds:g} s). Look at active requests and at prompt "
-            "lengths: a queue needs less load or more capacity, long prompts need shortening."
+            f"(limit {t.slow_first_token_seconds:g} s). Check the active requests and the prompt "
+            "lengths. A queue needs less load or more capacity; long prompts must be shortened."
         ),
         value_format="humanizeDuration",
     )

@@ -1,4 +1,4 @@
-"""Too much work, or none at all."""
+"""Alerts on too many requests, and on none."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def high_active_requests(t: Thresholds) -> Alert:
-    """More work is accepted than gets done.
+    """Return the alert on too many requests at once.
 
-    One lost scrape takes the gauge away, so its last value of the last minute is read.
+    A lost scrape leaves the gauge without a sample, so the last one within the wait of MistralDown
+    is used.
     """
     recent = f"[{duration(t.timing.down_for_seconds)}]"
     return Alert(
@@ -27,17 +28,17 @@ def high_active_requests(t: Thresholds) -> Alert:
         threshold=t.high_active_requests,
         guards=unless_explained(t),
         for_seconds=t.timing.ticket_for_seconds,
-        summary="Requests pile up.",
+        summary="Too many requests are active.",
         description=(
-            "{value} requests are in flight "
+            "{value} requests are active "
             f"(limit {t.high_active_requests}). If latency rises too, the engine is saturated: "
-            "find the client that sends so much, or add capacity. If not, raise the limit."
+            "find the client that sends the most, or add capacity. If not, raise the limit."
         ),
     )
 
 
 def no_requests(t: Thresholds) -> Alert:
-    """A proxy that is up, and has been for long enough, is asked for nothing."""
+    """Return the alert on a proxy that is up but gets no requests."""
     seconds = t.no_requests_minutes * 60
     return Alert(
         name="MistralNoRequests",
@@ -53,8 +54,8 @@ def no_requests(t: Thresholds) -> Alert:
         for_seconds=t.timing.notice_for_seconds,
         summary="No requests arrive.",
         description=(
-            f"The proxy is up, but nobody has asked it anything for {t.no_requests_minutes} "
-            "minutes. At a quiet hour this is fine; otherwise check the clients' address, the "
-            "network and whatever stands in front of the proxy."
+            f"The proxy is up, but has had no request for {t.no_requests_minutes} minutes. "
+            "In quiet hours this is normal. Otherwise check the address that clients use, the "
+            "network, and any reverse proxy in front of this one."
         ),
     )

@@ -1,4 +1,4 @@
-"""What an alert and a recording rule are; plain values, rendered elsewhere."""
+"""Alerts and recording rules as plain values, independent of Prometheus' and Grafana's formats."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from typing import Literal
 
 from monitoring.names import SERVICE
 
-#: What a human must do: act now, act soon, or know about it.
+#: What a person must do: act now, act soon, or know about it.
 Severity = Literal["critical", "warning", "info"]
 
-#: Template function that turns the judged number into words; Prometheus and Grafana share these.
+#: Template function that formats the value; Prometheus and Grafana both have these.
 ValueFormat = Literal["humanize", "humanizeDuration", "humanizePercentage"]
 
-
-#: Rules that are evaluated together, in order. Long windows change slowly and are asked less often.
+#: Rules that are evaluated together, in order. The error budget's windows are long and change
+#: slowly, so its rules are evaluated less often.
 Group = Literal["mistral", "mistral-error-budget"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """A query that is worth computing once, named ``level:metric:operations``."""
+    """A query whose result Prometheus records, named ``level:metric:operations``."""
 
     group: Group = "mistral"
     name: str
     expr: str
 
     def of(self, job: str) -> str:
-        """Give the selector that reads the recorded series of one job."""
+        """Return the selector of the recorded series of one job."""
         return f'{self.name}{{job="{job}"}}'
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alert:
-    """One alert, whoever evaluates it.
+    """One alert, for Prometheus and for Grafana.
 
-    The alert is active where ``value comparison threshold`` holds and every guard agrees.
+    The alert is active where ``value comparison threshold`` holds and no guard silences it.
 
     Attributes:
-        name: CamelCase; also names the runbook, ``docs/runbooks/<name>.md``.
-        value: PromQL of the judged number.
+        name: In CamelCase; its runbook is ``docs/runbooks/<name>.md``.
+        value: PromQL of the number that is compared.
         guards: Set operators with their operand (``and on (job) ...``), applied in order.
-        for_seconds: How long the condition must hold before anyone is told.
-        summary: One static sentence, the headline of grouped notifications.
-        description: What it means and what a person should do. ``{value}`` stands for the
-            judged number, ``{model}`` for the label. No other label is there in every case.
-        value_format: How ``{value}`` is written.
+        for_seconds: How long the condition must hold before the alert fires.
+        summary: One sentence without placeholders, the headline of grouped notifications.
+        description: What it means and what a person should do. ``{value}`` stands for the number,
+            ``{model}`` for the label; other labels aren't always set.
+        value_format: How ``{value}`` is formatted.
     """
 
     group: Group = "mistral"
@@ -62,25 +62,25 @@ class Alert:
 
     @property
     def expr(self) -> str:
-        """The whole condition, one clause per line; it returns series only while active."""
+        """The whole condition, one clause per line; it returns series only while it holds."""
         return "\n".join((f"{self.value} {self.comparison} {self.threshold:g}", *self.guards))
 
     @property
     def runbook(self) -> str:
-        """Path of the page that tells what to do, from the project's root."""
+        """Path of the runbook, from the project's root."""
         return f"docs/runbooks/{self.name}.md"
 
     def labels(self) -> dict[str, str]:
-        """Give the labels that routing and dashboards go by."""
+        """Return the labels by which notifications are routed and the dashboard selects."""
         return {"service": SERVICE, "severity": self.severity}
 
     def annotations(self, *, value: str, runbook_base_url: str) -> dict[str, str]:
-        """Give the texts, with placeholders in the target's template language.
+        """Return the texts, with placeholders in the target's template language.
 
         Args:
-            value: How the target names the judged number, for instance ``$value``.
-            runbook_base_url: Where the runbooks are published; empty means nowhere, and then
-                only their path is given.
+            value: The target's name for the number, for instance ``$value``.
+            runbook_base_url: URL under which the runbooks are published; empty if they aren't,
+                and then there is only their path.
         """
         description = self.description.format(
             value=f"{{{{ {value} | {self.value_format} }}}}", model="{{ $labels.model }}"

@@ -1,4 +1,4 @@
-"""Renders the alerts as a rule file of Prometheus."""
+"""Renders the alerts as a rule file for Prometheus."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
 _HEADER: Final = "# Generated from alerts/ by `make render`; edit the source, not this file.\n"
 
-
-#: Windows of an hour and more need not be asked at every scrape.
+#: Windows of an hour and more needn't be evaluated at every scrape.
 _SLOW_GROUP_SECONDS: Final = 60
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes expressions of several lines as literal blocks, so that people can read them."""
+    """Writes texts of several lines as literal blocks, so that expressions are readable."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -35,14 +34,12 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def render(t: Thresholds, *, runbook_base_url: str = "") -> str:
-    """Give the text of ``mistral-alerts.yml``.
+    """Return the rule file as YAML; in each group, alerts follow the recorded series.
 
     Args:
         t: The limits.
-        runbook_base_url: Where the runbooks are published; empty leaves ``runbook_url`` out.
-
-    Returns:
-        YAML; within a group an alert follows the recorded series it reads.
+        runbook_base_url: URL under which the runbooks are published; if empty, alerts have no
+            ``runbook_url``.
     """
     groups = [_group(name, t, runbook_base_url) for name in get_args(Group)]
     return _HEADER + yaml.dump(

@@ -1,4 +1,4 @@
-"""Small builders of PromQL text, so that selectors and durations are written in one way."""
+"""Builds PromQL, so that selectors and durations are written in one way."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def duration(seconds: int) -> str:
-    """Write whole seconds in PromQL's largest fitting unit: 300 is ``5m``."""
+    """Write whole seconds in the largest unit of PromQL that fits: 300 is ``5m``."""
     unit, size = next((unit, size) for unit, size in _UNITS if seconds % size == 0)
     return f"{seconds // size}{unit}"
 
 
 def increase(metric: str, seconds: int, *, by: str = "job", where: str = "") -> str:
-    """Sum how much a counter of the proxy grew in the last ``seconds``."""
+    """Return the query of how much a counter of the proxy grew in the last ``seconds``."""
     return f"sum by ({by}) (increase({metric}{{{_match(where)}}}[{duration(seconds)}]))"
 
 
 def rate(metric: str, seconds: int, *, by: str = "job", where: str = "") -> str:
-    """Sum the growth per second of a counter of the proxy over the last ``seconds``."""
+    """Return the query of a counter's growth per second over the last ``seconds``."""
     return f"sum by ({by}) (rate({metric}{{{_match(where)}}}[{duration(seconds)}]))"
 
 
 def p95(histogram: str, seconds: int, *, by: str = "job") -> str:
-    """Estimate the 95th percentile of a histogram of the proxy."""
+    """Return the query of the 95th percentile of a histogram of the proxy."""
     return f"histogram_quantile(0.95, {rate(f'{histogram}_bucket', seconds, by=f'{by}, le')})"
 
 
 def require(condition: str, *, on: str = "job") -> str:
-    """Keep an alert only where ``condition`` holds too."""
+    """Return a guard that keeps an alert only where ``condition`` holds."""
     return f"and on ({on}) {condition}"
 
 
 def quiet_while(condition: str, *, on: str = "job") -> str:
-    """Silence an alert where ``condition`` holds."""
+    """Return a guard that silences an alert where ``condition`` holds."""
     return f"unless on ({on}) ({condition})"
 
 

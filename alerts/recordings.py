@@ -1,4 +1,4 @@
-"""The recorded series: what several alerts read, or what is costly to compute."""
+"""The recorded series: queries that several alerts share or that are expensive."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ REQUESTS: Final = "mistral_http_requests_total"
 
 BUDGET: Final = "mistral-error-budget"
 
-#: Cancelled and refused requests are the client's doing: they make no ratio, nor its minimum count.
+#: Cancelled requests and client errors count neither in the error ratio nor in its minimum.
 _JUDGED: Final = 'status=~"success|error"'
 
 
 def latency_p95(timing: Timing) -> Recording:
-    """95th percentile of the request duration, seconds."""
+    """Return the 95th percentile of the request duration, in seconds."""
     window = timing.window_seconds
     return Recording(
         name=f"job:mistral_http_request_duration_seconds:p95_{promql.duration(window)}",
@@ -29,7 +29,7 @@ def latency_p95(timing: Timing) -> Recording:
 
 
 def requests(window_seconds: int) -> Recording:
-    """Requests finished in the window, all outcomes: what the latency is made of."""
+    """Return the number of requests that finished in the window, with any outcome."""
     return Recording(
         name=f"job:mistral_http_requests:increase{promql.duration(window_seconds)}",
         expr=promql.increase(REQUESTS, window_seconds),
@@ -37,7 +37,7 @@ def requests(window_seconds: int) -> Recording:
 
 
 def judged_requests(window_seconds: int, *, group: Group = "mistral") -> Recording:
-    """Requests in the window that the error ratio is made of."""
+    """Return the number of requests in the window that count in the error ratio."""
     return Recording(
         group=group,
         name=f"job:mistral_http_requests_judged:increase{promql.duration(window_seconds)}",
@@ -46,7 +46,7 @@ def judged_requests(window_seconds: int, *, group: Group = "mistral") -> Recordi
 
 
 def error_ratio(window_seconds: int, *, group: Group = "mistral") -> Recording:
-    """Share of failed requests, 0 to 1; no series while nothing was asked."""
+    """Return the share of failed requests, 0 to 1; no series while there are no requests."""
     failed = promql.rate(REQUESTS, window_seconds, where='status="error"')
     judged = promql.rate(REQUESTS, window_seconds, where=_JUDGED)
     return Recording(
@@ -57,7 +57,7 @@ def error_ratio(window_seconds: int, *, group: Group = "mistral") -> Recording:
 
 
 def engine_reachable(timing: Timing) -> Recording:
-    """1 if a proxy reached the engine at any time within the wait of MistralEngineUnreachable."""
+    """Return 1 if the engine answered at any time within the wait of MistralEngineUnreachable."""
     wait = promql.duration(timing.page_for_seconds)
     return Recording(
         name=f"job:mistral_upstream_up:max{wait}",
@@ -66,7 +66,7 @@ def engine_reachable(timing: Timing) -> Recording:
 
 
 def recordings(timing: Timing) -> tuple[Recording, ...]:
-    """Give every recorded series, in the order of evaluation."""
+    """Return every recorded series, in the order of evaluation."""
     fast, slow_short, slow = (
         timing.fast_burn_seconds,
         timing.slow_burn_short_seconds,

@@ -1,7 +1,8 @@
 """The alerts, from the most to the least urgent.
 
-Every expression returns nothing at zero traffic: ratios divide by ``x > 0``, quantiles of nothing
-are NaN, which no comparison accepts, and a minimum count keeps one odd request from deciding.
+Without traffic only MistralNoRequests returns a series: ratios divide by ``x > 0``, and a quantile
+without observations is NaN, for which no comparison holds. A minimum number of requests keeps
+a single slow or failed one from firing an alert.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def alerts(t: Thresholds) -> tuple[Alert, ...]:
-    """Give every alert with its limits filled in."""
+    """Return every alert, with its limits filled in."""
     return (
         availability.down(t),
         availability.engine_unreachable(t),

@@ -1,1 +1,1 @@
-"""The Grafana dashboard, as data: signals -> panels -> rows -> dashboard JSON."""
+"""The Grafana dashboard, as data: signals, panels, rows and the dashboard's JSON."""

@@ -1,4 +1,4 @@
-"""Signals of the model's work: how fast text comes, how much of it, how it ends."""
+"""Signals of the generations: speed, length, outcome, model loads."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ TOKENS_NOW: Final = Signal(
 )
 TOKENS_BY_MODEL: Final = Signal(
     title="Output tokens per second by model",
-    description="What the engine writes, over all requests.",
+    description="Tokens that the engine generates for all requests together.",
     unit=_TOKENS_PER_SECOND,
     queries=(Query(q.used_rate(_OUTPUT, by="model"), "{{model}}"),),
 )
 PROMPT_TOKENS_BY_MODEL: Final = Signal(
     title="Prompt tokens per second by model",
-    description="What the engine reads. Much of it slows the first token of everyone.",
+    description="Tokens that the engine reads. Long prompts delay the first token of all requests.",
     unit=_TOKENS_PER_SECOND,
     queries=(Query(q.used_rate("mistral_prompt_tokens_total", by="model"), "{{model}}"),),
 )
 DURATION: Final = Signal(
     title="Generation time percentiles",
-    description="Whole answers that reached their end; failed and cancelled ones do not count.",
+    description="Duration of completed generations; failed and cancelled ones don't count.",
     unit="s",
     queries=tuple(Query(q.quantile(p / 100, _DURATION), f"p{p}") for p in (50, 95, 99)),
 )
 DURATION_BY_MODEL: Final = Signal(
     title="p95 generation time by model",
-    description="The number that MistralSlowGeneration judges, model by model.",
+    description="The value that MistralSlowGeneration compares with its limit.",
     unit="s",
     queries=(Query(q.quantile(0.95, _DURATION, by="model"), "{{model}}"),),
 )
 DURATION_SPREAD: Final = Signal(
     title="Generation time spread",
-    description="How many answers took how long.",
+    description="Number of completed generations by duration.",
     unit="s",
     queries=(Query(q.buckets(_DURATION), "{{le}}"),),
 )
 TIME_PER_TOKEN: Final = Signal(
     title="Time per output token",
-    description="Pace of a stream after its first token: duration of the rest by its tokens.",
+    description="Time between two tokens of a stream, after the first one.",
     unit="s",
     queries=tuple(Query(q.quantile(p / 100, _PER_TOKEN), f"p{p}") for p in (50, 95)),
 )
 PACE: Final = Signal(
     title="Tokens per second of one request",
-    description="Output tokens by time spent generating: the speed one user feels.",
+    description="Output tokens per second of generation: the speed that one user sees.",
     unit=_TOKENS_PER_SECOND,
     queries=(
         Query(
@@ -70,8 +70,8 @@ PACE: Final = Signal(
     ),
 )
 OUTPUT_LENGTH: Final = Signal(
-    title="Answer length",
-    description="Output tokens per answer. Long answers explain long generation times.",
+    title="Response length",
+    description="Output tokens per response. Long responses explain long generation times.",
     unit="short",
     queries=(Query(q.buckets("mistral_request_output_tokens"), "{{le}}"),),
 )
@@ -83,7 +83,7 @@ PROMPT_LENGTH: Final = Signal(
 )
 FINISH_REASONS: Final = Signal(
     title="How generations end",
-    description="stop: the model was done. length: it hit the limit. error and cancelled: cut.",
+    description="stop: complete. length: cut at the limit. error, cancelled: not completed.",
     unit="ops",
     queries=(
         Query(q.used_rate("mistral_generations_total", by="finish_reason"), "{{finish_reason}}"),
@@ -91,7 +91,7 @@ FINISH_REASONS: Final = Signal(
 )
 MODELS: Final = Signal(
     title="Models",
-    description="Whether a model is loaded, and its loads that the proxy saw in the time shown.",
+    description="Whether each model is loaded, and its loads by the proxy in the time shown.",
     unit="none",
     when_empty="no model seen yet",
     queries=(
@@ -105,36 +105,36 @@ MODELS: Final = Signal(
 )
 LOAD_TIME: Final = Signal(
     title="Load time by model",
-    description="p95 of the time that the engine took to load a model, as the proxy saw it.",
+    description="p95 of the time that the engine took to load a model, as seen by the proxy.",
     unit="s",
     when_empty=_NO_LOADS,
     queries=(Query(q.quantile(0.95, _LOAD, by="model"), "{{model}}"),),
 )
 LOADS: Final = Signal(
     title="Loads by model",
-    description="Loads of a model so far. One that is loaded often is unloaded often.",
+    description="Loads of each model since the proxy started. Many loads mean many unloads.",
     unit="short",
     when_empty=_NO_LOADS,
     queries=(Query(q.used_total(f"{_LOAD}_count", by="model"), "{{model}}"),),
 )
 LOAD_SPREAD: Final = Signal(
     title="Load time spread",
-    description="How many loads took how long. From the disk's cache it is quick, else it is not.",
+    description="Number of loads by duration. Loads from the file cache are fast.",
     unit="s",
     when_empty=_NO_LOADS,
     queries=(Query(q.buckets(_LOAD), "{{le}}"),),
 )
 CHUNKS: Final = Signal(
     title="Streamed chunks by endpoint",
-    description="Pieces of text written to clients per second; usually one token each.",
+    description="Chunks written to clients per second; usually one token each.",
     unit="cps",
     queries=(Query(q.used_rate(_CHUNKS, by="endpoint"), "{{endpoint}}"),),
 )
 TOKENS_PER_CHUNK: Final = Signal(
     title="Output tokens per chunk",
     description=(
-        "1 where all is streamed token by token; more where the engine sends several at once, or "
-        "where answers are not streamed."
+        "1 if all responses are streamed token by token; more if the engine sends several tokens "
+        "at once, or if responses aren't streamed."
     ),
     unit="short",
     queries=(Query(q.ratio(q.rate(_OUTPUT), q.rate(_CHUNKS)), "tokens per chunk"),),
@@ -142,21 +142,21 @@ TOKENS_PER_CHUNK: Final = Signal(
 STREAM_OUTCOMES: Final = Signal(
     title="How streams end",
     description=(
-        "completed, or cut by: the engine (upstream_error), the client (client_disconnected), "
-        "or a time-out."
+        "completed, or interrupted: by the engine (upstream_error), by the client "
+        "(client_disconnected) or by a timeout."
     ),
     unit="ops",
     queries=(Query(q.used_rate("mistral_streams_total", by="outcome"), "{{outcome}}"),),
 )
 FIRST_TOKEN: Final = Signal(
     title="Time to first token",
-    description="How long a user looks at nothing: from the request to the first text written.",
+    description="Time from a request to the first content of its stream.",
     unit="s",
     queries=tuple(Query(q.quantile(p / 100, _FIRST), f"p{p}") for p in (50, 95, 99)),
 )
 FIRST_TOKEN_SPREAD: Final = Signal(
     title="Time to first token spread",
-    description="How many streams waited how long for their first text.",
+    description="Number of streams by their time to first token.",
     unit="s",
     queries=(Query(q.buckets(_FIRST), "{{le}}"),),
 )

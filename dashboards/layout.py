@@ -1,6 +1,6 @@
-"""Places panels on Grafana's grid of 24 columns and gives them lasting ids.
+"""Arranges panels on Grafana's grid of 24 columns and gives them constant ids.
 
-The SDK leaves ids empty and wraps a line without looking ahead, so both are done here.
+The SDK leaves ids empty and wraps lines without looking ahead, so both are done here.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = 24
 
-#: Ids of a row's panels start at its own, so that a new panel moves no id of another row.
+#: The ids of a row's panels follow its own, so that a new panel changes no id in another row.
 _IDS_PER_ROW: Final = 100
 
 
 @dataclass(frozen=True)
 class Line:
-    """Panels side by side, each with its width in columns; the widths fill the screen."""
+    """Panels side by side, each with its width in columns; together they fill the screen."""
 
     height: int
     panels: tuple[tuple[int, PanelBuilder], ...]
@@ -36,19 +36,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Row:
-    """A headed part of the dashboard."""
+    """A part of the dashboard with a heading."""
 
     title: str
     lines: tuple[Line, ...]
     collapsed: bool = False
 
 
-def place(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
-    """Give the rows and panels in order, with ids and places.
+def arrange(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
+    """Return the rows and panels in order, with ids and grid positions.
 
-    Panels of a collapsed row lie inside it, those of an open one follow it.
+    Panels of a collapsed row are inside it, those of an open row follow it.
     """
-    placed: list[dashboard.Panel | dashboard.RowPanel] = []
+    arranged: list[dashboard.Panel | dashboard.RowPanel] = []
     y = 0
     for number, row in enumerate(rows, start=1):
         first_id = number * _IDS_PER_ROW
@@ -60,9 +60,9 @@ def place(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
             grid_pos=dashboard.GridPos(x=0, y=y, w=COLUMNS, h=1),
             panels=panels if row.collapsed else [],
         )
-        placed += [heading, *([] if row.collapsed else panels)]
+        arranged += [heading, *([] if row.collapsed else panels)]
         y += 1 if row.collapsed else 1 + sum(line.height for line in row.lines)
-    return placed
+    return arranged
 
 
 def _panels(row: Row, first_id: int, y: int) -> Iterator[dashboard.Panel]:

@@ -1,7 +1,7 @@
-"""Signals of the machinery: the engine's own metrics, the proxy's process, the scrape.
+"""Signals of the engine's own metrics, the proxy's process and the scrape.
 
-The engine serves metrics of its own only in some modes and versions; where it does not, its panels
-say so instead of showing errors.
+The engine has metrics of its own only in some modes and versions. Where it has none, its panels say
+so instead of showing errors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dashboards import queries as q
 from dashboards.signals import Query, Signal
 from monitoring.names import ENGINE_JOB, SCRAPE_TIMEOUT_SECONDS
 
-_NO_METRICS: Final = "no such metrics from this engine"
+_NO_METRICS: Final = "this engine has no such metrics"
 _NOT_SCRAPED: Final = "not scraped"
 
 _ENGINE: Final = f'job="{ENGINE_JOB}"'
@@ -25,7 +25,7 @@ def _engine_rate(metric: str, by: str = "") -> str:
 
 ENGINE_SEQUENCES: Final = Signal(
     title="Sequences in the engine",
-    description="Running and waiting sequences. The last value may stick while the engine idles.",
+    description="Running and waiting sequences. May show the last values while the engine is idle.",
     unit="short",
     when_empty=_NO_METRICS,
     queries=(
@@ -35,7 +35,7 @@ ENGINE_SEQUENCES: Final = Signal(
 )
 ENGINE_CACHE: Final = Signal(
     title="KV cache in use",
-    description="Share of the paged attention's blocks in use; full means sequences must wait.",
+    description="Share of the paged attention's blocks in use. At 1, sequences must wait.",
     unit="percentunit",
     when_empty=_NO_METRICS,
     queries=(
@@ -50,14 +50,14 @@ ENGINE_CACHE: Final = Signal(
 )
 ENGINE_COMPLETED: Final = Signal(
     title="Sequences completed by reason",
-    description="How the engine itself says its sequences ended.",
+    description="Why the engine's sequences ended, as reported by the engine.",
     unit="ops",
     when_empty=_NO_METRICS,
     queries=(Query(_engine_rate("mistralrs_sequences_completed_total", "reason"), "{{reason}}"),),
 )
 ENGINE_FIRST_TOKEN: Final = Signal(
     title="First token, engine and proxy",
-    description="p95 as the engine and as the proxy see it; the difference is the way between.",
+    description="p95 as measured by the engine and by the proxy.",
     unit="s",
     queries=(
         Query(
@@ -70,7 +70,7 @@ ENGINE_FIRST_TOKEN: Final = Signal(
 )
 ENGINE_PREFIX_CACHE: Final = Signal(
     title="Prefix cache hits",
-    description="Share of new sequences whose beginning was found in the cache; saves prompt work.",
+    description="Share of new sequences whose beginning was in the cache, so it isn't read again.",
     unit="percentunit",
     when_empty=_NO_METRICS,
     queries=(
@@ -85,14 +85,14 @@ ENGINE_PREFIX_CACHE: Final = Signal(
 )
 ENGINE_PREEMPTIONS: Final = Signal(
     title="Preemptions",
-    description="Running sequences that had to wait again, since the KV cache is too small.",
+    description="Running sequences that had to wait again because the KV cache was full.",
     unit="ops",
     when_empty=_NO_METRICS,
     queries=(Query(_engine_rate("mistralrs_paged_preemptions_total"), "preempted"),),
 )
 ENGINE_PACE: Final = Signal(
     title="Time between tokens in the engine",
-    description="Gaps between tokens of a stream as the engine sees them, before the proxy.",
+    description="Time between two tokens of a stream, as measured by the engine.",
     unit="s",
     when_empty=_NO_METRICS,
     queries=tuple(
@@ -106,14 +106,14 @@ ENGINE_PACE: Final = Signal(
 )
 MEMORY: Final = Signal(
     title="Proxy memory",
-    description="Resident memory of the proxy. Steady growth without load is a leak.",
+    description="Resident memory of the proxy. Steady growth without load means a leak.",
     unit="bytes",
     when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("process_resident_memory_bytes"), "{{instance}}"),),
 )
 CPU: Final = Signal(
     title="Proxy CPU",
-    description="Cores in use. The proxy is one process: near 1 it is the bottleneck.",
+    description="Cores in use. The proxy is one process; near 1 it is the bottleneck.",
     unit="short",
     when_empty=_NOT_SCRAPED,
     queries=(
@@ -122,7 +122,7 @@ CPU: Final = Signal(
 )
 FILES: Final = Signal(
     title="Open files",
-    description="Share of the allowed file descriptors in use, connections among them.",
+    description="Share of the allowed file descriptors in use, including connections.",
     unit="percentunit",
     when_empty=_NOT_SCRAPED,
     queries=(
@@ -132,8 +132,8 @@ FILES: Final = Signal(
 LOOP_LAG: Final = Signal(
     title="Event loop lag",
     description=(
-        "Longest time within 15 seconds that the proxy's one event loop was late; every stream "
-        "is held up by as much. Near 0 unless the proxy has too much to do."
+        "Longest delay of the proxy's event loop in the last 15 seconds. It delays every stream. "
+        "Near 0 unless the proxy has too much to do."
     ),
     unit="s",
     when_empty=_NOT_SCRAPED,
@@ -151,7 +151,7 @@ SCRAPE_TIME: Final = Signal(
 )
 SCRAPE_SAMPLES: Final = Signal(
     title="Scraped samples",
-    description="Samples per scrape. Steady growth means a label is not bounded.",
+    description="Samples per scrape. Steady growth means that a label has unlimited values.",
     unit="short",
     when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("scrape_samples_scraped"), "{{instance}}"),),

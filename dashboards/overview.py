@@ -1,4 +1,4 @@
-"""The dashboard "Mistral.rs Metrics"; reads like its screen, from top to bottom."""
+"""The dashboard "Mistral.rs Metrics", from top to bottom."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import AnnotationContainer, DashboardCursorSync
 
 from dashboards import generation, machinery, panels, traffic, variables
-from dashboards.layout import Line, Row, place
+from dashboards.layout import Line, Row, arrange
 from dashboards.style import BLUE, GREEN, ORANGE, RED, YELLOW
 from monitoring.names import DASHBOARD_UID
 
@@ -21,24 +21,25 @@ TITLE: Final = "Mistral.rs Metrics"
 _TILE: Final = 4
 _GRAPH: Final = 8
 _NEW_PROXY_SECONDS: Final = 600
-#: Seconds; a scrape and a probe are at most 20 s old, and after two minutes somebody is told.
-_ANSWER_AGES: Final = (30, ORANGE), (120, RED)
+#: Seconds. The last reply is at most 20 s old, because of the intervals of probes and scrapes;
+#: after two minutes MistralEngineUnreachable fires.
+_REPLY_AGES: Final = (30, ORANGE), (120, RED)
 _BUSY_SHARE: Final = 0.8
 _BUDGET_FINE: Final = 0.25
 
 
 def render(limits: Thresholds, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
-    """Give the dashboard as JSON text, the same for the same arguments.
+    """Return the dashboard as JSON text, the same for the same arguments.
 
     Args:
-        limits: Alert limits, drawn as lines.
-        prometheus_url: Where a browser finds Prometheus; empty leaves its link out.
-        runbook_base_url: Where the runbooks are published; empty leaves their link out.
+        limits: The alerts' limits, drawn as lines.
+        prometheus_url: URL of Prometheus for a browser; if empty, there is no link.
+        runbook_base_url: URL under which the runbooks are published; if empty, there is no link.
     """
     board = (
         Dashboard(TITLE)
         .uid(DASHBOARD_UID)
-        .description("Requests, generation and health of Mistral.rs behind its Ollama proxy.")
+        .description("Requests, generations and health of Mistral.rs and its Ollama proxy.")
         .tags(["mistral"])
         .time("now-1h", "now")
         .refresh("30s")
@@ -48,12 +49,12 @@ def render(limits: Thresholds, *, prometheus_url: str = "", runbook_base_url: st
     )
     board.annotations = AnnotationContainer(list_val=variables.annotation_queries())
     board.links = variables.links(prometheus_url=prometheus_url, runbook_base_url=runbook_base_url)
-    board.panels = place(rows(limits))
+    board.panels = arrange(rows(limits))
     return JSONEncoder(sort_keys=True, indent=2).encode(board) + "\n"
 
 
 def rows(limits: Thresholds) -> tuple[Row, ...]:
-    """Give the rows in the order of the screen."""
+    """Return the rows in the order of the screen."""
     return (
         _status(limits),
         _traffic(limits),
@@ -92,7 +93,7 @@ def _status(limits: Thresholds) -> Row:
                     (8, panels.alert_timeline(traffic.ALERTS)),
                     (7, panels.model_table(generation.MODELS)),
                     (3, panels.counts(traffic.TOTALS)),
-                    (3, panels.tile(traffic.ENGINE_ANSWER, *_ANSWER_AGES)),
+                    (3, panels.tile(traffic.ENGINE_REPLY, *_REPLY_AGES)),
                     (3, panels.tile(traffic.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
                 ),
             ),
@@ -233,7 +234,7 @@ def _loads() -> Row:
 
 def _engine() -> Row:
     return Row(
-        "Engine (where it serves metrics of its own)",
+        "Engine (if it has metrics of its own)",
         (
             Line(
                 _GRAPH,

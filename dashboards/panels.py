@@ -1,6 +1,6 @@
-"""The shapes a signal can take: tile, graph, stack, heatmap, table, timeline.
+"""The panels that can show a signal: tile, graph, stack, heatmap, table, timeline.
 
-Ids and places are given by ``layout``; a panel knows only what it shows.
+``layout`` adds ids and grid positions.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ if TYPE_CHECKING:
 
     from dashboards.signals import Query, Signal
 
-#: Below every value; what is no value at all stays grey.
+#: Below every value, so that only a missing value is grey.
 _LOWEST = -1e9
 
-#: The heatmap's resolution; more columns than this cannot be told apart.
+#: Number of columns of a heatmap; more would be too narrow to see.
 _HEATMAP_COLUMNS = 60
 
-#: Pixels; one size for all, where Grafana would fit each number to its place.
+#: Pixels; the same size for all, where Grafana would fit each number to its own space.
 _COUNT_SIZE = 24
 _NAME_SIZE = 14
 
-#: Pixels; Grafana's own minimum would push the last columns out of a narrow table.
+#: Pixels; with Grafana's own minimum a narrow table would hide its last columns.
 _COLUMN_WIDTH = 60
 
-
-#: A share; the axis reaches at least this far, since one that stays at 0 would get 10000 %.
+#: The axis of a share reaches at least this far; for one that stays at 0, Grafana draws 10000 %.
 _SHARE_AXIS = 0.1
 
 
@@ -42,7 +41,7 @@ class PanelBuilder(Protocol):
     """What all panel builders of the SDK have in common."""
 
     def build(self) -> dashboard.Panel:
-        """Give the finished panel."""
+        """Return the finished panel."""
         ...
 
 
@@ -68,13 +67,13 @@ def up_tile(signal: Signal) -> PanelBuilder:
 def tile(
     signal: Signal, *limits: tuple[float, str], base: str = style.GREEN, decimals: int | None = None
 ) -> PanelBuilder:
-    """Show the number of now, coloured from each limit on."""
+    """Show the current value, in the colour of the highest limit that it reaches."""
     panel = _tile(signal).thresholds(style.steps(style.GREY, (_LOWEST, base), *limits))
     return panel if decimals is None else panel.decimals(decimals)
 
 
 def counts(signal: Signal) -> PanelBuilder:
-    """Show several numbers of now, one below the other."""
+    """Show several current values, one below the other."""
     return (
         _tile(signal)
         .thresholds(style.steps(style.GREY, (_LOWEST, style.BLUE)))
@@ -125,7 +124,7 @@ def spread(signal: Signal) -> PanelBuilder:
 
 
 def alert_timeline(signal: Signal) -> PanelBuilder:
-    """Show when which alert was pending (1) and firing (2)."""
+    """Show when each alert was pending (1) or firing (2)."""
     panel = (
         statetimeline.Panel()
         .title(signal.title)
@@ -155,7 +154,7 @@ def alert_timeline(signal: Signal) -> PanelBuilder:
 
 
 def model_table(signal: Signal) -> PanelBuilder:
-    """Show one line per model, one column per query of the signal."""
+    """Show one row per model and one column per query of the signal."""
     panel = (
         table.Panel()
         .title(signal.title)
@@ -180,7 +179,7 @@ def model_table(signal: Signal) -> PanelBuilder:
 
 
 def _columns(signal: Signal) -> dict[str, Any]:
-    """Name the value column of each query after its legend."""
+    """Name each query's column of values after its legend."""
     names = {f"Value #{_ref_id(i)}": query.legend for i, query in enumerate(signal.queries)}
     return {"excludeByName": {"Time": True}, "renameByName": names}
 

@@ -1,13 +1,13 @@
-"""Builds the PromQL of the dashboard, so that every panel filters by the same variables.
+"""Builds the dashboard's PromQL, so that every panel filters by the same variables.
 
-Rates use ``$__rate_interval``: Grafana makes it at least four scrapes long, whatever the zoom.
+Rates use ``$__rate_interval``, which Grafana makes at least four scrapes long at every zoom.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-#: The label, beside job and instance, that a metric can be filtered by.
+#: The label, besides job and instance, by which a metric is filtered.
 FILTERS: Final = {
     "mistral_http_requests_total": "endpoint",
     "mistral_http_request_duration_seconds": "endpoint",
@@ -30,7 +30,7 @@ _HISTOGRAM_SUFFIXES: Final = ("_bucket", "_sum", "_count")
 
 
 def select(metric: str, *where: str) -> str:
-    """Give the selector of a metric of the proxy, filtered by every variable that applies."""
+    """Return the selector of a metric of the proxy, with every variable that applies to it."""
     filters = ["job", "instance"]
     if extra := FILTERS.get(_family(metric)):
         filters.append(extra)
@@ -39,47 +39,47 @@ def select(metric: str, *where: str) -> str:
 
 
 def rate(metric: str, *where: str, by: str = "") -> str:
-    """Sum what a counter grows per second."""
+    """Return the query of a counter's growth per second."""
     return f"{_sum(by)} (rate({select(metric, *where)}[$__rate_interval]))"
 
 
 def used_rate(metric: str, *where: str, by: str) -> str:
-    """Sum what a counter grows per second, by a label, for values that occur in the time shown.
+    """Return the query of a counter's growth per second by a label, where it grew at all.
 
-    Every value of a label exists from the start, so that its first event shows; most of them stay
-    at 0 and would only crowd the legend.
+    The proxy creates every series at 0, so that the first event shows in a rate. Series that stay
+    at 0 in the time shown would only fill the legend.
     """
     return f"{rate(metric, *where, by=by)} and {growth(metric, *where, by=by)} > 0"
 
 
 def used_total(metric: str, *where: str, by: str) -> str:
-    """Give a counter itself, by a label, for values that occur in the time shown."""
+    """Return the query of a counter by a label, where it grew in the time shown."""
     return f"{_sum(by)} ({select(metric, *where)}) and {growth(metric, *where, by=by)} > 0"
 
 
 def growth(metric: str, *where: str, by: str = "") -> str:
-    """Sum what a counter grew over the whole time that the dashboard shows."""
+    """Return the query of a counter's growth in the time shown."""
     return f"{_sum(by)} (increase({select(metric, *where)}[$__range]))"
 
 
 def quantile(q: float, histogram: str, *, by: str = "") -> str:
-    """Estimate a quantile; no series, rather than NaN, while nothing was observed."""
+    """Return the query of a quantile; it has no series, rather than NaN, without observations."""
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({q:g}, {rate(f'{histogram}_bucket', by=labels)}) >= 0"
 
 
 def mean(histogram: str, *, by: str = "") -> str:
-    """Average what a histogram observed."""
+    """Return the query of the mean of a histogram's observations."""
     return ratio(rate(f"{histogram}_sum", by=by), rate(f"{histogram}_count", by=by))
 
 
 def ratio(part: str, whole: str) -> str:
-    """Divide; no series where the whole is 0."""
+    """Return a division that has no series where ``whole`` is 0."""
     return f"{part} / ({whole} > 0)"
 
 
 def buckets(histogram: str) -> str:
-    """Give the growth of each bucket, for a heatmap."""
+    """Return the query of each bucket's growth, for a heatmap."""
     return f"sum by (le) (increase({select(f'{histogram}_bucket')}[$__rate_interval]))"
 
 

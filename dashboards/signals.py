@@ -1,6 +1,6 @@
-"""The shape of a signal: what is measured, independent of how it is drawn.
+"""What a signal is: something measured, independent of how it is drawn.
 
-The catalogues of signals are ``traffic``, ``generation`` and ``machinery``.
+The signals themselves are in ``traffic``, ``generation`` and ``machinery``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Query:
-    """One PromQL query and how its series are named (Grafana's legend format)."""
+    """One PromQL query and the name of its series, in Grafana's legend format."""
 
     expr: str
     legend: str
@@ -18,13 +18,13 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """Something worth looking at, told once and drawn in any shape.
+    """Something to look at, which panels of any shape can show.
 
     Attributes:
         title: Unique on the dashboard.
-        description: What a person should read from it.
+        description: What it means to a person who reads it.
         unit: Grafana's unit id, for instance ``s`` or ``reqps``.
-        when_empty: What a panel says where there is no series, which is no fault.
+        when_empty: What a panel says while there is no series, which isn't an error.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""How the dashboard looks: colours, limits drawn as lines, the look that all graphs share."""
+"""The dashboard's look: colours, limits drawn as lines, and what all graphs share."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RED: Final = "red"
 BLUE: Final = "blue"
 GREY: Final = "#8e8e8e"
 
-#: The data source that the dashboard's variable names.
+#: The data source that is chosen at the top of the dashboard.
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-#: One colour per outcome wherever it appears, so that red always means the same.
+#: The colour of each outcome, the same in all panels.
 OUTCOME_COLOURS: Final = {
     "success": GREEN,
     "completed": GREEN,
@@ -41,7 +41,7 @@ _STACK_FILL_PERCENT: Final = 70
 
 
 def steps(base: str, *limits: tuple[float, str]) -> dashboard_builders.ThresholdsConfig:
-    """Give the colours of a value: ``base``, and from each limit on another one."""
+    """Return the colours of a value: ``base``, and another one from each limit on."""
     first = dashboard.Threshold(value=None, color=base)
     rest = [dashboard.Threshold(value=value, color=colour) for value, colour in limits]
     return (
@@ -52,7 +52,7 @@ def steps(base: str, *limits: tuple[float, str]) -> dashboard_builders.Threshold
 
 
 def graph() -> timeseries.Panel:
-    """Give the graph that all graphs start from."""
+    """Return a graph with the settings that all graphs share."""
     return (
         timeseries.Panel()
         .datasource(DATASOURCE)
@@ -76,7 +76,7 @@ def graph() -> timeseries.Panel:
 
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
-    """Pile the series up, for parts of a whole; without lines, which would colour empty parts."""
+    """Stack the series, for parts of a whole; without lines, which would colour empty parts."""
     return (
         panel.fill_opacity(_STACK_FILL_PERCENT)
         .line_width(0)
@@ -85,14 +85,14 @@ def stacked(panel: timeseries.Panel) -> timeseries.Panel:
 
 
 def with_limits(panel: timeseries.Panel, *limits: tuple[float, str]) -> timeseries.Panel:
-    """Draw limits of alerts as dashed lines."""
+    """Draw the limits of alerts as dashed lines."""
     return panel.thresholds(steps("transparent", *limits)).thresholds_style(
         common_builders.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED)
     )
 
 
 def with_outcome_colours(panel: timeseries.Panel) -> timeseries.Panel:
-    """Colour series that are named after an outcome."""
+    """Give series that are named after an outcome its colour."""
     for name, colour in OUTCOME_COLOURS.items():
         panel.override_by_name(
             name,

@@ -1,4 +1,4 @@
-"""Signals of the requests: whether they are served, how many, how fast, how well."""
+"""Signals of the requests: health, rate, latency, errors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _REQUESTS: Final = "mistral_http_requests_total"
 _DURATION: Final = "mistral_http_request_duration_seconds"
 _OF_SERVICE: Final = f'service="{SERVICE}"'
 _FAILED: Final = 'status="error"'
-_ANSWERED: Final = 'status=~"success|error"'
+_JUDGED: Final = 'status=~"success|error"'
 _UPSTREAM: Final = "mistral_upstream_request_duration_seconds"
 
-#: What waits for the engine, as requests and as what they ask of it. Listing models is not among
-#: it: the proxy does that of its own accord. No variable narrows it, for an operation has no
-#: endpoint.
+#: Requests that need the engine, and the proxy's requests to the engine for them. Listing models
+#: is left out, since the proxy also does that on its own. The variables for endpoint and model
+#: don't apply, since the metrics of the engine's operations have no such labels.
 _OF_ALL: Final = 'job=~"$job",instance=~"$instance"'
 _ENGINES_WORK: Final = (
     f'{_OF_ALL},endpoint=~"chat|generate|pull|embed.*|v1_.*",endpoint!="v1_models"'
@@ -33,7 +33,7 @@ def _share_of_limit(gauge: str) -> str:
 
 PROXY_UP: Final = Signal(
     title="Proxy",
-    description="Whether Prometheus can scrape the proxy. DOWN also when it lost the target.",
+    description="Whether Prometheus can scrape the proxy. Also DOWN if the target is missing.",
     unit="none",
     queries=(Query(f"min({q.select('up')}) or vector(0)", "Proxy"),),
 )
@@ -44,9 +44,9 @@ ENGINE_UP: Final = Signal(
     when_empty="unknown",
     queries=(Query(f"min({q.select('mistral_upstream_up')})", "Engine"),),
 )
-ENGINE_ANSWER: Final = Signal(
-    title="Engine's last answer",
-    description="How long ago the engine last answered a probe well; it is asked every 5 seconds.",
+ENGINE_REPLY: Final = Signal(
+    title="Engine's last reply",
+    description="Time since the engine last answered a probe; the proxy sends one every 5 seconds.",
     unit="s",
     when_empty="never",
     queries=(
@@ -58,13 +58,13 @@ ENGINE_ANSWER: Final = Signal(
 )
 FIRING: Final = Signal(
     title="Firing alerts",
-    description="Alerts of this stack that fire now, as Prometheus evaluates them.",
+    description="Number of alerts of this stack that fire now in Prometheus.",
     unit="none",
     queries=(Query(f'count(ALERTS{{alertstate="firing",{_OF_SERVICE}}}) or vector(0)', "Firing"),),
 )
 ALERTS: Final = Signal(
     title="Alerts",
-    description="Alerts over time. Pending: the condition holds, but not yet for long enough.",
+    description="Alerts over time. Pending: the condition holds, but not yet long enough to fire.",
     unit="none",
     queries=(
         Query(
@@ -85,13 +85,13 @@ UPTIME: Final = Signal(
 )
 REQUESTS_IN_RANGE: Final = Signal(
     title="Requests",
-    description="Requests finished in the time shown, as far as scrapes can tell.",
+    description="Requests finished in the time shown, as estimated from the scrapes.",
     unit="short",
     queries=(Query(q.growth(_REQUESTS), "Requests"),),
 )
 TOTALS: Final = Signal(
     title="Since the start",
-    description="Exact counts since the proxies started: requests, failed ones, output tokens.",
+    description="Exact numbers since the proxy started: requests, failed requests, output tokens.",
     unit="none",
     when_empty="not scraped",
     queries=(
@@ -102,28 +102,28 @@ TOTALS: Final = Signal(
 )
 P95_NOW: Final = Signal(
     title="p95 latency",
-    description="19 of 20 requests finish within this time, whole answer included.",
+    description="19 of 20 requests finish within this time, from head to last byte.",
     unit="s",
     queries=(Query(q.quantile(0.95, _DURATION), "p95"),),
 )
 RATE_BY_ENDPOINT: Final = Signal(
     title="Request rate by endpoint",
-    description="Finished requests per second. Health checks and scrapes do not count.",
+    description="Finished requests per second, without health checks and scrapes.",
     unit="reqps",
     queries=(Query(q.used_rate(_REQUESTS, by="endpoint"), "{{endpoint}}"),),
 )
 RATE_BY_STATUS: Final = Signal(
     title="Requests by outcome",
     description=(
-        "success: answered in full. client_error: asked wrongly. error: failed on our side, "
-        "also after the first byte. cancelled: the client left first."
+        "success: complete response. client_error: invalid request. error: failure of the proxy "
+        "or the engine, even after the first byte. cancelled: the client disconnected."
     ),
     unit="reqps",
     queries=(Query(q.used_rate(_REQUESTS, by="status"), "{{status}}"),),
 )
 LATENCY: Final = Signal(
     title="Latency percentiles",
-    description="From the request's head to the last byte of the answer, all outcomes.",
+    description="From the request's head to the last byte of the response, all outcomes.",
     unit="s",
     queries=(
         *(Query(q.quantile(p / 100, _DURATION), f"p{p}") for p in (50, 95, 99)),
@@ -132,13 +132,13 @@ LATENCY: Final = Signal(
 )
 LATENCY_BY_ENDPOINT: Final = Signal(
     title="p95 latency by endpoint",
-    description="Compare like with like: a long answer takes long, listing models does not.",
+    description="Endpoints differ: a long response takes time, listing models doesn't.",
     unit="s",
     queries=(Query(q.quantile(0.95, _DURATION, by="endpoint"), "{{endpoint}}"),),
 )
 LATENCY_SPREAD: Final = Signal(
     title="Latency spread",
-    description="How many requests took how long. Two bands mean two kinds of requests.",
+    description="Number of requests by duration. Two bands mean two kinds of requests.",
     unit="s",
     queries=(Query(q.buckets(_DURATION), "{{le}}"),),
 )
@@ -156,8 +156,8 @@ WITHIN_5_SECONDS: Final = Signal(
 ENGINE_WAIT: Final = Signal(
     title="Waiting for the engine",
     description=(
-        "p95 of the time that the proxy waits for the engine, by what it asks for: the whole "
-        "generation, without the time in which the client reads."
+        "p95 of the time that the proxy waits for the engine, by operation. For a generation "
+        "that is all of it, without the time in which the client reads."
     ),
     unit="s",
     queries=(Query(q.quantile(0.95, _UPSTREAM, by="operation"), "{{operation}}"),),
@@ -165,8 +165,9 @@ ENGINE_WAIT: Final = Signal(
 OVERHEAD: Final = Signal(
     title="Time outside the engine",
     description=(
-        "Mean part of a request that is not waiting for the engine: the queue, the proxy's own "
-        "work, and clients that send or read slowly. Generations and embeddings of all endpoints."
+        "Mean time per request that isn't spent waiting for the engine: in the queue, in the "
+        "proxy, and for clients that send or read slowly. Generations, embeddings and pulls of "
+        "all endpoints and models."
     ),
     unit="s",
     queries=(
@@ -186,15 +187,15 @@ OVERHEAD: Final = Signal(
 )
 ERROR_RATIO: Final = Signal(
     title="Error rate",
-    description="Failed share of the requests, not counting cancelled and refused ones.",
+    description="Share of failed requests; cancelled requests and client errors don't count.",
     unit="percentunit",
-    queries=(Query(q.ratio(q.rate(_REQUESTS, _FAILED), q.rate(_REQUESTS, _ANSWERED)), "errors"),),
+    queries=(Query(q.ratio(q.rate(_REQUESTS, _FAILED), q.rate(_REQUESTS, _JUDGED)), "errors"),),
 )
 ERRORS_BY_TYPE: Final = Signal(
     title="Errors by type",
     description=(
-        "Where it went wrong: upstream_* is the engine or the way to it, invalid_request and "
-        "model_not_found are the client, internal is a fault of the proxy."
+        "upstream_*: the engine, or the connection to it. invalid_request, model_not_found: the "
+        "client. internal: a bug in the proxy."
     ),
     unit="reqps",
     when_empty="no errors",
@@ -204,7 +205,7 @@ ERRORS_BY_TYPE: Final = Signal(
 )
 CLIENT_TROUBLE: Final = Signal(
     title="Refused and cancelled requests",
-    description="Requests that were asked wrongly, and those whose client left before the end.",
+    description="Requests with client errors, and those whose client disconnected before the end.",
     unit="reqps",
     when_empty="none",
     queries=(
@@ -215,15 +216,17 @@ CLIENT_TROUBLE: Final = Signal(
 )
 ACTIVE: Final = Signal(
     title="Active requests",
-    description="Requests accepted and not yet finished; a stream counts until its last byte.",
+    description="Requests that haven't finished; a stream counts until its last byte.",
     unit="short",
     when_empty="not scraped",
     queries=(Query(f"sum({q.select('mistral_active_requests')})", "active"),),
 )
 SATURATION: Final = Signal(
-    title="Places taken",
-    description="Requests at the engine and in the queue, as shares of their limits. "
-    "Both at 1 means that more are refused.",
+    title="Slots taken",
+    description=(
+        "Requests at the engine and in the queue, as shares of their limits. "
+        "While both are 1, further requests are refused."
+    ),
     unit="percentunit",
     when_empty="not scraped",
     queries=(
@@ -235,13 +238,13 @@ ACTIVE_NOW: Final = replace(ACTIVE, title="Active now")
 
 
 def error_budget(objective: float) -> Signal:
-    """Tell how much of the allowed failures is left, for an objective between 0 and 1."""
-    share = q.ratio(q.growth(_REQUESTS, _FAILED), q.growth(_REQUESTS, _ANSWERED))
+    """Return the share of the error budget that is left, for an objective between 0 and 1."""
+    share = q.ratio(q.growth(_REQUESTS, _FAILED), q.growth(_REQUESTS, _JUDGED))
     return Signal(
         title="Error budget",
         description=(
-            f"Share of the failures that the objective of {objective * 100:g} % allows and that "
-            "the time shown has not used up. Below 0: more failed than allowed."
+            f"Share of the errors allowed by the objective of {objective * 100:g} % that is left "
+            "in the time shown. Below 0: more requests failed than allowed."
         ),
         unit="percentunit",
         queries=(Query(f"1 - {share} / {1 - objective:g}", "left"),),

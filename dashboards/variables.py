@@ -1,4 +1,4 @@
-"""The choices at the top of the dashboard, its annotations and links."""
+"""The dashboard's variables, annotations and links."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS, JOB, SERVICE, TARG
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Matches every value; unlike Grafana's list of all values it stays short with many of them.
+#: Matches every value. Grafana's own "All" lists them, which is long if there are many.
 _ALL: Final = ".+"
 
 _GRAFANA: Final = common.DataSourceRef(type_val="grafana", uid="-- Grafana --")
 
 
 def variables() -> Sequence[builders.DatasourceVariable | builders.QueryVariable]:
-    """Give the variables in the order of the screen; each narrows those after it."""
+    """Return the variables in the order of the screen; each one narrows those after it."""
     of_job = 'job=~"$job"'
     of_instance = f'{of_job},instance=~"$instance"'
     return (
@@ -34,7 +34,7 @@ def variables() -> Sequence[builders.DatasourceVariable | builders.QueryVariable
 
 
 def annotation_queries() -> list[dashboard.AnnotationQuery]:
-    """Give what is drawn across all graphs: restarts, firing alerts, deployments."""
+    """Return what is marked in all graphs: restarts, firing alerts and deployments."""
     return [
         _from_prometheus(
             "Proxy restarts",
@@ -53,7 +53,7 @@ def annotation_queries() -> list[dashboard.AnnotationQuery]:
             datasource=_GRAFANA,
             enable=True,
             icon_color=style.GREEN,
-            # Grafana's own query for annotations, which the SDK types apart from data queries.
+            # A query for annotations in Grafana's store; the SDK's type allows only data queries.
             target=dashboard.AnnotationTarget(  # type: ignore[arg-type]
                 limit=100, match_any=False, tags=list(DEPLOYMENT_TAGS), type_val="tags"
             ),
@@ -62,7 +62,7 @@ def annotation_queries() -> list[dashboard.AnnotationQuery]:
 
 
 def links(*, prometheus_url: str, runbook_base_url: str) -> list[dashboard.DashboardLink]:
-    """Give the links at the top; an address that is not known gives none."""
+    """Return the links at the top; an empty URL leaves its link out."""
     named = (("Prometheus", prometheus_url), ("Runbooks", runbook_base_url))
     return [
         dashboard.DashboardLink(
@@ -87,7 +87,7 @@ def _datasource() -> builders.DatasourceVariable:
 
 
 def _job() -> builders.QueryVariable:
-    """Let one job be chosen, never all: ``up`` and ``process_*`` exist in foreign jobs too."""
+    """Return the choice of exactly one job: ``up`` and ``process_*`` exist in other jobs too."""
     return (
         _query_variable("job", "Job", f'up{{engine="{TARGET_LABELS["engine"]}"}}')
         .multi(multi=False)

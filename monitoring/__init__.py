@@ -1,1 +1,1 @@
-"""What the alerts, the dashboard, the stack and the operator commands share; owned by none."""
+"""Names and thresholds that alerts, dashboard, stack and operator commands share."""

@@ -1,6 +1,6 @@
-"""The numbers that alerts compare with: the specification's values as defaults, units in the names.
+"""The limits of the alerts; the defaults are those of the specification.
 
-Validated once, with every fault in one error, so that a wrong setting is one clear message.
+All of them are checked at once, so that one error message names everything that is wrong.
 """
 
 from __future__ import annotations
@@ -8,43 +8,43 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-#: Quantiles cannot be told apart beyond the largest finite bucket of the proxy's histograms
-#: (600 s), so a limit at or above it would never fire.
+#: Largest finite bucket of the proxy's histograms. No quantile is above it, so an alert with this
+#: limit would never fire.
 LARGEST_BUCKET_SECONDS: Final = 600.0
 
-
-#: Burn factors, as in the SRE Workbook's chapter on alerting on objectives: 14.4 spends 2 % of a
-#: budget of 30 days in an hour, 3 spends 10 % of it in a day.
+#: Burn rates, as in the SRE Workbook's chapter "Alerting on SLOs": 14.4 uses 2 % of the error
+#: budget of 30 days in one hour, 3 uses 10 % of it in one day.
 FAST_BURN: Final = 14.4
 SLOW_BURN: Final = 3.0
 
-#: Below it, not even failing always would burn the budget at the fast rate.
+#: Below this objective the fast burn rate can't be reached, even if every request fails.
 LOWEST_OBJECTIVE: Final = 0.94
 
 
 class ThresholdsError(ValueError):
-    """One or more limits make no sense; the message names each of them and what to do."""
+    """One or more limits are invalid; the message names each and says what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How far back the rules look and how long a condition must hold.
+    """Windows of the rules and how long a condition must hold, in whole seconds.
 
-    Kept apart from the limits so that a drill can shorten all of it in one place. Whole seconds.
+    Apart from the limits, so that a drill can shorten all of them in one place.
     """
 
-    #: Look-back of rates and quantiles; at least four scrapes, or rates have gaps.
+    #: Window of rates and quantiles. At least four scrapes long, or rates have gaps.
     window_seconds: int = 300
-    #: MistralDown: at least two scrapes, so that one lost scrape wakes nobody.
+    #: MistralDown. At least two scrapes long, so that one lost scrape doesn't fire it.
     down_for_seconds: int = 60
-    #: Critical symptoms.
+    #: Critical alerts about symptoms.
     page_for_seconds: int = 120
     #: Warnings.
     ticket_for_seconds: int = 300
-    #: Notices without urgency.
+    #: Alerts of severity info.
     notice_for_seconds: int = 60
-    #: The error budget is judged over a long and a short window: the long one proves that it
-    #: matters, the short one that it still goes on. The fast burn's short one is the window above.
+    #: The alerts on the error budget compare a long and a short window: the long one shows that the
+    #: errors matter, the short one that they continue. The short window of the fast burn is
+    #: ``window_seconds``.
     fast_burn_seconds: int = 3_600
     slow_burn_short_seconds: int = 7_200
     slow_burn_seconds: int = 86_400
@@ -52,32 +52,32 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Limits of the alerts; every plain field is a stack setting.
+    """Limits of the alerts; every field but ``timing`` is a setting of the stack.
 
     Raises:
-        ThresholdsError: A limit is out of range or two limits contradict each other.
+        ThresholdsError: A limit is out of range, or two limits contradict each other.
     """
 
     high_latency_seconds: float = 5.0
     very_high_latency_seconds: float = 10.0
-    #: Fewer requests in the window than this say nothing about latency.
+    #: With fewer requests in the window, latency is not judged.
     latency_min_requests: int = 5
-    #: Share of failed requests, 0 to 1; cancelled and refused requests do not count.
+    #: Share of failed requests, 0 to 1. Requests that clients cancelled or got wrong don't count.
     high_error_ratio: float = 0.05
-    #: Fewer failed and answered requests in the window than this say nothing about errors.
+    #: With fewer failed and successful requests in the window, errors are not judged.
     error_min_requests: int = 10
-    #: More than this many at once; exactly this many is still fine.
+    #: More than this many at once fire the alert; exactly this many don't.
     high_active_requests: int = 50
     slow_generation_seconds: float = 30.0
     slow_generation_min_requests: int = 3
     no_requests_minutes: int = 10
-    #: How long an engine that has not answered yet may take: a first start fetches its model.
+    #: How long an engine may take to start that has never answered: it may download its model.
     engine_start_minutes: int = 30
     slow_first_token_seconds: float = 5.0
     first_token_min_requests: int = 5
-    #: Share of requests that shall not fail, 0 to 1; what remains is the error budget.
+    #: Share of requests that must succeed, 0 to 1; the rest is the error budget.
     availability_objective: float = 0.99
-    #: Fewer requests in the long window than this burn no budget.
+    #: With fewer requests in the long window, the error budget is not judged.
     budget_min_requests: int = 100
     timing: Timing = field(default_factory=Timing)
 
@@ -132,4 +132,8 @@ def _order_faults(t: Thresholds) -> list[str]:
     high, very_high = t.high_latency_seconds, t.very_high_latency_seconds
     if very_high > high:
         return []
-    return [f"very_high_latency_seconds is {very_high:g}, but must be above the high {high:g}"]
+    fault = (
+        f"very_high_latency_seconds is {very_high:g}, but must be above "
+        f"high_latency_seconds, which is {high:g}"
+    )
+    return [fault]

@@ -1,4 +1,4 @@
-"""``python -m proxy_service``: read the environment, build the parts, serve."""
+"""``python -m proxy_service``: reads the environment, builds the parts and serves."""
 
 import errno
 import gc
@@ -18,16 +18,16 @@ from proxy_service.telemetry.metrics import ProxyMetrics
 BAD_SETTINGS = 2
 CANNOT_LISTEN = 1
 _BACKLOG = 1024
-# Open files that suffice for several thousand clients, each with a connection to the engine.
+# Open files; enough for tens of thousands of clients, each with a connection to the engine.
 _DESCRIPTORS = 65_536
-# Objects that are new since the last look for cycles. Requests leave hardly any behind, but a
-# hundred at once hold more than the interpreter's default, which would then look several times
-# for each.
+# New objects after which the garbage collector runs. Requests leave hardly any cycles behind, but
+# a hundred at once hold more objects than the interpreter's default threshold, which would make it
+# run several times for each.
 _COLLECT_AFTER = 10_000
 
 
 def main() -> int:
-    """Serve until SIGTERM or SIGINT; gives the exit code."""
+    """Serve until SIGTERM or SIGINT; return the exit code."""
     try:
         settings = ProxySettings.from_environ(os.environ)
     except SettingsError as error:
@@ -39,9 +39,9 @@ def main() -> int:
         sys.stderr.write(f"proxy_service: {explain(error, settings.bind)}\n")
         return CANNOT_LISTEN
     set_up_logging(settings.log_level, settings.log_format)
-    metrics = ProxyMetrics()
+    metrics, clock = ProxyMetrics(), SystemClock()
     app = create_app(
-        settings, engine=HttpEngine(settings, metrics), metrics=metrics, clock=SystemClock()
+        settings, engine=HttpEngine(settings, metrics, clock), metrics=metrics, clock=clock
     )
     _allow_descriptors()
     gc.freeze()
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def _allow_descriptors() -> None:
-    """Raise the limit of open files, which many systems set to 1024 or less, as far as allowed."""
+    """Raise the limit of open files as far as allowed; many systems set it to 1024 or less."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -90,13 +90,14 @@ def listen(bind: BindAddress) -> socket.socket:
 
 
 def explain(error: OSError, bind: BindAddress) -> str:
-    """Say in one line why ``bind`` can't be used, and what to set."""
+    """Return one line that says why ``bind`` can't be used, and what to do."""
     if error.errno == errno.EADDRINUSE:
         return (
-            f"port {bind.port} on {bind.host} is taken (by Ollama, perhaps); "
-            f"free it or set BIND_ADDRESS, for example BIND_ADDRESS={bind.host}:{bind.port + 1}"
+            f"port {bind.port} on {bind.host} is taken, perhaps by Ollama; "
+            "stop what uses it, or set another one, for example "
+            f"BIND_ADDRESS={bind.host}:{bind.port + 1}"
         )
-    return f"can't listen on {bind}: {error.strerror or error}; set BIND_ADDRESS"
+    return f"can't listen on {bind}: {error.strerror or error}; set BIND_ADDRESS to another address"
 
 
 if __name__ == "__main__":

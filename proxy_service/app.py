@@ -1,6 +1,6 @@
-"""Puts the parts together, and says what each request has to pass, in the order that it does.
+"""Puts the parts together, and holds every check that a request has to pass, in order.
 
-One Sanic application per proxy: `ProxyApp.answer` gets each request when its head is complete.
+Each proxy is one Sanic application. `ProxyApp.answer` gets each request when its head is complete.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
 
-# Seconds, after the shutdown's grace, in which the last words may still reach their clients.
+# Seconds after the shutdown's grace, in which the last errors can still be sent.
 _LAST_WORDS_SECONDS = 1.0
-# What comes with these is not waited for: no endpoint reads it.
+# Methods whose bodies aren't waited for, because no endpoint reads them.
 _WITHOUT_BODY = ("GET", "HEAD")
-# How many bodies of the largest size all requests together may hold. Each costs several times its
-# size until it is sent on: three of 48 MiB at once took 800 MiB.
+# How many bodies of the largest size all requests together may hold. Each takes several times its
+# size in memory until it is sent to the engine: three of 48 MiB at once took 800 MiB.
 _BODIES = 3
 
 logger = logging.getLogger("proxy_service.app")
@@ -42,10 +42,10 @@ SanicHandler = Callable[..., Coroutine[object, object, HTTPResponse | None]]
 
 
 class ProxyApp(Sanic[Config, Services]):
-    """A Sanic application that accounts for each request from its head to its last byte."""
+    """A Sanic application that records each request from its head to its last byte."""
 
     async def answer(self, request: IncomingRequest, stream: ClientStream) -> None:
-        """Answer one request; everything that can happen to it passes through here once."""
+        """Answer one request; every request passes through here once."""
         exchange = Exchange(request, stream, self.ctx)
         if request.path in HOUSEKEEPING_PATHS or request.method == "OPTIONS":
             await self._answer(exchange, stream)
@@ -64,10 +64,10 @@ class ProxyApp(Sanic[Config, Services]):
         response = _early_response(exchange, stream) or await self._route(exchange)
         if response is not None:
             await exchange.send(response)
-        exchange.close_if_stopping()  # the stop may have come behind the answer's head
+        exchange.close_if_stopping()  # the stop may have begun after the response's head was sent
 
     async def _route(self, exchange: Exchange) -> HTTPResponse | None:
-        """Have the endpoint answer, and turn what it raises into an answer."""
+        """Call the endpoint, and turn what it raises into a response."""
         request = exchange.request
         try:
             _, handler, parameters = self.router.get(request.path, request.method, None)
@@ -78,20 +78,20 @@ class ProxyApp(Sanic[Config, Services]):
             return _plain(exchange, b"405 method not allowed", HTTPStatus.METHOD_NOT_ALLOWED)
         except ProxyError as error:
             return exchange.refuse(error)
-        except Exception as error:  # noqa: BLE001  the last resort: logged, and answered as ours
+        except Exception as error:  # noqa: BLE001  the last resort: it is logged
             return await exchange.crashed(error)
 
 
 def create_app(
     settings: ProxySettings, *, engine: Engine, metrics: ProxyMetrics, clock: Clock
 ) -> ProxyApp:
-    """Build a proxy that is ready to be served.
+    """Return a proxy that is ready to be served.
 
     Args:
         settings: Checked settings.
-        engine: The way to the engine; stopped with the app.
-        metrics: A catalogue that no other proxy has.
-        clock: Time.
+        engine: The client for the engine; stopped with the app.
+        metrics: The metrics, which no other proxy may share.
+        clock: The time.
     """
     services = Services(
         settings=settings,
@@ -133,7 +133,7 @@ def _config(settings: ProxySettings) -> Config:
             "REQUEST_MAX_SIZE": settings.max_body_bytes,
             "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds + _LAST_WORDS_SECONDS,
             "REQUEST_TIMEOUT": settings.client_request_timeout_seconds,
-            # As `ClientConnection` takes it: not until an answer, but while nobody reads it.
+            # `ClientConnection` applies it while the client doesn't read its response.
             "RESPONSE_TIMEOUT": settings.client_stall_timeout_seconds,
             "KEEP_ALIVE_TIMEOUT": settings.client_keep_alive_seconds,
         },
@@ -143,16 +143,16 @@ def _config(settings: ProxySettings) -> Config:
 
 def _add(app: ProxyApp, route: Route) -> None:
     name = f"{route.methods[0]}_{route.path}".translate(str.maketrans("/<>:", "____"))
-    # The router keeps and gives it, no more: only `ProxyApp` calls it.
+    # The router only stores and returns the handler; `ProxyApp` calls it.
     handler = cast("Any", _endpoint(route.handler, route.endpoint))
     app.add_route(handler, route.path, methods=route.methods, name=name)
 
 
 def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:
-    """Wrap a handler: name the endpoint, and wait for the request's body."""
+    """Wrap a handler: record the endpoint, and wait for the request's body."""
 
     async def handle(exchange: Exchange, **parameters: str) -> HTTPResponse | None:
-        exchange.record.endpoint = endpoint  # also of a body that is too large or broken off
+        exchange.record.endpoint = endpoint  # first, for bodies that are too large or incomplete
         if exchange.request.method not in _WITHOUT_BODY:
             await exchange.receive()
         return await handler(exchange, **parameters)
@@ -161,7 +161,7 @@ def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:
 
 
 def _early_response(exchange: Exchange, stream: ClientStream) -> HTTPResponse | None:
-    """Answer what never reaches a route: no HTTP, foreign hosts and pages, preflights, no key."""
+    """Return the response to what reaches no route: bad HTTP or Host, foreign pages, no key."""
     if stream.unroutable is not None:
         return exchange.refuse(stream.unroutable)
     services, request = exchange.services, exchange.request
@@ -173,7 +173,7 @@ def _early_response(exchange: Exchange, stream: ClientStream) -> HTTPResponse | 
     if origin is not None and request.method == "OPTIONS":
         preflight = services.origins.preflight_headers(origin)
         return HTTPResponse(HTTPStatus.NO_CONTENT, list(preflight.items()))
-    if not services.keys.admit(request.path, request.headers):
+    if not services.keys.allows(request.path, request.headers):
         return exchange.refuse(
             Unauthorized("unauthorized: send the API key in the header Authorization: Bearer KEY")
         )
@@ -181,7 +181,7 @@ def _early_response(exchange: Exchange, stream: ClientStream) -> HTTPResponse | 
 
 
 def _log_wrong_key(exchange: Exchange) -> None:
-    """Log a refusal that no metric counts, for nobody should be able to guess a key unseen."""
+    """Log a refusal that no metric counts, so that brute-force attempts show in the log."""
     record, request = exchange.record, exchange.request
     if isinstance(record.error, Unauthorized):
         path = request.path if request.path in HOUSEKEEPING_PATHS else None
@@ -201,7 +201,7 @@ async def _start(app: ProxyApp) -> None:
 
 
 async def _begin_stop(app: ProxyApp) -> None:
-    """Let what runs go on for its grace; the engine's part ends with it, by which all ends."""
+    """Refuse what waits, and end what still runs when the grace is over."""
     services = app.ctx
     services.stopping.set()
     services.admission.close()

@@ -1,4 +1,4 @@
-"""Time, passed in wherever it is needed so that tests can set it."""
+"""The time, passed in wherever it is needed so that tests can set it."""
 
 import time
 from datetime import UTC, datetime
@@ -10,13 +10,13 @@ NS_PER_SECOND = 1_000_000_000
 
 
 class Clock(Protocol):
-    """What the proxy asks of a clock."""
+    """The clock that the proxy needs."""
 
     def time_ns(self) -> int:
-        """Give the time of day, in nanoseconds since 1970."""
+        """Return the time of day, in ns since 1970 (UTC)."""
 
     def monotonic(self) -> float:
-        """Give seconds that never run backwards."""
+        """Return seconds that never go backwards."""
 
 
 class SystemClock:
@@ -27,14 +27,14 @@ class SystemClock:
 
 
 class Moment(NamedTuple):
-    """When something happened: ``created_at`` as Ollama writes it, and ns since the request."""
+    """A time: ``created_at`` as Ollama writes it, and the ns since the request's head."""
 
     created_at: str
     elapsed_ns: int
 
 
 def moment(clock: Clock, since: float) -> Moment:
-    """Give the present, counted from ``since`` on the monotonic clock."""
+    """Return the present; ``since`` is when the request began, in monotonic seconds."""
     elapsed_ns = int((clock.monotonic() - since) * NS_PER_SECOND)
     return Moment(timestamp(clock.time_ns()), elapsed_ns or 1)
 
@@ -47,11 +47,11 @@ def timestamp(time_ns: int) -> str:
 
 @lru_cache(maxsize=1)
 def _second(seconds: int) -> str:
-    """Write a whole second; each is asked for many times."""
+    """Return a whole second without its zone; cached, because each is needed many times."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 @lru_cache(maxsize=1)
 def http_date(seconds: int) -> str:
-    """Write a whole second as HTTP's ``Date`` has it (RFC 9110, 5.6.7)."""
+    """Return a whole second as HTTP's ``Date`` header has it (RFC 9110, 5.6.7)."""
     return formatdate(seconds, usegmt=True)

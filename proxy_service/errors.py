@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a request, and the one place that writes it down.
+"""Everything that can go wrong with a request, and how it is written for each API.
 
 ::
 
@@ -7,18 +7,18 @@
         InvalidRequest 400 · Unauthorized 401 · ModelNotFound 404 · BodyTooLarge 413
         UnsupportedFeature 400 · NotImplementedHere 501
       EngineError: the engine's fault
-        EngineUnavailable 503    it can't be reached, or has the model not loaded
+        EngineUnavailable 503    it can't be reached, or hasn't loaded the model
         EngineTimeout 504        it was silent for too long
-        EngineRejected           it answered with a status of its own
-        EngineProtocolError 502  its answer is not what its API promises
-        StreamInterrupted 502    it failed after the first byte had left
-      Overloaded 503, ShuttingDown 503: nobody's, to be tried again
-      InternalError 500: ours
+        EngineRejected           it replied with an error status of its own
+        EngineProtocolError 502  its reply isn't what its API promises
+        StreamInterrupted 502    it failed after the first byte was sent
+      Overloaded 503, ShuttingDown 503: nobody's fault; a retry makes sense
+      InternalError 500: the proxy's fault
 
 ``error_type`` is the label of ``mistral_request_errors_total`` and the field in the log.
 """
 
-# ruff: noqa: N818  the tree's leaves are named after what happened, its branches end in Error
+# ruff: noqa: N818  leaves of the tree are named after what happened, branches end in Error
 
 import json
 from enum import StrEnum
@@ -28,7 +28,7 @@ _LONGEST_MESSAGE = 2000  # characters
 
 
 class Dialect(StrEnum):
-    """Whose shape an error takes."""
+    """The API in whose shape an error is written."""
 
     OLLAMA = "ollama"
     OPENAI = "openai"
@@ -36,25 +36,25 @@ class Dialect(StrEnum):
 
 
 class ProxyError(Exception):
-    """A request that can't be answered; the text is written for the person who sent it."""
+    """A request that fails; the text is written for the person who sent it."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     error_type: str = "internal"
-    # Whether the text is the proxy's own, and not words of the request or the engine, which may
-    # hold a prompt.
+    # Whether the text may be logged. It may not if it has words of the request or the engine, which
+    # could be a prompt.
     loggable = True
-    # Seconds after which another try makes sense; 0 where none does.
+    # Seconds after which a retry makes sense; 0 if none does.
     retry_after_seconds = 0
 
     @property
     def message(self) -> str:
-        """The text that goes to the client; what it repeats of a request may be long."""
+        """The text for the client, cut if it quotes too much."""
         text = str(self.args[0]) if self.args else self.error_type
         return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that the answer carries for it."""
+        """The headers that the response gets because of the error."""
         after = self.retry_after_seconds
         return {"Retry-After": str(after)} if after else {}
 
@@ -68,7 +68,7 @@ class RequestError(ProxyError):
 
 
 class InvalidRequest(RequestError):
-    """The body or a field in it can't be used; Ollama answers some of these with a 500."""
+    """The body or a field in it is invalid; Ollama's status for some of these is 500."""
 
     def __init__(self, message: str, *, status: int = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(message)
@@ -82,32 +82,32 @@ class BodyTooLarge(RequestError):
 
 
 class Unauthorized(RequestError):
-    """The request carries none of the keys that its path needs."""
+    """The request has none of the keys that open its path."""
 
     status = HTTPStatus.UNAUTHORIZED
     error_type = "unauthorized"
 
     @property
     def headers(self) -> dict[str, str]:
-        """Say how a key is sent."""
+        """The headers that say how to send a key."""
         return {"WWW-Authenticate": "Bearer"}
 
 
 class ModelNotFound(RequestError):
-    """The engine serves no model of this name."""
+    """The engine serves no model with this name."""
 
     status = HTTPStatus.NOT_FOUND
     error_type = "model_not_found"
 
 
 class UnsupportedFeature(RequestError):
-    """Ollama could have a model that does this; the engine behind this proxy can't."""
+    """Ollama supports this with some models; the engine behind this proxy doesn't."""
 
     error_type = "not_supported"
 
 
 class NotImplementedHere(RequestError):
-    """An endpoint of Ollama's that has no counterpart here."""
+    """An endpoint of Ollama's that the engine has no counterpart for."""
 
     status = HTTPStatus.NOT_IMPLEMENTED
     error_type = "not_supported"
@@ -121,21 +121,21 @@ class EngineError(ProxyError):
 
 
 class EngineUnavailable(EngineError):
-    """The engine can't be reached, or is not ready."""
+    """The engine can't be reached, or isn't ready."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     error_type = "upstream_connect"
 
 
 class EngineTimeout(EngineError):
-    """The engine said nothing for longer than the settings allow."""
+    """The engine was silent for longer than the settings allow."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
     error_type = "upstream_timeout"
 
 
 class EngineRejected(EngineError):
-    """The engine answered with an error of its own."""
+    """The engine replied with an error of its own."""
 
     error_type = "upstream_status"
 
@@ -151,11 +151,11 @@ class EngineRejected(EngineError):
 
 
 class EngineProtocolError(EngineError):
-    """The engine's answer is not what its API promises."""
+    """The engine's reply isn't what its API promises."""
 
 
 class StreamInterrupted(EngineError):
-    """The engine failed or fell silent after part of the answer had left."""
+    """The engine failed after a part of the response was sent."""
 
     error_type = "stream_interrupted"
 
@@ -165,19 +165,19 @@ class StreamInterrupted(EngineError):
 
 
 class Overloaded(ProxyError):
-    """As many requests run and wait as the settings allow, or as large ones."""
+    """The queue is full, or the bodies of all requests together are too large."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     error_type = "overloaded"
     retry_after_seconds = 5
 
     def __init__(self, reason: str = "maximum pending requests exceeded") -> None:
-        # Ollama's own words, by which its clients know it; two blanks included.
+        # Ollama's own words, with two spaces: its clients recognise them.
         super().__init__(f"server busy, please try again.  {reason}")
 
 
 class ShuttingDown(ProxyError):
-    """The proxy was told to stop, and this request has not begun or had its grace."""
+    """The proxy is stopping, and this request was still waiting or outlasted the grace."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     error_type = "shutting_down"
@@ -188,7 +188,7 @@ class ShuttingDown(ProxyError):
 
 
 class InternalError(ProxyError):
-    """A fault of the proxy; details are in its log only."""
+    """A fault of the proxy; only its log has the details."""
 
 
 ERROR_TYPES = (
@@ -216,14 +216,14 @@ _ANTHROPIC_TYPES = _OPENAI_TYPES | {HTTPStatus.UNAUTHORIZED: "authentication_err
 
 
 def dialect_of(path: str) -> Dialect:
-    """Tell which API's clients call ``path``."""
+    """Return the API that ``path`` belongs to."""
     if path.startswith("/v1/messages"):
         return Dialect.ANTHROPIC
     return Dialect.OPENAI if path.startswith("/v1/") else Dialect.OLLAMA
 
 
 def error_body(error: ProxyError, dialect: Dialect) -> bytes:
-    """Write ``error`` as the JSON object that clients of ``dialect`` expect, without a newline."""
+    """Return ``error`` as the JSON object that clients of ``dialect`` expect."""
     status, message = error.status, error.message
     anthropic_type = _ANTHROPIC_TYPES.get(status, "api_error")
     if isinstance(error, Overloaded):
@@ -247,9 +247,9 @@ def error_body(error: ProxyError, dialect: Dialect) -> bytes:
 
 
 def error_in_stream(error: ProxyError, dialect: Dialect) -> bytes:
-    """Write ``error`` as the last line, or event, of a stream that clients of ``dialect`` read."""
+    """Return ``error`` as the last line or event of a stream for clients of ``dialect``."""
     body = error_body(error, dialect)
     if dialect is Dialect.OLLAMA:
         return body + b"\n"
     name = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
-    return b"\n\n" + name + b"data: " + body + b"\n\n"  # an event may be unfinished before it
+    return b"\n\n" + name + b"data: " + body + b"\n\n"  # ends an event that may be incomplete

@@ -1,7 +1,7 @@
-"""One request and its answer: what every endpoint needs, and the one way out.
+"""One request and its response: what every endpoint needs.
 
-`Exchange` connects what came over a connection (`IncomingRequest`, `ClientStream`) to the record
-that counts it. Every answer, success or error, whole or streamed, leaves through it.
+`Exchange` connects a request on a connection (`IncomingRequest`, `ClientStream`) to the record
+that counts it. Every response, success or error, whole or streamed, is sent through it.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 TEXT = "text/plain; charset=utf-8"
 
-# Request ids tell requests apart, processes included; they are no secret and cost no system call.
+# Request ids are unique among processes, too. They aren't secret, and cost no system call.
 _PROCESS = secrets.token_hex(4)
 _numbers = count(1)
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
@@ -70,7 +70,7 @@ class Services:
 class Exchange:
     """One request on its way through the proxy.
 
-    ``page`` is the origin of a page that may read the answer, once that is known.
+    ``page`` is the origin of the web page that may read the response, if there is one.
     """
 
     __slots__ = ("_stream", "body", "dialect", "page", "record", "request", "services", "streaming")
@@ -93,7 +93,7 @@ class Exchange:
         """Wait for the request's body.
 
         Raises:
-            RequestError: There will be none, or it is compressed, as Ollama takes none either.
+            RequestError: The body is invalid, or compressed, which Ollama doesn't accept either.
         """
         self.body = await self._stream.body()
         coding = self.request.headers.get("content-encoding", "identity")
@@ -104,11 +104,11 @@ class Exchange:
             )
 
     def moment(self) -> Moment:
-        """Give the present as answers need it."""
+        """Return the present as responses need it."""
         return moment(self.services.clock, self.record.started)
 
     async def find(self, name: str) -> EngineModel:
-        """Find the engine's model and count the request as one with it."""
+        """Return the engine's model with this name, and record it as the request's."""
         try:
             model = await self.services.catalogue.find(name)
         except ProxyError:
@@ -125,39 +125,39 @@ class Exchange:
         content_type: str = JSON,
         headers: dict[str, str] | None = None,
     ) -> HTTPResponse:
-        """Answer with a whole body."""
+        """Return a response with a whole body, and record its status."""
         self.record.http_status = status
         return HTTPResponse(status, self._headers(content_type, headers), body)
 
     def json(self, value: object, *, status: int = 200) -> HTTPResponse:
-        """Answer with JSON."""
+        """Return a response with a JSON body."""
         return self.response(to_json(value), status=status)
 
     async def send(self, response: HTTPResponse) -> None:
-        """Send a whole answer."""
+        """Send a whole response."""
         self._add_date(response.headers)
         self.close_if_stopping()
         await self._stream.send(response)
 
     def close_if_stopping(self) -> None:
-        """Have the connection closed behind this answer once the proxy was told to stop.
+        """Close the connection after this response if the proxy is stopping.
 
-        Kept idle, it would use up the whole grace of the shutdown.
+        An idle connection would use up the whole grace of the shutdown.
         """
         if self.services.stopping.is_set():
             self._stream.keep_alive = False
 
     def refuse(self, error: ProxyError) -> HTTPResponse:
-        """Answer with an error in the shape that the endpoint's clients expect."""
+        """Return an error in the shape of the API that was called, and record it."""
         self.record.error = error
         return self.response(
             error_body(error, self.dialect), status=error.status, headers=error.headers
         )
 
     async def write(self, batch: Batch, *, content_type: str, end: bool = False) -> None:
-        """Send a part of a streamed answer; the first part opens it.
+        """Send a part of a streamed response; the first part is sent with the head.
 
-        Waits while the client's buffers are full, which in turn stops the engine's sending.
+        Waits while the client's buffers are full, which in turn makes the engine wait.
         """
         if not batch.data and not end:
             return
@@ -168,13 +168,13 @@ class Exchange:
         self.record.wrote(batch.chunks, batch.deltas, self.services.clock.monotonic())
 
     async def fail(self, error: ProxyError, *, content_type: str) -> None:
-        """End a stream with an error, which can only be told within the body."""
+        """End a stream with an error, which can only be reported in the body by now."""
         self.record.error = error
         last_words = Batch(error_in_stream(error, self.dialect))
         await self.write(last_words, content_type=content_type, end=True)
 
     async def crashed(self, error: Exception) -> HTTPResponse | None:
-        """Answer after a fault of the proxy's own."""
+        """Log a fault of the proxy; return its response, or end the stream with it."""
         logger.error("internal_error", exc_info=error)
         ours = InternalError("internal error; the proxy's log has the details")
         if not self.streaming:

@@ -1,7 +1,7 @@
-"""``python -m proxy_service.healthcheck``: exit 0 when the proxy in this container lives.
+"""``python -m proxy_service.healthcheck``: exits with 0 if the proxy in this container is alive.
 
-Asks ``/livez`` on the port of ``BIND_ADDRESS``. Whether the engine is there is none of its
-business: a restart of the proxy would not bring the engine back.
+It requests ``/livez`` on the port of ``BIND_ADDRESS``. It doesn't check the engine, because
+restarting the proxy would not bring the engine back.
 """
 
 import http.client
@@ -11,11 +11,11 @@ import sys
 from proxy_service.settings import ProxySettings, SettingsError
 
 _TIMEOUT_SECONDS = 3.0
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  what a wildcard is asked as
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  only compared
 
 
 def main() -> int:
-    """Ask once; gives the exit code."""
+    """Request ``/livez`` once; return the exit code."""
     try:
         bind = ProxySettings.from_environ(os.environ).bind
         host = _ANY_ADDRESS.get(bind.host, bind.host)
@@ -23,7 +23,7 @@ def main() -> int:
         connection.request("GET", "/livez")
         status = connection.getresponse().status
     except (OSError, SettingsError, http.client.HTTPException) as error:
-        sys.stderr.write(f"proxy_service: not alive: {error}\n")
+        sys.stderr.write(f"proxy_service: the proxy isn't alive: {error}\n")
         return 1
     return 0 if status == http.client.OK else 1
 

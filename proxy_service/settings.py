@@ -1,10 +1,10 @@
-"""The proxy's settings: every environment variable it reads, in one table.
+"""The proxy's settings: every environment variable that it reads, in one table.
 
-This is the only module that knows the environment. It needs nothing but the standard
-library, so that the stack definition can take names and default ports from it.
+No other module reads the environment. This one imports only the standard library, so that the
+stack's definition can take names and default ports from it.
 
-A secret can be given as a file, whose path is in the variable of the same name and ``_FILE``:
-what is in the environment shows in ``docker inspect`` and in every child process.
+A secret can be read from a file, whose path is in the variable of the same name with ``_FILE``
+added. What is in the environment itself shows in ``docker inspect`` and in every child process.
 """
 
 import ipaddress
@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434  # Ollama's own
 DEFAULT_ENGINE_URL = "http://127.0.0.1:8080"
-# Far above what Mistral.rs works on at once, which has a queue of its own: a bound on what a crowd
-# can pile up, and no throttle.
+# Far above what Mistral.rs works on at once, which has a queue of its own. It limits what a crowd
+# can pile up, and isn't meant as a throttle.
 DEFAULT_CONCURRENT_REQUESTS = 512
 DEFAULT_QUEUED_REQUESTS = 512  # as Ollama's OLLAMA_MAX_QUEUE
 
@@ -31,29 +31,29 @@ QUEUED_REQUESTS = range(100_001)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
 _DIGITS_AND_DOTS = re.compile(r"\d+(\.\d+){2}")
-# Visible ASCII but the comma, which separates keys; so long that no one guesses it.
+# Visible ASCII without the comma, which separates keys; too long to guess.
 _KEY = re.compile(r"[!-+\--~]{16,256}")
 KEY_SHAPE = "16 to 256 visible ASCII characters, no comma"
 
 
 class SettingsError(Exception):
-    """One or more variables hold a value that the proxy can't use; the text names all of them."""
+    """One or more variables have unusable values; the text names all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class BindAddress:
-    """Where to listen; ``host`` is an address or a name without brackets."""
+    """Where to listen; ``host`` is a name or an address, without brackets."""
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        """Write the address as it is written in a URL."""
+        """Return the address as it is written in a URL."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine reaches it; of any name but localhost that is not known."""
+        """Whether only this machine can reach it; false for all names but localhost."""
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
@@ -62,9 +62,9 @@ class BindAddress:
 
 @dataclass(frozen=True, slots=True)
 class ModelDetails:
-    """What the engine does not tell about a model, for tags, show and ps.
+    """What the engine may not report about a model, for tags, show and ps.
 
-    Sizes are bytes, lengths are tokens. An empty string or tuple, or 0, means "not known".
+    Sizes are in bytes, lengths in tokens. An empty string or tuple, or 0, means "unknown".
     """
 
     family: str = ""
@@ -90,20 +90,20 @@ class ProxySettings:
     engine_connect_timeout_seconds: float = 5.0
     engine_silence_timeout_seconds: float = 300.0
     engine_reply_timeout_seconds: float = 3600.0
-    # Below the 30 s after which the server library of Mistral.rs (hyper) may hang up.
+    # Below the 30 s after which the server library of Mistral.rs (hyper) may close it.
     engine_keep_alive_seconds: float = 15.0
     engine_probe_interval_seconds: float = 5.0
     engine_probe_timeout_seconds: float = 5.0
     client_request_timeout_seconds: float = 60.0
     client_stall_timeout_seconds: float = 300.0
     client_keep_alive_seconds: float = 120.0
-    shutdown_grace_seconds: float = 8.0  # Docker kills after 10
+    shutdown_grace_seconds: float = 8.0  # Docker kills the process after 10
     max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
     max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
     model_aliases: Mapping[str, str] = field(default_factory=dict)
     model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
     model_unload: bool = False
-    max_body_bytes: int = 50 * MIB  # Mistral.rs refuses what is larger
+    max_body_bytes: int = 50 * MIB  # Mistral.rs refuses larger ones
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
@@ -116,8 +116,8 @@ class ProxySettings:
         """Read and check every variable.
 
         Raises:
-            SettingsError: Some values are unusable; all of them are named, each with what
-                would be accepted.
+            SettingsError: Some values are unusable; the text names all of them, each with what
+                it accepts.
         """
         values: dict[str, object] = {}
         faults: list[str] = []
@@ -132,29 +132,29 @@ class ProxySettings:
             except (ValueError, OSError) as error:
                 faults.append(variable.complaint(text, file, error))
         settings = cls(**values)  # type: ignore[arg-type]  # each parser returns its field's type
-        if not faults and settings._lets_strangers_in:
+        if not faults and settings._is_open_to_all:
             faults.append(
-                f"BIND_ADDRESS={settings.bind}: other machines reach it; set API_KEY_FILE or "
-                "API_KEY to the key that clients must send, or ALLOW_UNAUTHENTICATED=true where "
-                "all who reach it may use the engine"
+                f"BIND_ADDRESS={settings.bind}: other machines can reach it; set API_KEY_FILE or "
+                "API_KEY to the key that clients must send, or ALLOW_UNAUTHENTICATED=true if "
+                "everyone who can reach it may use the engine"
             )
         if faults:
             raise SettingsError("unusable settings:\n  " + "\n  ".join(faults))
         return settings
 
     @property
-    def _lets_strangers_in(self) -> bool:
+    def _is_open_to_all(self) -> bool:
         return not (self.bind.is_loopback or self.api_keys or self.allow_unauthenticated)
 
     @property
     def shown_engine_url(self) -> str:
-        """The engine's URL as texts for people name it: without a login."""
+        """The engine's URL for messages: without the user and password in it."""
         return _without_login(self.engine_url)
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable: the field it fills, how it is read, and what it accepts."""
+    """One environment variable: its field, how it is parsed, and what it accepts."""
 
     name: str
     attribute: str
@@ -164,11 +164,11 @@ class Variable:
     secret: bool = False
 
     def complaint(self, text: str, file: str, error: Exception) -> str:
-        """Say what is wrong with a value; a secret is not repeated."""
+        """Return what is wrong with a value; a secret isn't repeated."""
         if not self.secret:
             return f"{self.name}={_without_login(text)!r}: expected {self.accepts}"
         if text and file:
-            return f"{self.name}: {self.name}_FILE is set as well; set one of them"
+            return f"{self.name}: {self.name}_FILE is set, too; set only one of them"
         if isinstance(error, OSError):
             return f"{self.name}_FILE={file!r}: can't be read: {error.strerror}"
         return f"{self.name}{'_FILE' if file else ''}: expected {self.accepts}"
@@ -231,7 +231,7 @@ def _count(allowed: range) -> Callable[[str], int]:
 
 
 def _mebibytes(text: str) -> int:
-    if not 1 <= int(text) <= 4096:  # noqa: PLR2004  the bounds are named in the table below
+    if not 1 <= int(text) <= 4096:  # noqa: PLR2004  the table below names the limits
         raise ValueError(text)
     return int(text) * MIB
 
@@ -250,10 +250,10 @@ def _aliases(text: str) -> dict[str, str]:
 
 
 def read_model_details(text: str) -> dict[str, ModelDetails]:
-    """Read ``MODEL_DETAILS``, which the stack hands on.
+    """Parse ``MODEL_DETAILS``, which the stack passes on, too.
 
     Raises:
-        ValueError: It is not what the variable accepts.
+        ValueError: It isn't what the variable accepts.
     """
     try:
         table = json.loads(text)
@@ -285,10 +285,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def parse_keys(text: str) -> tuple[str, ...]:
-    """Read keys, separated by commas or line breaks.
+    """Parse keys, separated by commas or line breaks.
 
     Raises:
-        ValueError: There is none, or one is not of `KEY_SHAPE`.
+        ValueError: There is no key, or one doesn't match `KEY_SHAPE`.
     """
     keys = tuple(key.strip() for key in re.split(r"[,\n]", text) if key.strip())
     if not keys or not all(map(_KEY.fullmatch, keys)):
@@ -345,35 +345,35 @@ VARIABLES = (
         "engine_silence_timeout_seconds",
         _seconds(0.1, 86400),
         "seconds, 0.1 to 86400",
-        "longest time without a byte within a stream; a long generation that talks is no hang",
+        "longest time without a byte within a stream",
     ),
     Variable(
         "ENGINE_REPLY_TIMEOUT",
         "engine_reply_timeout_seconds",
         _seconds(0.1, 86400),
         "seconds, 0.1 to 86400",
-        "longest wait for what comes in one piece: a reply that is not streamed, a model's load",
+        "longest wait for a reply that isn't streamed, or for a model to load",
     ),
     Variable(
         "ENGINE_KEEP_ALIVE",
         "engine_keep_alive_seconds",
         _seconds(0, 3600),
         "seconds, 0 to 3600",
-        "how long an unused connection to the engine is kept; shorter than the engine keeps it",
+        "how long an unused connection to the engine is kept; less than the engine keeps it",
     ),
     Variable(
         "ENGINE_PROBE_INTERVAL",
         "engine_probe_interval_seconds",
         _seconds(0.05, 3600),
         "seconds, 0.05 to 3600",
-        "pause between two looks at what the engine serves",
+        "pause between two requests for the engine's list of models",
     ),
     Variable(
         "ENGINE_PROBE_TIMEOUT",
         "engine_probe_timeout_seconds",
         _seconds(0.05, 3600),
         "seconds, 0.05 to 3600",
-        "longest wait for the engine's list of models, and for an unload",
+        "longest wait for the engine's list of models, or for an unload",
     ),
     Variable(
         "CLIENT_REQUEST_TIMEOUT",
@@ -387,7 +387,7 @@ VARIABLES = (
         "client_stall_timeout_seconds",
         _seconds(0.1, 86400),
         "seconds, 0.1 to 86400",
-        "longest time in which a client may take nothing of what waits for it",
+        "longest time in which a client may read nothing of its response",
     ),
     Variable(
         "CLIENT_KEEP_ALIVE",
@@ -408,14 +408,14 @@ VARIABLES = (
         "max_concurrent_requests",
         _count(CONCURRENT_REQUESTS),
         "whole numbers, 1 to 100000",
-        "how many generations and embeddings the engine may be asked for at once; more wait",
+        "generations and embeddings that the engine may work on at once; further requests wait",
     ),
     Variable(
         "MAX_QUEUED_REQUESTS",
         "max_queued_requests",
         _count(QUEUED_REQUESTS),
         "whole numbers, 0 to 100000",
-        "how many requests may wait for their turn; more are refused with a 503",
+        "requests that may wait for a slot; further ones are refused with a 503",
     ),
     Variable(
         "MODEL_ALIASES",
@@ -429,21 +429,21 @@ VARIABLES = (
         "model_details",
         read_model_details,
         MODEL_DETAILS_ACCEPTS,
-        "what the engine does not tell about its models",
+        "what the engine doesn't report about its models",
     ),
     Variable(
         "MODEL_UNLOAD",
         "model_unload",
         _flag,
         "true or false",
-        "let keep_alive 0 unload a model from the engine",
+        "whether `keep_alive` 0 unloads a model from the engine",
     ),
     Variable(
         "MAX_BODY_MIB",
         "max_body_bytes",
         _mebibytes,
         "whole mebibytes, 1 to 4096",
-        "largest request body; all that are held at once may be three times as large",
+        "largest request body; all bodies together may be three times as large",
     ),
     Variable(
         "OLLAMA_ORIGINS",
@@ -457,7 +457,7 @@ VARIABLES = (
         "hosts",
         _names,
         "host names separated by commas, or *",
-        "names besides the local ones by which the proxy may be called; unset: none on loopback, "
+        "names that clients may use for the proxy, besides local ones; unset: none on loopback, "
         "any elsewhere",
     ),
     Variable(
@@ -465,7 +465,7 @@ VARIABLES = (
         "api_keys",
         parse_keys,
         f"keys separated by commas, each {KEY_SHAPE}",
-        "keys of which clients must send one; `API_KEY_FILE` names a file that holds them instead",
+        "clients must send one of these; `API_KEY_FILE` names a file that holds them instead",
         secret=True,
     ),
     Variable(
@@ -473,8 +473,7 @@ VARIABLES = (
         "metrics_keys",
         parse_keys,
         f"keys separated by commas, each {KEY_SHAPE}",
-        "keys that open the metrics and nothing else; `METRICS_KEY_FILE` names a file that holds "
-        "them instead",
+        "keys for the metrics only; `METRICS_KEY_FILE` names a file that holds them instead",
         secret=True,
     ),
     Variable(
@@ -482,18 +481,18 @@ VARIABLES = (
         "allow_unauthenticated",
         _flag,
         "true or false",
-        "serve without `API_KEY` on an address that other machines reach",
+        "serve without `API_KEY` on an address that other machines can reach",
     ),
     Variable(
         "OLLAMA_VERSION",
         "ollama_version",
         _version,
         "three numbers, such as 0.33.0",
-        "the version that /api/version tells: which of Ollama's features clients may expect",
+        "the version that /api/version returns, by which clients know Ollama's features",
     ),
 )
 
 
 def log_level_number(level: str) -> int:
-    """Translate a name of `LOG_LEVELS` into the number that `logging` uses."""
+    """Return the number that `logging` uses for a name of `LOG_LEVELS`."""
     return logging.getLevelNamesMapping()[level.upper()]

@@ -1,1 +1,1 @@
-"""The engine's side: connections to it, its models, the places at it."""
+"""The engine's side: connections to the engine, its models, and admission to it."""

@@ -1,8 +1,8 @@
-"""How many requests may have the engine at work at once, and how many may wait for that.
+"""Admission to the engine: how many requests it may work on at once, and how many may wait.
 
-Bounds what a crowd of clients can pile up: a request beyond the first limit waits its turn, one
-beyond the second is refused at once. First come, first served. A client that leaves gives up
-its place in the queue.
+A request beyond the first limit waits in the queue; one beyond the second limit is refused at
+once. This bounds what a crowd of clients can pile up. The queue is first in, first out. A client
+that disconnects leaves the queue.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from proxy_service.telemetry.metrics import ProxyMetrics
 
 
 class Admission:
-    """The places at the engine, and the queue for them."""
+    """Gives out the slots at the engine, and keeps the queue for them."""
 
     def __init__(self, settings: ProxySettings, *, metrics: ProxyMetrics, clock: Clock) -> None:
         self._slots = asyncio.Semaphore(settings.max_concurrent_requests)
@@ -28,7 +28,7 @@ class Admission:
         metrics.queued_limit.set(settings.max_queued_requests)
 
     def slot(self) -> AbstractAsyncContextManager[None]:
-        """Hold one of the places while the context is open, waiting for it if need be.
+        """Return a context that holds a slot while it is open; entering it may wait.
 
         Raises:
             Overloaded: The queue is full.
@@ -37,7 +37,7 @@ class Admission:
         return _Slot(self)
 
     async def acquire(self) -> None:
-        """Take a place; see `slot`."""
+        """Take a slot; see `slot`."""
         if self._slots.locked():
             await self._wait()
         else:
@@ -48,14 +48,15 @@ class Admission:
         self._metrics.running_requests.inc()
 
     def release(self) -> None:
-        """Give a place back."""
+        """Return a slot."""
         self._metrics.running_requests.dec()
         self._slots.release()
 
     def close(self) -> None:
-        """Refuse everyone who waits, and whoever comes from now on."""
+        """Refuse all requests that wait, and all later ones."""
         self._closed = True
-        self._slots.release()  # wakes the first, who wakes the next by leaving
+        # Wakes the first in the queue; each one that is refused wakes the next.
+        self._slots.release()
 
     async def _wait(self) -> None:
         if self._waiting >= self._queue_limit:
@@ -72,7 +73,7 @@ class Admission:
 
 
 class _Slot(AbstractAsyncContextManager[None]):
-    """A place at the engine; as a class because every generation takes one."""
+    """One slot; a class because each generation needs one, and a generator costs more."""
 
     __slots__ = ("_admission",)
 

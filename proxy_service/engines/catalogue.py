@@ -1,8 +1,8 @@
-"""What the engine serves, kept fresh: model names, whether it answers, loading and unloading.
+"""The engine's models: their names, whether the engine is ready, loading and unloading.
 
-A background task asks the engine for its models; requests read the last answer and ask again
-only when a name is not in it. While the engine is away the last list stays, so that a request
-fails with the engine's error and not with "not found".
+A background task asks the engine for its list of models again and again. Requests use the last
+list, and ask again only for a name that isn't in it. While the engine is down, the last list is
+kept, so that a request fails with the engine's error and not with "not found".
 """
 
 import asyncio
@@ -43,27 +43,27 @@ from proxy_service.wire.reading import decode_reply, replace_surrogates
 if TYPE_CHECKING:
     from proxy_service.wire.openai import ModelList
 
-# Seconds; a list younger than this answers for a name it does not hold, so that invented
-# names can't make the proxy question the engine at their rate.
+# Seconds; a list younger than this isn't asked for again because of an unknown name. Otherwise
+# made-up names would send a request to the engine each.
 _FRESH_SECONDS = 1.0
-# Seconds; between two looks at a model that the engine is loading.
+# Seconds between two requests for the list while the engine loads a model.
 _LOADING_PAUSE_SECONDS = 0.25
 
 logger = logging.getLogger("proxy_service.engines.catalogue")
 
 
-def _check_reload(answer: bytes, model: EngineModel) -> None:
-    """Raise what a reload's answer tells: the engine answers 200 even when it can't load."""
+def _check_reload(reply: bytes, model: EngineModel) -> None:
+    """Raise the error in the reply to a reload, which has status 200 even if the reload failed."""
     try:
-        value = cast("dict[str, object]", decode_reply(answer))
+        value = cast("dict[str, object]", decode_reply(reply))
         status, reason = value["status"], value.get("error")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineProtocolError("the engine's answer to a reload is of no known shape") from error
+        raise EngineProtocolError("the engine's reply to a reload has an unknown shape") from error
     if status == "not_found":
         raise ModelNotFound(f"model '{model.name}' not found")
     if status not in (LOADED, RELOADING):
         raise EngineUnavailable(
-            f"the engine can't load model '{model.name}': {reason or status}; its log may say why"
+            f"the engine can't load model '{model.name}': {reason or status}; see the engine's log"
         )
 
 
@@ -88,12 +88,12 @@ class Catalogue:
         self._in_use: Counter[str] = Counter()
         self._watcher: asyncio.Task[None] | None = None
         self._unloads: set[asyncio.Task[None]] = set()
-        self._failure: EngineError | None = EngineUnavailable("the engine was not asked yet")
+        self._failure: EngineError | None = EngineUnavailable("the engine hasn't been asked yet")
         self._was_ready = False
 
     @property
     def ready(self) -> bool:
-        """Whether the engine answered the last time it was asked."""
+        """Whether the engine answered the last request for its models."""
         return self._failure is None
 
     @property
@@ -102,11 +102,11 @@ class Catalogue:
         return self._failure.message if self._failure else ""
 
     def start(self) -> None:
-        """Begin to ask the engine again and again."""
+        """Start the background task."""
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Ask no more, and leave loaded what is not unloaded yet."""
+        """Stop the background task, and cancel unloads that haven't happened yet."""
         tasks = {*self._unloads, *([self._watcher] if self._watcher is not None else [])}
         for task in tasks:
             task.cancel()
@@ -120,7 +120,7 @@ class Catalogue:
             await asyncio.sleep(self._settings.engine_probe_interval_seconds)
 
     async def models(self) -> tuple[EngineModel, ...]:
-        """Give the models that the engine lists now.
+        """Ask the engine for its models, and return them.
 
         Raises:
             EngineError: The engine can't be asked.
@@ -129,13 +129,13 @@ class Catalogue:
         return self._table.models
 
     async def listing(self) -> tuple[bytes, str]:
-        """Give the engine's own list of models as it wrote it, and its content type.
+        """Return the body and the content type of the engine's own list of models.
 
         Raises:
             EngineError: The engine can't be asked, or has no list.
         """
         async with (
-            self._in_time("tell its models"),
+            self._probe_timeout("list its models"),
             self._engine.request("GET", "/v1/models") as reply,
         ):
             body = await reply.body()
@@ -144,12 +144,12 @@ class Catalogue:
         return body, reply.content_type
 
     async def find(self, name: str) -> EngineModel:
-        """Give the model that ``name`` means.
+        """Return the model with this name.
 
         Raises:
-            ModelNotFound: The engine lists none such.
-            InvalidRequest: Nor could it, as the name is not one of a model.
-            EngineError: The engine can't be asked, and its last list has none such.
+            ModelNotFound: The engine lists no such model.
+            InvalidRequest: It lists no such model, and the name isn't valid for one.
+            EngineError: The engine can't be asked, and its last list has no such model.
         """
         model = self._table.find(name)
         if model is None and self._clock.monotonic() - self._asked_at > _FRESH_SECONDS:
@@ -166,27 +166,27 @@ class Catalogue:
     def loaded(
         self, model: EngineModel, *, keep_alive_seconds: float | None = None
     ) -> AbstractAsyncContextManager[int]:
-        """Keep ``model`` loaded while the context is open; gives the ns that loading took.
+        """Return a context that keeps ``model`` loaded; entering it returns the load time in ns.
 
-        With a ``keep_alive_seconds`` of 0 the model is unloaded after that, apart from the
-        request: its reply is complete.
+        With a ``keep_alive_seconds`` of 0 the model is unloaded afterwards, in the background: the
+        client doesn't wait for it.
         """
         return _Use(self, model, unload=keep_alive_seconds == 0)
 
     async def begin_use(self, model: EngineModel) -> int:
-        """Have ``model`` loaded and keep it so; see `loaded`."""
+        """Load ``model`` and keep it loaded; see `loaded`."""
         self._in_use[model.id] += 1
         return await self.load(model)
 
     def end_use(self, model: EngineModel, *, unload: bool) -> None:
-        """Let ``model`` be unloaded as far as this use is concerned, or have it unloaded."""
+        """End one use of ``model``, after which it may be unloaded, and unload it if asked to."""
         self._in_use[model.id] -= 1
         if unload:
             self._unload_soon(model)
 
     async def load(self, model: EngineModel) -> int:
-        """Have the engine load ``model`` unless it has; gives the ns that this took."""
-        # What `find` gave may be older than a wait for a place, and the model unloaded meanwhile.
+        """Have the engine load ``model`` if it isn't loaded; return how many ns this took."""
+        # The request may have waited for a slot since `find`, and the model was unloaded meanwhile.
         known = self._table.find(model.id) or model
         if known.status == LOADED:
             return 0
@@ -197,7 +197,7 @@ class Catalogue:
             if current.status == LOADED:
                 return 0
             if current.status == UNLOADED:
-                # Never on a loaded model: the engine would call it "reloading" for good.
+                # Never reload a loaded model: the engine would report "reloading" permanently.
                 _check_reload(await self._post("/v1/models/reload", model), model)
             await self._wait_until_loaded(model, started)
             seconds = self._clock.monotonic() - started
@@ -205,20 +205,20 @@ class Catalogue:
             return max(round(seconds * NS_PER_SECOND), 1)
 
     async def unload(self, model: EngineModel) -> None:
-        """Have the engine unload ``model``, where the settings allow it and nobody uses it."""
+        """Have the engine unload ``model``, if the settings allow it and no request uses it."""
         if not self._settings.model_unload:
             return
         async with self._loading:
-            # No probe meanwhile: its answer would be older than what happens here.
+            # No probe meanwhile: its list would be older than what happens here.
             async with self._asking:
                 current = self._table.find(model.id)
                 if current is None or current.status != LOADED or self._in_use[model.id]:
                     return
-                # Said before it is so: whoever comes now waits for the lock and loads it again.
-                # The engine never answers a request to a model that it has unloaded.
+                # Marked before it happens: a request that arrives now then waits for the lock, and
+                # loads the model again. The engine never replies for a model that it unloaded.
                 self._table = self._table.with_status(current, UNLOADED)
-                # Bounded, for everyone who asks what the engine serves waits for it.
-                async with self._in_time(f"unload model '{current.name}'"):
+                # With a timeout, because every request for the list of models waits for it.
+                async with self._probe_timeout(f"unload model '{current.name}'"):
                     await self._post("/v1/models/unload", current)
             await self._ask()
 
@@ -245,32 +245,32 @@ class Catalogue:
             if self._clock.monotonic() - started > self._settings.engine_reply_timeout_seconds:
                 raise EngineTimeout(
                     f"the engine did not finish loading model '{model.name}' "
-                    "(ENGINE_REPLY_TIMEOUT sets how long it may take)"
+                    "(ENGINE_REPLY_TIMEOUT sets the limit)"
                 )
             await asyncio.sleep(_LOADING_PAUSE_SECONDS)
 
     def _listed(self, model: EngineModel) -> EngineModel:
         current = self._table.find(model.id)
         if current is None:
-            raise ModelNotFound(f"model '{model.name}' not found: the engine lists it no more")
+            raise ModelNotFound(f"model '{model.name}' not found: the engine no longer lists it")
         return current
 
     async def _post(self, path: str, model: EngineModel) -> bytes:
         body = json.dumps({"model_id": model.id}).encode("ascii")
         async with self._engine.request("POST", path, body=body) as reply:
-            answer = await reply.body()
+            content = await reply.body()
         if reply.status in ABSENT:
             raise NotImplementedHere(f"the engine behind this server has no {path}")
         if reply.status != HTTPStatus.OK:
-            raise from_reply(reply.status, answer, model=model.id)
-        return answer
+            raise from_reply(reply.status, content, model=model.id)
+        return content
 
     async def _ask(self) -> None:
-        came_at = self._clock.monotonic()
+        called_at = self._clock.monotonic()
         async with self._asking:
-            if self._asked_at >= came_at:
-                return  # someone else asked while this one waited
-            if self._failed_at >= came_at and self._failure is not None:
+            if self._asked_at >= called_at:
+                return  # another task asked while this one waited
+            if self._failed_at >= called_at and self._failure is not None:
                 raise self._failure
             await self._ask_now()
 
@@ -280,13 +280,13 @@ class Catalogue:
             models = await self._fetch()
         except EngineError as error:
             self._failed_at = self._clock.monotonic()
-            self._note(error)
+            self._set_failure(error)
             raise
         for model in self._table.models:
-            self._metrics.model(model.name).loaded.set(0)  # unless it is still among them
+            self._metrics.model(model.name).loaded.set(0)  # set again below if it is still listed
         self._table = NameTable(models, self._settings.model_aliases)
         self._asked_at = started
-        self._note(None)
+        self._set_failure(None)
 
     async def _fetch(self) -> tuple[EngineModel, ...]:
         body, _ = await self.listing()
@@ -295,13 +295,13 @@ class Catalogue:
             return from_model_list(listed, self._details)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineProtocolError(
-                "the engine's list of models is not as OpenAI's API promises; "
-                "check that MISTRAL_URL is Mistral.rs"
+                "the engine's list of models doesn't have the shape of OpenAI's API; "
+                "check that MISTRAL_URL is the URL of Mistral.rs"
             ) from error
 
     @asynccontextmanager
-    async def _in_time(self, what: str) -> AsyncIterator[None]:
-        """Bound what is no generation: so much silence means that the engine is as good as away."""
+    async def _probe_timeout(self, what: str) -> AsyncIterator[None]:
+        """Time out calls that aren't generations; an engine this quiet counts as down."""
         seconds = self._settings.engine_probe_timeout_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -309,15 +309,15 @@ class Catalogue:
         except TimeoutError as error:
             raise EngineTimeout(
                 f"the engine did not {what} within {seconds:g} s "
-                "(ENGINE_PROBE_TIMEOUT sets how long it may take)"
+                "(ENGINE_PROBE_TIMEOUT sets the limit)"
             ) from error
 
-    def _note(self, failure: EngineError | None) -> None:
+    def _set_failure(self, failure: EngineError | None) -> None:
         if failure is not None and self._failure is None:
             logger.warning("engine_lost", extra={"fields": {"reason": failure.message}})
         elif failure is None and self._failure is not None:
-            # The return of a lost engine is logged at the loss's level, so that a log that has
-            # one has both. The first time is no news: the engine has loaded its model.
+            # The engine's return is logged at the level of its loss, so that a log that shows one
+            # shows both. The first time, the engine has only finished loading its model.
             logger.log(logging.WARNING if self._was_ready else logging.INFO, "engine_ready")
             self._was_ready = True
         self._failure = failure
@@ -330,7 +330,7 @@ class Catalogue:
 
 
 class _Use(AbstractAsyncContextManager[int]):
-    """One use of a model; as a class because every generation is one."""
+    """One use of a model; a class because each generation needs one, and a generator costs more."""
 
     __slots__ = ("_catalogue", "_model", "_unload")
 

@@ -1,52 +1,53 @@
-"""The way to the engine: the only place where a connection is opened.
+"""The HTTP client for the engine: the only module that opens a connection.
 
-The interface is narrow (`Engine`, `EngineReply`). Behind it stands a client of our own on
-`httptools`, because the client is the largest part of what the proxy costs; see docs/adr/0009.
-A request takes an idle connection or opens one, without a limit: each stream needs its own.
+The interface is narrow (`Engine`, `EngineReply`). It is implemented by a client of our own on
+`httptools`, because the client is the largest part of the proxy's cost; see docs/adr/0009.
+A request uses an idle connection or opens a new one. The number of connections has no limit,
+because each stream needs its own.
 """
 
 import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from time import monotonic
 from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
+from proxy_service.clock import Clock
 from proxy_service.engines.connection import Connection, Pool, Timeout
 from proxy_service.errors import EngineProtocolError, EngineUnavailable, ProxyError
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.instruments import Histogram
 from proxy_service.telemetry.metrics import ProxyMetrics
 
-# Bytes; far above any reply but a stream, which is never read as a whole.
+# Bytes; far above any reply that is read as a whole. Streams never are.
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 _HTTP_PORT = 80
 
 
 class EngineReply(Protocol):
-    """An answer whose head has arrived."""
+    """A reply whose head has arrived."""
 
     @property
     def status(self) -> int:
-        """Give the HTTP status."""
+        """Return the HTTP status."""
 
     @property
     def content_type(self) -> str:
-        """Give the Content-Type header; empty when there is none."""
+        """Return the Content-Type header, or an empty string."""
 
     def iter_bytes(self) -> AsyncIterator[bytes]:
-        """Give the body as it arrives: all that has come since the last piece, and no less."""
+        """Iterate over the body as it arrives: each item is all data since the last one."""
 
     async def body(self) -> bytes:
-        """Give the whole body."""
+        """Return the whole body."""
 
     def discard_rest(self) -> None:
-        """Say that the rest does not matter: it should be little, and keeps the connection."""
+        """Discard the rest of the body, which should be short, and keep the connection."""
 
 
 class Engine(Protocol):
-    """A way to the engine."""
+    """A client for one engine."""
 
     def request(
         self,
@@ -57,22 +58,27 @@ class Engine(Protocol):
         request_id: str = "",
         streamed: bool = False,
     ) -> AbstractAsyncContextManager[EngineReply]:
-        """Send a request and wait for the head of the answer.
+        """Send a request and wait for the head of its reply.
 
-        ``streamed`` tells that the answer was asked for as a stream, within which silence is
-        a fault. Before one that comes in one piece the engine is silent until it has it all.
+        Leaving the context before the end of the body closes the connection, so that the engine
+        stops generating, unless the rest is discarded.
 
-        Leaving the context before the body's end closes the connection, by which the engine
-        stops generating, unless the reply was let go.
+        Args:
+            method: The HTTP method.
+            path: The path below the engine's URL.
+            body: A JSON body.
+            request_id: Sent as ``X-Request-ID``.
+            streamed: Whether the request asks for a stream. Silence within a stream is a fault;
+                before a reply in one piece, the engine is silent until the reply is complete.
 
         Raises:
-            EngineUnavailable: No connection could be made.
+            EngineUnavailable: No connection could be opened.
             EngineTimeout: The engine was silent for too long.
-            EngineProtocolError: The connection broke, or what came is not HTTP.
+            EngineProtocolError: The connection broke, or the reply isn't HTTP.
         """
 
     def interrupt(self, error: ProxyError) -> None:
-        """End what runs with ``error``, and begin nothing any more."""
+        """End all running requests with ``error``, and refuse new ones with it."""
 
     async def stop(self) -> None:
         """Close every connection."""
@@ -81,7 +87,8 @@ class Engine(Protocol):
 class HttpEngine:
     """An `Engine` over plain HTTP/1.1."""
 
-    def __init__(self, settings: ProxySettings, metrics: ProxyMetrics) -> None:
+    def __init__(self, settings: ProxySettings, metrics: ProxyMetrics, clock: Clock) -> None:
+        self.monotonic = clock.monotonic
         self._settings = settings
         self._metrics = metrics
         parts = urlsplit(settings.engine_url)
@@ -100,7 +107,7 @@ class HttpEngine:
         self._interruption: ProxyError | None = None
 
     def interrupt(self, error: ProxyError) -> None:
-        """End what runs; see `Engine.interrupt`."""
+        """End all running requests; see `Engine.interrupt`."""
         self._interruption = error
         self._pool.fail(error)
 
@@ -110,7 +117,7 @@ class HttpEngine:
 
     @property
     def idle_connections(self) -> int:
-        """How many connections wait for a request."""
+        """The number of open connections without a request."""
         return self._pool.idle_count
 
     def request(
@@ -135,11 +142,11 @@ class HttpEngine:
         return _Call(self, head.encode("latin-1") + body, duration, read_timeout, safe=False)
 
     async def send(self, request: bytes, read_timeout: Timeout, *, safe: bool) -> Connection:
-        """Send ``request`` and wait for the head of its answer.
+        """Send ``request`` and wait for the head of its reply; return the connection.
 
-        A kept connection that the engine has closed is seen before it is used. The engine may
-        still close one as the request leaves: then only a ``safe`` one goes over a new
-        connection, for the engine may have begun with any other.
+        The pool doesn't return a connection that the engine has closed. The engine can still
+        close one while the request is on its way. Then only a ``safe`` request is sent again, on
+        a new connection: the engine may have begun to work on any other.
         """
         if self._interruption is not None:
             raise self._interruption
@@ -151,13 +158,13 @@ class HttpEngine:
                 if not safe or not connection.reader.untouched:
                     raise
         connection = await self._connect()
-        if self._interruption is not None:  # the grace ended while the connection was opened
+        if self._interruption is not None:  # the shutdown's grace ended while it was opened
             connection.close()
             raise self._interruption
         return await _send_over(connection, request, read_timeout)
 
     async def _connect(self) -> Connection:
-        """Open a connection, trying a second time when that fails at once."""
+        """Open a connection; try once more if the first attempt fails at once."""
         try:
             async with asyncio.timeout(self._settings.engine_connect_timeout_seconds):
                 try:
@@ -165,7 +172,7 @@ class HttpEngine:
                 except OSError:
                     return await self._open()
         except TimeoutError as error:
-            raise self._unreachable("it does not answer") from error
+            raise self._unreachable("it doesn't answer") from error
         except OSError as error:
             raise self._unreachable(error.strerror or str(error)) from error
 
@@ -179,7 +186,7 @@ class HttpEngine:
     def _unreachable(self, reason: str) -> EngineUnavailable:
         return EngineUnavailable(
             f"the engine at {self._settings.shown_engine_url} can't be reached: {reason}; "
-            "check that it runs and that MISTRAL_URL is right"
+            "check that it is running and that MISTRAL_URL is right"
         )
 
 
@@ -195,23 +202,16 @@ async def _send_over(connection: Connection, request: bytes, read_timeout: Timeo
 
 
 class _Call:
-    """One request: a context whose value is itself, as an `EngineReply`.
+    """One request: a context that returns itself, as an `EngineReply`.
 
-    ``duration`` observes how long it was waited for, once, whatever its end. The time between,
-    in which the proxy translates and its client reads, is not the engine's.
+    ``duration`` observes once, however the request ends, how many seconds the proxy waited for
+    the engine. The time between reads, in which the proxy translates and its client reads, isn't
+    the engine's.
     """
 
     __slots__ = (
-        *(
-            "_connection",
-            "_duration",
-            "_engine",
-            "_discard_rest",
-            "_read_timeout",
-            "_request",
-            "_safe",
-        ),
-        *("_waited", "content_type", "status"),
+        *("_connection", "_discards_rest", "_duration", "_engine", "_monotonic"),
+        *("_read_timeout", "_request", "_safe", "_waited", "content_type", "status"),
     )
 
     def __init__(
@@ -224,26 +224,27 @@ class _Call:
         safe: bool,
     ) -> None:
         self._engine = engine
+        self._monotonic = engine.monotonic
         self._request = request
         self._duration = duration
         self._read_timeout = read_timeout
         self._safe = safe
         self._waited = 0.0
         self._connection: Connection
-        self._discard_rest = False
+        self._discards_rest = False
         self.status = 0
         self.content_type = ""
 
     async def __aenter__(self) -> Self:
-        since = monotonic()
+        since = self._monotonic()
         try:
             self._connection = await self._engine.send(
                 self._request, self._read_timeout, safe=self._safe
             )
         except BaseException:
-            self._duration.observe(monotonic() - since)
+            self._duration.observe(self._monotonic() - since)
             raise
-        self._waited = monotonic() - since
+        self._waited = self._monotonic() - since
         self._request = b""
         self.status = self._connection.reader.status
         self.content_type = self._connection.reader.content_type
@@ -251,21 +252,21 @@ class _Call:
 
     async def __aexit__(self, *_: object) -> None:
         self._duration.observe(self._waited)
-        if self._discard_rest:
+        if self._discards_rest:
             self._connection.drain()
         else:
             self._connection.release()
 
     def iter_bytes(self) -> AsyncIterator[bytes]:
-        """Give the body as it arrives."""
+        """Iterate over the body as it arrives."""
         return self
 
     def __aiter__(self) -> Self:
-        """Give itself; a generator would cost more than most pieces do."""
+        """Return itself; a generator would cost more per read than handling most reads does."""
         return self
 
     async def __anext__(self) -> bytes:
-        """Wait for the next piece of the body."""
+        """Wait for more of the body."""
         reader = self._connection.reader
         while not (data := reader.take()):
             if reader.complete:
@@ -274,7 +275,7 @@ class _Call:
         return data
 
     async def body(self) -> bytes:
-        """Give the whole body."""
+        """Return the whole body."""
         reader = self._connection.reader
         parts = [reader.take()]
         size = len(parts[0])
@@ -287,12 +288,12 @@ class _Call:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _receive(self) -> None:
-        since = monotonic()
+        since = self._monotonic()
         try:
             await self._connection.receive()
         finally:
-            self._waited += monotonic() - since
+            self._waited += self._monotonic() - since
 
     def discard_rest(self) -> None:
-        """Say that the rest does not matter."""
-        self._discard_rest = True
+        """Discard the rest of the body, and keep the connection."""
+        self._discards_rest = True

@@ -1,14 +1,14 @@
-"""One connection to the engine: bytes in and out, flow control, silence, and the pool.
+"""Connections to the engine: reading and writing, flow control, timeouts, and the pool.
 
-Theory of operation. A connection is in one of three uses::
+Theory of operation. A connection is in one of three states::
 
-    busy  --release, response complete-->  idle  --send-->  busy
-    busy  --let_go-->  letting go  --rest has come-->  idle
+    busy      --release, response complete-->  idle      --send-->  busy
+    busy      --drain, response incomplete-->  draining  --response complete-->  idle
 
-and closed from any of them. It never holds more of a body than `READ_AHEAD_BYTES` and one
-read: then it stops reading, and the engine's own buffers fill. One timer per connection bounds
-silence when busy, idleness when idle and the wait for the rest when letting go; bytes only
-note the time, so that none of them touches the timer.
+and can be closed in any of them. It holds at most `READ_AHEAD_BYTES` of a body plus one read.
+Above that it stops reading, so that the engine's own buffers fill up. One timer per connection
+limits each state: silence when busy, idleness when idle, the rest of the response when draining.
+Reads only record the time, so that none of them touches the timer.
 """
 
 import asyncio
@@ -19,25 +19,25 @@ from typing import NamedTuple, cast
 from proxy_service.engines.response import ResponseReader
 from proxy_service.errors import EngineProtocolError, EngineTimeout, ProxyError
 
-# Bytes of a body that nobody has taken; with more than this the engine has to wait.
+# Bytes of a body that nobody has taken yet, above which the connection stops reading.
 READ_AHEAD_BYTES = 64 * 1024
-# Bytes that one read may bring.
+# Bytes that one read can return.
 READ_BYTES = 64 * 1024
-# Bytes that all readers together may be given in one round of the event loop.
+# Bytes that all connections together hand over in one round of the event loop.
 ROUND_BYTES = 64 * 1024
-# Seconds; how long the rest of an answered stream may take before its connection is dropped.
-_REST_SECONDS = 0.25
+# Seconds that the rest of a response may take while draining; then the connection is closed.
+_DRAIN_SECONDS = 0.25
 
 
 class Timeout(NamedTuple):
-    """How long the engine may be silent, and the variable that says so."""
+    """How many seconds the engine may be silent, and the variable that sets them."""
 
     seconds: float
     variable: str
 
 
 class State(Enum):
-    """What a connection is for at the moment."""
+    """What a connection is doing."""
 
     BUSY = "busy"
     DRAINING = "draining"
@@ -45,41 +45,42 @@ class State(Enum):
 
 
 class ReadScheduler:
-    """Lets readers go on when something has come for them, in one round only so many.
+    """Shares each round of the event loop fairly between streams and everything else.
 
-    What they do in one round of the event loop is done before anyone else is served, and who
-    connects, asks or scrapes waits for several rounds. A connection whose reader has to wait
-    for a later one is not read meanwhile, so that the next read brings the more.
+    Whatever runs in one round delays everything else in the loop, and a new connection, request
+    or scrape needs several rounds. So the tasks that wait for data are resumed in order, and only
+    until they were given `ROUND_BYTES` in a round; the others wait for the next one. Their
+    connections don't read in the meantime, so that their next read returns more at once.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[Connection, None] = {}
         self._left = 0
-        self._counting = False
+        self._in_round = False
 
     def schedule(self, connection: "Connection") -> None:
-        """Wake the connection's reader, now or in a later round."""
-        if not self._counting:
+        """Resume the connection's task, in this round of the event loop or a later one."""
+        if not self._in_round:
             self._begin_round()
         if self._left > 0:
-            self._wake(connection)
+            self._resume(connection)
         else:
             connection.pause_reading()
             self._waiting[connection] = None
 
     def _begin_round(self) -> None:
-        self._counting = True
+        self._in_round = True
         self._left = ROUND_BYTES
         asyncio.get_running_loop().call_soon(self._end_round)
 
     def _end_round(self) -> None:
-        self._counting = False
+        self._in_round = False
         if self._waiting:
             self._begin_round()
         while self._waiting and self._left > 0:
-            self._wake(next(iter(self._waiting)))
+            self._resume(next(iter(self._waiting)))
 
-    def _wake(self, connection: "Connection") -> None:
+    def _resume(self, connection: "Connection") -> None:
         self._waiting.pop(connection, None)
         self._left -= connection.reader.pending
         connection.wake()
@@ -92,18 +93,19 @@ class Pool:
         self._idle: dict[Connection, None] = {}
         self._open: set[Connection] = set()
         self.scheduler = ReadScheduler()
-        # Filled and emptied within one callback of the loop, so that all connections share it.
+        # Filled and emptied within one callback of the loop, so that all connections can share it.
         self.read_buffer = memoryview(bytearray(READ_BYTES))
 
     @property
     def idle_count(self) -> int:
-        """How many connections are idle."""
+        """The number of idle connections."""
         return len(self._idle)
 
     def take(self) -> "Connection | None":
-        """Give the connection that was idle for the shortest time, if there is one.
+        """Return the connection that became idle last, or None.
 
-        One that the engine has closed is never given, even when the loop was not told yet.
+        A connection that the engine has closed is never returned, even if the event loop doesn't
+        know yet that it is closed.
         """
         while self._idle:
             connection = self._idle.popitem()[0]
@@ -113,20 +115,20 @@ class Pool:
         return None
 
     def add(self, connection: "Connection") -> None:
-        """Note a connection that was opened."""
+        """Add a connection that was opened."""
         self._open.add(connection)
 
     def add_idle(self, connection: "Connection") -> None:
-        """Note a connection that can serve again."""
+        """Make a connection available for another request."""
         self._idle[connection] = None
 
     def remove(self, connection: "Connection") -> None:
-        """Note a connection that was closed."""
+        """Remove a connection that was closed."""
         self._open.discard(connection)
         self._idle.pop(connection, None)
 
     def fail(self, error: ProxyError) -> None:
-        """Close every connection, telling whoever waits for it why."""
+        """Close every connection, and raise ``error`` in the tasks that use them."""
         for connection in list(self._open):
             connection.fail(error)
 
@@ -137,12 +139,12 @@ class Pool:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """See the module; made by the event loop's ``create_connection``."""
+    """One connection, which the event loop's ``create_connection`` makes; see the module."""
 
     def __init__(self, pool: Pool, *, idle_seconds: float) -> None:
         self.reader = ResponseReader()
         self._pool = pool
-        self._timeout = Timeout(float("inf"), "")
+        self._read_timeout = Timeout(float("inf"), "")
         self._idle_seconds = idle_seconds
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -151,26 +153,26 @@ class Connection(asyncio.BufferedProtocol):
         self._failure: ProxyError | None = None
         self._state = State.BUSY
         self._paused = False
-        self._timeout_seconds = self._timeout.seconds
+        self._timeout_seconds = self._read_timeout.seconds
         self._quiet_since = 0.0
         self._unsent = 0
         self._due = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, request: bytes, timeout: Timeout) -> None:
-        """Send a request, head and body; what comes from now on is its response."""
+    def send(self, request: bytes, read_timeout: Timeout) -> None:
+        """Send a request, head and body; what arrives from now on is its response."""
         self.reader.begin()
-        self._timeout = timeout
-        self._enter(State.BUSY, timeout.seconds)
+        self._read_timeout = read_timeout
+        self._enter(State.BUSY, read_timeout.seconds)
         if self._transport is not None:
             self._transport.write(request)
 
     async def receive(self) -> None:
-        """Wait until more of the response has come, or its end.
+        """Wait until more of the response, or its end, has arrived.
 
         Raises:
-            EngineTimeout: Nothing came for too long.
-            EngineProtocolError: The connection broke, or what came is not HTTP.
+            EngineTimeout: The engine was silent for too long.
+            EngineProtocolError: The connection broke, or the response isn't HTTP.
         """
         if self._failure is None:
             self._resume_reading()
@@ -184,18 +186,18 @@ class Connection(asyncio.BufferedProtocol):
             raise self._failure
 
     def wake(self) -> None:
-        """Let whoever waits go on."""
+        """Resume the task that waits in `receive`, if there is one."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def pause_reading(self) -> None:
-        """Leave what comes to the system's buffers, until somebody waits for it again."""
+        """Leave data in the system's buffers until a task waits for it again."""
         if not self._paused and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
 
     def release(self) -> None:
-        """End the use: keep the connection if its response is complete, else close it."""
+        """Return the connection to the pool if its response is complete, else close it."""
         if self.reader.complete and self.reader.reusable:
             self._enter(State.IDLE, self._idle_seconds)
             self._pool.add_idle(self)
@@ -203,46 +205,49 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
 
     def drain(self) -> None:
-        """End the use of a response whose little rest does not matter."""
+        """Release the connection once the rest of its response has arrived, and discard that."""
         if self.reader.complete:
             self.release()
         else:
-            self._enter(State.DRAINING, _REST_SECONDS)
+            self._enter(State.DRAINING, _DRAIN_SECONDS)
 
     def is_usable(self) -> bool:
-        """Ask the system whether an idle connection is as it was left: no end, no bytes."""
+        """Return whether an idle connection is still open and has received nothing.
+
+        Asks the system, because the event loop learns of either only in its next round.
+        """
         return self._transport is not None and not self._poll.poll(0)
 
     def close(self) -> None:
-        """Close at once, by which the engine stops generating."""
+        """Close at once, so that the engine stops generating."""
         if self._transport is not None:
             self._transport.abort()
             self._forget()
 
     def fail(self, error: ProxyError) -> None:
-        """Close at once, and raise ``error`` for whoever waits for more, or comes for it."""
+        """Close at once, and raise ``error`` in the current or the next `receive`."""
         self._failure = error
         self.close()
         self.wake()
 
-    # What the event loop calls.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._pool.add(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002  the interface's
-        """Say where the next read goes."""
+        """Return the buffer for the next read."""
         return self._pool.read_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what was read."""
+        """Handle what was read into the buffer."""
         self._quiet_since = self._loop.time()
         reader = self.reader
         if reader.complete:
-            self.close()  # bytes that nobody asked for
+            self.close()  # data that no request asked for
             return
         try:
             reader.feed(self._pool.read_buffer[:nbytes])
@@ -260,7 +265,7 @@ class Connection(asyncio.BufferedProtocol):
             self._pool.scheduler.schedule(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the interface's
-        """Tell whoever waits."""
+        """End the response, and resume the task that waits for it."""
         if self._transport is None:
             return
         self._forget()
@@ -297,6 +302,7 @@ class Connection(asyncio.BufferedProtocol):
         self._timer = self._loop.call_at(due, self._tick)
 
     def _tick(self) -> None:
+        """Time out if the state has lasted too long, else set the timer again."""
         now = self._loop.time()
         self._timer = None
         if self._blocked_by_proxy():
@@ -307,16 +313,19 @@ class Connection(asyncio.BufferedProtocol):
         elif self._state is State.BUSY:
             self.fail(
                 EngineTimeout(
-                    f"the engine was silent for {self._timeout.seconds:g} s "
-                    f"({self._timeout.variable} sets how long it may be)"
+                    f"the engine was silent for {self._read_timeout.seconds:g} s "
+                    f"({self._read_timeout.variable} sets the limit)"
                 )
             )
         else:
             self.close()
 
     def _blocked_by_proxy(self) -> bool:
-        """Tell whether it is not the engine that holds things up: reader slow, request long."""
+        """Return whether the silence isn't the engine's.
+
+        Either the proxy isn't waiting for data, or the engine is still reading a long request.
+        """
         before = self._unsent
         self._unsent = self._transport.get_write_buffer_size() if self._transport else 0
-        reading_waits = self._state is State.BUSY and self._waiter is None
-        return reading_waits or self._unsent != before
+        not_waiting = self._state is State.BUSY and self._waiter is None
+        return not_waiting or self._unsent != before

@@ -1,27 +1,28 @@
-"""Reads the engine's HTTP/1.1 responses from bytes that may be split anywhere; no I/O.
+"""Parses the engine's HTTP/1.1 responses from bytes that can be split anywhere; no I/O.
 
-`httptools` takes the bytes apart. This module decides what they mean: where a body ends, when a
-connection may serve again, and what is no answer at all. One reader serves all the responses
-of one connection, one after the other::
+`httptools` does the parsing. This module decides what the parts mean: where a body ends, whether
+the connection can be reused, and what isn't a response at all. One reader parses all responses of
+one connection, one after the other::
 
     head  --headers-->  body  --last byte-->  complete  --begin()-->  head
     (an interim response, 1xx, leaves the state at head)
 
-A body ends by its length, by its last chunk, or, having neither, by the end of the connection.
+A body ends after its length or with its last transfer chunk. If it has neither, it ends with the
+connection.
 """
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from proxy_service.errors import EngineProtocolError
 
-# Bytes; a head that is longer than any server's limit is none.
+# Bytes; longer than any server allows a head to be.
 MAX_HEAD_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200
-_NO_HTTP = "what the engine sent is not HTTP; check that MISTRAL_URL is Mistral.rs"
+_NOT_HTTP = "the engine's reply isn't HTTP; check that MISTRAL_URL is the URL of Mistral.rs"
 
 
 class ResponseReader:
-    """Turns bytes into a status, a content type and a body."""
+    """Parses bytes into a status, a content type and a body."""
 
     __slots__ = (
         "_delimited",
@@ -39,12 +40,12 @@ class ResponseReader:
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        self.on_body = self._parts.append  # called for each piece, so without a frame of ours
+        self.on_body = self._parts.append  # a callback, bound directly to save a call
         self._parser = HttpResponseParser(self)
         self.begin()
 
     def begin(self) -> None:
-        """Expect the next response."""
+        """Get ready for the next response."""
         self._parts.clear()
         self._head_bytes = 0
         self._delimited = False
@@ -55,37 +56,37 @@ class ResponseReader:
 
     @property
     def untouched(self) -> bool:
-        """Whether no byte of a response has come."""
+        """Whether no byte of a response has arrived."""
         return not self._head_bytes and not self.has_head
 
     @property
     def has_body(self) -> bool:
-        """Whether a part of the body waits to be taken."""
+        """Whether `take` would return data."""
         return bool(self._parts)
 
     def feed(self, data: bytes | memoryview) -> None:
-        """Take the next bytes.
+        """Parse the next bytes.
 
         Raises:
-            EngineProtocolError: They are not HTTP, or the head does not end.
+            EngineProtocolError: They aren't HTTP, or the head is too long.
         """
         if not self.has_head:
             self._head_bytes += len(data)
-        self.pending += len(data)  # head and framing included: an upper bound is all it need be
+        self.pending += len(data)  # head and framing included: an upper bound is enough
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self.reusable = False
             if not self.complete:
-                raise EngineProtocolError(_NO_HTTP) from error
+                raise EngineProtocolError(_NOT_HTTP) from error
         if not self.has_head and self._head_bytes > MAX_HEAD_BYTES:
             raise EngineProtocolError(f"the engine's reply has a head above {MAX_HEAD_BYTES} bytes")
 
     def close(self) -> None:
-        """Note that nothing more will come.
+        """End the response together with its connection.
 
         Raises:
-            EngineProtocolError: The response has not reached its end.
+            EngineProtocolError: The response is incomplete.
         """
         self.reusable = False
         if self.has_head and not self._delimited:
@@ -96,7 +97,7 @@ class ResponseReader:
             )
 
     def take(self) -> bytes:
-        """Give the part of the body that came since the last call."""
+        """Return the part of the body that has arrived since the last call."""
         parts = self._parts
         if not parts:
             return b""
@@ -105,16 +106,16 @@ class ResponseReader:
         self.pending = 0
         return data
 
-    # What the parser calls, by the names that it looks for.
+    # Callbacks of the parser, which finds them by name.
 
     def on_message_begin(self) -> None:
-        """Refuse a second response to one request; what raises here ends `feed`."""
+        """Refuse a second response to one request; an error raised here ends `feed`."""
         if self.complete:
-            raise EngineProtocolError(_NO_HTTP)
+            raise EngineProtocolError(_NOT_HTTP)
         self._delimited = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note the few headers that matter."""
+        """Store the few headers that matter."""
         if self.has_head:
             return  # a trailer
         name = name.lower()
@@ -124,11 +125,11 @@ class ResponseReader:
             self._delimited = True
 
     def on_headers_complete(self) -> None:
-        """Note the status, unless it is an interim one."""
+        """Store the status, unless it is an interim one."""
         self.status = self._parser.get_status_code()
         self.has_head = self.status >= _FIRST_FINAL_STATUS
 
     def on_message_complete(self) -> None:
-        """Note the end, and whether another request may follow."""
+        """Store that the response is complete, and whether its connection can be reused."""
         self.complete = self.has_head
         self.reusable = self._parser.should_keep_alive()

@@ -1,1 +1,1 @@
-"""The clients' side: their connections, their requests, who may call."""
+"""The clients' side: connections, requests, and who may send them."""

@@ -1,4 +1,4 @@
-"""Who may call: the Host check against DNS rebinding, the allow list of web origins, the keys.
+"""Who may send requests: the Host check against DNS rebinding, web origins, and keys.
 
 Source of the first two: Ollama's ``allowedHostsMiddleware`` and ``AllowedOrigins``.
 """
@@ -12,7 +12,7 @@ from hmac import compare_digest
 
 from proxy_service.settings import BindAddress
 
-# Any port, but nothing that only looks like one: "http://localhost:1.evil.example".
+# Any port, but nothing that only looks like one, such as "http://localhost:1.evil.example".
 _LOCAL_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[0-9]+)?"
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
 _APP_ORIGINS = (
@@ -38,7 +38,7 @@ _MAX_AGE_SECONDS = "43200"
 
 
 class AllowedOrigins:
-    """Decides about the ``Origin`` header of web pages."""
+    """Checks the ``Origin`` header, which browsers send for web pages."""
 
     def __init__(self, extra: Iterable[str]) -> None:
         patterns = [*_APP_ORIGINS, *extra]
@@ -48,21 +48,21 @@ class AllowedOrigins:
         )
 
     def allows(self, origin: str, *, host: str) -> bool:
-        """Tell whether a page of this origin may call the server that it names ``host``."""
+        """Return whether a page of this origin may send a request to ``host``."""
         if self._everyone or self._pattern.fullmatch(origin) is not None:
             return True
-        # A page that came from here, by whatever name; which names may be is for `AllowedHosts`.
+        # A page from this server, under any name; `AllowedHosts` checks the names.
         return bool(host) and origin.lower() in (
             f"http://{host}".lower(),
             f"https://{host}".lower(),
         )
 
     def headers(self, origin: str) -> dict[str, str]:
-        """Give the headers by which a browser lets an allowed page read the answer."""
+        """Return the headers that let an allowed page read the response."""
         return {"Access-Control-Allow-Origin": "*" if self._everyone else origin, "Vary": "Origin"}
 
     def preflight_headers(self, origin: str) -> dict[str, str]:
-        """Give the headers that answer a preflight."""
+        """Return the headers of the response to a preflight."""
         return self.headers(origin) | {
             "Access-Control-Allow-Methods": _ALLOWED_METHODS,
             "Access-Control-Allow-Headers": _ALLOWED_HEADERS,
@@ -75,22 +75,22 @@ def _wildcard(pattern: str) -> str:
 
 
 class AllowedHosts:
-    """Decides about the ``Host`` header, the guard against DNS rebinding.
+    """Checks the ``Host`` header, against DNS rebinding.
 
-    A page that made a browser resolve its own name to loopback would otherwise be answered.
-    Bound to anything but loopback the proxy is meant to be called by any name, unless its
-    names are listed: in a container it can't see that its port is published on loopback.
+    Otherwise a web page could have its own name resolved to loopback and read responses. On other
+    addresses than loopback the proxy accepts any name, unless its names are listed: in a container
+    it can't see whether its port is published on loopback only.
     """
 
     def __init__(self, bind: BindAddress, listed: Iterable[str]) -> None:
         names = {name.lower() for name in listed}
         self._checked = "*" not in names and (bool(names) or bind.is_loopback)
         self._names = frozenset({"", "localhost", socket.gethostname().lower(), *names})
-        # What nearly every request says, answered without taking it apart.
+        # What nearly every request has, for a check without parsing.
         self._usual = frozenset({f"{host}:{bind.port}" for host in ("localhost", "127.0.0.1")})
 
     def allows(self, header: str) -> bool:
-        """Tell whether a request with this header may pass."""
+        """Return whether a request with this header is allowed."""
         if not self._checked or header in self._usual:
             return True
         host = _host_of(header)
@@ -100,9 +100,9 @@ class AllowedHosts:
 
 
 class Keys:
-    """Decides about the key that a request carries.
+    """Checks the key of a request.
 
-    What is compared are digests, each with each, so that the time tells nothing of a key.
+    It compares digests, always with all of them, so that timing reveals nothing of a key.
     """
 
     def __init__(
@@ -118,20 +118,20 @@ class Keys:
         self._open_paths = frozenset(open_paths)
         self._metrics_paths = frozenset(metrics_paths)
 
-    def admit(self, path: str, headers: Mapping[str, str]) -> bool:
-        """Tell whether a request for this path with these headers may pass."""
+    def allows(self, path: str, headers: Mapping[str, str]) -> bool:
+        """Return whether a request for this path with these headers is allowed."""
         if not self._metrics:
             return True
         path = path.rstrip("/") or "/"
-        wanted = self._metrics if path in self._metrics_paths else self._api
-        if not wanted or path in self._open_paths:
+        accepted = self._metrics if path in self._metrics_paths else self._api
+        if not accepted or path in self._open_paths:
             return True
         sent = _digest(_key_in(headers))
-        return sum(compare_digest(sent, key) for key in wanted) > 0
+        return sum(compare_digest(sent, key) for key in accepted) > 0
 
 
 def _key_in(headers: Mapping[str, str]) -> str:
-    """Give the key as OpenAI's and Ollama's clients send it, or as Anthropic's do."""
+    """Return the key, sent as OpenAI's and Ollama's clients do or as Anthropic's do."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
 

@@ -1,17 +1,17 @@
-"""One client's connection: requests in, answers out, flow control, and patience.
+"""One client's connection: requests in, responses out, flow control, and timeouts.
 
-Theory of operation. Requests of a connection are answered one after the other, each by a task
-of its own that lives from the request's head to the last byte of its answer::
+Theory of operation. The requests of a connection are answered one after the other. Each has a task
+of its own, which runs from the request's head to the last byte of its response::
 
-    waiting  --first byte-->  head  --complete-->  answering  --answered-->  waiting
-    answering  --answered before all of the request was read-->  lingering  -->  closed
-    any  --the client is gone, or patience has run out-->  closed
+    idle       --first byte-->  head  --head complete-->  answering  --response sent-->  idle
+    answering  --response sent before the whole request was read-->  lingering  -->  closed
+    any        --the client disconnects, or a timeout-->  closed
 
-Whoever hangs up cancels the task, by which the engine stops generating. One timer per connection
-bounds each state; bytes only note the time, so that none of them touches the timer.
+A disconnect cancels the task, so that the engine stops generating. One timer per connection limits
+each state. Reads and writes only record the time, so that none of them touches the timer.
 
-The framework's part is what `SanicProtocol` has: the set of open connections, by which the
-server shuts down gracefully, and closing that ends in an abort when a client takes nothing.
+`SanicProtocol` provides the rest: the set of open connections for the graceful shutdown, and a
+``close`` that aborts the connection if the client reads nothing. See docs/adr/0011.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ from sanic.server.protocols.base_protocol import SanicProtocol
 from proxy_service.errors import InvalidRequest, ProxyError
 from proxy_service.server.request import MAX_PIPELINED, IncomingRequest, RequestReader
 
-# Bytes that may wait while nobody asks for them, bodies and further requests alike; with more
-# than this the client has to wait.
+# Bytes of bodies and further requests that may wait in the proxy, above which the connection stops
+# reading.
 _READ_AHEAD_BYTES = 64 * 1024
-# Seconds for which the rest of a refused request is taken and dropped. Closing at once would
-# make the client's system throw away the answer that it has not read yet.
+# Seconds for which the rest of a refused request is read and discarded. If the connection were
+# closed at once, the client's system would discard the response before the client has read it.
 _LINGER_SECONDS = 5.0
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -45,7 +45,7 @@ Headers = list[tuple[str, str]]
 
 @dataclass(slots=True)
 class HTTPResponse:
-    """A whole answer; its length is no part of ``headers``."""
+    """A whole response; ``headers`` doesn't include its length."""
 
     status: int
     headers: Headers
@@ -56,14 +56,14 @@ logger = logging.getLogger("proxy_service.server.connection")
 
 
 class Application(Protocol):
-    """What a connection asks of the application."""
+    """What a connection needs of the application."""
 
     def answer(self, request: IncomingRequest, stream: "ClientStream") -> Coroutine[Any, Any, None]:
-        """Answer a request, whatever is wrong with it, through its stream."""
+        """Answer a request, even an invalid one, on its stream."""
 
 
 class ClientStream:
-    """One request's body and its answer, on the connection that they travel over."""
+    """The body of one request, and its response, on their connection."""
 
     __slots__ = ("_chunked", "_connection", "_head", "_incoming", "ended", "keep_alive")
 
@@ -77,11 +77,11 @@ class ClientStream:
 
     @property
     def unroutable(self) -> ProxyError | None:
-        """What is wrong with a request whose head can't be used; None when it can."""
+        """What is wrong with the request's head, or None."""
         return None if self._incoming.routable else self._incoming.failure
 
     async def body(self) -> bytes:
-        """Give the request's body, waiting for it.
+        """Wait for the request's body, and return it.
 
         Raises:
             RequestError: It is too large, malformed or too slow.
@@ -99,7 +99,7 @@ class ClientStream:
         return incoming.body
 
     async def send(self, response: HTTPResponse) -> None:
-        """Send a whole answer."""
+        """Send a whole response."""
         self.ended = True
         headers, body = response.headers, response.body
         if response.status not in _NO_BODY:
@@ -111,16 +111,16 @@ class ClientStream:
             await self._connection.write(data)
 
     def open(self, status: int, headers: Headers) -> None:
-        """Begin an answer whose length is not known; its head leaves with the first part."""
+        """Begin a response of unknown length; its head is sent with the first part."""
         if self._incoming.version == "1.1":
             self._chunked = True
             headers.append(("Transfer-Encoding", "chunked"))
         else:
-            self.keep_alive = False  # by which HTTP/1.0 sees where the body ends
+            self.keep_alive = False  # shows an HTTP/1.0 client where the body ends
         self._head = self._format_head(status, headers)
 
     async def write(self, data: bytes, *, end: bool = False) -> None:
-        """Send a part of an answer that was opened; waits while the client's buffer is full."""
+        """Send a part of a response that was opened; wait while the client's buffer is full."""
         self.ended = end
         if self._chunked:
             framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -131,9 +131,9 @@ class ClientStream:
             await self._connection.write(data)
 
     def _format_head(self, status: int, headers: Headers) -> bytes:
-        """Write a head. Names and values hold no line break: they are ours, or were parsed."""
+        """Return a head. No header has a line break: they are the proxy's own, or were parsed."""
         if not self._incoming.complete:
-            self.keep_alive = False  # what comes next may be the rest of this request
+            self.keep_alive = False  # the next bytes may be the rest of this request
         lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown"]
         lines += [f"{name}: {value}" for name, value in headers]
         if not self.keep_alive:
@@ -144,7 +144,7 @@ class ClientStream:
 
 
 class ClientConnection(SanicProtocol):
-    """See the module; made by the server for each connection that it accepts."""
+    """One connection, which the server makes for each that it accepts; see the module."""
 
     __slots__ = (
         "_arrival",
@@ -161,7 +161,7 @@ class ClientConnection(SanicProtocol):
         "_unsent",
     )
 
-    def __init__(self, *, app: Sanic[Any, Any], **parts: Any) -> None:  # noqa: ANN401  the server's
+    def __init__(self, *, app: Sanic[Any, Any], **parts: Any) -> None:  # noqa: ANN401  Sanic's
         super().__init__(app=app, **parts)
         config = app.config
         self._reader = RequestReader(
@@ -180,18 +180,18 @@ class ClientConnection(SanicProtocol):
 
     @property
     def closing(self) -> bool:
-        """Whether nothing can be sent any more."""
+        """Whether the connection is closed, or about to be."""
         return self.transport is None or self.transport.is_closing()
 
     def close_if_idle(self) -> bool:
-        """Close unless a request is being read or answered; part of a graceful shutdown."""
+        """Close unless a request is being read or answered; part of the graceful shutdown."""
         if self._task is not None or self._reader.within_head:
             return False
         self.close()
         return True
 
     def write_now(self, data: bytes) -> bool:
-        """Send bytes unless that would have to wait, or the client is gone; tells whether."""
+        """Send data if that needs no waiting and the client is connected; return whether it did."""
         if self.transport is None or self.transport.is_closing() or not self._can_write.is_set():
             return False
         self.transport.write(data)
@@ -199,10 +199,10 @@ class ClientConnection(SanicProtocol):
         return True
 
     async def write(self, data: bytes) -> None:
-        """Send bytes, waiting while the client's buffer is full.
+        """Send data, and wait while the client's buffer is full.
 
         Raises:
-            CancelledError: The client is gone.
+            CancelledError: The client has disconnected.
         """
         while not self.write_now(data):
             if self.closing:
@@ -210,7 +210,7 @@ class ClientConnection(SanicProtocol):
             await self._can_write.wait()
 
     async def read_more(self) -> None:
-        """Wait until more of the request's body has come, or its end."""
+        """Wait until more of the request's body, or its end, has arrived."""
         self._resume_reading()
         self._arrival = self.loop.create_future()
         self._quiet_since = self.loop.time()
@@ -219,21 +219,21 @@ class ClientConnection(SanicProtocol):
         finally:
             self._arrival = None
 
-    # What the event loop calls.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        super().connection_made(transport)  # type: ignore[no-untyped-call]  # the framework's
+        """Store the transport, and start the timer."""
+        super().connection_made(transport)  # type: ignore[no-untyped-call]  # Sanic's
         self._quiet_since = self.loop.time()
         self._arm()
 
     def data_received(self, data: bytes) -> None:
-        """Take what was read."""
+        """Parse what was read, and resume or start the task that needs it."""
         if self._lingering:
             return
         reader = self._reader
         if not reader.within_head:
-            self._quiet_since = self.loop.time()  # a head has its time as a whole
+            self._quiet_since = self.loop.time()  # the timeout of a head covers all of it
         reader.feed(data)
         if self._task is None:
             if reader.requests:
@@ -241,14 +241,14 @@ class ClientConnection(SanicProtocol):
         elif self._arrival is not None:
             self._arrived()
         elif len(reader.requests) > MAX_PIPELINED // 2 or reader.buffered > _READ_AHEAD_BYTES:
-            self._pause_reading()  # who leaves is noticed only while something is read
+            self._pause_reading()  # only now: a disconnect is noticed only while reading
 
     def eof_received(self) -> None:
-        """Take whoever will send no more as gone, as Go's server does; closing has its limit."""
+        """Treat a half-closed client as disconnected, as Go's server does."""
         self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the task of whoever is gone."""
+        """Cancel the task of the client that has disconnected, and release its bodies."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -256,14 +256,14 @@ class ClientConnection(SanicProtocol):
             if incoming is not None:
                 self._reader.release(incoming)
         self._incoming = None
-        super().connection_lost(exc)  # type: ignore[no-untyped-call]  # the framework's
+        super().connection_lost(exc)  # type: ignore[no-untyped-call]  # Sanic's
 
     def _begin(self) -> None:
         self._incoming = self._reader.requests.popleft()
         self._task = self.loop.create_task(self._answer(self._incoming))
 
     async def _answer(self, incoming: IncomingRequest) -> None:
-        """Have one request answered, then see to the next one."""
+        """Answer one request, then begin the next one or close."""
         stream = ClientStream(self, incoming)
         try:
             await cast("Application", self.app).answer(incoming, stream)
@@ -285,7 +285,7 @@ class ClientConnection(SanicProtocol):
             self._resume_reading()
 
     def _end(self, *, linger: bool) -> None:
-        """Close; while the client may still be sending, only after it has read its answer."""
+        """Close; with ``linger``, only after the client has had time to read its response."""
         if linger and self.transport is not None:
             self._lingering = True
             self.transport.write_eof()
@@ -310,7 +310,7 @@ class ClientConnection(SanicProtocol):
             self._arrival.set_result(None)
 
     def _arm(self) -> None:
-        """Look again when patience may be at its end, in this state or any that may follow."""
+        """Set the timer to the earliest time at which this state, or a later one, can time out."""
         if self.closing:
             return
         if self._timer is not None:
@@ -320,22 +320,23 @@ class ClientConnection(SanicProtocol):
         self._timer = self.loop.call_at(due, self._tick)
 
     def _timeout_seconds(self) -> float:
-        """Give the seconds that the present state may last without anything happening."""
+        """Return how many seconds the current state may last without progress."""
         if self._lingering:
             return _LINGER_SECONDS
         if self._task is None:
             return self._request_seconds if self._reader.within_head else self._idle_seconds
         if self._arrival is not None:
             return self._request_seconds
-        # How long the engine may be silent is the engine's connection to judge.
+        # The engine's silence has its timeout in the engine's connection.
         return inf if self._can_write.is_set() else self._stall_seconds
 
     def _tick(self) -> None:
+        """Time out if the state has lasted too long; set the timer again."""
         now = self.loop.time()
         before = self._unsent
         self._unsent = self.transport.get_write_buffer_size() if self.transport is not None else 0
         if self._unsent < before:
-            self._quiet_since = now  # the client takes something, if slowly
+            self._quiet_since = now  # the client reads, if slowly
         if self._quiet_since + self._timeout_seconds() <= now:
             self._quiet_since = now
             if self._task is not None and self._arrival is None:
@@ -352,5 +353,5 @@ class ClientConnection(SanicProtocol):
 
 def _too_slow(seconds: float) -> InvalidRequest:
     return InvalidRequest(
-        f"no whole request came within {seconds:g} s", status=HTTPStatus.REQUEST_TIMEOUT
+        f"no complete request arrived within {seconds:g} s", status=HTTPStatus.REQUEST_TIMEOUT
     )

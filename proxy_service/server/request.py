@@ -1,19 +1,19 @@
-"""Reads clients' HTTP/1.1 requests from bytes that may be split anywhere; no I/O.
+"""Parses clients' HTTP/1.1 requests from bytes that can be split anywhere; no I/O.
 
-`httptools` takes the bytes apart, strictly: whatever another server could read as a different
-request is refused there (two lengths, a length beside chunks, folded lines, a line feed without
-its carriage return, space before a colon, control characters, framing of chunks that is off by
-one). This module adds what llhttp leaves to its user: sizes, versions, ``Host``, ``Expect``,
+`httptools` (llhttp) does the parsing, strictly: it refuses what another server could read as a
+different request (two lengths, a length beside chunked coding, folded lines, a line feed without
+its carriage return, space before a colon, control characters, a wrong size of a transfer chunk).
+This module adds what llhttp leaves to its user: sizes, versions, ``Host``, ``Expect``, transfer
 codings other than chunked, and offers of another protocol, which are ignored.
 
-One reader serves all the requests of one connection, one after the other::
+One reader parses all requests of one connection, one after the other::
 
-    head  --headers-->  body  --last byte-->  head of the next one
-    any   --error-->    broken: nothing that follows can be trusted, so nothing is read
+    head  --headers-->  body  --last byte-->  head of the next request
+    any   --error-->    broken: the bytes that follow can't be trusted, and aren't parsed
 
-A request is handed over when its head is complete, because much can be refused without its
-body. An error belongs to the request in whose bytes it lies; one within a head makes a request
-of its own, which has nothing but its failure.
+A request is handed over when its head is complete, because many can be refused without their
+bodies. An error belongs to the request in whose bytes it is. An error in a head makes a request
+that has only a failure.
 """
 
 from collections import deque
@@ -31,21 +31,21 @@ from sanic.compat import Header
 
 from proxy_service.errors import BodyTooLarge, InvalidRequest, Overloaded, ProxyError
 
-# Bytes of a request line and its headers together. nginx allows as much by default.
+# Bytes of a request line and its headers together; nginx's default.
 MAX_HEAD_BYTES = 32 * 1024
-# Requests that may wait for the answer to an earlier one on their connection.
+# Requests that may wait on a connection for the response to an earlier one (HTTP pipelining).
 MAX_PIPELINED = 16
-# Fields in one head; Apache's default.
+# Headers in one head; Apache's default.
 MAX_HEADERS = 100
-# Bytes that may come without completing a head or adding to a body: long extensions of chunks
-# and trailers are neither. Two reads of the event loop.
+# Bytes that may arrive without completing a head or adding to a body, such as long extensions of
+# transfer chunks, and trailers. Two reads of the event loop.
 _MAX_BYTES_WITHOUT_PROGRESS = 512 * 1024
 _VERSIONS = ("1.1", "1.0")
-_NO_HEADERS = Header()  # of requests without a head; nobody writes to it
+_NO_HEADERS = Header()  # shared by requests without a head, and never changed
 
 
 class BodyBudget:
-    """Bytes of bodies that all connections together may hold; what is taken is given back."""
+    """The bytes that the bodies of all connections together may have."""
 
     __slots__ = ("_left",)
 
@@ -53,26 +53,26 @@ class BodyBudget:
         self._left = limit_bytes
 
     def reserve(self, size: int) -> None:
-        """Take ``size`` bytes.
+        """Reserve ``size`` bytes.
 
         Raises:
-            Overloaded: There are not as many left.
+            Overloaded: Fewer are left.
         """
         if size > self._left:
             raise Overloaded("the bodies of pending requests are too large together")
         self._left -= size
 
     def release(self, size: int) -> None:
-        """Give back bytes that were taken."""
+        """Release reserved bytes."""
         self._left += size
 
 
 class IncomingRequest:
-    """One request, from its complete head on.
+    """One request whose head is complete.
 
-    ``path`` has no query and is as it was written. ``failure`` is what is wrong with the request,
-    in its head unless it is ``routable``; ``body`` is there once it is ``complete``. ``body_bytes``
-    is what it has taken from the budget.
+    ``path`` has no query, and isn't decoded. ``failure`` is what is wrong with the request: in its
+    head if it isn't ``routable``, else in its body. ``body`` is set once the request is
+    ``complete``. ``body_bytes`` is what it has reserved of the budget.
     """
 
     __slots__ = (
@@ -104,7 +104,7 @@ class IncomingRequest:
 
 
 class RequestReader:
-    """Turns bytes into requests."""
+    """Parses bytes into requests."""
 
     __slots__ = (
         "_body",
@@ -122,9 +122,8 @@ class RequestReader:
     )
 
     def __init__(self, *, max_body_bytes: int, budget: BodyBudget) -> None:
-        self.requests: deque[IncomingRequest] = (
-            deque()
-        )  # oldest first; whoever takes one removes it
+        # Oldest first; the connection removes the ones that it answers.
+        self.requests: deque[IncomingRequest] = deque()
         self._max_body_bytes = max_body_bytes
         self._budget = budget
         self._current: IncomingRequest | None = None  # the one whose body is being read
@@ -137,16 +136,16 @@ class RequestReader:
 
     @property
     def within_head(self) -> bool:
-        """Whether a request has begun whose head is not complete."""
+        """Whether a request has begun whose head isn't complete."""
         return self._within_head and not self._ended
 
     @property
     def buffered(self) -> int:
-        """How many bytes of an incomplete body are held."""
+        """The number of bytes held of an incomplete body."""
         return len(self._body)
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; after an error or a last request they are not looked at."""
+        """Parse the next bytes; after an error or a last request they are ignored."""
         self._bytes_without_progress += len(data)
         while data and not self._ended:
             try:
@@ -165,9 +164,9 @@ class RequestReader:
             self.fail(_head_too_large())
 
     def fail(self, error: ProxyError) -> None:
-        """Take nothing more: what has begun fails with ``error``."""
+        """Stop parsing, and fail the request that has begun with ``error``."""
         if self._ended:
-            return  # bytes behind a request that announced itself as the last
+            return  # bytes after a request that closes the connection
         self._ended = True
         request = self._current
         if request is None:
@@ -180,34 +179,35 @@ class RequestReader:
         self.release(request)
 
     def _head_without_upgrade(self) -> bytes:
-        """Write the head that was read, to be read once more without its offer of a protocol.
+        """Return the head that was parsed, without its offer of another protocol.
 
-        llhttp ends a message at such a head, body or not; but the client goes on as usual when
-        the offer is ignored (RFC 9110, 7.8). Java's client makes one with its first request.
+        It is parsed again, because llhttp ends a message after a head with such an offer. A client
+        whose offer is ignored sends its body as usual (RFC 9110, 7.8). Java's client makes an
+        offer with its first request.
         """
         method = self._parser.get_method().decode("ascii")
         lines = [f"{method} {self._target.decode('ascii')} HTTP/{self._parser.get_http_version()}"]
         lines += [f"{name}: {value}" for name, value in self._fields if name.lower() != "upgrade"]
         return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
 
-    # What the parser calls, by the names that it looks for. What raises here ends `feed`.
+    # Callbacks of the parser, which finds them by name. An error raised in one ends `feed`.
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
+        """Begin a request."""
         self._within_head = True
         self._target = b""
         self._fields.clear()
         self._head_bytes = 0
 
     def on_url(self, part: bytes) -> None:
-        """Take the request's target, or a part of it."""
+        """Add a part of the request's target."""
         self._target += part
         self._head_bytes += len(part)
         if self._head_bytes > MAX_HEAD_BYTES:
             raise _head_too_large()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header; those behind a body are counted and ignored."""
+        """Add one header; trailers only count towards the size."""
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > MAX_HEAD_BYTES:
             raise _head_too_large()
@@ -215,12 +215,12 @@ class RequestReader:
             self._fields.append((name.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
-        """Hand over the request."""
+        """Check the request and hand it over."""
         parser = self._parser
         request = IncomingRequest()
         request.method = parser.get_method().decode("ascii")
         if parser.should_upgrade() and request.method != "CONNECT":
-            return  # `feed` sees to it
+            return  # `feed` parses it again
         request.version = parser.get_http_version()
         request.headers = Header(self._fields)
         request.keep_alive = parser.should_keep_alive()
@@ -240,7 +240,7 @@ class RequestReader:
             raise _body_too_large()
 
     def on_body(self, part: bytes) -> None:
-        """Take a part of the body."""
+        """Add a part of the body."""
         self._bytes_without_progress = 0
         request = cast("IncomingRequest", self._current)
         if request.body_bytes + len(part) > self._max_body_bytes:
@@ -250,15 +250,15 @@ class RequestReader:
         self._body += part
 
     def release(self, request: IncomingRequest) -> None:
-        """Give back what a request's body took from the budget, once nobody needs it."""
+        """Release what a request's body has reserved of the budget."""
         self._budget.release(request.body_bytes)
         request.body_bytes = 0
 
     def on_message_complete(self) -> None:
-        """Give the request its body."""
+        """Complete the request with its body."""
         request = self._current
         if request is None:
-            return  # it offered another protocol
+            return  # its head offers another protocol
         request.body = bytes(self._body)
         request.complete = True
         self._body.clear()
@@ -268,26 +268,28 @@ class RequestReader:
 
 
 def _path(target: bytes) -> str:
-    """Give the path in a request's target, as it is written there."""
+    """Return the path of a request's target, without decoding it."""
     if target.startswith(b"/") and b"?" not in target and b"#" not in target:
         return target.decode("ascii")
     try:
         path: bytes | None = parse_url(target).path
     except HttpParserInvalidURLError:
-        raise InvalidRequest("the request's target is not a URL") from None
+        raise InvalidRequest("the request's target isn't a URL") from None
     return (path or b"/").decode("ascii")
 
 
 def _check(request: IncomingRequest, *, fields: int) -> None:
-    """Refuse what llhttp lets pass."""
+    """Raise an error for what llhttp accepts and the proxy doesn't."""
     headers = request.headers
     if request.version not in _VERSIONS:
         raise InvalidRequest(
-            "only HTTP/1.1 and HTTP/1.0 are spoken here",
+            "only HTTP/1.1 and HTTP/1.0 are supported",
             status=HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
         )
     if request.method == "CONNECT":
-        raise InvalidRequest("this is no forward proxy", status=HTTPStatus.METHOD_NOT_ALLOWED)
+        raise InvalidRequest(
+            "this server isn't a forward proxy", status=HTTPStatus.METHOD_NOT_ALLOWED
+        )
     if fields > MAX_HEADERS:
         raise _head_too_large()
     hosts = len(headers.getall("host", ()))
@@ -296,24 +298,25 @@ def _check(request: IncomingRequest, *, fields: int) -> None:
     coding = headers.get("transfer-encoding")
     if coding is not None and (coding.lower() != "chunked" or request.version == "1.0"):
         raise InvalidRequest(
-            "no transfer coding but chunked is known here, and HTTP/1.0 has none",
+            "the only supported transfer coding is chunked, and HTTP/1.0 has none",
             status=HTTPStatus.NOT_IMPLEMENTED,
         )
     expected = headers.get("expect")
     if expected is not None and request.version == "1.1":
         if expected.lower() != "100-continue":
             raise InvalidRequest(
-                "nothing but 100-continue can be expected", status=HTTPStatus.EXPECTATION_FAILED
+                "the only supported expectation is 100-continue",
+                status=HTTPStatus.EXPECTATION_FAILED,
             )
         request.expects_continue = True
 
 
 def _body_too_large() -> BodyTooLarge:
-    return BodyTooLarge("request body too large; MAX_BODY_MIB sets the limit")
+    return BodyTooLarge("the request body is too large; MAX_BODY_MIB sets the limit")
 
 
 def _head_too_large() -> InvalidRequest:
     return InvalidRequest(
-        f"the request's head is above {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} fields",
+        f"the request's head has more than {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} headers",
         status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     )

@@ -1,10 +1,10 @@
-"""Counters, gauges and histograms of a process with one thread, and their exposition.
+"""Counters, gauges and histograms for a process with one thread, and their exposition.
 
-They are what prometheus-client's are to whoever scrapes, by the same names and in the same
-formats, but without a lock around each number, which every request would take some twenty times;
-and an exposition replaces the numbers in the text of an earlier one. The library writes that
-text. Writing all of it anew takes tens of milliseconds when there are many models, in which no
-stream would move.
+A scrape of them is the same as of prometheus-client's: same names, same formats. But there is no
+lock around each number, which every request would take about twenty times. And an exposition
+reuses the text of an earlier one, which the library has written, and only replaces the numbers in
+it. Writing all of the text again takes tens of milliseconds when there are many models, and all
+streams would wait for that long. See docs/adr/0013.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-# Formats whose text is kept; scrapers ask for one or two.
+# Formats whose texts are kept; scrapers use one or two.
 _FORMATS = 4
 
 
@@ -34,11 +34,11 @@ class Instrument(ABC):
 
     @abstractmethod
     def values(self) -> list[float]:
-        """Give the numbers in the order in which they are exposed."""
+        """Return the numbers in the order in which they are exposed."""
 
 
 class Counter(Instrument):
-    """A number that only grows."""
+    """A number that only increases."""
 
     __slots__ = ("value",)
 
@@ -46,16 +46,16 @@ class Counter(Instrument):
         self.value = 0.0
 
     def inc(self, amount: float = 1) -> None:
-        """Add ``amount``, which is not negative."""
+        """Add ``amount``, which isn't negative."""
         self.value += amount
 
     def values(self) -> list[float]:
-        """Give the number."""
+        """Return the number."""
         return [self.value]
 
 
 class Gauge(Instrument):
-    """A number that goes up and down."""
+    """A number that can increase and decrease."""
 
     __slots__ = ("value",)
 
@@ -67,20 +67,20 @@ class Gauge(Instrument):
         self.value += 1
 
     def dec(self) -> None:
-        """Take one away."""
+        """Subtract one."""
         self.value -= 1
 
     def set(self, value: float) -> None:
-        """Replace the number."""
+        """Set the number."""
         self.value = value
 
     def values(self) -> list[float]:
-        """Give the number."""
+        """Return the number."""
         return [self.value]
 
 
 class Histogram(Instrument):
-    """Counts of observations by size; ``bounds`` are the upper edges in order, but infinity."""
+    """Counts of observations by size; ``bounds`` are the upper bounds in order, without +Inf."""
 
     __slots__ = ("_bounds", "_counts", "_sum")
 
@@ -90,12 +90,12 @@ class Histogram(Instrument):
         self._sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Count ``value`` in the bucket whose edge is the next one at or above it."""
+        """Count ``value`` in the first bucket whose upper bound isn't below it."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
     def values(self) -> list[float]:
-        """Give the buckets, each with all below it, then count and sum."""
+        """Return the cumulative buckets, then count and sum."""
         buckets = list(accumulate(self._counts))
         return [*buckets, buckets[-1], self._sum]
 
@@ -104,7 +104,7 @@ _Child = TypeVar("_Child", bound=Instrument)
 
 
 class Family(Generic[_Child]):
-    """All instruments of one name, by their label values."""
+    """All instruments with one name, by their label values."""
 
     def __init__(
         self, labels: tuple[str, ...], make: Callable[[], _Child], write: Callable[..., Metric]
@@ -115,7 +115,7 @@ class Family(Generic[_Child]):
         self.children: dict[tuple[str, ...], _Child] = {}
 
     def labels(self, *values: str) -> _Child:
-        """Give the child of these label values, making it when it is the first time."""
+        """Return the child for these label values; make it the first time."""
         if len(values) != len(self._labels):
             raise ValueError(f"expected values of {self._labels}, got {values}")
         if values not in self.children:
@@ -123,12 +123,12 @@ class Family(Generic[_Child]):
         return self.children[values]
 
     def to_metric(self) -> Metric:
-        """Give all children as the library's object, out of which it writes text."""
+        """Return all children as the library's object, from which it writes text."""
         return self._write(self._labels, self.children)
 
 
 class Instruments(Collector):
-    """A catalogue of families, and the way to expose it; a collector for the library."""
+    """All families, and their exposition; a collector for the library."""
 
     def __init__(self) -> None:
         self._families: list[Family[Instrument]] = []
@@ -162,7 +162,7 @@ class Instruments(Collector):
         self, name: str, text: str, bounds: tuple[float, ...], *labels: str
     ) -> Family[Histogram]:
         """Add a family of histograms."""
-        edges = [*map(_written, bounds), "+Inf"]
+        edges = [*map(_format, bounds), "+Inf"]
 
         def write(labels: tuple[str, ...], children: dict[tuple[str, ...], Histogram]) -> Metric:
             metric = HistogramMetricFamily(name, text, labels=labels)
@@ -174,11 +174,11 @@ class Instruments(Collector):
         return self._add(Family(labels, lambda: Histogram(bounds), write))
 
     def collect(self) -> Iterator[Metric]:
-        """Give everything as the library's objects."""
+        """Return all families as the library's objects."""
         return (family.to_metric() for family in self._families)
 
     def expose(self, accept: str) -> bytes:
-        """Write everything in the format that ``accept`` asks for."""
+        """Return all families in the format that the ``Accept`` header asks for."""
         encode, content_type = choose_encoder(accept)
         children = sum(len(family.children) for family in self._families)
         known, between = self._texts.get(content_type, (0, []))
@@ -189,7 +189,7 @@ class Instruments(Collector):
             self._texts[content_type] = children, between
         parts = between.copy()
         parts[1::2] = [
-            _written(value)
+            _format(value)
             for family in self._families
             for child in family.children.values()
             for value in child.values()
@@ -197,18 +197,18 @@ class Instruments(Collector):
         return "".join(parts).encode()
 
     def _add(self, family: Family[_Child]) -> Family[_Child]:
-        self._families.append(family)  # type: ignore[arg-type]  # they are only read
+        self._families.append(family)  # type: ignore[arg-type]  # children are only read
         return family
 
 
-def _written(value: float) -> str:
+def _format(value: float) -> str:
     if not value:
-        return "0.0"  # most of them
+        return "0.0"  # as most are
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # the library's
 
 
 def _around_numbers(text: str) -> list[str]:
-    """Take the numbers out of an exposition: every second element is the place of one."""
+    """Split an exposition at its numbers: each second element is empty, in place of a number."""
     parts: list[str] = []
     before = ""
     for line in text.split("\n"):

@@ -1,7 +1,7 @@
-"""How late the event loop is: the one measure of a proxy that has too much to do at once.
+"""The event loop's lag: how late its callbacks run when the proxy has too much to do.
 
-Everything here runs on one loop. A callback that takes long holds up every stream by as much, and
-no other metric tells that apart from a slow engine.
+The whole proxy runs on one loop. A callback that takes long delays every stream by as much, and no
+other metric distinguishes that from a slow engine.
 """
 
 import asyncio
@@ -10,14 +10,15 @@ from collections import deque
 from proxy_service.clock import Clock
 from proxy_service.telemetry.instruments import Gauge
 
-# Seconds between two looks.
+# Seconds between two samples.
 _PAUSE_SECONDS = 0.5
-# Looks that the gauge remembers, 15 seconds of them: a scrape is shown what came since the last.
-_REMEMBERED = 30
+# Samples that the gauge covers: 15 seconds of them, so that each scrape shows the time since the
+# last one.
+_SAMPLES = 30
 
 
 class LagMeter:
-    """Sets a gauge to the longest delay of late, in seconds, as long as it runs."""
+    """Keeps a gauge at the longest recent delay, in seconds."""
 
     def __init__(self, gauge: Gauge, clock: Clock) -> None:
         self._gauge = gauge
@@ -25,16 +26,16 @@ class LagMeter:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to measure."""
+        """Start sampling."""
         self._task = asyncio.create_task(self._measure())
 
     def stop(self) -> None:
-        """Measure no more."""
+        """Stop sampling."""
         if self._task is not None:
             self._task.cancel()
 
     async def _measure(self) -> None:
-        late: deque[float] = deque(maxlen=_REMEMBERED)
+        late: deque[float] = deque(maxlen=_SAMPLES)
         while True:
             due = self._clock.monotonic() + _PAUSE_SECONDS
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -1,9 +1,9 @@
-"""The metric catalogue: names, labels, buckets and help texts, once.
+"""All metrics: their names, labels, buckets and help texts.
 
-Nothing else creates a metric or looks up a child. Children that traffic needs are resolved
-once per endpoint and per model and kept, so that a request looks none up. All label values
-come from fixed lists, except ``model``, which is the name of a model that the engine lists, and
-``other`` beyond `MODEL_LIMIT` of them.
+No other module creates a metric or looks up a child. The children that requests need are looked up
+once per endpoint and per model, and kept. All label values are from fixed lists, except for
+``model``: it is the name of a model that the engine lists, or ``other`` once there are
+`MODEL_LIMIT` of them.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from proxy_service import VERSION
 from proxy_service.errors import ERROR_TYPES
 from proxy_service.telemetry.instruments import Counter, Gauge, Histogram, Instruments
 
-# Seconds. Every threshold of the alerts (5, 10, 30) is an edge with larger ones above it.
+# Seconds. Every threshold of the alerts (5, 10, 30) is a bound, with larger ones above it.
 HTTP_BUCKETS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 7.5),
     *(10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600),
@@ -29,7 +29,7 @@ GENERATE_BUCKETS = (
     *(0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20),
     *(30, 45, 60, 90, 120, 180, 300, 600),
 )
-# Seconds; the same edges as the engine's own histograms, so that both can be compared.
+# Seconds; the same bounds as in the engine's own histograms, so that they can be compared.
 FIRST_TOKEN_BUCKETS = (
     *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75),
     *(1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
@@ -64,7 +64,7 @@ FINISH_REASONS = (
     *("stop", "length", "tool_calls", "load", "unload", "error", "cancelled", "other"),
 )
 
-# What the proxy asks its engine for, by the engine's path; anything else is ``other``.
+# The operations of the engine that the proxy uses, by path; any other is ``other``.
 OPERATIONS = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "completions",
@@ -88,7 +88,7 @@ class EndpointMetrics:
     duration: Histogram
     requests: dict[str, Counter]
     errors: dict[str, Counter]
-    chunks: Counter | None  # None where nothing streams
+    chunks: Counter | None  # None if the endpoint doesn't stream
     streams: dict[str, Counter]
 
 
@@ -134,15 +134,15 @@ class ProxyMetrics:
         self._families.info.labels(VERSION).set(1)
 
     def started(self, unix_seconds: float) -> None:
-        """Record when the process began to serve."""
+        """Set the time at which the process began to serve."""
         self._families.start_time.set(unix_seconds)
 
     def endpoint(self, name: str) -> EndpointMetrics:
-        """Give the children of an endpoint, by a name of `ENDPOINTS`."""
+        """Return the children of an endpoint, which is one of `ENDPOINTS`."""
         return self._endpoints[name]
 
     def model(self, name: str) -> ModelMetrics:
-        """Give the children of a model that the engine lists."""
+        """Return the children of a model that the engine lists."""
         known = self._models.get(name)
         if known is None:
             if len(self._models) >= MODEL_LIMIT and name != OTHER_MODEL:
@@ -151,18 +151,18 @@ class ProxyMetrics:
         return known
 
     def upstream_duration(self, path: str) -> Histogram:
-        """Give the child for requests to a path of the engine."""
+        """Return the child for requests to a path of the engine."""
         return self._upstream.get(path, self._upstream_other)
 
     def expose(self, accept: str) -> tuple[bytes, str]:
-        """Write everything in the format that ``accept`` asks for; gives body and type."""
+        """Return all metrics in the format that the ``Accept`` header asks for, and its type."""
         encode, content_type = choose_encoder(accept)
         ours, process = self._instruments.expose(accept), encode(self._process)
         return ours.removesuffix(b"# EOF\n") + process, content_type
 
 
 class _Families:
-    """The families themselves; labels as the seed and the monitoring reference name them."""
+    """The families."""
 
     def __init__(self, instruments: Instruments) -> None:
         counter, gauge, histogram = instruments.counter, instruments.gauge, instruments.histogram
@@ -173,41 +173,41 @@ class _Families:
         )
         self.duration = histogram(
             "mistral_http_request_duration_seconds",
-            "Seconds from a request's head to the last byte of its answer, all outcomes.",
+            "Seconds from a request's head to the last byte of its response, for all outcomes.",
             HTTP_BUCKETS,
             "endpoint",
         )
         self.active_requests = gauge(
-            "mistral_active_requests", "Requests accepted and not yet finished."
+            "mistral_active_requests", "Requests that were accepted and haven't finished."
         ).labels()
         self.running_requests = gauge(
             "mistral_running_requests",
-            "Generations and embeddings that hold a place at the engine.",
+            "Generations and embeddings that hold a slot at the engine.",
         ).labels()
         self.running_limit = gauge(
-            "mistral_running_requests_limit", "How many of these there may be at once."
+            "mistral_running_requests_limit", "Most requests that may hold a slot at once."
         ).labels()
         self.queued_requests = gauge(
-            "mistral_queued_requests", "Generations and embeddings that wait for their turn."
+            "mistral_queued_requests", "Generations and embeddings that wait for a slot."
         ).labels()
         self.queued_limit = gauge(
-            "mistral_queued_requests_limit", "How many of these there may be at once."
+            "mistral_queued_requests_limit", "Most requests that may wait for a slot at once."
         ).labels()
         self.queue_wait = histogram(
             "mistral_queue_wait_seconds",
-            "Seconds in the queue, of requests that had to wait and however that ended.",
+            "Seconds that requests waited in the queue, if they had to and however that ended.",
             QUEUE_BUCKETS,
         ).labels()
         self.generate_duration = histogram(
             "mistral_generate_duration_seconds",
-            "Seconds for generations that were completed.",
+            "Seconds that completed generations took.",
             GENERATE_BUCKETS,
             "model",
         )
         self.output_tokens = counter("mistral_generate_tokens_total", "Tokens generated.", "model")
         self.chunks = counter(
             "mistral_streaming_chunks_total",
-            "Stream elements with content that were written to clients.",
+            "Chunks with content that were sent to clients in streams.",
             "endpoint",
         )
         self.load_duration = histogram(
@@ -221,13 +221,13 @@ class _Families:
         )
         self.first_token = histogram(
             "mistral_time_to_first_token_seconds",
-            "Seconds from a request's head to its first content, streams only.",
+            "Seconds from a request's head to its first content, in streams.",
             FIRST_TOKEN_BUCKETS,
             "model",
         )
         self.per_output_token = histogram(
             "mistral_time_per_output_token_seconds",
-            "Mean seconds per output token after the first, streams only.",
+            "Mean seconds per output token after the first, in streams.",
             OUTPUT_TOKEN_BUCKETS,
             "model",
         )
@@ -259,24 +259,24 @@ class _Families:
             *("endpoint", "error_type"),
         )
         self.upstream_up = gauge(
-            "mistral_upstream_up", "1 when the engine answered the last probe, else 0."
+            "mistral_upstream_up", "1 if the last probe of the engine succeeded, else 0."
         ).labels()
         self.upstream_last_success = gauge(
             "mistral_upstream_last_success_timestamp_seconds",
-            "Unix time in seconds of the engine's last good answer to a probe; 0 before the first.",
+            "Unix time in seconds of the last successful probe of the engine; 0 before the first.",
         ).labels()
         self.upstream_duration = histogram(
             "mistral_upstream_request_duration_seconds",
-            "Seconds that a request to the engine was waited for, from connecting to its end.",
+            "Seconds that the proxy waited for the engine per request, connecting included.",
             HTTP_BUCKETS,
             "operation",
         )
         self.loaded = gauge(
-            "mistral_model_loaded", "1 when the engine has the model loaded, else 0.", "model"
+            "mistral_model_loaded", "1 if the engine has the model loaded, else 0.", "model"
         )
         self.event_loop_lag = gauge(
             "mistral_event_loop_lag_seconds",
-            "Longest time that the proxy's event loop was late within the last 15 seconds.",
+            "Longest lag of the proxy's event loop in the last 15 seconds.",
         ).labels()
         self.info = gauge("mistral_proxy_info", "Always 1; the version is a label.", "version")
         self.start_time = gauge(
@@ -284,7 +284,7 @@ class _Families:
         ).labels()
 
     def endpoint(self, name: str) -> EndpointMetrics:
-        """Create every child of one endpoint at 0, so that its first event shows in a rate."""
+        """Create every child of one endpoint at 0, so that a rate shows the first increase."""
         streams = name in STREAMING_ENDPOINTS
         return EndpointMetrics(
             duration=self.duration.labels(name),

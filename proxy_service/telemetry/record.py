@@ -1,6 +1,6 @@
-"""What one request did, observed exactly once when it is over.
+"""The record of one request, which is counted and logged exactly once when it is over.
 
-The metrics' meaning lives here: which outcome counts as what, and when.
+This module defines what the metrics mean: which outcome counts as what, and when.
 """
 
 import logging
@@ -20,7 +20,7 @@ from proxy_service.telemetry.metrics import (
 )
 from proxy_service.wire.openai import Usage
 
-# What the log calls a model that the engine does not list; no metric has it.
+# The log's name for a model that the engine doesn't list; no metric has it.
 UNKNOWN_MODEL = "unknown"
 
 Status = Literal["success", "client_error", "error", "cancelled"]
@@ -30,10 +30,10 @@ logger = logging.getLogger("proxy_service.requests")
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request's account; times are seconds of the monotonic clock.
+    """The record of one request; times are seconds of the monotonic clock.
 
-    ``at_once`` tells of a stream that was written when the generation was over: when its first
-    token came is unknown. ``delivered`` turns true with the answer's last byte.
+    ``at_once`` is whether a stream was written after the generation, in which case the time of its
+    first token is unknown. ``delivered`` is whether the last byte of the response was sent.
     """
 
     metrics: ProxyMetrics
@@ -59,12 +59,12 @@ class RequestRecord:
         self.metrics.active_requests.inc()
 
     def generates_with(self, model: str) -> None:
-        """Note the model, by the name that `EngineModel` gives one that the engine lists."""
+        """Record the model, by the name of an `EngineModel`."""
         self.model = model
         self._model_metrics = self.metrics.model(model)
 
     def wrote(self, chunks: int, deltas: int, now: float) -> None:
-        """Count stream elements after the client's transport took them."""
+        """Count the chunks and deltas that were written to the client's transport."""
         counter = self.metrics.endpoint(self.endpoint).chunks
         if chunks and counter is not None:
             counter.inc(chunks)
@@ -74,22 +74,22 @@ class RequestRecord:
             self._count_tokens(deltas)
 
     def interrupted(self) -> None:
-        """Note that the client left, or took nothing for too long.
+        """Record that the client disconnected, or read nothing for too long.
 
-        This changes no complete answer.
+        A response that was sent completely isn't changed by it.
         """
         if not self.delivered:
             self.cancelled = True
 
     def completed(self, usage: Usage | None, finish_reason: str | None) -> None:
-        """Note a generation that reached its end."""
+        """Record a generation that reached its end."""
         self.finish_reason = finish_reason if finish_reason in FINISH_REASONS else "other"
         counts = usage or {}
         self.prompt_tokens = counts.get("prompt_tokens", 0)
         self._count_tokens(max(counts.get("completion_tokens", 0) - self.output_tokens, 0))
 
     def finish(self, now: float) -> None:
-        """Observe everything, once; later calls do nothing."""
+        """Count and log the request; later calls do nothing."""
         if self._finished:
             return
         self._finished = True
@@ -107,10 +107,10 @@ class RequestRecord:
 
     @property
     def status(self) -> Status:
-        """The outcome as the label names it."""
+        """The outcome, as the metrics' label has it."""
         if self.cancelled:
             return "cancelled"
-        # An error may have come when the status had left, or within an answer that passes as it is.
+        # An error can follow a status that was sent already.
         status = self.http_status if self.error is None else self.error.status
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status:
             return "error"

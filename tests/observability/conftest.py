@@ -1,4 +1,4 @@
-"""What the tests of alerts and dashboards share: promtool, and the rules under test."""
+"""Fixtures of the tests of alerts and dashboard: promtool and the rules under test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def promtool() -> Promtool:
-    """Give promtool, or fail with how to get it: without it nothing here is proven."""
+    """Return a runner of promtool; fail with how to get it where it is missing."""
     path = require_programs().promtool
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
@@ -34,5 +34,5 @@ def rules(request: pytest.FixtureRequest, promtool: Promtool, tmp_path: Path) ->
 
 @pytest.fixture
 def rules_of_prometheus(promtool: Promtool, tmp_path: Path) -> RuleTest:
-    """Give the default rules as Prometheus has them, to feed recorded series directly."""
+    """Give the default rules as Prometheus has them, for tests that set recorded series."""
     return RuleTest(promtool, prometheus_rules(), tmp_path)

@@ -1,4 +1,4 @@
-"""Feeds series to the rules with promtool and states which alerts must fire with which text."""
+"""Evaluates the rules with promtool and checks which alerts fire, with their texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Promtool = Callable[..., subprocess.CompletedProcess[str]]
 
-#: Labels that the scrape gives every series of the proxy.
+#: Labels that a scrape adds to every series of the proxy.
 TARGET = 'job="mistral",instance="proxy:11434",engine="mistral",engine_type="inference"'
 
 ALERTS = {alert.name: alert for alert in alerts(Thresholds())}
@@ -61,7 +61,7 @@ def grafana_as_rules() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Expectation:
-    """An alert that fires at a time, once per entry of ``instances``; none means silence."""
+    """An alert that fires at a time, once per entry of ``instances``; if empty, it is silent."""
 
     alert: str
     at: str
@@ -89,12 +89,12 @@ class Expectation:
 
 
 def fires(alert: str, *, at: str, value: str = "", **labels: str) -> Expectation:
-    """Expect one firing alert with its full text, ``value`` being the judged number in words."""
+    """Expect one firing alert with its full text; ``value`` is the number as formatted in it."""
     return Expectation(alert, at, ((value, {"job": "mistral", **labels}),))
 
 
 def silent(alert: str, *, at: str) -> Expectation:
-    """Expect that nobody is told, whether or not the alert is pending."""
+    """Expect that the alert doesn't fire; it may be pending."""
     return Expectation(alert, at)
 
 

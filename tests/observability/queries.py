@@ -1,4 +1,4 @@
-"""Finds every query that the project asks Prometheus, and the metrics and labels in it."""
+"""Finds every PromQL query of the project, and the metrics and labels in it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 
 
 class Asked(NamedTuple):
-    """A query and where it stands."""
+    """A query, and the panel, alert or runbook that has it."""
 
     where: str
     expr: str
@@ -35,13 +35,13 @@ def dashboard() -> dict[str, Any]:
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give the panels without rows, those inside collapsed rows too."""
+    """Return the panels, also those inside collapsed rows, without the rows themselves."""
     flat = [inner for panel in board["panels"] for inner in [panel, *panel.get("panels", [])]]
     return [panel for panel in flat if panel["type"] != "row"]
 
 
 def interpolate(expr: str) -> str:
-    """Choose values for Grafana's variables: all of everything, five minutes of it."""
+    """Substitute Grafana's variables: all values, rates over five minutes, a range of one hour."""
     for variable, value in (
         ("$__rate_interval", "5m"),
         ("$__range", "1h"),
@@ -96,7 +96,7 @@ def everything() -> list[Asked]:
 
 
 def metrics_in(expr: str) -> dict[str, set[str]]:
-    """Give each metric of a query, but recorded ones, with the labels that it is selected by."""
+    """Return each metric of a query with the labels that select it; without recorded series."""
     expr = _RECORDED.sub("", expr)
     found: dict[str, set[str]] = {}
     for name, matchers in _SELECTOR.findall(expr):
@@ -107,7 +107,7 @@ def metrics_in(expr: str) -> dict[str, set[str]]:
 
 
 def grouping_labels(expr: str) -> set[str]:
-    """Give the labels that a query groups or joins by."""
+    """Return the labels by which a query groups or joins."""
     return {
         label.strip() for labels in _GROUPING.findall(expr) for label in labels.split(",") if label
     }

@@ -10,8 +10,6 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
 from alerts.rules import alerts
 from monitoring.names import ENGINE_JOB, JOB, TARGET_LABELS
 from monitoring.thresholds import Thresholds
@@ -145,9 +143,7 @@ def record_scrapes() -> tuple[list[Exposition], float]:
     In the last of them one request runs and one waits.
     """
     clock = SteppedClock()
-    with ScriptedEngine() as engine, pytest.MonkeyPatch.context() as patch:
-        # The engine's client reads the machine's clock; a request's time in it must fit the rest.
-        patch.setattr("proxy_service.engines.client.monotonic", clock.monotonic)
+    with ScriptedEngine() as engine:
         proxy = RunningProxy(
             ProxySettings(
                 engine_url=engine.url,

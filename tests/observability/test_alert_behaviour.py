@@ -1,7 +1,7 @@
-"""Each alert, fed with series: fires, stays silent just below and just before, resolves.
+"""Each alert with series of its own: it fires, is silent just below and just before, and resolves.
 
-One value is one scrape, 15 seconds. ``0+2x80`` is a counter that grows by 2 per scrape for 20
-minutes; ``1x20`` is a value that holds for 20 more scrapes, so the next one comes at 5m15s.
+One value is one scrape, every 15 seconds. ``0+2x80`` is a counter that grows by 2 per scrape for 20
+minutes. ``1x20`` is a value that is repeated 20 times, so the next value is at 5m15s.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ INSTANCE = {"instance": "proxy:11434", "engine": "mistral", "engine_type": "infe
 
 
 def requests(**by_status: str) -> dict[str, str]:
-    """Write the counter of chat requests by status."""
+    """Return the counter of chat requests by status."""
     return {
         metric("mistral_http_requests_total", endpoint="chat", status=status): values
         for status, values in by_status.items()
@@ -24,7 +24,7 @@ def requests(**by_status: str) -> dict[str, str]:
 
 
 def lasting(seconds: float, values: str) -> dict[str, str]:
-    """Write requests that all take ``seconds`` and succeed."""
+    """Return the series of requests that all take ``seconds`` and succeed."""
     bounds = ("5", "7.5", "10", "15", "20")
     counts = {le: values if seconds <= float(le) else "0x200" for le in bounds}
     return {
@@ -34,7 +34,7 @@ def lasting(seconds: float, values: str) -> dict[str, str]:
 
 
 def staircase(scrapes: int) -> str:
-    """Write a counter that grows by 1 every so many scrapes, for 20 minutes."""
+    """Return a counter that grows by 1 every ``scrapes`` scrapes, for 20 minutes."""
     return " ".join(f"{n // scrapes}" for n in range(80))
 
 
@@ -67,7 +67,7 @@ def test_a_target_that_was_never_scraped_fires(rules: RuleTest) -> None:
     rules.check({}, silent("MistralDown", at="45s"), fires("MistralDown", at="1m"))
 
 
-def test_one_lost_scrape_wakes_nobody(rules: RuleTest) -> None:
+def test_one_lost_scrape_is_silent(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x20 0 1x20 0 1x20"}, *(silent("MistralDown", at=f"{m}m") for m in range(1, 15))
     )
@@ -110,9 +110,7 @@ def test_requests_just_within_the_limits_are_fine(rules: RuleTest) -> None:
 
 
 @pytest.mark.parametrize("alert", ["MistralHighLatency", "MistralVeryHighLatency"])
-def test_one_slow_request_in_an_hour_says_nothing_about_latency(
-    rules: RuleTest, alert: str
-) -> None:
+def test_one_slow_request_in_an_hour_is_too_few(rules: RuleTest, alert: str) -> None:
     rules.check(
         {UP: "1x240", **lasting(20, "0x40 1x200")},
         *(silent(alert, at=f"{m}m") for m in range(10, 20)),
@@ -152,7 +150,7 @@ def test_latency_that_swings_around_the_upper_limit_still_fires_the_lower_one(
 
 
 @pytest.mark.parametrize("alert", ["MistralHighLatency", "MistralVeryHighLatency"])
-def test_a_restart_of_a_fast_proxy_is_not_slow(rules: RuleTest, alert: str) -> None:
+def test_a_restart_of_a_fast_proxy_is_silent(rules: RuleTest, alert: str) -> None:
     rules.check(
         {UP: "1x100", **lasting(2, "0+5x40 0+5x40")},
         *(silent(alert, at=f"{m}m") for m in range(1, 20)),
@@ -189,10 +187,10 @@ def test_cancelled_requests_do_not_hide_failing_ones(rules: RuleTest) -> None:
         pytest.param({"success": "0+95x100", "error": "0+5x100"}, id="exactly five per cent"),
         pytest.param({"success": "0x100", "error": "0x20 1 2 3x77"}, id="all of three requests"),
         pytest.param({"success": "0+50x100", "cancelled": "0+50x100"}, id="half cancelled"),
-        pytest.param({"success": "0+50x100", "client_error": "0+50x100"}, id="half asked wrongly"),
+        pytest.param({"success": "0+50x100", "client_error": "0+50x100"}, id="half client errors"),
         pytest.param(
             {"error": staircase(5), "cancelled": "0+50x100", "client_error": "0+50x100"},
-            id="four failures among many cancelled and refused requests",
+            id="four failures among many cancelled requests and client errors",
         ),
         pytest.param({"success": "0x100", "error": "0x100"}, id="no traffic"),
         pytest.param({"success": "0+100x50 0+100x50", "error": "0+1x50 0+1x50"}, id="a restart"),
@@ -211,7 +209,7 @@ ENGINE = metric("mistral_upstream_up")
 STARTED = metric("mistral_start_time_seconds")
 
 
-def test_a_gone_engine_fires_after_two_minutes_and_resolves(rules: RuleTest) -> None:
+def test_an_unreachable_engine_fires_after_two_minutes_and_resolves(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x100", ENGINE: "1x20 0x20 1x60"},
         silent("MistralEngineUnreachable", at="7m"),
@@ -221,8 +219,8 @@ def test_a_gone_engine_fires_after_two_minutes_and_resolves(rules: RuleTest) -> 
     )
 
 
-def test_an_engine_that_fetches_its_model_first_is_given_half_an_hour(rules: RuleTest) -> None:
-    """It comes after 25 minutes and goes ten minutes later, which is told as usual."""
+def test_an_engine_that_downloads_its_model_first_has_half_an_hour(rules: RuleTest) -> None:
+    """It answers after 25 minutes and stops ten minutes later, which fires as usual."""
     rules.check(
         {UP: "1x200", STARTED: "0x200", ENGINE: "0x99 1x39 0x60", **requests(error="0+1x200")},
         *(silent("MistralEngineUnreachable", at=f"{m}m") for m in range(1, 37)),
@@ -230,7 +228,7 @@ def test_an_engine_that_fetches_its_model_first_is_given_half_an_hour(rules: Rul
     )
 
 
-def test_an_engine_that_never_comes_is_told_after_half_an_hour(rules: RuleTest) -> None:
+def test_an_engine_that_never_answers_fires_after_half_an_hour(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x200", STARTED: "0x200", ENGINE: "0x200"},
         silent("MistralEngineUnreachable", at="32m"),
@@ -238,16 +236,16 @@ def test_an_engine_that_never_comes_is_told_after_half_an_hour(rules: RuleTest) 
     )
 
 
-def test_a_proxy_that_restarts_does_not_forget_that_its_engine_is_gone(rules: RuleTest) -> None:
-    """Gone at 5m15s, the proxy restarts at 30m and knows of no earlier answer."""
+def test_an_unreachable_engine_still_fires_after_a_restart_of_the_proxy(rules: RuleTest) -> None:
+    """The engine stops at 5m15s. The proxy restarts at 30m and doesn't know of earlier answers."""
     rules.check(
         {UP: "1x200", STARTED: "-3600x119 1800x80", ENGINE: "1x20 0x180"},
         *(fires("MistralEngineUnreachable", at=f"{m}m", **INSTANCE) for m in range(8, 48, 3)),
     )
 
 
-def test_errors_of_a_gone_engine_are_told_once(rules: RuleTest) -> None:
-    """The engine is gone for twenty minutes; nothing else is told then or after its return."""
+def test_an_unreachable_engine_fires_one_alert(rules: RuleTest) -> None:
+    """The engine is down for twenty minutes; no other alert fires then or afterwards."""
     series = {
         UP: "1x240",
         ENGINE: "1x40 0x79 1x120",
@@ -261,8 +259,8 @@ def test_errors_of_a_gone_engine_are_told_once(rules: RuleTest) -> None:
     )
 
 
-def test_an_engine_that_comes_and_goes_is_told_by_its_errors(rules: RuleTest) -> None:
-    """It is never gone for two minutes, so nothing may keep the error rate quiet."""
+def test_an_engine_that_stops_again_and_again_fires_the_error_rate(rules: RuleTest) -> None:
+    """It is never down for two minutes, so nothing may silence the error rate."""
     series = {
         UP: "1x120",
         ENGINE: " ".join(["1 1 1 1 0 0 0 0"] * 15),
@@ -297,7 +295,7 @@ def test_a_fifth_of_errors_burns_the_budget_fast_and_stops_soon_after_the_errors
         pytest.param(
             {"error": "0x20 90x260", "cancelled": "0+50x280"}, id="ninety beside cancelled ones"
         ),
-        pytest.param({"success": "0+50x280", "client_error": "0+50x280"}, id="asked wrongly"),
+        pytest.param({"success": "0+50x280", "client_error": "0+50x280"}, id="client errors"),
         pytest.param({"success": "0x280", "error": "0x280"}, id="no traffic"),
     ],
 )
@@ -374,7 +372,7 @@ def test_fifty_one_active_requests_fire_after_five_minutes(rules: RuleTest) -> N
     )
 
 
-def test_fifty_active_requests_are_fine_for_ever(rules: RuleTest) -> None:
+def test_fifty_active_requests_never_fire(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x100", ACTIVE: "50x100"},
         *(silent("MistralHighActiveRequests", at=f"{m}m") for m in range(1, 25)),
@@ -394,7 +392,7 @@ def test_a_lost_scrape_does_not_resolve_a_pile_of_requests(rules: RuleTest) -> N
 
 
 def generations(model: str, seconds: float, values: str) -> dict[str, str]:
-    """Write generations of one model that all take ``seconds``."""
+    """Return the series of one model's generations that all take ``seconds``."""
     bounds = ("5", "20", "30", "45", "60")
     counts = {le: values if seconds <= float(le) else "0x200" for le in bounds}
     return histogram(GENERATE, {**counts, "+Inf": values}, model=model)
@@ -418,7 +416,7 @@ def test_slow_generation_fires_only_for_the_slow_model(rules: RuleTest) -> None:
     ("seconds", "values"),
     [
         pytest.param(30, "0+1x100", id="exactly thirty seconds"),
-        pytest.param(40, "0x20 1x80", id="one answer only"),
+        pytest.param(40, "0x20 1x80", id="one generation only"),
         pytest.param(40, "0x100", id="no traffic"),
         pytest.param(5, "0+4x40 0+4x60", id="a restart"),
     ],
@@ -434,7 +432,7 @@ def test_slow_generation_is_silent_at(rules: RuleTest, seconds: float, values: s
 
 
 def first_tokens(model: str, seconds: float, values: str) -> dict[str, str]:
-    """Write streams of one model whose first token takes ``seconds``."""
+    """Return the series of one model's streams whose first token takes ``seconds``."""
     bounds = ("1", "5", "7.5", "10", "20")
     counts = {le: values if seconds <= float(le) else "0x200" for le in bounds}
     return histogram("mistral_time_to_first_token_seconds", {**counts, "+Inf": values}, model=model)
@@ -469,7 +467,7 @@ def test_first_token_is_silent_at(rules: RuleTest, seconds: float, values: str) 
     )
 
 
-def test_a_late_first_token_is_not_told_beside_very_high_latency(rules: RuleTest) -> None:
+def test_a_late_first_token_is_silent_beside_very_high_latency(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x100", **first_tokens("big", 12, "0+1x100"), **lasting(12, "0+1x100")},
         fires("MistralVeryHighLatency", at="15m", value="14.75s"),
@@ -498,7 +496,7 @@ def test_a_proxy_that_never_got_a_request_is_idle_too(rules: RuleTest) -> None:
     )
 
 
-def test_a_restarted_proxy_is_given_ten_minutes(rules: RuleTest) -> None:
+def test_a_restarted_proxy_has_ten_minutes(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x120", STARTED: "-3600x39 600x80", **requests(success="5+0x39 0x80")},
         *(silent("MistralNoRequests", at=f"{m}m") for m in range(11, 21)),
@@ -506,14 +504,14 @@ def test_a_restarted_proxy_is_given_ten_minutes(rules: RuleTest) -> None:
     )
 
 
-def test_a_proxy_that_was_down_meanwhile_is_not_called_idle(rules: RuleTest) -> None:
+def test_a_proxy_that_was_down_meanwhile_is_not_idle(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x30 0x4 1x60", STARTED: "-3600x120", **requests(success="0x120")},
         *(silent("MistralNoRequests", at=f"{m}m") for m in range(12, 18)),
     )
 
 
-def test_a_proxy_that_vanished_is_not_called_idle(rules: RuleTest) -> None:
+def test_a_proxy_that_is_no_longer_a_target_is_not_idle(rules: RuleTest) -> None:
     rules.check(
         {UP: "1x50 stale", STARTED: "-3600x50 stale", **requests(success="0x50 stale")},
         fires("MistralNoRequests", at="12m30s", value="0"),
@@ -528,13 +526,13 @@ def test_a_proxy_that_vanished_is_not_called_idle(rules: RuleTest) -> None:
     ("up", "labels"),
     [
         pytest.param("1x40 0x40", INSTANCE, id="down"),
-        pytest.param("1x40 stale", {}, id="vanished"),
+        pytest.param("1x40 stale", {}, id="no longer a target"),
     ],
 )
-def test_while_the_proxy_is_down_nothing_else_is_told(
+def test_while_the_proxy_is_down_no_other_alert_fires(
     rules: RuleTest, up: str, labels: dict[str, str]
 ) -> None:
-    """Every symptom fires first; a minute after the last scrape only the cause is left."""
+    """Every symptom fires first; a minute after the last scrape only MistralDown does."""
     series = {
         UP: up,
         ACTIVE: "60x40 stale",
@@ -554,7 +552,7 @@ def test_while_the_proxy_is_down_nothing_else_is_told(
     )
 
 
-def test_at_zero_traffic_only_idleness_is_told(rules: RuleTest) -> None:
+def test_without_traffic_only_no_requests_fires(rules: RuleTest) -> None:
     quiet = "0x160"
     rules.check(
         {

@@ -1,4 +1,4 @@
-"""What holds for every alert, whoever evaluates it."""
+"""What holds for every alert, in Prometheus and in Grafana."""
 
 from __future__ import annotations
 
@@ -47,30 +47,32 @@ def test_the_seven_specified_alerts_exist_with_their_severity() -> None:
 def test_every_alert_has_a_runbook_with_all_its_parts(alert: Alert) -> None:
     text = (ROOT / alert.runbook).read_text(encoding="utf-8")
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
-    assert headings == [alert.name, "Meaning", "Likely causes", "How to look", "How to fix"]
-    assert "```" in text.split("## How to look")[1].split("## How to fix")[0]
+    assert headings == [alert.name, "Meaning", "Impact", "Diagnosis", "Mitigation"]
+    assert "```" in text.split("## Diagnosis")[1].split("## Mitigation")[0]
 
 
 @every_alert
-def test_every_text_is_a_sentence_that_stays_the_same_or_says_what_to_do(alert: Alert) -> None:
+def test_every_summary_is_a_fixed_sentence_and_every_description_has_room_for_advice(
+    alert: Alert,
+) -> None:
     assert alert.summary.endswith(".")
     assert "{" not in alert.summary
     assert len(alert.description) > 100
 
 
-def test_no_runbook_is_left_without_its_alert() -> None:
+def test_every_runbook_has_an_alert() -> None:
     pages = {page.stem for page in (ROOT / "docs" / "runbooks").glob("Mistral*.md")}
     assert pages == {alert.name for alert in ALERTS}
 
 
 @every_alert
-def test_every_alert_was_seen_firing_and_silent(alert: Alert) -> None:
+def test_every_alert_is_tested_firing_and_silent(alert: Alert) -> None:
     cases = (ROOT / "tests" / "observability" / "test_alert_behaviour.py").read_text("utf-8")
     assert re.search(rf'\bfires\(\s*"{alert.name}"', cases)
     assert re.search(rf'\bsilent\(\s*"{alert.name}"', cases)
 
 
-def test_runbook_urls_appear_only_where_a_base_is_known() -> None:
+def test_alerts_have_a_runbook_url_only_if_a_base_url_is_set() -> None:
     assert "runbook_url" not in render(Thresholds())
     text = render(Thresholds(), runbook_base_url="https://docs.test/runbooks/")
     assert "runbook_url: https://docs.test/runbooks/MistralDown.md" in text
@@ -78,7 +80,7 @@ def test_runbook_urls_appear_only_where_a_base_is_known() -> None:
     assert rule.annotations["runbook_url"] == "https://docs.test/runbooks/MistralDown.md"
 
 
-def test_grafana_has_the_same_alerts_with_the_same_waiting_times_and_labels() -> None:
+def test_grafana_has_the_same_alerts_with_the_same_waits_and_labels() -> None:
     rules = grafana_rules()
     assert rules.keys() == {alert.name for alert in ALERTS}
     for alert in ALERTS:
@@ -87,27 +89,27 @@ def test_grafana_has_the_same_alerts_with_the_same_waiting_times_and_labels() ->
     assert rules["MistralHighLatency"].for_ == "5m"
 
 
-def test_grafana_uids_are_lasting_unique_and_short_enough() -> None:
+def test_grafana_uids_are_constant_unique_and_short_enough() -> None:
     uids = [rule.uid for rule in grafana_rules().values()]
     assert "mistral-very-high-latency" in uids
     assert len(set(uids)) == len(uids)
     assert all(len(uid) <= 40 for uid in uids)
 
 
-def test_a_dead_prometheus_is_one_grafana_alert() -> None:
+def test_a_prometheus_that_is_down_is_one_grafana_alert() -> None:
     states = {name: rule.exec_err_state for name, rule in grafana_rules().items()}
     assert states.pop("MistralDown") == "Error"
     assert set(states.values()) == {"KeepLast"}
     assert {rule.no_data_state for rule in grafana_rules().values()} == {"OK"}
 
 
-def test_an_older_grafana_gets_only_what_it_understands() -> None:
+def test_an_older_grafana_gets_only_fields_that_it_supports() -> None:
     for name, rule in grafana_rules(dialect="before-12").items():
         assert rule.exec_err_state == ("Error" if name == "MistralDown" else "OK")
         assert rule.missing_series_evals_to_resolve is None
 
 
-def test_grafana_fires_on_any_series_also_one_of_value_zero() -> None:
+def test_grafana_fires_on_any_series_even_with_the_value_zero() -> None:
     query, math, condition = grafana_rules()["MistralDown"].queries
     assert query.model["instant"] is True
     assert query.model["expr"].startswith('up{job="mistral"} == 0')
@@ -124,13 +126,13 @@ def test_each_target_gets_its_own_template_language() -> None:
     assert "{{ $labels.model }}" in texts["description"]
 
 
-def test_grafana_needs_none_of_our_recorded_series() -> None:
+def test_grafana_needs_no_recorded_series() -> None:
     names = [recording.name for recording in recordings(Thresholds().timing)]
     for rule in grafana_rules().values():
         assert not any(name in rule.queries[0].model["expr"] for name in names)
 
 
-def test_what_grafana_asks_is_valid_promql(promtool: Promtool, tmp_path: Path) -> None:
+def test_the_queries_of_grafana_are_valid_promql(promtool: Promtool, tmp_path: Path) -> None:
     lines = ["groups:", "- name: grafana", "  rules:"]
     for number, rule in enumerate(grafana_rules().values()):
         expr = rule.queries[0].model["expr"].replace("\n", " ")
@@ -141,7 +143,7 @@ def test_what_grafana_asks_is_valid_promql(promtool: Promtool, tmp_path: Path) -
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_a_drill_can_shorten_every_window_and_waiting_time() -> None:
+def test_a_drill_can_shorten_every_window_and_wait() -> None:
     short = Timing(
         window_seconds=60,
         down_for_seconds=10,

@@ -1,4 +1,4 @@
-"""The dashboard as Grafana loads it: identity, grid, and every panel explained."""
+"""The dashboard as Grafana loads it: identity, grid, panels, variables and links."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_identity() -> None:
     assert BOARD["title"] == "Mistral.rs Metrics"
     assert BOARD["uid"] == "mistral-metrics"
     assert BOARD["schemaVersion"] == 42
-    assert not {"id", "version"} & BOARD.keys(), "these belong to the Grafana that stores it"
+    assert not {"id", "version"} & BOARD.keys(), "Grafana sets these"
 
 
 def test_the_specified_sections_come_first_and_open() -> None:
@@ -71,7 +71,7 @@ def test_a_line_of_the_wrong_width_is_refused() -> None:
 
 
 @every_panel
-def test_every_panel_is_explained_and_has_a_unit_and_a_data_source(panel: dict[str, Any]) -> None:
+def test_every_panel_has_a_description_a_unit_and_a_data_source(panel: dict[str, Any]) -> None:
     assert len(panel["description"]) > 30
     assert panel["fieldConfig"]["defaults"]["unit"]
     assert panel["fieldConfig"]["defaults"]["noValue"]
@@ -112,7 +112,7 @@ def test_variables() -> None:
     variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
     assert list(variables) == ["datasource", "job", "instance", "endpoint", "model"]
     assert variables["datasource"]["current"]["value"] == DATASOURCE_UID
-    assert not variables["job"].get("includeAll"), "process_* and up exist in foreign jobs too"
+    assert not variables["job"].get("includeAll"), "process_* and up exist in other jobs too"
     for name in ("instance", "endpoint", "model"):
         assert variables[name]["allValue"] == ".+"
         assert variables[name]["multi"]
@@ -133,7 +133,7 @@ def test_alert_limits_are_drawn_as_lines() -> None:
     assert drawn["Time to first token"] == [None, 5]
 
 
-def test_links_appear_only_where_their_address_is_known() -> None:
+def test_there_are_links_only_to_addresses_that_are_set() -> None:
     assert BOARD["links"] == []
     text = render(Thresholds(), prometheus_url="http://prometheus.test:9090")
     assert '"url": "http://prometheus.test:9090"' in text

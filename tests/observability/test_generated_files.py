@@ -1,4 +1,4 @@
-"""The committed files are what the sources render, and the tools that read them accept them."""
+"""The generated files are up to date, and the tools that read them accept them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_committed_dashboard_is_the_rendered_one() -> None:
 
 @pytest.mark.parametrize("package", ["alerts", "dashboards"])
 def test_rendering_does_not_depend_on_hash_seeds(package: str) -> None:
-    """Sets and dicts in an accidental order would make every deployment differ."""
+    """Otherwise the order of a set or dict would differ between deployments."""
     render = {
         "alerts": "from alerts.prometheus import render",
         "dashboards": "from dashboards.overview import render",
@@ -55,8 +55,8 @@ def test_rendering_does_not_depend_on_hash_seeds(package: str) -> None:
     assert len(texts) == 1
 
 
-def test_a_changed_limit_reaches_everything_that_tells_of_it() -> None:
-    """Rules of Prometheus, rules of Grafana, and the line on the dashboard."""
+def test_a_changed_limit_reaches_everything_that_shows_it() -> None:
+    """The rules of Prometheus, the rules of Grafana and the line on the dashboard."""
     eight = Thresholds(high_latency_seconds=8)
     (rule,) = (
         rule

@@ -138,7 +138,7 @@ EXPECTED: Final[dict[str, Expected]] = {
         "errors": STATUSES["error"] * TICKS,
         "tokens": OUTPUT_TOKENS * TICKS,
     },
-    "Engine's last answer": lambda recorded, _: {"ago": NOW - STARTED_AT - recorded.probed_at},
+    "Engine's last reply": lambda recorded, _: {"ago": NOW - STARTED_AT - recorded.probed_at},
     "Uptime": {"Uptime": NOW - STARTED_AT},
     # Request rate and latency
     "Request rate by endpoint": per_second({ENDPOINT: len(AT_ENDPOINT)}),
@@ -176,7 +176,7 @@ EXPECTED: Final[dict[str, Expected]] = {
         panel, GENERATION_TIMES, metrics.GENERATE_BUCKETS
     ),
     "How generations end": per_second(Counter(s.finish_reason for s in OF_MODEL)),
-    "Answer length": lambda _, panel: buckets(
+    "Response length": lambda _, panel: buckets(
         panel, [s.output_tokens for s in COMPLETED], metrics.TOKEN_BUCKETS
     ),
     "Prompt length": lambda _, panel: buckets(
@@ -186,7 +186,7 @@ EXPECTED: Final[dict[str, Expected]] = {
     "Error rate": {"errors": ERROR_RATIO},
     "Errors by type": per_second(Counter(s.error_type for s in AT_ENDPOINT if s.error_type)),
     "Active requests": {"active": 2},
-    "Places taken": {"at the engine": 1 / RUNNING_LIMIT, "in the queue": 1 / QUEUED_LIMIT},
+    "Slots taken": {"at the engine": 1 / RUNNING_LIMIT, "in the queue": 1 / QUEUED_LIMIT},
     "Refused and cancelled requests": per_second(
         {status: STATUSES[status] for status in ("client_error", "cancelled")}
     ),

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dashboards.queries import FILTERS
+from monitoring.names import TARGET_LABELS
 from monitoring.thresholds import LARGEST_BUCKET_SECONDS, Thresholds
 from proxy_service.telemetry import metrics as proxy
 from tests.observability import queries
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 
     from tests.observability.promtool import Promtool
 
-#: What Prometheus adds by itself: to every scrape, and for every alert.
+#: Metrics that Prometheus adds: to every scrape, and for every alert.
 SCRAPE = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}
-TARGET_LABELS = {"job", "instance", "engine", "engine_type"}
+LABELS_OF_TARGETS = {"job", "instance", *TARGET_LABELS}
 
-#: The engine's own, as its reference lists them; our tests run no engine that serves them.
+#: The engine's own metrics, from its reference; no test runs an engine that has them.
 ENGINE = {
     "mistralrs_sequences_running",
     "mistralrs_sequences_waiting",
@@ -51,7 +52,7 @@ every_query = pytest.mark.parametrize("asked", queries.everything(), ids=lambda 
 
 @pytest.fixture(scope="module")
 def series() -> dict[str, set[str]]:
-    """Give each series of a fresh proxy with one model, and its labels."""
+    """Give each series of a new proxy with one model, and its labels."""
     catalogue = proxy.ProxyMetrics()
     catalogue.model("some-model")
     text, _ = catalogue.expose("")
@@ -70,14 +71,14 @@ def test_every_metric_and_label_of_a_query_exists(
         if name in SCRAPE | ENGINE:
             continue
         assert name in series, f"the proxy has no {name}"
-        assert labels <= series[name] | TARGET_LABELS, f"{name} has no such label"
+        assert labels <= series[name] | LABELS_OF_TARGETS, f"{name} has no such label"
 
 
 @every_query
 def test_every_query_groups_by_labels_that_exist(
     asked: queries.Asked, series: dict[str, set[str]]
 ) -> None:
-    known = TARGET_LABELS | {"alertname", "reason"} | set().union(*series.values())
+    known = LABELS_OF_TARGETS | {"alertname", "reason"} | set().union(*series.values())
     assert queries.grouping_labels(asked.expr) <= known
 
 

@@ -1,4 +1,4 @@
-"""The limits: the specification's values by default, and one clear error for all that is wrong."""
+"""The limits: their defaults, and one error for everything that is wrong."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_defaults_are_those_of_the_specification() -> None:
     assert (t.slow_generation_seconds, t.no_requests_minutes) == (30, 10)
 
 
-def test_all_faults_come_in_one_error() -> None:
+def test_all_faults_are_in_one_error() -> None:
     with pytest.raises(ThresholdsError) as failure:
         Thresholds(
             high_latency_seconds=20,
@@ -29,7 +29,10 @@ def test_all_faults_come_in_one_error() -> None:
             no_requests_minutes=1.5,  # type: ignore[arg-type]
         )
     message = str(failure.value)
-    assert "very_high_latency_seconds is 10, but must be above the high 20" in message
+    assert (
+        "very_high_latency_seconds is 10, but must be above high_latency_seconds, which is 20"
+        in (message)
+    )
     assert "slow_generation_seconds is 600" in message
     assert "high_error_ratio is 5" in message
     assert "0.05 means 5 %" in message

@@ -1,8 +1,8 @@
-"""An engine that does what a test says: answers, splits, stalls, breaks off, resets.
+"""A stand-in for the engine that does what a test says: replies, stalls, closes, resets.
 
 It speaks just enough HTTP/1.1 on a real socket to stand in for Mistral.rs. A reply is a list
-of steps; bytes are written as they are, each step with a flush of its own, so that a test
-decides where the proxy's reads are split.
+of steps. Each step of bytes is written on its own, so that a test can decide where the proxy's
+reads are split: it puts an event between two steps, and sets it once the first one has arrived.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
@@ -28,13 +29,17 @@ USAGE = {
 }
 
 
+# Rounds of the event loop; more than lie between accepting a connection and serving it, or between
+# aborting a transport and the end of its handler.
+_LOOP_ROUNDS = 20
+
+
 class Step(Enum):
     """A step that writes nothing."""
 
-    STALL = "say nothing until the proxy hangs up"
-    RESET = "break the connection with a TCP reset"
+    STALL = "send nothing until the proxy closes the connection"
+    RESET = "reset the TCP connection"
     CUT = "close the connection in the middle of the body"
-    PAUSE = "let what was written so far travel alone"
 
 
 Steps = tuple["bytes | Step | threading.Event", ...]
@@ -42,9 +47,9 @@ Steps = tuple["bytes | Step | threading.Event", ...]
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; `length` frames the body by its length, otherwise it is chunked.
+    """One reply; `length` frames the body by its length, otherwise by chunked coding.
 
-    With `raw` the steps are all there is: no head, no framing.
+    With `raw`, only the steps are sent: no head, no framing.
     """
 
     steps: Steps
@@ -59,7 +64,7 @@ class Reply:
 class Received:
     """One request as it arrived.
 
-    `gone` is set once the proxy has closed its connection, `silent` once the engine stalls or
+    `gone` is set once the proxy has closed the connection, `silent` once the engine stalls or
     waits for an event.
     """
 
@@ -80,7 +85,7 @@ Script = Reply | Callable[[Received], Reply]
 
 
 def json_reply(value: object, status: int = 200) -> Reply:
-    """A whole JSON answer."""
+    """A whole reply in JSON."""
     return Reply((json.dumps(value).encode(),), status=status, length=True)
 
 
@@ -99,7 +104,7 @@ def chunk(
     usage: Body | None = None,
     **delta: object,
 ) -> bytes:
-    """One chunk of a chat stream, in the shape the real server was seen to send."""
+    """One event of a chat stream, in the shape that the real server sends."""
     body = {
         "id": "3",
         "choices": [
@@ -124,7 +129,7 @@ def stream(*steps: "bytes | Step | threading.Event", bare_close: bool = False) -
 
 
 def words(*texts: str, usage: Body | None = None, finish: str = "stop") -> Reply:
-    """A complete stream of these texts; the last chunk carries finish_reason and usage."""
+    """A complete stream of these texts; the last event has finish_reason and usage."""
     pieces = [chunk(text) for text in texts]
     return stream(*pieces, chunk("", finish=finish, usage=usage or USAGE), DONE)
 
@@ -141,14 +146,14 @@ def completion(content: str | None = "Hello", *, finish: str = "stop", **message
 
 
 def default_chat(request: Received) -> Reply:
-    """Answers "Hello world" in the form that was asked for."""
+    """Reply "Hello world", as a stream if the request asks for one."""
     if request.json.get("stream"):
         return words("Hello", " world")
     return completion("Hello world")
 
 
 def default_completions(request: Received) -> Reply:
-    """Answers a raw prompt; the stream has no usage, as with the real server."""
+    """Reply to a raw prompt; the stream has no usage, as with the real server."""
     if request.json.get("stream"):
         piece = {"choices": [{"text": "raw text", "index": 0, "finish_reason": "stop"}]}
         return stream(event(piece), DONE)
@@ -157,7 +162,7 @@ def default_completions(request: Received) -> Reply:
 
 
 def default_embeddings(request: Received) -> Reply:
-    """One vector per input, telling its position; sent in reverse order."""
+    """Reply with one vector per input, which holds its position; sent in reverse order."""
     inputs = request.json["input"]
     inputs = [inputs] if isinstance(inputs, str) else inputs
     data = [
@@ -184,7 +189,7 @@ class ScriptedEngine:
             "/v1/models/unload": lambda request: self._set_status(request, "unloaded"),
         }
         self._listener = socket.create_server(("127.0.0.1", port))
-        # What it writes must have left when it says that it waits; accepted sockets inherit this.
+        # Bytes must have been sent when `silent` is set. Accepted sockets inherit this option.
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
@@ -196,19 +201,19 @@ class ScriptedEngine:
 
     @property
     def open_connections(self) -> int:
-        """How many connections to it are open."""
+        """The number of open connections."""
         return len(self._open)
 
     def on(self, path: str, script: Script) -> None:
-        """Answer `path` this way from now on."""
+        """Reply to `path` this way from now on."""
         self._scripts[path] = script
 
     def chat(self, script: Script) -> None:
-        """Answer chat completions this way from now on."""
+        """Reply to chat completions this way from now on."""
         self.on("/v1/chat/completions", script)
 
     def calls(self, path: str = "/v1/chat/completions") -> list[Received]:
-        """The requests that came for `path`."""
+        """The requests for `path` so far."""
         return [request for request in self.received if request.path == path]
 
     def __enter__(self) -> Self:
@@ -219,7 +224,7 @@ class ScriptedEngine:
         self.stop()
 
     def stop(self) -> None:
-        """Go away: open connections break, new ones are refused."""
+        """Stop: abort open connections and refuse new ones."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -230,10 +235,10 @@ class ScriptedEngine:
             asyncio.start_server(self._serve, sock=self._listener)
         )
         self._loop.run_forever()
-        # Accept no more, but let what was accepted begin: a server that is closed in between
-        # would leave such a connection open.
+        # Stop accepting, but serve what was accepted: if the server closed in between, such a
+        # connection would stay open.
         self._loop.remove_reader(self._listener)
-        self._loop.run_until_complete(asyncio.sleep(0.01))
+        self._run_rounds()
         server.close()
         for writer in self._open:
             writer.transport.abort()
@@ -241,8 +246,12 @@ class ScriptedEngine:
         for task in tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.run_until_complete(asyncio.sleep(0.01))  # transports close in a later round
+        self._run_rounds()
         self._loop.close()
+
+    def _run_rounds(self) -> None:
+        for _ in range(_LOOP_ROUNDS):
+            self._loop.run_until_complete(asyncio.sleep(0))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
@@ -253,8 +262,8 @@ class ScriptedEngine:
                 reply = script(request) if callable(script) else script
                 if not await _answer(request, reply, reader, writer):
                     break
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # closed by the proxy, or stopped by the test
         finally:
             writer.close()
             self._open.discard(writer)
@@ -289,24 +298,21 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
 async def _answer(
     request: Received, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> bool:
-    """Play the steps; tells whether the connection can serve again."""
+    """Play the steps; return whether the connection can be reused."""
     if not reply.raw:
         writer.write(_head(reply))
-    watcher = asyncio.create_task(_watch(reader, request)) if not reply.length else None
+    watcher = asyncio.create_task(_watch(reader, request))
     for step in reply.steps:
         if isinstance(step, bytes):
             framed = step if reply.length or reply.bare_close or reply.raw else _framed(step)
             writer.write(framed)
             await writer.drain()
-            continue
-        if isinstance(step, threading.Event):
+        elif isinstance(step, threading.Event):
             request.silent.set()
-            await _until(step)
-        elif step is Step.PAUSE:
-            await asyncio.sleep(0.02)
+            await _set_elsewhere(step)
         elif step is Step.STALL:
             request.silent.set()
-            await _until(request.gone)
+            await watcher
             return False
         else:
             _break(writer, reset=step is Step.RESET)
@@ -316,11 +322,10 @@ async def _answer(
     if not reply.length:
         writer.write(b"0\r\n\r\n")
         await writer.drain()
-    if watcher is not None:
-        watcher.cancel()
-        await asyncio.wait([watcher])
-        return not request.gone.is_set()
-    return True
+    # Nothing of the next request is lost: the proxy sends it once this reply is complete.
+    watcher.cancel()
+    await asyncio.wait([watcher])
+    return not request.gone.is_set()
 
 
 def _head(reply: Reply) -> bytes:
@@ -356,7 +361,14 @@ def _break(writer: asyncio.StreamWriter, *, reset: bool) -> None:
         writer.close()
 
 
-async def _until(signal: threading.Event) -> None:
-    """Wait without a thread, of which there are fewer than streams."""
-    while not signal.is_set():  # noqa: ASYNC110  the signal comes from another thread
-        await asyncio.sleep(0.005)
+async def _set_elsewhere(event: threading.Event) -> None:
+    """Wait for an event that another thread sets, in a thread that ends with it."""
+    loop, seen = asyncio.get_running_loop(), asyncio.Event()
+
+    def wait() -> None:
+        event.wait()
+        with suppress(RuntimeError):  # the engine was stopped before
+            loop.call_soon_threadsafe(seen.set)
+
+    threading.Thread(target=wait, daemon=True).start()
+    await seen.wait()

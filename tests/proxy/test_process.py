@@ -1,4 +1,4 @@
-"""`python -m proxy_service` as a process: settings, a taken port, signals, the health check."""
+"""`python -m proxy_service` as a process: settings, its port, signals, the health check."""
 
 import json
 import os
@@ -47,7 +47,7 @@ STREAMED = {
 
 
 def run(module: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a module of the proxy to its end."""
+    """Run a module of the proxy until it exits."""
     return subprocess.run(
         [sys.executable, "-m", module],
         cwd=ROOT,
@@ -78,10 +78,10 @@ def test_a_signal_ends_the_process_with_exit_code_0(
         ("/v1/chat/completions", False, b'data: {"error":{"message":"the server is shutting down'),
     ],
 )
-def test_a_running_stream_gets_its_grace_and_no_more(
+def test_a_running_stream_gets_the_grace_and_no_more(
     engine: ScriptedEngine, path: str, last: bytes, *, ends: bool
 ) -> None:
-    """SIGTERM lets it finish; one that does not is told. The exit code is 0 either way."""
+    """It may finish, or else ends with an error. The exit code is 0 either way."""
     go_on = threading.Event()
     end = (go_on, chunk("", finish="stop", usage=USAGE), DONE)
     engine.chat(stream(chunk("a"), *(end if ends else (Step.STALL,))))
@@ -89,9 +89,9 @@ def test_a_running_stream_gets_its_grace_and_no_more(
     url = f"http://127.0.0.1:{port}"
     with (
         serving(port, engine.url, SHUTDOWN_GRACE="20" if ends else "0.5") as process,
-        httpx.stream("POST", url + path, json=STREAMED, trust_env=False, timeout=30) as answer,
+        httpx.stream("POST", url + path, json=STREAMED, trust_env=False, timeout=30) as response,
     ):
-        parts = answer.iter_bytes()
+        parts = response.iter_bytes()
         next(parts)
         process.popen.send_signal(signal.SIGTERM)
         assert eventually(lambda: not answers(f"{url}/livez"))
@@ -102,45 +102,59 @@ def test_a_running_stream_gets_its_grace_and_no_more(
         assert ('"error_type":"shutting_down"' in process.output()) is not ends
 
 
-def test_who_waits_for_a_turn_or_a_whole_reply_is_sent_away_at_shutdown(
-    engine: ScriptedEngine,
-) -> None:
-    """With a status, as nothing was sent: at once from the queue, after the grace from the engine.
+def ask_whole(url: str) -> httpx.Response:
+    body = STREAMED | {"stream": False}
+    return httpx.post(f"{url}/api/chat", json=body, trust_env=False, timeout=DEADLINE_SECONDS)
 
-    That the queue's answer is there first shows the difference.
-    """
+
+def shows(url: str, line: str) -> bool:
+    """Wait until the proxy's metrics have a line; return whether they had."""
+    return eventually(lambda: line in httpx.get(f"{url}/metrics", trust_env=False).text)
+
+
+def test_a_queued_request_gets_a_503_at_once_when_the_proxy_stops(engine: ScriptedEngine) -> None:
+    """The one with the slot may still finish."""
+    go_on = threading.Event()
+    engine.chat(Reply((go_on, *completion("a").steps)))
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    settings = {"SHUTDOWN_GRACE": "60", "MAX_CONCURRENT_REQUESTS": "1"}
+    with serving(port, engine.url, **settings) as process, ThreadPoolExecutor(2) as pool:
+        running = pool.submit(ask_whole, url)
+        assert shows(url, "mistral_running_requests 1.0")
+        queued = pool.submit(ask_whole, url)
+        assert shows(url, "mistral_queued_requests 1.0")
+        process.popen.send_signal(signal.SIGTERM)
+
+        assert queued.result().status_code == 503
+        assert not running.done()
+        go_on.set()
+        assert running.result().status_code == 200
+        assert process.wait() == 0
+
+
+def test_a_request_without_a_response_gets_a_503_after_the_grace(engine: ScriptedEngine) -> None:
+    """Nothing of it has been sent, so the status still can be."""
     engine.chat(stream(Step.STALL))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    settings = {"SHUTDOWN_GRACE": "1", "MAX_CONCURRENT_REQUESTS": "1"}
-    answered: list[tuple[str, int]] = []
-
-    def ask(name: str) -> None:
-        body = STREAMED | {"stream": False}
-        answer = httpx.post(f"{url}/api/chat", json=body, trust_env=False, timeout=30)
-        answered.append((name, answer.status_code))
-
-    with serving(port, engine.url, **settings) as process:
-        clients = [threading.Thread(target=ask, args=(name,)) for name in ("runs", "waits")]
-        for client, gauge in zip(clients, ("running", "queued"), strict=True):
-            client.start()
-            line = f"mistral_{gauge}_requests 1.0"
-            assert eventually(
-                lambda line=line: line in httpx.get(f"{url}/metrics", trust_env=False).text
-            )
+    with (
+        serving(port, engine.url, SHUTDOWN_GRACE="0.5") as process,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        running = pool.submit(ask_whole, url)
+        assert shows(url, "mistral_running_requests 1.0")
         process.popen.send_signal(signal.SIGTERM)
-        assert process.wait() == 0
-        for client in clients:
-            client.join()
 
-    assert answered == [("waits", 503), ("runs", 503)]
+        assert running.result().status_code == 503
+        assert process.wait() == 0
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-def test_an_answer_given_while_stopping_is_its_connections_last(
+def test_a_response_sent_while_stopping_closes_its_connection(
     engine: ScriptedEngine, *, streamed: bool
 ) -> None:
-    """Its head says so, that no client sends the next request into a connection that closes."""
+    """Its head says so, so that no client sends another request on it."""
     go_on = threading.Event()
     last = chunk("a", finish="stop", usage=USAGE)
     engine.chat(stream(go_on, last, DONE) if streamed else Reply((go_on, *completion("a").steps)))
@@ -168,8 +182,8 @@ def open_files(limit: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_thousand_clients_at_once_are_all_answered(engine: ScriptedEngine) -> None:
-    """More than run at once: the rest waits its turn. Nothing is left of them."""
+def test_a_thousand_clients_at_once_all_get_their_reply(engine: ScriptedEngine) -> None:
+    """More than run at once, so that some of them wait. Nothing is left of them."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     body = json.dumps(STREAMED).encode()
@@ -196,7 +210,7 @@ def test_a_thousand_clients_at_once_are_all_answered(engine: ScriptedEngine) -> 
 
 
 def test_a_low_limit_of_open_files_is_raised(engine: ScriptedEngine) -> None:
-    """As far as the system allows: a client with its engine connection needs two."""
+    """As far as the system allows: each client needs two of them, one for the engine."""
     port = free_port()
     with open_files(256), serving(port, engine.url):
         text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
@@ -277,7 +291,7 @@ def test_bad_settings_are_one_error_that_names_all_of_them() -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_the_health_check_tells_a_living_proxy_from_a_dead_one(engine: ScriptedEngine) -> None:
+def test_the_health_check_fails_for_a_stopped_proxy_only(engine: ScriptedEngine) -> None:
     port = free_port()
     with serving(port, engine.url):
         public = {"BIND_ADDRESS": f"0.0.0.0:{port}", "API_KEY": "0123456789abcdef"}
@@ -298,10 +312,10 @@ def test_a_public_address_without_a_key_is_refused_before_anything_listens() -> 
     assert "Traceback" not in result.stderr
 
 
-def test_a_public_address_with_a_key_in_a_file_serves_and_tells_nobody(
+def test_the_key_in_a_file_is_used_and_shown_nowhere(
     engine: ScriptedEngine, tmp_path: Path
 ) -> None:
-    """Neither the log nor what the process shows of its environment has the key."""
+    """Neither in the log nor in the environment of the process."""
     key, file = "a-key-that-nobody-knows", tmp_path / "key"
     file.write_text(key, encoding="utf-8")
     port = free_port()
@@ -309,11 +323,11 @@ def test_a_public_address_with_a_key_in_a_file_serves_and_tells_nobody(
     url = f"http://127.0.0.1:{port}/api/tags"
     with serving(port, engine.url, **public) as process:
         refused = httpx.get(url, headers={"Authorization": "Bearer wrong"}, trust_env=False)
-        let_in = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
+        accepted = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, trust_env=False)
         environment = Path(f"/proc/{process.popen.pid}/environ").read_bytes()
         process.stop()
         log = process.output()
 
-    assert (refused.status_code, let_in.status_code) == (401, 200)
+    assert (refused.status_code, accepted.status_code) == (401, 200)
     assert key not in log
     assert key.encode() not in environment

@@ -148,7 +148,7 @@ def test_a_key_and_a_file_of_keys_are_one_too_many(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(KEY, encoding="utf-8")
 
-    with pytest.raises(SettingsError, match="set one of them"):
+    with pytest.raises(SettingsError, match="set only one of them"):
         ProxySettings.from_environ({"API_KEY": KEY, "API_KEY_FILE": str(file)})
 
 

@@ -1,4 +1,4 @@
-"""The client to the engine on real sockets: keeping, losing and holding back connections."""
+"""The client for the engine, on real sockets: keeping, losing and pausing connections."""
 
 import asyncio
 import socket
@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from proxy_service.clock import SystemClock
 from proxy_service.engines.client import HttpEngine
 from proxy_service.engines.connection import READ_AHEAD_BYTES, READ_BYTES, ROUND_BYTES
 from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable, ShuttingDown
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
+from tests.processes import DEADLINE_SECONDS
+from tests.proxy.running import MovableLoop
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -20,12 +23,18 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 def engine_of(settings: ProxySettings) -> HttpEngine:
-    return HttpEngine(settings, ProxyMetrics())
+    return HttpEngine(settings, ProxyMetrics(), SystemClock())
+
+
+async def some_rounds(count: int = 200) -> None:
+    """Let the event loop do what it can do now."""
+    for _ in range(count):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
 async def engine_at(serve: Serve, **settings: float) -> AsyncIterator[HttpEngine]:
-    """A client whose engine answers each connection with `serve`."""
+    """A client whose engine handles each connection with `serve`."""
     handlers: set[asyncio.Task[None] | None] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +66,7 @@ async def post(engine: HttpEngine) -> bytes:
 
 
 class Connections:
-    """Counts connections and answers `OK` to each request, `per_connection` times."""
+    """Counts connections, and replies `OK` to `per_connection` requests on each."""
 
     def __init__(self, per_connection: int) -> None:
         self.count = 0
@@ -69,12 +78,12 @@ class Connections:
         for _ in range(self._per_connection):
             self.requests.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(OK)
-        # Reads the next request before it hangs up, as if both had crossed on their way.
+        # Closes with a request unanswered, as if both had crossed on their way.
         await reader.read(1)
 
 
 async def test_a_connection_serves_one_request_after_another() -> None:
-    """Opening one per request would cost more than the request."""
+    """Opening one for each would cost more than the request."""
     connections = Connections(per_connection=10)
     async with engine_at(connections) as engine:
         assert [await get(engine) for _ in range(10)] == [b"ok"] * 10
@@ -82,8 +91,8 @@ async def test_a_connection_serves_one_request_after_another() -> None:
     assert connections.count == 1
 
 
-async def test_a_list_is_asked_for_again_when_the_engine_hangs_up_on_a_kept_connection() -> None:
-    """Asking twice changes nothing."""
+async def test_a_get_is_sent_again_when_the_engine_closes_a_kept_connection() -> None:
+    """Sending it twice changes nothing."""
     connections = Connections(per_connection=1)
     async with engine_at(connections) as engine:
         assert [await get(engine) for _ in range(3)] == [b"ok"] * 3
@@ -91,8 +100,8 @@ async def test_a_list_is_asked_for_again_when_the_engine_hangs_up_on_a_kept_conn
     assert connections.count == 3
 
 
-async def test_what_may_have_begun_to_generate_is_not_sent_again() -> None:
-    """The engine read a request on a kept connection and hung up: it may have worked on it."""
+async def test_a_post_is_not_sent_again() -> None:
+    """The engine read it on a kept connection and closed that: it may have worked on it."""
     connections = requests = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -112,33 +121,36 @@ async def test_what_may_have_begun_to_generate_is_not_sent_again() -> None:
 
 
 async def test_a_kept_connection_that_the_engine_has_closed_is_not_used() -> None:
-    """Even in the same turn of the loop in which it closed it; nothing is lost, nothing told."""
+    """Not even before the event loop knows of it; no request is lost."""
     count = 0
-    closed = asyncio.Event()
+    kept, closed = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal count
         count += 1
         await reader.readuntil(b"\r\n\r\n{}")
         writer.write(OK)
-        await asyncio.sleep(0)
+        await kept.wait()
         writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
         closed.set()
         await reader.read()
 
     async with engine_at(serve) as engine:
         for _ in range(3):
-            closed.clear()
             assert await post(engine) == b"ok"
+            assert engine.idle_connections == 1
+            kept.set()
             await closed.wait()
+            kept.clear()
+            closed.clear()
 
     assert count == 3
 
 
-async def test_a_connection_that_can_not_be_opened_is_tried_once_more(
+async def test_a_connection_that_cannot_be_opened_is_tried_once_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nothing was sent by then, so this is safe for every request."""
+    """Nothing has been sent, so this is safe for every request."""
     failures = [ConnectionRefusedError(), ConnectionResetError()]
     loop = asyncio.get_running_loop()
     connect = loop.create_connection
@@ -156,7 +168,7 @@ async def test_a_connection_that_can_not_be_opened_is_tried_once_more(
         assert await post(engine) == b"ok"
 
 
-async def test_nothing_is_sent_over_a_connection_that_opens_when_the_grace_is_over(
+async def test_nothing_is_sent_on_a_connection_that_opens_after_the_grace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -175,8 +187,8 @@ async def test_nothing_is_sent_over_a_connection_that_opens_when_the_grace_is_ov
     assert connections.requests == []
 
 
-async def test_a_kept_connection_is_dropped_before_the_engine_does() -> None:
-    """Unused for `engine_keep_alive_seconds`, it is closed from this side."""
+async def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None:
+    """After `engine_keep_alive_seconds` without a request."""
     gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -187,12 +199,12 @@ async def test_a_kept_connection_is_dropped_before_the_engine_does() -> None:
 
     async with engine_at(serve, engine_keep_alive_seconds=0.05) as engine:
         assert await get(engine) == b"ok"
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), DEADLINE_SECONDS)
         assert engine.idle_connections == 0
 
 
-async def test_the_engine_hanging_up_on_a_new_connection_is_an_error() -> None:
-    """No second try for an engine that just does not answer."""
+async def test_the_engine_closing_a_new_connection_is_an_error() -> None:
+    """Only a kept connection is replaced."""
     connections = Connections(per_connection=0)
     async with engine_at(connections) as engine:
         with pytest.raises(EngineProtocolError):
@@ -202,7 +214,7 @@ async def test_the_engine_hanging_up_on_a_new_connection_is_an_error() -> None:
 
 
 async def test_a_request_names_path_host_and_credentials_of_the_url() -> None:
-    """What stands in MISTRAL_URL is used; the credentials go into their header only."""
+    """All of them come from MISTRAL_URL; the credentials are sent in their header only."""
     connections = Connections(per_connection=1)
     async with engine_at(connections) as engine:
         await get(engine)
@@ -212,8 +224,8 @@ async def test_a_request_names_path_host_and_credentials_of_the_url() -> None:
     assert b"\r\nAuthorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in head
 
 
-async def test_a_reader_that_waits_makes_the_engine_wait() -> None:
-    """No more of a reply is held than two fixed buffers, and all of it arrives."""
+async def test_a_slow_reader_slows_the_engine_down() -> None:
+    """The client holds no more than two fixed buffers of a reply, and all of it arrives."""
     piece = b"x" * 16384
     frame = b"%x\r\n%b\r\n" % (len(piece), piece)
     sent, total = 0, 2000
@@ -232,10 +244,9 @@ async def test_a_reader_that_waits_makes_the_engine_wait() -> None:
 
     async with engine_at(serve) as engine, engine.request("GET", "/") as reply:
         before = -1
-        while sent > before:  # until the system's own buffers are full as well
+        while sent > before:  # until the system's own buffers are full, too
             before = sent
-            for _ in range(200):
-                await asyncio.sleep(0)
+            await some_rounds()
         sizes = [len(data) async for data in reply.iter_bytes()]
 
     assert before < total
@@ -243,17 +254,19 @@ async def test_a_reader_that_waits_makes_the_engine_wait() -> None:
     assert sum(sizes) == total * len(piece)
 
 
-async def test_many_streams_at_once_leave_the_event_loop_to_others() -> None:
-    """Whatever waits to be read, in one round of the loop a bounded part of it is handled."""
+async def test_many_streams_at_once_leave_room_for_others() -> None:
+    """Each round of the event loop handles a bounded part of what waits to be read."""
     piece = b"x" * 60_000
     frame = b"%x\r\n%b\r\n" % (len(piece), piece)
-    count, sent = 40, asyncio.Event()
+    count, connected, sent = 40, asyncio.Event(), asyncio.Event()
     writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(STREAM)
         writers.append(writer)
+        if len(writers) == count:
+            connected.set()
         await sent.wait()
 
     taken = 0
@@ -267,11 +280,10 @@ async def test_many_streams_at_once_leave_the_event_loop_to_others() -> None:
     async with engine_at(serve) as engine, asyncio.TaskGroup() as readers:
         for _ in range(count):
             readers.create_task(take(engine))
-        while len(writers) < count:  # noqa: ASYNC110  a state of the engine's, no event
-            await asyncio.sleep(0)
+        await connected.wait()
         for writer in writers:
             writer.write(frame + b"0\r\n\r\n")
-        rounds = []
+        rounds: list[int] = []
         while sum(rounds) < count * len(piece):
             taken = 0
             await asyncio.sleep(0)
@@ -281,8 +293,8 @@ async def test_many_streams_at_once_leave_the_event_loop_to_others() -> None:
     assert max(rounds) <= 2 * (ROUND_BYTES + READ_BYTES)
 
 
-async def test_a_reply_that_is_let_go_keeps_its_connection() -> None:
-    """The end of a stream's framing comes after the last event that anyone wants."""
+async def test_a_reply_whose_rest_is_discarded_keeps_its_connection() -> None:
+    """The end of a stream's framing arrives after the last event that matters."""
     answered = asyncio.Event()
     count = 0
 
@@ -302,15 +314,16 @@ async def test_a_reply_that_is_let_go_keeps_its_connection() -> None:
             assert await anext(reply.iter_bytes()) == b"end"
             reply.discard_rest()
         answered.set()
-        while not engine.idle_connections:  # noqa: ASYNC110  a state of the client's, no event
-            await asyncio.sleep(0)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not engine.idle_connections:
+                await some_rounds(1)
         assert await get(engine) == b"ok"
 
     assert count == 1
 
 
-async def test_a_reply_that_is_left_closes_its_connection() -> None:
-    """By which the engine stops generating."""
+async def test_leaving_a_reply_closes_its_connection() -> None:
+    """So that the engine stops generating."""
     gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -322,31 +335,43 @@ async def test_a_reply_that_is_left_closes_its_connection() -> None:
     async with engine_at(serve) as engine:
         async with engine.request("GET", "/") as reply:
             await anext(reply.iter_bytes())
-        await asyncio.wait_for(gone.wait(), 1)
+        await asyncio.wait_for(gone.wait(), DEADLINE_SECONDS)
 
 
-async def test_a_slow_reader_is_no_silent_engine() -> None:
-    """Only a wait for the engine counts as its silence."""
-
+async def wait_longer_for_the_reader_then_for_the_engine(loop: MovableLoop) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(STREAM + b"3\r\nabc\r\n")
         await reader.read(1)
 
     async with (
-        engine_at(serve, engine_silence_timeout_seconds=0.1) as engine,
+        engine_at(serve, engine_silence_timeout_seconds=10) as engine,
         engine.request("GET", "/", streamed=True) as reply,
     ):
-        chunks = reply.iter_bytes()
-        await asyncio.sleep(0.3)
-        assert await anext(chunks) == b"abc"
+        data = reply.iter_bytes()
+        loop.put_forward(11)
+        assert await anext(data) == b"abc"
+        waiting = asyncio.ensure_future(anext(data))
+        await some_rounds()
+        loop.put_forward(9)
+        await some_rounds()
+        assert not waiting.done()
+        loop.put_forward(2)
         with pytest.raises(EngineTimeout):
-            await anext(chunks)
+            await waiting
+
+
+def test_a_slow_reader_is_not_a_silent_engine() -> None:
+    """Only waiting for the engine counts as its silence."""
+    with asyncio.Runner(loop_factory=MovableLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, MovableLoop)
+        runner.run(wait_longer_for_the_reader_then_for_the_engine(loop))
 
 
 @pytest.mark.parametrize("streamed", [True, False])
 async def test_a_whole_reply_may_take_longer_than_a_stream_may_be_silent(*, streamed: bool) -> None:
-    """The engine says nothing until it has all of it; each limit is told by its variable."""
+    """The engine is silent until it is complete. The error names the variable of the timeout."""
     short, long = 0.1, 3600.0
     limits = {
         "engine_silence_timeout_seconds": short if streamed else long,
@@ -365,8 +390,8 @@ async def test_a_whole_reply_may_take_longer_than_a_stream_may_be_silent(*, stre
                 pass
 
 
-async def test_a_port_where_nobody_listens_is_told_with_the_url() -> None:
-    """And with the setting that holds it."""
+async def test_the_error_of_a_refused_connection_names_the_url() -> None:
+    """And the variable that sets it."""
     server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     server.close()

@@ -315,8 +315,8 @@ def test_an_engine_that_is_down_at_start_is_told_and_found_when_it_comes() -> No
     settings = ProxySettings(engine_url=f"http://127.0.0.1:{port}")
     with RunningProxy(settings) as proxy:
         assert proxy.http.get("/livez").status_code == 200
-        ready = proxy.http.get("/readyz")
-        assert (ready.status_code, "MISTRAL_URL" in ready.text) == (503, True)
+        assert eventually(lambda: "MISTRAL_URL" in proxy.http.get("/readyz").text)
+        assert proxy.http.get("/readyz").status_code == 503
         for kind in KINDS.values():
             answer = proxy.http.post(kind.path, json=kind.body)
             assert answer.status_code == 503

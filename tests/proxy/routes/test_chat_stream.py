@@ -112,20 +112,25 @@ def test_noise_and_splits_in_the_engines_stream_change_nothing(
     )
     raw = emoji.encode() + b"\r\n\r\n"
     cut = raw.index(b"\xf0\x9f") + 2
+    first_half_read = threading.Event()
     engine.chat(
         stream(
             b": keep-alive\n\n",
             b'event: agentic_tool_call_progress\ndata: {"tool":"x"}\n\n',
-            raw[:cut],
-            Step.PAUSE,
+            chunk("?") + raw[:cut],
+            first_half_read,
             raw[cut:],
             chunk("!", finish="stop", usage=USAGE),
             DONE,
         )
     )
 
-    lines = lines_of(proxy.http.post("/api/chat", json=HELLO).content)
-    assert contents(lines) == ["\N{GRINNING FACE}é", "!", ""]
+    with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
+        parts = response.iter_bytes()
+        lines = next(parts)
+        first_half_read.set()
+        lines += b"".join(parts)
+    assert contents(lines_of(lines)) == ["?", "\N{GRINNING FACE}é", "!", ""]
 
 
 def test_a_stream_that_closes_without_done_marker_after_finishing_is_complete(

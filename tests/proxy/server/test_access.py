@@ -89,7 +89,7 @@ def test_a_key_opens_all(guarded: RunningProxy, headers: dict[str, str]) -> None
     ],
 )
 def test_what_is_no_key_opens_nothing(guarded: RunningProxy, header: str) -> None:
-    headers = {"Authorization": header.encode("latin-1")}
+    headers = {b"Authorization": header.encode("latin-1")}
 
     assert guarded.http.get("/api/tags", headers=headers).status_code == 401
 

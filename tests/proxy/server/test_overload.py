@@ -16,6 +16,7 @@ from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
     USAGE,
+    Body,
     Received,
     Reply,
     ScriptedEngine,
@@ -45,7 +46,7 @@ class Crowd:
         self._pool = ThreadPoolExecutor(max_workers=8)
         self._asked: list[Callable[[], httpx.Response]] = []
 
-    def ask(self, path: str, body: dict[str, object]) -> None:
+    def ask(self, path: str, body: Body) -> None:
         self._asked.append(self._pool.submit(self._proxy.http.post, path, json=body).result)
 
     def answers(self) -> list[httpx.Response]:

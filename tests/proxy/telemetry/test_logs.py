@@ -1,6 +1,8 @@
-"""The log as text: what a person reads on a terminal, and what nobody can write into it."""
+"""The log, as JSON and as text: what a line holds, and that nothing else can write one."""
 
+import json
 import logging
+import math
 import re
 import sys
 
@@ -9,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_service.telemetry.logs import TextFormatter
+from proxy_service.telemetry.logs import JSONFormatter, TextFormatter, write_event
 from tests.processes import RunningProcess, free_port
+from tests.proxy.json_values import VALUES
 from tests.proxy.running import eventually, serving
 from tests.proxy.scripted_engine import (
     DONE,
@@ -40,6 +43,47 @@ def record(
     made = logging.LogRecord(logger, level, "", 0, event, (), None)
     made.fields = fields
     return made
+
+
+@given(st.dictionaries(st.text(st.characters(), min_size=1, max_size=9), VALUES, max_size=4))
+def test_nothing_in_an_event_can_forge_a_line_of_json(fields: dict[str, object]) -> None:
+    record = logging.LogRecord("name", logging.INFO, "", 0, "event", (), None)
+    record.fields = fields
+
+    line = JSONFormatter().format(record)
+
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+    assert set(json.loads(line)) >= {name for name, value in fields.items() if value is not None}
+
+
+def test_an_event_written_at_once_is_the_line_that_logging_writes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logger = logging.getLogger("tests.events")
+    handler = logging.StreamHandler(stream=None)
+    fields = {"text": "é", "none": None, "number": math.pi, "other": ValueError("x")}
+    record = logger.makeRecord(
+        logger.name, logging.WARNING, "", 0, "event", (), None, extra={"fields": fields}
+    )
+    handler.setFormatter(JSONFormatter())
+
+    write_event(logger, logging.WARNING, "event", fields)
+
+    at_once = json.loads(capsys.readouterr().out)
+    by_logging = json.loads(handler.format(record))
+    assert at_once.pop("time").endswith("Z")
+    by_logging.pop("time")
+    assert at_once == by_logging
+
+
+def test_an_event_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("tests.events")
+    logger.setLevel(logging.WARNING)
+
+    write_event(logger, logging.INFO, "event", {})
+
+    assert capsys.readouterr().out == ""
 
 
 def without_time(line: str) -> str:

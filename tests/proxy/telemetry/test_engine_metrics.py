@@ -1,0 +1,164 @@
+"""The metrics of the engine: its readiness, its models, and the time that it takes."""
+
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from proxy_service.settings import ProxySettings
+from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.scripted_engine import (
+    DONE,
+    MODEL,
+    OTHER_MODEL,
+    USAGE,
+    ScriptedEngine,
+    chunk,
+    json_reply,
+    stream,
+)
+from tests.proxy.telemetry.counting import HELLO, LAST_SUCCESS, UPSTREAM, WHOLE
+
+
+def test_a_load_is_recorded_only_when_the_engine_loads(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """A model that is loaded adds no sample; a reload through the proxy adds one."""
+    loads = "mistral_model_load_duration_seconds_count"
+    proxy.http.post("/api/chat", json=WHOLE)
+    assert proxy.idle().value(loads, model=MODEL) == 0
+
+    engine.status_of[MODEL] = "unloaded"
+    proxy.probe()
+    response = proxy.http.post("/api/chat", json=WHOLE)
+
+    assert response.json()["load_duration"] > 0
+    assert proxy.idle().value(loads, model=MODEL) == 1
+    assert [call.json for call in engine.calls("/v1/models/reload")] == [{"model_id": MODEL}]
+
+
+@pytest.mark.parametrize(
+    ("reloaded", "status", "text"),
+    [
+        ({"status": "not_found"}, 404, "not found"),
+        ({"status": "internal_error", "error": "out of memory"}, 503, "out of memory"),
+        ({"status": "no_loader_config"}, 503, "no_loader_config"),
+        ({"status": "reloading"}, 503, "did not load"),
+        ({}, 502, "unknown shape"),
+    ],
+)
+def test_a_model_that_the_engine_cannot_load_is_an_error_at_once(
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    reloaded: dict[str, str],
+    status: int,
+    text: str,
+) -> None:
+    """The engine reports it with a 200. Nothing is sent to the model, and no load is counted."""
+    engine.status_of[MODEL] = "unloaded"
+    engine.on("/v1/models/reload", json_reply({"model_id": MODEL} | reloaded))
+    proxy.probe()
+    reply = proxy.http.post("/api/chat", json=WHOLE)
+
+    assert reply.status_code == status
+    assert text in reply.json()["error"]
+    assert engine.calls() == []
+    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
+
+
+def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """It is listed as unloaded when the request arrives, but no longer when it has to be loaded."""
+    engine.status_of[MODEL] = "unloaded"
+    proxy.probe()
+    del engine.status_of[MODEL]
+    reply = proxy.http.post("/api/chat", json=WHOLE)
+
+    assert reply.status_code == 404
+    assert engine.calls("/v1/models/reload") == []
+    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
+
+
+def test_a_model_that_the_engine_no_longer_lists_is_not_loaded(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Its series stays, with the value 0."""
+    proxy.probe()
+    assert proxy.scrape().value("mistral_model_loaded", model=OTHER_MODEL) == 1
+    del engine.status_of[OTHER_MODEL]
+    proxy.probe()
+    scrape = proxy.scrape()
+
+    assert scrape.value("mistral_model_loaded", model=OTHER_MODEL) == 0
+    assert scrape.value("mistral_model_loaded", model=MODEL) == 1
+
+
+def test_the_time_in_the_engine_is_measured_apart_from_the_proxys_own(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """Waiting for the head of the engine's reply counts, and for the rest of its stream."""
+    go_on = threading.Event()
+    engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+
+    with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
+        parts = response.iter_bytes()
+        next(parts)
+        proxy.put_forward(5)
+        go_on.set()
+        b"".join(parts)
+    scrape = proxy.idle()
+
+    waited = scrape.value(f"{UPSTREAM}_sum", operation="chat")
+    took = scrape.value("mistral_http_request_duration_seconds_sum", endpoint="chat")
+    first = scrape.value("mistral_time_to_first_token_seconds_sum", model=MODEL)
+    assert scrape.value(f"{UPSTREAM}_count", operation="chat") == 1
+    assert 5 <= waited < took
+    assert first <= took - 5
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "operation"),
+    [
+        ("/api/generate", {"model": MODEL, "prompt": "hi", "raw": True}, "completions"),
+        ("/api/embed", {"model": MODEL, "input": "hi"}, "embeddings"),
+        ("/v1/chat/completions", HELLO, "chat"),
+        ("/v1/responses", {"model": MODEL, "input": "hi"}, "responses"),
+    ],
+)
+def test_the_operation_of_the_engine_is_a_label(
+    proxy: RunningProxy, path: str, body: dict[str, object], operation: str
+) -> None:
+    """Also if the engine has no such path, as in the last case."""
+    proxy.http.post(path, json=body)
+
+    assert proxy.idle().value(f"{UPSTREAM}_count", operation=operation) == 1
+
+
+def test_a_failed_probe_keeps_the_time_of_the_last_success(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """So that its age can be computed."""
+    before = time.time()
+    proxy.probe()
+    answered = proxy.scrape()
+    engine.stop()
+    proxy.probe()
+    gone = proxy.scrape()
+
+    assert before <= answered.value(LAST_SUCCESS) <= time.time()
+    assert answered.value("mistral_upstream_up") == 1
+    assert gone.value("mistral_upstream_up") == 0
+    assert gone.value(LAST_SUCCESS) == answered.value(LAST_SUCCESS)
+
+
+def test_an_engine_that_never_answered_has_a_last_success_of_0(settings: ProxySettings) -> None:
+    with RunningProxy(replace(settings, engine_url="http://127.0.0.1:9")) as proxy:
+        proxy.probe()
+        assert proxy.scrape().value(LAST_SUCCESS) == 0
+
+
+def test_a_blocked_event_loop_shows(proxy: RunningProxy) -> None:
+    """It is blocked for longer than the pause between two samples, so that one of them is late."""
+    proxy.hold_up(seconds=1.5)
+
+    assert eventually(lambda: proxy.scrape().value("mistral_event_loop_lag_seconds") > 0.9)
