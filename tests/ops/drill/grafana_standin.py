@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops.drill.grafana import NEVER
-from tests.ops.local_http import Answer, Asked, serving
+from tests.ops.local_http import Request, Response, serving
 
 PROVISIONING = "/api/v1/provisioning"
 OWN_TREE = {
@@ -41,18 +41,18 @@ class GrafanaStandIn:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     refuses: set[str] = field(default_factory=set)
 
-    def answer(self, asked: Asked) -> Answer:
-        path = urlsplit(asked.path).path
-        body = json.loads(asked.body() or b"null")
+    def answer(self, request: Request) -> Response:
+        path = urlsplit(request.path).path
+        body = json.loads(request.body() or b"null")
         if path in self.refuses:
             return _json({"message": "no"}, HTTPStatus.FORBIDDEN)
-        if asked.method == "GET":
+        if request.method == "GET":
             return self._shown(path)
-        if asked.method == "PUT":
-            return self._put(path, body, asked.headers)
-        return self._posted(path, body) if asked.method == "POST" else self._deleted(path)
+        if request.method == "PUT":
+            return self._put(path, body, request.headers)
+        return self._posted(path, body) if request.method == "POST" else self._deleted(path)
 
-    def _shown(self, path: str) -> Answer:
+    def _shown(self, path: str) -> Response:
         if path.endswith("/alertmanager/grafana/api/v2/alerts"):
             shown = [{"labels": {"drill": "mistral-drill", "alertname": a}} for a in self.alerts]
             if all(rule["data"][0]["model"]["expr"] == NEVER for rule in self.rules.values()):
@@ -80,7 +80,7 @@ class GrafanaStandIn:
     def current(self) -> bool:
         return int(self.version.partition(".")[0]) >= 11
 
-    def _posted(self, path: str, body: Any) -> Answer:  # noqa: ANN401 (JSON)
+    def _posted(self, path: str, body: Any) -> Response:  # noqa: ANN401 (JSON)
         if path == "/api/ds/query":
             return _json({"results": {"A": {"frames": []}}})
         shelf = {
@@ -93,7 +93,7 @@ class GrafanaStandIn:
         shelf[body["uid"]] = body
         return _json(body)
 
-    def _put(self, path: str, body: Any, headers: Mapping[str, str]) -> Answer:  # noqa: ANN401
+    def _put(self, path: str, body: Any, headers: Mapping[str, str]) -> Response:  # noqa: ANN401
         self.headers.append(headers)
         if path.startswith(f"{PROVISIONING}/alert-rules/"):
             self.rules[body["uid"]] = body
@@ -113,7 +113,7 @@ class GrafanaStandIn:
         if not any(route["receiver"] == "mistral-drill" for route in tree.get("routes", [])):
             self.misrouted += self.alerts
 
-    def _deleted(self, path: str) -> Answer:
+    def _deleted(self, path: str) -> Response:
         kind, _, uid = path.rpartition("/")
         if kind == f"{PROVISIONING}/contact-points" and uid in json.dumps([self.tree, self.rules]):
             return _json({"message": "in use"}, HTTPStatus.CONFLICT)
@@ -135,5 +135,5 @@ def grafana_standin(grafana: GrafanaStandIn) -> Iterator[str]:
         yield url
 
 
-def _json(value: object, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(value).encode())
+def _json(value: object, status: int = 200) -> Response:
+    return Response(status, json.dumps(value).encode())

@@ -38,7 +38,7 @@ def test_without_docker_no_docker_command_is_run() -> None:
     runner = ScriptedRunner(programs={})
 
     assert find_address(DockerEngine(runner), "frontier-grafana", None).listen == "127.0.0.1"
-    assert runner.asked == []
+    assert runner.commands == []
 
 
 def test_an_address_from_the_operator_must_belong_to_this_machine() -> None:

@@ -15,7 +15,7 @@ from ops.prometheus.programs import version_of
 from ops.prometheus.release import OfficialRelease, Release, release_for
 from ops.system.paths import ROOT
 from ops.system.runner import SystemRunner
-from tests.ops.local_http import Answer, Asked, serving
+from tests.ops.local_http import Request, Response, serving
 from tests.ops.prometheus.programs import NAMES, put_programs
 
 NAME = "prometheus-3.16.0.linux-amd64"
@@ -36,9 +36,9 @@ def archive_of(folder: Path, names: tuple[str, ...] = NAMES) -> bytes:
 
 @contextmanager
 def release(files: Mapping[str, bytes]) -> Iterator[OfficialRelease]:
-    def answer(asked: Asked) -> Answer:
-        body = files.get(asked.path.removeprefix("/v3.16.0/"))
-        return Answer(404) if body is None else Answer(body=body)
+    def answer(request: Request) -> Response:
+        body = files.get(request.path.removeprefix("/v3.16.0/"))
+        return Response(404) if body is None else Response(body=body)
 
     with serving(answer) as url:
         yield OfficialRelease(Release(f"{url}/v3.16.0", NAME))

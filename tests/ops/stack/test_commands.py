@@ -55,7 +55,7 @@ def test_up_checks_then_selects_refreshes_docker_only_and_updates(root: Path) ->
         "pulumi refresh --target **docker:index/** --yes --skip-preview --clear-pending-creates",
         "pulumi up --yes",
     ]
-    assert runner.asked[0].startswith("docker version")
+    assert runner.commands[0].startswith("docker version")
 
 
 BEGUN = [
@@ -82,7 +82,7 @@ REMOVED = ["docker container rm --force --volumes c0ffee", "docker network rm f0
 
 
 def removed(runner: ScriptedRunner) -> list[str]:
-    return [words for words in runner.asked if words.startswith("docker") and " rm " in words]
+    return [words for words in runner.commands if words.startswith("docker") and " rm " in words]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_a_killed_up_was_creating_is_removed_after_the_refresh(
     assert removed(runner) == REMOVED
     order = [
         step
-        for words in runner.asked
+        for words in runner.commands
         for step in ("pulumi refresh", *REMOVED, last)
         if words.startswith(step)
     ]
@@ -160,7 +160,7 @@ def test_a_locked_stack_is_reported_with_how_to_unlock_it(
 
 
 @pytest.mark.parametrize(
-    ("answers", "programs", "why"),
+    ("results", "programs", "why"),
     [
         ({}, {}, "Docker is not installed"),
         ({"docker version": Result(1, "", "Cannot connect")}, PROGRAMS, "Cannot connect"),
@@ -175,9 +175,9 @@ def test_a_locked_stack_is_reported_with_how_to_unlock_it(
     ids=["no docker", "docker down", "old cli", "no cli", "no plugins"],
 )
 def test_up_touches_nothing_when_something_is_missing(
-    root: Path, answers: Mapping[str, Result], programs: Mapping[str, str], why: str
+    root: Path, results: Mapping[str, Result], programs: Mapping[str, str], why: str
 ) -> None:
-    runner = ScriptedRunner(answers, programs)
+    runner = ScriptedRunner(results, programs)
     before = sorted(root.iterdir())
 
     with pytest.raises(OperatorError) as error:
@@ -207,7 +207,7 @@ def test_up_pulls_only_the_images_that_are_needed_and_absent(root: Path) -> None
 
     operator(root, runner).up()
 
-    looked_for = {words.split()[-1] for words in runner.asked if "image inspect" in words}
+    looked_for = {words.split()[-1] for words in runner.commands if "image inspect" in words}
     pulled = [words for words in runner.changing if words.startswith("docker pull")]
     assert "prom/prometheus:own" in looked_for
     assert not any("grafana" in image or "mistral" in image for image in looked_for)
@@ -365,7 +365,7 @@ def test_down_destroys_without_a_refresh_and_says_what_stays(
     assert operator(root, runner).down() == 0
 
     assert runner.changing[-1] == "pulumi destroy --yes --exclude-protected"
-    assert not any("refresh" in words for words in runner.asked)
+    assert not any("refresh" in words for words in runner.commands)
     assert "docker volume rm frontier-models" in capsys.readouterr().out
 
 
@@ -376,7 +376,7 @@ def test_down_without_a_stack_has_nothing_to_do(
 
     assert operator(root, runner).down() == 0
 
-    assert not any("destroy" in words for words in runner.asked)
+    assert not any("destroy" in words for words in runner.commands)
     assert "nothing to take down" in capsys.readouterr().out
 
 

@@ -16,7 +16,7 @@ from monitoring.thresholds import Thresholds
 from ops.targets import Targets
 from ops.verify.exposition import Exposition
 from proxy_service.server.access import Keys
-from tests.ops.local_http import Answer, Asked, serving
+from tests.ops.local_http import Request, Response, serving
 
 MODEL = "tiny"
 METRICS_PATHS = {"/metrics", "/api/metrics"}
@@ -67,28 +67,28 @@ class StandIn:
         for endpoint in ("chat", "generate"):
             self.durations.labels(endpoint)
 
-    def proxy(self, asked: Asked) -> Answer:
-        headers = {name.lower(): value for name, value in asked.headers.items()}
-        if not self.keys.admit(asked.path, headers):
+    def proxy(self, request: Request) -> Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if not self.keys.allows(request.path, headers):
             return _json({"error": "unauthorized"}, 401)
-        if asked.method == "POST":
-            return self._counted(asked)
-        if asked.path in METRICS_PATHS:
+        if request.method == "POST":
+            return self._counted(request)
+        if request.path in METRICS_PATHS:
             content_type = CONTENT_TYPE_LATEST
             if "bare content type" in self.faults:
                 content_type = "text/plain"
             body = generate_latest(self.registry)
-            return Answer(body=body, headers={"Content-Type": content_type})
-        if asked.path == "/api/tags":
+            return Response(body=body, headers={"Content-Type": content_type})
+        if request.path == "/api/tags":
             return _json({"models": [{"name": MODEL}]})
-        if asked.path == "/readyz" and "engine down" in self.faults:
-            return Answer(503)
-        return Answer(body=b"Ollama is running" if asked.path == "/" else b"")
+        if request.path == "/readyz" and "engine down" in self.faults:
+            return Response(503)
+        return Response(body=b"Ollama is running" if request.path == "/" else b"")
 
-    def _counted(self, asked: Asked) -> Answer:
-        endpoint = asked.path.removeprefix("/api/")
+    def _counted(self, request: Request) -> Response:
+        endpoint = request.path.removeprefix("/api/")
         self.active.inc()
-        body = json.loads(asked.body())
+        body = json.loads(request.body())
         answer, status = self._generate(endpoint, body)
         self.requests.labels(endpoint, status).inc(2 if "double count" in self.faults else 1)
         self.durations.labels(endpoint).observe(0.01)
@@ -96,7 +96,7 @@ class StandIn:
             self.active.dec()
         return answer
 
-    def _generate(self, endpoint: str, body: dict[str, Any]) -> tuple[Answer, str]:
+    def _generate(self, endpoint: str, body: dict[str, Any]) -> tuple[Response, str]:
         if "engine down" in self.faults:
             return _json({"error": "engine is down"}, 503), "error"
         if body["model"] != MODEL:
@@ -109,12 +109,12 @@ class StandIn:
         self.chunks.labels(endpoint).inc(2)
         parts = [{"message": {"content": word}, "done": False} for word in ("Hel", "lo", "")]
         lines = "\n".join(json.dumps(part) for part in [*parts, final])
-        return Answer(body=lines.encode()), "success"
+        return Response(body=lines.encode()), "success"
 
-    def prometheus(self, asked: Asked) -> Answer:
-        url = urlsplit(asked.path)
+    def prometheus(self, request: Request) -> Response:
+        url = urlsplit(request.path)
         if url.path == "/-/ready":
-            return Answer()
+            return Response()
         if url.path == "/api/v1/query":
             return _data({"result": self._query(parse_qs(url.query)["query"][0])})
         return _data(
@@ -164,9 +164,9 @@ def running_standin(*faults: str, key: str = "", metrics_key: str = "") -> Itera
         yield Targets("a stand-in", proxy, prometheus=prometheus)
 
 
-def _json(body: object, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(body).encode())
+def _json(body: object, status: int = 200) -> Response:
+    return Response(status, json.dumps(body).encode())
 
 
-def _data(data: object) -> Answer:
+def _data(data: object) -> Response:
     return _json({"status": "success", "data": data})

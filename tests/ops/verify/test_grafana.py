@@ -11,7 +11,7 @@ from monitoring.thresholds import Thresholds
 from ops.report import Outcome
 from ops.targets import Targets
 from ops.verify.grafana import grafana_checks
-from tests.ops.local_http import Answer, Asked, serving
+from tests.ops.local_http import Request, Response, serving
 
 PASSWORD = "not-to-be-shown"
 AUTHORIZATION = f"Basic {base64.b64encode(f'admin:{PASSWORD}'.encode()).decode()}"
@@ -29,13 +29,13 @@ HEALTHY: dict[str, Any] = {
 
 @contextmanager
 def grafana(answers: dict[str, Any], password: str | None = PASSWORD) -> Iterator[Targets]:
-    def handle(asked: Asked) -> Answer:
-        if asked.headers.get("Authorization") != AUTHORIZATION:
-            return Answer(401)
-        asked.body()
-        if asked.path not in answers:
-            return Answer(404)
-        return Answer(body=json.dumps(answers[asked.path]).encode())
+    def handle(request: Request) -> Response:
+        if request.headers.get("Authorization") != AUTHORIZATION:
+            return Response(401)
+        request.body()
+        if request.path not in answers:
+            return Response(404)
+        return Response(body=json.dumps(answers[request.path]).encode())
 
     with serving(handle) as url:
         yield Targets("a stand-in", "http://unused", grafana=url, grafana_password=password)
