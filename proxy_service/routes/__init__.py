@@ -1,1 +1,1 @@
-"""The endpoints: each parses, translates, calls the engine, translates back and answers."""
+"""The endpoints: each parses, translates, calls the engine, translates back and responds."""

@@ -12,7 +12,7 @@ from proxy_service.errors import (
     ProxyError,
 )
 from proxy_service.exchange import Exchange
-from proxy_service.routes.asking import Work, ask
+from proxy_service.routes.engine_call import Call, call_engine
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.translate.embeddings import (
     read_inputs,
@@ -29,7 +29,7 @@ from proxy_service.wire.reading import Fields
 from proxy_service.wire.writing import to_json
 
 PATH = "/v1/embeddings"
-# What reading a body of another shape raises.
+# What is raised by reading a body of an unknown shape.
 _UNREADABLE = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
@@ -48,8 +48,8 @@ async def embed(exchange: Exchange) -> HTTPResponse:
         if not inputs:
             return exchange.json({"model": name, "embeddings": []})
         body = to_json(to_engine_embeddings(inputs, engine_id=model.id, truncate=truncate))
-        answer = await _ask(exchange, body, name, just_loaded=load_ns > 0)
-    vectors, usage = _read(answer, expected=len(inputs))
+        reply = await _call(exchange, body, name, just_loaded=load_ns > 0)
+    vectors, usage = _read(reply, expected=len(inputs))
     return exchange.json(
         {
             "model": name,
@@ -62,7 +62,7 @@ async def embed(exchange: Exchange) -> HTTPResponse:
 
 
 async def embeddings(exchange: Exchange) -> HTTPResponse:
-    """Answer ``POST /api/embeddings``: one prompt, its vector as the engine gives it."""
+    """Answer ``POST /api/embeddings``: the vector of one prompt, as the engine returns it."""
     fields = Fields.parse(exchange.body, "EmbeddingRequest")
     keep_alive = parse_keep_alive(fields.raw("keep_alive"))
     prompt = fields.text("prompt")
@@ -74,8 +74,8 @@ async def embeddings(exchange: Exchange) -> HTTPResponse:
         if not prompt:
             return exchange.json({"embedding": []})
         body = to_json(to_engine_embeddings([prompt], engine_id=model.id, truncate=True))
-        answer = await _ask(exchange, body, name, just_loaded=load_ns > 0)
-    vectors, _ = _read(answer, expected=1)
+        reply = await _call(exchange, body, name, just_loaded=load_ns > 0)
+    vectors, _ = _read(reply, expected=1)
     return exchange.json({"embedding": vectors[0]})
 
 
@@ -92,22 +92,22 @@ async def _find(
         raise ModelNotFound(f'model "{name}" not found, try pulling it first') from None
 
 
-async def _ask(exchange: Exchange, body: bytes, name: str, *, just_loaded: bool) -> bytes:
-    return await ask(
+async def _call(exchange: Exchange, body: bytes, name: str, *, just_loaded: bool) -> bytes:
+    return await call_engine(
         exchange,
-        Work(PATH, body),
+        Call(PATH, body),
         lambda reply: reply.body(),
         partial(_refusal, name),
         just_loaded=just_loaded,
     )
 
 
-def _read(answer: bytes, *, expected: int) -> tuple[list[list[float]], Usage]:
+def _read(body: bytes, *, expected: int) -> tuple[list[list[float]], Usage]:
     try:
-        reply = json.loads(answer)
+        reply = json.loads(body)
         return vectors_of(reply, expected=expected), to_usage(reply.get("usage"))
     except _UNREADABLE as error:
-        raise EngineProtocolError("the engine's embeddings are of an unknown shape") from error
+        raise EngineProtocolError("the engine's embeddings have an unknown shape") from error
 
 
 def _refusal(name: str, status: int, body: bytes) -> ProxyError:

@@ -1,4 +1,4 @@
-"""``/api/chat`` and ``/api/generate``: the main job."""
+"""``/api/chat`` and ``/api/generate``."""
 
 import logging
 from collections.abc import Callable
@@ -8,16 +8,13 @@ from typing import cast
 
 from proxy_service.engines.client import EngineReply
 from proxy_service.errors import (
-    EngineError,
     EngineProtocolError,
-    EngineTimeout,
     InvalidRequest,
     ModelNotFound,
     ProxyError,
-    StreamInterrupted,
 )
 from proxy_service.exchange import NDJSON, Exchange
-from proxy_service.routes.asking import Work, ask
+from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
@@ -42,15 +39,15 @@ logger = logging.getLogger("proxy_service.generation")
 
 CHAT_PATH = "/v1/chat/completions"
 COMPLETIONS_PATH = "/v1/completions"
-_REPORTED_LIMIT = 100
+_MAX_LOGGED_OPTIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One generation, translated and ready to be sent.
+    """One generation, translated and ready to be sent to the engine.
 
-    ``as_lines`` asks for the whole reply in the form of a stream: raw completions report
-    their counts only when they are not streamed.
+    With ``as_lines`` the engine is asked for a whole reply, which the client gets as lines: raw
+    completions report their counts only in whole replies.
     """
 
     path: str
@@ -61,7 +58,7 @@ class _Job:
 
     @property
     def streamed(self) -> bool:
-        """Whether the engine answers with a stream."""
+        """Whether the engine is asked for a stream."""
         return self.common.stream and not self.as_lines
 
 
@@ -119,7 +116,7 @@ def _context_of(request: GenerateRequest) -> Callable[[str], list[int]]:
 async def _load_or_unload(
     exchange: Exchange, model: EngineModel, common: Common, *, chat: bool
 ) -> HTTPResponse:
-    """Answer a request without a prompt, by which clients load and unload models."""
+    """Answer a request without a prompt, with which clients load and unload models."""
     unload = common.keep_alive_seconds == 0
     if unload:
         await exchange.services.catalogue.unload(model)
@@ -127,9 +124,9 @@ async def _load_or_unload(
         await exchange.services.catalogue.load(model)
     reason = "unload" if unload else "load"
     exchange.record.completed(None, reason)
-    reply: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
-    reply |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
-    return exchange.json(reply | {"done": True, "done_reason": reason})
+    response: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
+    response |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
+    return exchange.json(response | {"done": True, "done_reason": reason})
 
 
 async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPResponse | None:
@@ -139,16 +136,16 @@ async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPRe
     async with services.admission.slot(), loaded as load_ns:
         if load_ns:
             job = replace(job, options=replace(job.options, load_ns=load_ns))
-        return await ask(
+        return await call_engine(
             exchange,
-            Work(job.path, to_json(job.body), streamed=job.streamed),
-            partial(_answer, exchange, job),
+            Call(job.path, to_json(job.body), streamed=job.streamed),
+            partial(_respond, exchange, job),
             partial(from_reply, model=job.common.model),
             just_loaded=load_ns > 0,
         )
 
 
-async def _answer(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPResponse | None:
+async def _respond(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPResponse | None:
     if job.streamed:
         await _stream(exchange, reply, OllamaStream(job.options))
         return None
@@ -156,30 +153,30 @@ async def _answer(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPResp
 
 
 def _log_unknown_options(exchange: Exchange, options: JsonObject) -> None:
-    """Name each unknown option once, and no more of them than a log can bear."""
+    """Log each unknown option once, and not more than `_MAX_LOGGED_OPTIONS` of them."""
     reported = exchange.services.reported_options
     for name in unknown_options(options):
-        if name not in reported and len(reported) < _REPORTED_LIMIT:
+        if name not in reported and len(reported) < _MAX_LOGGED_OPTIONS:
             reported.add(name)
             logger.warning("unknown_option_ignored", extra={"fields": {"option": name[:64]}})
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) -> None:
-    """Translate the engine's stream as it arrives; one read becomes one write."""
+    """Translate the engine's stream as it arrives, with one write for each read."""
     try:
         async for data in reply.iter_bytes():
-            await _pass_on(exchange, stream, stream.feed(data, exchange.moment()))
+            await _write(exchange, stream, stream.feed(data, exchange.moment()))
             if stream.done:
                 reply.discard_rest()
                 return
-        await _pass_on(exchange, stream, stream.close(exchange.moment()))
+        await _write(exchange, stream, stream.close(exchange.moment()))
     except ProxyError as error:
         if not exchange.streaming:
             raise
-        await _fail(exchange, error)
+        await exchange.fail(within_stream(error), content_type=NDJSON)
 
 
-async def _pass_on(exchange: Exchange, stream: OllamaStream, batch: Batch) -> None:
+async def _write(exchange: Exchange, stream: OllamaStream, batch: Batch) -> None:
     await exchange.write(batch, content_type=NDJSON, end=stream.done)
     if stream.done:
         exchange.record.completed(stream.usage, stream.finish_reason)
@@ -187,18 +184,12 @@ async def _pass_on(exchange: Exchange, stream: OllamaStream, batch: Batch) -> No
         raise batch.error
 
 
-async def _fail(exchange: Exchange, error: ProxyError) -> None:
-    if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
-        error = StreamInterrupted(error)
-    await exchange.fail(error, content_type=NDJSON)
-
-
 async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPResponse | None:
     options, body, at = job.options, await reply.body(), exchange.moment()
     translate = to_ollama_chat if options.chat else to_ollama_generate
     try:
         completion = read_completion(body, model=options.model)
-        answer = translate(
+        response = translate(
             completion,
             model=options.model,
             at=at,
@@ -206,22 +197,22 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
             top_logprobs=options.top_logprobs,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineProtocolError("the engine's reply is of an unknown shape") from error
+        raise EngineProtocolError("the engine's reply has an unknown shape") from error
     if options.context_of is not None:
-        answer["context"] = options.context_of(cast("str", answer["response"]))
+        response["context"] = options.context_of(cast("str", response["response"]))
     finish_reason = only_choice(completion).get("finish_reason")
     exchange.record.completed(completion.get("usage"), finish_reason)
     if not job.as_lines:
-        return exchange.json(answer)
+        return exchange.json(response)
     exchange.record.at_once = True
-    await exchange.write(_two_lines(answer), content_type=NDJSON, end=True)
+    await exchange.write(_two_lines(response), content_type=NDJSON, end=True)
     return None
 
 
-def _two_lines(answer: JsonObject) -> Batch:
-    """Write a whole raw reply as the stream that the client asked for."""
-    text = {key: answer[key] for key in ("model", "created_at", "response")}
-    final = answer | {"response": ""}
-    if not answer["response"]:
+def _two_lines(response: JsonObject) -> Batch:
+    """Write a whole raw response as the stream that the client asked for."""
+    text = {key: response[key] for key in ("model", "created_at", "response")}
+    final = response | {"response": ""}
+    if not response["response"]:
         return Batch(to_line(final))
     return Batch(to_line(text | {"done": False}) + to_line(final), chunks=1)

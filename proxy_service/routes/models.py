@@ -1,4 +1,4 @@
-"""What is served: tags, show, ps, version; and the ways to change it, which a proxy has not."""
+"""``/api/tags``, ps, show, version and pull, and the endpoints that a proxy can't serve."""
 
 import json
 from http import HTTPStatus
@@ -23,7 +23,7 @@ async def tags(exchange: Exchange) -> HTTPResponse:
 
 
 async def ps(exchange: Exchange) -> HTTPResponse:
-    """Answer ``GET /api/ps``: nothing unloads a model by time, so all of them stay for ever."""
+    """Answer ``GET /api/ps``."""
     catalogue = exchange.services.catalogue
     loaded = [model for model in await catalogue.models() if model.status == LOADED]
     processes = [to_process(m) for m in loaded]
@@ -47,7 +47,7 @@ async def version(exchange: Exchange) -> HTTPResponse:
 
 
 async def pull(exchange: Exchange) -> HTTPResponse | None:
-    """Answer ``POST /api/pull``: a model that the engine serves is there already."""
+    """Answer ``POST /api/pull``: load a model that the engine lists, and refuse any other."""
     fields = Fields.parse(exchange.body, "PullRequest")
     name = _name(fields, "invalid model name")
     stream = fields.flag("stream", default=True)
@@ -56,8 +56,7 @@ async def pull(exchange: Exchange) -> HTTPResponse | None:
         model = await catalogue.find(name)
     except ModelNotFound:
         error = ModelNotFound(
-            f"pull model manifest: '{name}' is not among the models that the engine serves; "
-            "start the engine with it"
+            f"pull model manifest: the engine doesn't serve '{name}'; start the engine with it"
         )
         if not stream:
             error.status = HTTPStatus.INTERNAL_SERVER_ERROR
@@ -72,7 +71,7 @@ async def pull(exchange: Exchange) -> HTTPResponse | None:
 
 
 def _progress(model: EngineModel, size: int) -> bytes:
-    """Write the lines of a pull that finds everything in place; ``size`` is bytes."""
+    """Return the lines of a pull that has nothing to download; ``size`` is in bytes."""
     whole = digest(model.id)
     return b"".join(
         (
@@ -95,17 +94,17 @@ def _progress(model: EngineModel, size: int) -> bytes:
 async def push(exchange: Exchange) -> HTTPResponse:
     """Refuse ``POST /api/push``."""
     _name(Fields.parse(exchange.body, "PushRequest"), "model is required")
-    raise _impossible("push models")
+    raise _not_implemented("push models")
 
 
 async def create(exchange: Exchange) -> HTTPResponse:
     """Refuse ``POST /api/create``."""
     _name(Fields.parse(exchange.body, "CreateRequest"), "invalid model name")
-    raise _impossible("create models")
+    raise _not_implemented("create models")
 
 
 async def copy(exchange: Exchange) -> HTTPResponse:
-    """Refuse ``POST /api/copy``; an alias in the settings does what a copy is used for."""
+    """Refuse ``POST /api/copy``; an alias in the settings serves the same purpose."""
     fields = Fields.parse(exchange.body, "CopyRequest")
     source = _valid(fields.text("source"), "source")
     _valid(fields.text("destination"), "destination")
@@ -122,18 +121,18 @@ async def delete(exchange: Exchange) -> HTTPResponse:
     """Refuse ``DELETE /api/delete``."""
     name = _name(Fields.parse(exchange.body, "DeleteRequest"), "model is required")
     await exchange.services.catalogue.find(_valid(name, "name"))
-    raise _impossible("delete models")
+    raise _not_implemented("delete models")
 
 
 async def has_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's
-    """Answer ``HEAD /api/blobs/:digest``: there are none."""
+    """Answer ``HEAD /api/blobs/:digest``: there are no blobs."""
     return exchange.response(b"", status=HTTPStatus.NOT_FOUND)
 
 
 async def create_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's
     """Refuse ``POST /api/blobs/:digest``."""
     del exchange
-    raise _impossible("take blobs")
+    raise _not_implemented("take blobs")
 
 
 async def status(exchange: Exchange) -> HTTPResponse:
@@ -142,7 +141,7 @@ async def status(exchange: Exchange) -> HTTPResponse:
 
 
 async def recommendations(exchange: Exchange) -> HTTPResponse:
-    """Answer ``GET /api/experimental/model-recommendations``: none."""
+    """Answer ``GET /api/experimental/model-recommendations``: there are none."""
     return exchange.json({"recommendations": []})
 
 
@@ -152,13 +151,13 @@ async def account(exchange: Exchange) -> HTTPResponse:
 
 
 async def web(exchange: Exchange) -> HTTPResponse:
-    """Refuse Ollama's web search and fetch, which are services of its maker's."""
+    """Refuse Ollama's web search and fetch, which are cloud services of its makers."""
     del exchange
     raise NotImplementedHere("this server can't search or fetch the web")
 
 
 def _name(fields: Fields, complaint: str) -> str:
-    """Read ``model``, or ``name`` as older clients call it."""
+    """Return ``model``, or ``name`` as older clients call it."""
     model, name = fields.text("model"), fields.text("name")
     if not (model or name):
         raise InvalidRequest(complaint)
@@ -166,13 +165,13 @@ def _name(fields: Fields, complaint: str) -> str:
 
 
 def _valid(name: str, role: str) -> str:
-    """Give ``name`` back; raise Ollama's error, which tells the name's ``role``, if it is none."""
+    """Return ``name``, or raise Ollama's error, which mentions its ``role``, if it is invalid."""
     if not is_valid_name(name):
         raise InvalidRequest(f"{role} {json.dumps(name, ensure_ascii=False)} is invalid")
     return name
 
 
-def _impossible(what: str) -> NotImplementedHere:
+def _not_implemented(what: str) -> NotImplementedHere:
     return NotImplementedHere(
         f"this server can't {what}: it serves what the Mistral.rs engine was started with"
     )

@@ -1,7 +1,7 @@
-"""``/v1/*``: OpenAI's API, which the engine speaks itself; bytes pass as they are.
+"""``/v1/*``: OpenAI's API, which the engine serves itself; bodies are passed through unchanged.
 
-The proxy reads a request's model, so that Ollama's names work here too, and what metrics need
-of the answer. Errors take the shape of the API that was called.
+The proxy reads the request's model, so that Ollama's names work here too, and as much of the reply
+as the metrics need. Errors have the format of the API that was called.
 """
 
 from functools import partial
@@ -9,16 +9,13 @@ from urllib.parse import unquote
 
 from proxy_service.engines.client import EngineReply
 from proxy_service.errors import (
-    EngineError,
-    EngineTimeout,
     InvalidRequest,
     ModelNotFound,
     NotImplementedHere,
     ProxyError,
-    StreamInterrupted,
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
-from proxy_service.routes.asking import Work, ask
+from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
@@ -37,7 +34,7 @@ async def models(exchange: Exchange) -> HTTPResponse:
 
 
 async def model(exchange: Exchange, name: str) -> HTTPResponse:
-    """Answer ``GET /v1/models/:model``, which the engine has not; without a name the list."""
+    """Answer ``GET /v1/models/:model``, which the engine doesn't have; list all without a name."""
     if not name:
         return await models(exchange)
     found = await exchange.services.catalogue.find(unquote(name))
@@ -47,7 +44,7 @@ async def model(exchange: Exchange, name: str) -> HTTPResponse:
 
 
 async def generate(exchange: Exchange) -> HTTPResponse | None:
-    """Answer a POST by passing it to the same path of the engine."""
+    """Answer a POST by passing it through to the same path of the engine."""
     path = exchange.request.path.rstrip("/")
     body = exchange.body
     sent = decode_object(exchange.body, "ChatCompletionRequest")
@@ -56,20 +53,20 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if not isinstance(name, str) or not name:
         raise InvalidRequest("model is required")
     found = await exchange.find(name)
-    if sent.get("model") != found.id:  # another name for it, or under a key of another case
+    if sent.get("model") != found.id:  # the client used another name, or a key such as "Model"
         body = _with_model(fields, found)
     services = exchange.services
     async with services.admission.slot(), services.catalogue.loaded(found) as load_ns:
-        return await ask(
+        return await call_engine(
             exchange,
-            Work(path, body, streamed=fields.get("stream") is True),
-            partial(_answer, exchange, name),
+            Call(path, body, streamed=fields.get("stream") is True),
+            partial(_respond, exchange, name),
             partial(_refusal, path, name),
             just_loaded=load_ns > 0,
         )
 
 
-async def _answer(exchange: Exchange, name: str, reply: EngineReply) -> HTTPResponse | None:
+async def _respond(exchange: Exchange, name: str, reply: EngineReply) -> HTTPResponse | None:
     if reply.content_type.lower().startswith(EVENT_STREAM):
         stream = PassthroughStream(model=name)
         await _stream(exchange, reply, stream)
@@ -101,14 +98,14 @@ async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
 
 
 def _count(exchange: Exchange, body: bytes) -> None:
-    """Count a whole reply."""
+    """Count a whole reply's tokens, unless it holds embeddings."""
     value = parse_reply(body)
     if isinstance(value, dict) and exchange.record.endpoint != "v1_embeddings":
         _completed(exchange, to_usage(value.get("usage")), finish_reason_of(value))
 
 
 def _completed(exchange: Exchange, usage: Usage | None, reason: str | None) -> None:
-    """Count a generation that reached its end, which may be a failure that its engine tells."""
+    """Count a complete generation, which may have ended with an error of the engine."""
     if reason == "error":
         exchange.record.error = failed_while_generating(exchange.record.model)
     exchange.record.completed(usage, reason or "stop")
@@ -121,10 +118,10 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
             if batch.error is not None and not exchange.streaming and not batch.chunks:
                 raise batch.error
             if batch.error is not None:
-                exchange.record.error = _within_stream(batch.error)
+                exchange.record.error = within_stream(batch.error)
             await exchange.write(batch, content_type=reply.content_type, end=stream.done)
             if stream.done:
-                # The engine may be slow to close it, and what it may still say is for nobody.
+                # Don't wait for the engine to close the stream; nothing more is needed from it.
                 reply.discard_rest()
                 break
         else:
@@ -135,15 +132,7 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
     except ProxyError as error:
         if not exchange.streaming:
             raise
-        error = _within_stream(error)
-        await exchange.fail(error, content_type=reply.content_type)
+        await exchange.fail(within_stream(error), content_type=reply.content_type)
     else:
         if exchange.record.error is None:
             _completed(exchange, stream.usage, stream.finish_reason)
-
-
-def _within_stream(error: ProxyError) -> ProxyError:
-    """Give what an error is once a part of the answer has left, whatever its status was."""
-    if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
-        return StreamInterrupted(error)
-    return error

@@ -1,4 +1,4 @@
-"""The route table: every path, its methods, its handler, and the name that metrics give it."""
+"""The route table: every path with its methods, its handler and its name in the metrics."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint; ``endpoint`` is its label, `UNMATCHED` where requests are not counted."""
+    """One route; ``endpoint`` is its label, `UNMATCHED` if its requests aren't counted."""
 
     path: str
     methods: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""Streams without I/O: the engine's bytes go in, the client's bytes come out."""
+"""Streams, without I/O: they are fed the engine's bytes and return the client's."""

@@ -1,25 +1,27 @@
-"""What every stream of the engine has in common, whoever it goes to."""
+"""What all streams of the engine have in common, whether translated or passed through."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy_service.errors import ProxyError
-from proxy_service.streaming.runs import PlainRuns, first_event
+from proxy_service.streaming.runs import PlainRuns, first_event_length
 from proxy_service.streaming.sse import Event, SSEDecoder
 
 if TYPE_CHECKING:
     from proxy_service.wire.openai import Usage
 
 DONE = b"[DONE]"
+# The text of the error when the engine closes a stream too early.
+INCOMPLETE = "the engine ended its stream before the reply was complete"
 
 
 @dataclass(slots=True)
 class Batch:
-    """What the bytes of one read come to.
+    """What the client gets for the data of one read.
 
-    ``chunks`` counts lines that carry content, ``deltas`` the engine's events that did: a
-    lower bound of the tokens, for one event may hold several.
+    ``chunks`` counts the chunks with content in ``data``, and ``deltas`` the engine's events with
+    content. Since one event may hold several tokens, ``deltas`` is a lower bound of the tokens.
     """
 
     data: bytes = b""
@@ -29,7 +31,7 @@ class Batch:
 
 
 class EngineStream:
-    """One reply of the engine's, as far as it was read."""
+    """One reply of the engine, as far as it has been read."""
 
     def __init__(self) -> None:
         self._decoder = SSEDecoder()
@@ -41,26 +43,26 @@ class EngineStream:
 
     @property
     def tokens(self) -> int:
-        """Output tokens: the engine's count, else the events seen so far."""
+        """Output tokens: the engine's count, or the number of deltas so far."""
         return (self.usage or {}).get("completion_tokens", self._deltas)
 
-    def _takes_runs(self) -> bool:
-        """Tell whether plain chunks need not be looked at one by one."""
+    def _accepts_runs(self) -> bool:
+        """Return whether plain events may be handled together."""
         return True
 
     def _read(self, data: bytes) -> Iterable[Event | list[bytes]]:
-        """Take one read apart: events, and runs of plain chunks as the texts in them."""
-        return self._lesson(data) if self._runs.untaught else self._items(data)
+        """Split the data of one read into events, and runs of plain events as lists of texts."""
+        return self._read_first(data) if self._runs.needs_example else self._items(data)
 
-    def _lesson(self, data: bytes) -> Iterator[Event | list[bytes]]:
-        """Give the first event alone: the rest may be a run that it teaches to recognise."""
-        length = first_event(data)
+    def _read_first(self, data: bytes) -> Iterator[Event | list[bytes]]:
+        """Yield the first event separately: once handled, it is the example for the rest."""
+        length = first_event_length(data)
         yield from self._decoder.feed(data[:length])
         yield from self._items(data[length:])
 
     def _items(self, data: bytes) -> list[Event | list[bytes]]:
         items: list[Event | list[bytes]] = []
-        if self._takes_runs():
+        if self._accepts_runs():
             data = self._decoder.reclaim(data)
             if self._decoder.between_events:
                 texts, data = self._runs.split(data)

@@ -1,7 +1,6 @@
-"""Writes Ollama's NDJSON: one compact ASCII object per line, each ended by a newline.
+"""Writes Ollama's NDJSON: one compact object in ASCII on each line.
 
-ASCII because clients that split lines as Python's `str.splitlines` does would cut a line at
-U+2028 and its like.
+It is ASCII because some clients split lines as Python's `str.splitlines` does, at U+2028 too.
 """
 
 from json.encoder import encode_basestring_ascii as quoted
@@ -14,12 +13,12 @@ Part = Literal["content", "thinking"]
 
 
 def to_line(value: JsonObject) -> bytes:
-    """Write one object as a line."""
+    """Return one object as a line."""
     return f"{to_text(value)}\n".encode("ascii")
 
 
 class NdjsonLines:
-    """Writes the lines of one reply; ``chat`` tells a message object from a bare response."""
+    """Writes the lines of one response, for ``/api/chat`` or else for ``/api/generate``."""
 
     __slots__ = ("_close", "_head", "_open")
 
@@ -36,7 +35,7 @@ class NdjsonLines:
         self._close = "}" if chat else ""
 
     def text(self, part: Part, text: str, created_at: str, logprobs: list[JsonObject]) -> bytes:
-        """Write a line that carries text; this runs once per event of the engine."""
+        """Return a line with text; this runs for every event that isn't part of a run."""
         extra = f',"logprobs":{to_text(logprobs)}' if logprobs else ""
         return (
             f"{self._head}{created_at}{self._open[part]}{quoted(text)}{self._close}"
@@ -44,14 +43,14 @@ class NdjsonLines:
         ).encode("ascii")
 
     def run(self, texts: list[bytes], created_at: str) -> bytes:
-        """Write a line for each text, which is the inside of an ASCII JSON string already."""
+        """Return a line for each text, which is the content of a JSON string in ASCII."""
         head = f'{self._head}{created_at}{self._open["content"]}"'
         tail = f'"{self._close},"done":false}}\n'
         between = (tail + head).encode("ascii")
         return between[len(tail) :] + between.join(texts) + between[: len(tail)]
 
     def tool_calls(self, calls: list[JsonObject], created_at: str) -> bytes:
-        """Write a line that carries whole tool calls."""
+        """Return a line with whole tool calls."""
         written = to_text(calls)
         return (
             f'{self._head}{created_at}","message":{{"role":"assistant","content":"",'
@@ -59,7 +58,7 @@ class NdjsonLines:
         ).encode("ascii")
 
     def final(self, tail: JsonObject, created_at: str) -> bytes:
-        """Write the last line; ``tail`` is everything from ``done`` on."""
+        """Return the last line; ``tail`` has the fields from ``done`` on."""
         written = to_text(tail)[1:]
         opening = self._open["content"]
         return f'{self._head}{created_at}{opening}""{self._close},{written}\n'.encode("ascii")

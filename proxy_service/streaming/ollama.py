@@ -1,16 +1,17 @@
-"""Translates the engine's event stream into Ollama's lines.
+"""Translates the engine's events into Ollama's chunks, each written as a line.
 
-Theory of operation. A stream is in one of three states::
+A stream starts as *open*, and ends as *done* or *failed*::
 
-    open       --finish_reason-->  finishing  --usage, [DONE] or close-->  done
-    open       --[DONE] or close-->                                        failed
-    any        --error event, event that is no chunk-->                    failed
+    open       --finish_reason-->                        finishing
+    open       --[DONE] or close-->                      failed
+    finishing  --usage, [DONE] or close-->               done
+    any        --error, or an event of unknown shape-->  failed
 
-In *open* every delta becomes at most two lines: thinking, then content. *finishing* begins
-with what was held back and the tool calls; Mistral.rs sends usage with the finish_reason, so
-it mostly lasts no time at all. *done* has written the last line; *failed* has given the error
-to the caller, who writes it as a status or as a line, whichever is still possible. Nothing is
-written after either.
+While *open*, each delta becomes at most two chunks: thinking, then content. On entering *finishing*
+the text that was held back and the tool calls are written. Mistral.rs sends usage together with
+the finish_reason, so *done* usually follows at once: the last line is written. When a stream has
+*failed*, the caller gets the error and sends it as a status or, if the response has begun, as a
+line. After *done* and *failed* nothing is written.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,11 +20,11 @@ from typing import cast
 
 from proxy_service.clock import Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
-from proxy_service.streaming.engine_stream import DONE, Batch, EngineStream
+from proxy_service.streaming.engine_stream import DONE, INCOMPLETE, Batch, EngineStream
 from proxy_service.streaming.lines import NdjsonLines, Part
 from proxy_service.streaming.runs import decode
 from proxy_service.streaming.sse import Event
-from proxy_service.streaming.text import TextGate
+from proxy_service.streaming.text import TextBuffer
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import (
     done_reason,
@@ -41,7 +42,11 @@ from proxy_service.wire.reading import decode_reply
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """What a stream needs to know of its request; durations in ns."""
+    """What a stream needs to know about its request.
+
+    ``load_ns`` is how long loading the model took. ``context_of`` returns generate's ``context``
+    for a complete text.
+    """
 
     model: str
     chat: bool
@@ -52,15 +57,15 @@ class StreamOptions:
 
 
 class OllamaStream(EngineStream):
-    """One reply on its way: the engine's bytes in, lines out."""
+    """One reply, translated from the engine's bytes into lines while it arrives."""
 
     def __init__(self, options: StreamOptions) -> None:
         super().__init__()
         self._options = options
         self._lines = NdjsonLines(model=options.model, chat=options.chat)
-        self._gate = TextGate(options.stops)
-        self._received = 0  # characters that the gate was given
-        self._logprobs: list[tuple[int, list[JsonObject]]] = []  # each with its text's position
+        self._buffer = TextBuffer(options.stops)
+        self._received = 0  # characters that the buffer was fed
+        self._logprobs: list[tuple[int, list[JsonObject]]] = []  # with the positions of their texts
         self._calls: list[ToolCallDelta] = []
         self._text: list[str] = []
         self._out: list[bytes] = []
@@ -71,11 +76,11 @@ class OllamaStream(EngineStream):
         return self._translate(self._read(data), at)
 
     def close(self, at: Moment) -> Batch:
-        """Translate what is left when the engine has closed its stream."""
+        """Translate the rest when the engine has closed its stream."""
         return self._translate([*self._decoder.close(), Event(b"", DONE)], at)
 
-    def _takes_runs(self) -> bool:
-        return self._gate.wide_open and not self.finish_reason
+    def _accepts_runs(self) -> bool:
+        return self._buffer.is_transparent and not self.finish_reason
 
     def _translate(self, items: Iterable[Event | list[bytes]], at: Moment) -> Batch:
         batch = self._batch = Batch()
@@ -91,13 +96,13 @@ class OllamaStream(EngineStream):
         except ProxyError as error:
             batch.error = error
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            batch.error = EngineProtocolError("the engine sent a chunk of an unknown shape")
+            batch.error = EngineProtocolError("the engine sent an event of an unknown shape")
             batch.error.__cause__ = error
         batch.data = b"".join(self._out)
         return batch
 
     def _run(self, texts: list[bytes], at: Moment) -> None:
-        """Translate a run of plain chunks at once."""
+        """Translate a run of plain events together."""
         self._out.append(self._lines.run(texts, at.created_at))
         self._batch.chunks += len(texts)
         self._batch.deltas += len(texts)
@@ -110,24 +115,24 @@ class OllamaStream(EngineStream):
             self._end(at)
             return
         if event.name not in (b"", b"message", b"error"):
-            return  # tool progress and the like, which Ollama has no line for
-        chunk = self._chunk(event.data)
-        if usage := chunk.get("usage"):
+            return  # progress of tools, for example, for which Ollama has no chunk
+        decoded = self._decode(event.data)
+        if usage := decoded.get("usage"):
             self.usage = to_usage(usage)
-        for choice in chunk["choices"][:1]:
+        for choice in decoded["choices"][:1]:
             self._choice(choice, at)
-            self._runs.learn(event.data, chunk)
+            self._runs.learn(event.data, decoded)
         if self.finish_reason and self.usage:
             self._finish(at)
 
-    def _chunk(self, data: bytes) -> Completion:
+    def _decode(self, data: bytes) -> Completion:
         try:
-            chunk = decode_reply(data)
+            decoded = decode_reply(data)
         except ValueError:
             raise from_event(data, model=self._options.model) from None
-        if not isinstance(chunk, dict) or "choices" not in chunk:
+        if not isinstance(decoded, dict) or "choices" not in decoded:
             raise from_event(data, model=self._options.model)
-        return cast("Completion", chunk)
+        return cast("Completion", decoded)
 
     def _choice(self, choice: Choice, at: Moment) -> None:
         delta = choice.get("delta") or {}
@@ -152,15 +157,15 @@ class OllamaStream(EngineStream):
         if logprobs:
             self._logprobs.append((self._received, logprobs))
         self._received += len(text)
-        self._write("content", self._gate.feed(text), at, self._take_logprobs())
+        self._write("content", self._buffer.feed(text), at, self._take_logprobs())
 
     def _take_logprobs(self) -> list[JsonObject]:
-        """Give the logprobs of what has left, or begun to; those of held text wait with it."""
+        """Return the logprobs whose text was released, at least in part; keep the others."""
         if not self._logprobs:
             return []
-        passed, waiting = self._gate.passed, self._logprobs
-        self._logprobs = [(begin, entries) for begin, entries in waiting if begin >= passed]
-        return [entry for begin, entries in waiting if begin < passed for entry in entries]
+        released, waiting = self._buffer.released, self._logprobs
+        self._logprobs = [(begin, entries) for begin, entries in waiting if begin >= released]
+        return [entry for begin, entries in waiting if begin < released for entry in entries]
 
     def _write(self, part: Part, text: str, at: Moment, logprobs: list[JsonObject]) -> None:
         if not text:
@@ -171,7 +176,7 @@ class OllamaStream(EngineStream):
             self._text.append(text)
 
     def _collect(self, calls: list[ToolCallDelta]) -> None:
-        """Add calls, joining the pieces of one that came in several chunks."""
+        """Add tool calls, and join the pieces of a call that is split between events."""
         for call in calls:
             known = next((c for c in self._calls if c.get("index") == call.get("index")), None)
             if known is None or call.get("id") not in (None, "", known.get("id")):
@@ -184,7 +189,7 @@ class OllamaStream(EngineStream):
         if reason == "error":
             raise failed_while_generating(self._options.model)
         self.finish_reason = reason
-        self._write("content", self._gate.flush(), at, self._take_logprobs())
+        self._write("content", self._buffer.flush(), at, self._take_logprobs())
         if self._calls:
             calls = to_ollama_tool_calls(self._calls)
             self._out.append(self._lines.tool_calls(calls, at.created_at))
@@ -192,16 +197,16 @@ class OllamaStream(EngineStream):
 
     def _end(self, at: Moment) -> None:
         if not self.finish_reason:
-            raise EngineProtocolError("the engine ended its stream in the middle of a reply")
+            raise EngineProtocolError(INCOMPLETE)
         self._finish(at)
 
     def _finish(self, at: Moment) -> None:
         usage = Usage(completion_tokens=self._deltas) | (self.usage or {})
-        reason = "stop" if self._gate.stopped else done_reason(self.finish_reason)
+        reason = "stop" if self._buffer.stopped else done_reason(self.finish_reason)
         tail: JsonObject = {"done": True, "done_reason": reason}
         tail |= to_ollama_counts(usage, at=at, load_ns=self._options.load_ns)
-        if self._logprobs and not self._gate.stopped:
-            # Of tokens without text: the one that ends a reply, for instance.
+        if self._logprobs and not self._buffer.stopped:
+            # Tokens without text have logprobs too, such as the token that ends a reply.
             tail["logprobs"] = [entry for _, entries in self._logprobs for entry in entries]
         if self._options.context_of is not None:
             tail["context"] = self._options.context_of("".join(self._text))

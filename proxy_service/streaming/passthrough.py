@@ -1,13 +1,13 @@
-"""Watches a ``/v1`` stream that goes to the client byte for byte.
+"""Watches a ``/v1`` stream that is passed to the client byte for byte.
 
-Only what metrics need is read: events that carry content, usage, how the stream ended.
+It reads only what the metrics need: which events have content, the usage, and how the stream ended.
 """
 
 import re
 from typing import TYPE_CHECKING, cast
 
 from proxy_service.errors import EngineProtocolError, ProxyError
-from proxy_service.streaming.engine_stream import DONE, Batch, EngineStream
+from proxy_service.streaming.engine_stream import DONE, INCOMPLETE, Batch, EngineStream
 from proxy_service.streaming.sse import Event
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import finish_reason_of, to_usage
@@ -16,9 +16,9 @@ from proxy_service.wire.reading import decode_reply
 if TYPE_CHECKING:
     from proxy_service.wire.openai import Completion
 
-# Last events of the streams that end without OpenAI's [DONE].
+# The last events of streams that don't end with OpenAI's [DONE].
 _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")
-# Events by which the APIs that name theirs tell that the engine failed.
+# The events that report a failure, in the APIs that name their events.
 _FAILURES = (b"error", b"response.failed")
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _SUMMARY = re.compile(rb'"usage"\s*:\s*\{|"(?:finish_reason|stop_reason|status)"\s*:\s*"')
@@ -28,7 +28,7 @@ _CONTENT = re.compile(
 
 
 class PassthroughStream(EngineStream):
-    """Counts what passes; the bytes stay as they are."""
+    """Counts the chunks and deltas of a stream, and leaves its bytes unchanged."""
 
     def __init__(self, *, model: str) -> None:
         super().__init__()
@@ -50,12 +50,12 @@ class PassthroughStream(EngineStream):
         return batch
 
     def close(self) -> Batch:
-        """Say whether the stream was complete when the engine closed it."""
+        """Check that the stream was complete when the engine closed it."""
         batch = Batch()
         for event in self._decoder.close():
             self._event(event, batch)
         if not self.done and batch.error is None:
-            batch.error = EngineProtocolError("the engine ended its stream in the middle")
+            batch.error = EngineProtocolError(INCOMPLETE)
         return batch
 
     def _event(self, event: Event, batch: Batch) -> None:
@@ -70,12 +70,12 @@ class PassthroughStream(EngineStream):
             return
         if _SUMMARY.search(event.data):
             self._read_summary(event.data)
-        # Other APIs name their events, and repeat at a part's end what its deltas brought.
+        # Other APIs name their events. At the end of a part they repeat the text of its deltas.
         plain = event.name in (b"", b"message") or event.name.endswith(b"delta")
         if plain and _CONTENT.search(event.data):
             batch.chunks += 1
             batch.deltas += 1
-            if self._runs.curious:
+            if self._runs.accepts_examples:
                 self._learn(event.data)
 
     def _learn(self, data: bytes) -> None:
@@ -86,11 +86,11 @@ class PassthroughStream(EngineStream):
 
     def _read_summary(self, data: bytes) -> None:
         try:
-            told = decode_reply(data)
+            summary = decode_reply(data)
         except ValueError:
-            return  # of no known shape, which is the client's to judge
-        if isinstance(told, dict):
-            response = told.get("response")
-            told = response if isinstance(response, dict) else told
-            self.usage = to_usage(told.get("usage")) or self.usage
-            self.finish_reason = finish_reason_of(told) or self.finish_reason
+            return  # of an unknown shape, which the client may understand
+        if isinstance(summary, dict):
+            response = summary.get("response")
+            summary = response if isinstance(response, dict) else summary
+            self.usage = to_usage(summary.get("usage")) or self.usage
+            self.finish_reason = finish_reason_of(summary) or self.finish_reason

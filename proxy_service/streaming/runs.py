@@ -1,15 +1,15 @@
-"""Reads runs of plain chunks without decoding each of them.
+"""Reads runs of plain events without decoding each of them.
 
-The chunks of one stream are alike but for their text. Once the first was decoded in full, what
-stands before and after its text is known; from a run of chunks that match both byte for byte, the
-texts are then cut out. This is no guess:
+A plain event carries text and nothing else. The plain events of one stream differ only in their
+text. After one has been decoded, the bytes before and after its text are known. In a run of events
+that match both byte for byte, the texts can then be cut out. The result is always correct:
 
-- what a text may hold (`_PLAIN`) has no unescaped quote, so each text ends where it seems to;
-- bytes outside a string do not depend on the string, so each chunk decodes to the first one
-  with another text;
-- every text is written exactly as `NdjsonLines` would write it again.
+- a text (`_PLAIN`) contains no unescaped quote, so it can't end earlier than it seems to;
+- bytes outside a string don't depend on the string, so each event decodes to the example with
+  another text;
+- each text is written exactly as `NdjsonLines` would write it after decoding.
 
-Whatever does not match, in full or in part, takes the ordinary way through the decoder.
+All events that don't match are decoded.
 """
 
 import json
@@ -18,52 +18,52 @@ from json.encoder import encode_basestring_ascii as quoted
 
 from proxy_service.wire.openai import Completion
 
-# The insides of JSON strings that need no decoding, one per line.
+# Contents of JSON strings that need no decoding, one on each line.
 _PLAIN = re.compile(rb'[\n !#-\[\]-~]*(?:\\["\\bfnrt][\n !#-\[\]-~]*)*')
 _KEY = b'"content":'
-# Streams whose chunks differ in more than their text are not worth another look.
-_LESSONS = 8
+# If so many examples didn't lead to runs, the events differ in more than their text.
+_MAX_EXAMPLES = 8
 
 
 class PlainRuns:
-    """What the plain chunks of one stream look like."""
+    """Recognises the plain events of one stream by an example."""
 
-    __slots__ = ("_before", "_end", "_lessons")
+    __slots__ = ("_before", "_end", "_examples_left")
 
     def __init__(self) -> None:
-        self._before = self._end = b""  # around the text, the blank line included
-        self._lessons = _LESSONS
+        self._before = self._end = b""  # the bytes around the text, with the blank line
+        self._examples_left = _MAX_EXAMPLES
 
     @property
-    def curious(self) -> bool:
+    def accepts_examples(self) -> bool:
         """Whether another example may help."""
-        return self._lessons > 0
+        return self._examples_left > 0
 
     @property
-    def untaught(self) -> bool:
-        """Whether no example was seen yet, and one is still wanted."""
-        return not self._before and self._lessons > 0
+    def needs_example(self) -> bool:
+        """Whether there is no example yet, but may still be one."""
+        return not self._before and self._examples_left > 0
 
-    def learn(self, data: bytes, chunk: Completion) -> None:
-        """Take an event's data, and the chunk that it decodes to, as an example."""
-        if not self.curious or not is_plain(chunk):
+    def learn(self, data: bytes, decoded: Completion) -> None:
+        """Use an event's data, and what it decodes to, as an example if the event is plain."""
+        if not self.accepts_examples or not is_plain(decoded):
             return
-        self._lessons -= 1
-        text = chunk["choices"][0]["delta"].get("content") or ""
+        self._examples_left -= 1
+        text = decoded["choices"][0]["delta"].get("content") or ""
         before, found, after = data.partition(_KEY + quoted(text).encode("ascii"))
         if not found or b"\n" in data:
             return
         other = json.loads(before + _KEY + b'"?"' + after)
         other["choices"][0]["delta"]["content"] = text
-        if other == chunk:
+        if other == decoded:
             self._before = b"data: " + before + _KEY + b'"'
             self._end = b'"' + after + b"\n\n"
 
     def split(self, data: bytes) -> tuple[list[bytes], bytes]:
-        """Give the texts of the plain chunks at the beginning of ``data``, and what follows.
+        """Return the texts of the plain events at the beginning of ``data``, and the other data.
 
-        The texts are the insides of JSON strings, none of them empty. There are none when the
-        first chunk is of another kind, or when one in the run is.
+        The texts are the contents of JSON strings, none of them empty. There are none if the
+        first event isn't plain, or if another event stands between plain ones.
         """
         before, end = self._before, self._end
         last = data.rfind(end) if before and data.startswith(before) else -1
@@ -72,7 +72,7 @@ class PlainRuns:
         begin = len(before)
         body = data[begin:last]
         texts = [body]
-        if b"\n" in body:  # more than one chunk
+        if b"\n" in body:  # more than one event
             after = len(end) - 2
             texts = [line[begin:-after] for line in data[: last + after].split(b"\n")[::2]]
             if (end + before).join(texts) != body:
@@ -82,17 +82,17 @@ class PlainRuns:
         return texts, data[last + len(end) :]
 
 
-def first_event(data: bytes) -> int:
-    """Give the length of the first event in ``data``; all of it when none is complete."""
+def first_event_length(data: bytes) -> int:
+    """Return the length in bytes of the first event, that of all ``data`` if it is incomplete."""
     end = data.find(b"\n\n")
     return end + 2 if end >= 0 else len(data)
 
 
-def is_plain(chunk: Completion) -> bool:
-    """Tell whether a chunk carries text and nothing else."""
-    if chunk.get("usage") or len(chunk["choices"]) != 1:
+def is_plain(decoded: Completion) -> bool:
+    """Return whether a decoded event carries text and nothing else."""
+    if decoded.get("usage") or len(decoded["choices"]) != 1:
         return False
-    choice = chunk["choices"][0]
+    choice = decoded["choices"][0]
     delta = choice.get("delta") or {}
     return bool(delta.get("content")) and not (
         choice.get("finish_reason")
@@ -103,6 +103,6 @@ def is_plain(chunk: Completion) -> bool:
 
 
 def decode(texts: list[bytes]) -> str:
-    """Give the text that `PlainRuns.split` found, as one."""
+    """Join the texts that `PlainRuns.split` returned, and decode them."""
     text: str = json.loads(b'"%b"' % b"".join(texts))
     return text

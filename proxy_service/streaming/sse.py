@@ -1,28 +1,28 @@
 """Decodes server-sent events from bytes that may be split anywhere.
 
-Lines end with LF, CRLF or CR and nothing else: U+2028 and the like are legal inside JSON. A
-line is kept until its end arrives; a CR that ends a read may be half of a CRLF, so the LF
-that follows it is skipped. Source: HTML standard, "Interpreting an event stream".
+Lines end with LF, CRLF or CR only, because JSON may contain other separators such as U+2028. An
+unfinished line is kept until its end arrives. A CR at the end of a read may be half of a CRLF, so
+an LF after it is skipped. Source: HTML standard, "Interpreting an event stream".
 """
 
 from typing import NamedTuple
 
 from proxy_service.errors import EngineProtocolError
 
-# An event longer than this is no chunk of text; images in a reply stay below it.
+# More than any event needs, even one with an image.
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
 class Event(NamedTuple):
-    """One event; ``name`` is empty unless the stream gave one."""
+    """One event; ``name`` is empty if the stream doesn't name it."""
 
     name: bytes
     data: bytes
 
 
 class SSEDecoder:
-    """Turns bytes into events; one object per stream."""
+    """Decodes the events of one stream."""
 
     __slots__ = ("_data", "_data_bytes", "_name", "_skip_lf", "_started", "_tail")
 
@@ -35,9 +35,9 @@ class SSEDecoder:
         self._started = False
 
     def reclaim(self, data: bytes) -> bytes:
-        """Give back an unfinished line, in front of ``data`` that was not yet fed.
+        """Return ``data``, which wasn't fed yet, with the unfinished line before it put in front.
 
-        Within an event of several lines there is nothing to give back.
+        Within an event of several lines, return ``data`` alone.
         """
         if not self._tail or self._data or self._name:
             return data
@@ -46,11 +46,11 @@ class SSEDecoder:
 
     @property
     def between_events(self) -> bool:
-        """Whether the next byte begins an event."""
+        """Whether the next byte starts an event."""
         return self._started and not (self._tail or self._data or self._name or self._skip_lf)
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take the next bytes and give the events that they complete.
+        """Take the next bytes and return the events that they complete.
 
         Raises:
             EngineProtocolError: An event is longer than `MAX_EVENT_BYTES`.
@@ -68,11 +68,13 @@ class SSEDecoder:
             else:
                 self._name = b""
         if len(self._tail) + self._data_bytes > MAX_EVENT_BYTES:
-            raise EngineProtocolError(f"the engine sent an event above {MAX_EVENT_BYTES} bytes")
+            raise EngineProtocolError(
+                f"the engine sent an event of more than {MAX_EVENT_BYTES} bytes"
+            )
         return events
 
     def close(self) -> list[Event]:
-        """Give the event that a stream without a last blank line leaves behind."""
+        """Return the last event if the stream ended without a blank line after it."""
         rest, self._tail = self._tail, b""
         if rest:
             self._field(rest)

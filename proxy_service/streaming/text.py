@@ -1,31 +1,33 @@
-"""Decides which part of the text so far may leave.
+"""Holds text back until it is certain that it may be sent.
 
-Two things are held back until it is clear what they become: text that may be the beginning
-of a stop string, and the first half of a surrogate pair that two events share.
+This concerns text that may be the beginning of a stop string, and the first half of a surrogate
+pair that is split between two events.
 """
 
 
-class TextGate:
-    """Passes text on piece by piece; ``stopped`` turns true once a stop string was complete.
+class TextBuffer:
+    """Takes text in pieces and releases what may be sent.
 
-    ``passed`` counts the characters of the input that have left.
+    Attributes:
+        released: How many characters of the input were released.
+        stopped: Whether a stop string was found; after that nothing is released.
     """
 
-    __slots__ = ("_held", "_stops", "passed", "stopped")
+    __slots__ = ("_held", "_stops", "released", "stopped")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
         self._held = ""
-        self.passed = 0
+        self.released = 0
         self.stopped = False
 
     @property
-    def wide_open(self) -> bool:
-        """Whether text without surrogates passes as it is."""
+    def is_transparent(self) -> bool:
+        """Whether all text without surrogates is released at once."""
         return not (self._stops or self._held or self.stopped)
 
     def feed(self, text: str) -> str:
-        """Take a piece and give what may leave; nothing leaves after a stop string."""
+        """Take a piece of text and return the text that may be sent."""
         if self.stopped:
             return ""
         if self._held:
@@ -35,13 +37,13 @@ class TextGate:
             text = self._cut(text)
         if text and _is_first_half(text[-1]):
             text, self._held = text[:-1], text[-1] + self._held
-        self.passed += len(text)
+        self.released += len(text)
         return _join_pairs(text)
 
     def flush(self) -> str:
-        """Give what was held back for a continuation that did not come."""
+        """Return the text that is still held back, when the input has ended."""
         held, self._held = "" if self.stopped else self._held, ""
-        self.passed += len(held)
+        self.released += len(held)
         return _join_pairs(held)
 
     def _cut(self, text: str) -> str:
@@ -57,7 +59,7 @@ class TextGate:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of ``text`` that begins ``stop`` without being all of it."""
+    """Return the length of the longest end of ``text`` with which ``stop`` begins."""
     longest = min(len(text), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
 
@@ -67,7 +69,7 @@ def _is_first_half(character: str) -> bool:
 
 
 def _join_pairs(text: str) -> str:
-    """Make one character of each surrogate pair and U+FFFD of each lone surrogate."""
+    """Replace each surrogate pair by its character, and each lone surrogate by U+FFFD."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

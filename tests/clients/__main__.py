@@ -1,7 +1,7 @@
-"""Runs other people's clients against the proxy: `make test-clients`.
+"""Tests third-party clients against the proxy: `make test-clients`.
 
-They live in a virtual environment of their own, made here and kept until their requirements
-change, because their dependencies are many and would pin ours.
+The clients are installed into a separate virtual environment, because their many dependencies would
+constrain the project's. It is created again when the requirements change.
 """
 
 import shutil
@@ -23,7 +23,7 @@ def main() -> int:
     """Install what is missing, run the tests, and return pytest's exit code."""
     npm = shutil.which("npm")
     if npm is None:
-        sys.exit("error: there is no npm; ollama-js needs Node.js 18 or later, please install it")
+        sys.exit("error: npm was not found; install Node.js 18 or later, which ollama-js needs")
     _install_python_clients()
     _run(npm, "ci", "--no-audit", "--no-fund", "--silent", "--prefix", str(NODE))
     return subprocess.call(
@@ -35,7 +35,7 @@ def _install_python_clients() -> None:
     wanted = REQUIREMENTS.read_text(encoding="utf-8")
     if INSTALLED.exists() and INSTALLED.read_text(encoding="utf-8") == wanted:
         return
-    print("Installing other people's clients into .run/clients …", flush=True)  # noqa: T201
+    print("Installing third-party clients into .run/clients …", flush=True)  # noqa: T201
     venv.create(ENVIRONMENT, clear=True, with_pip=True)
     pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
     _run(str(PYTHON), *pip, "-r", str(REQUIREMENTS))
@@ -44,7 +44,7 @@ def _install_python_clients() -> None:
 
 def _run(*command: str) -> None:
     if subprocess.call(command, cwd=ROOT):
-        sys.exit(f"error: this failed, see above: {' '.join(command)}")
+        sys.exit(f"error: this command failed, see above: {' '.join(command)}")
 
 
 if __name__ == "__main__":

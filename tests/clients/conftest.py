@@ -1,8 +1,8 @@
-"""A scripted engine, and the proxy as a process of the project's own environment.
+"""A scripted engine, and the proxy as a process in the project's environment.
 
-These tests run in a virtual environment of their own (`make test-clients`), made from
-requirements.txt beside this file. In the project's environment they can't be imported and are
-not collected.
+These tests run in a separate virtual environment (`make test-clients`), made from the
+requirements.txt in this folder. In the project's environment they can't be imported, so they
+aren't collected.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ import pytest
 from tests.proxy.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).resolve().parents[2]
-# Seconds; starting a Python process on a busy machine.
+# Seconds: enough to start a Python process on a busy machine.
 _START_SECONDS = 30.0
 
 collect_ignore_glob = [] if importlib.util.find_spec("langchain_ollama") else ["test_*.py"]
@@ -60,5 +60,5 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
-        assert process.poll() is None, "the proxy ended"
+        assert process.poll() is None, "the proxy exited"
         assert time.monotonic() < deadline, "the proxy did not start"

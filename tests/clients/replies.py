@@ -1,4 +1,4 @@
-"""What the scripted engine answers to the requests that every client makes."""
+"""Replies of the scripted engine that the tests of several clients use."""
 
 import json
 from typing import Any
@@ -10,7 +10,6 @@ from tests.proxy.scripted_engine import (
     Reply,
     chunk,
     completion,
-    default_chat,
     stream,
 )
 
@@ -30,7 +29,7 @@ CALL = {
 
 
 def calls_a_tool(request: Received) -> Reply:
-    """Call `add` with 1 and 2, in the form that was asked for."""
+    """Call `add` with 1 and 2, whole or streamed as requested."""
     if request.json.get("stream"):
         return stream(chunk(None, finish="tool_calls", usage=USAGE, tool_calls=[CALL]), DONE)
     return completion(None, finish="tool_calls", tool_calls=[CALL])
@@ -42,8 +41,3 @@ def writes_json(request: Received) -> Reply:
         pieces = [chunk(piece) for piece in ('{"na', 'me": "A', 'da"}')]
         return stream(*pieces, chunk("", finish="stop", usage=USAGE), DONE)
     return completion('{"name": "Ada"}')
-
-
-def says_hello(request: Received) -> Reply:
-    """Write "Hello world"."""
-    return default_chat(request)

@@ -2,14 +2,12 @@
 
 import ollama
 import pytest
-from langchain_core.tools import tool
 from langchain_ollama import ChatOllama, OllamaEmbeddings, OllamaLLM
 
 from tests.clients.replies import PERSON, calls_a_tool, writes_json
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
 
-@tool
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-# Before the import: otherwise a list of prices is fetched from the network.
+# Set before the import, which would otherwise download a list of prices.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
 import litellm
@@ -74,11 +74,11 @@ def test_embeddings(proxy_url: str) -> None:
     assert len(reply.data) == 2
 
 
-def test_what_is_served(proxy_url: str) -> None:
-    """It asks for a model's context length, and has no limit where there is none."""
-    told = litellm.get_model_info(f"ollama/{MODEL}", api_base=proxy_url)
+def test_model_info(proxy_url: str) -> None:
+    """LiteLLM reads the context length, and has no limit if there is none."""
+    info = litellm.get_model_info(f"ollama/{MODEL}", api_base=proxy_url)
 
-    assert told["max_tokens"] is None
+    assert info["max_tokens"] is None
 
 
 @PROVIDERS

@@ -43,7 +43,7 @@ def test_stream(llm: Ollama) -> None:
     assert "".join(part.delta or "" for part in llm.stream_chat(HELLO)) == "Hello world"
 
 
-def test_the_context_window_is_its_own_default_when_nobody_told_it(proxy_url: str) -> None:
+def test_an_unknown_context_window_is_llama_indexs_default(proxy_url: str) -> None:
     llm = Ollama(model=MODEL, base_url=proxy_url, request_timeout=30)
 
     assert llm.chat(HELLO).message.content == "Hello world"

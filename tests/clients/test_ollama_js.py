@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.replies import CALL, calls_a_tool, writes_json
+from tests.clients.replies import calls_a_tool, writes_json
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
@@ -22,7 +22,7 @@ from tests.proxy.scripted_engine import (
 SCRIPT = Path(__file__).parent / "node" / "check.mjs"
 
 
-def run(url: str, job: str, model: str = MODEL) -> Any:  # noqa: ANN401  whatever the job gives
+def run(url: str, job: str, model: str = MODEL) -> Any:  # noqa: ANN401  each job returns another type
     finished = subprocess.run(
         ["node", str(SCRIPT), url, model, job],
         capture_output=True,
@@ -43,7 +43,7 @@ def test_tools(engine: ScriptedEngine, proxy_url: str) -> None:
 
     (call,) = run(proxy_url, "tools")["result"]
 
-    assert call["function"]["arguments"] == json.loads(CALL["function"]["arguments"])  # type: ignore[index]
+    assert call["function"]["arguments"] == {"a": 1, "b": 2}
 
 
 def test_json_schema(engine: ScriptedEngine, proxy_url: str) -> None:
@@ -52,7 +52,7 @@ def test_json_schema(engine: ScriptedEngine, proxy_url: str) -> None:
     assert run(proxy_url, "format") == {"result": {"name": "Ada"}}
 
 
-def test_what_is_served(proxy_url: str) -> None:
+def test_models(proxy_url: str) -> None:
     assert run(proxy_url, "list") == {"result": [f"{MODEL}:latest", f"{OTHER_MODEL}:latest"]}
     assert "completion" in run(proxy_url, "show")["result"]
     assert run(proxy_url, "ps") == {"result": 2}
@@ -67,7 +67,7 @@ def test_pull(proxy_url: str) -> None:
     assert "pull model manifest" in run(proxy_url, "pull_stream", "nope")["error"]
 
 
-def test_errors_carry_ollamas_text_and_status(proxy_url: str) -> None:
+def test_errors_have_ollamas_text_and_status(proxy_url: str) -> None:
     assert run(proxy_url, "chat", "nope") == {"error": "model 'nope' not found", "status": 404}
     assert run(proxy_url, "delete")["status"] == 501
 

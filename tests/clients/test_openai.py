@@ -1,4 +1,4 @@
-"""OpenAI's client through /v1."""
+"""OpenAI's client, with `/v1`."""
 
 from collections.abc import Iterator
 
@@ -65,7 +65,7 @@ def test_responses_pass_through(engine: ScriptedEngine, client: openai.OpenAI) -
     assert client.responses.create(model=MODEL, input="hi").id == "r"
 
 
-def test_an_unknown_model_is_the_clients_not_found(client: openai.OpenAI) -> None:
+def test_an_unknown_model_raises_not_found(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="nope", messages=MESSAGES)
     with pytest.raises(openai.NotFoundError):

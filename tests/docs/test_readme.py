@@ -8,11 +8,13 @@ from infra.render import prometheus_config
 from ops.system.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
+STACK = (ROOT / "docs" / "stack.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_every_relative_link_leads_somewhere() -> None:
     """No document links to a file that is not there."""
-    documents = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     broken = [
         f"{document.relative_to(ROOT)} -> {link}"
         for document in documents
@@ -25,7 +27,7 @@ def test_every_relative_link_leads_somewhere() -> None:
 
 def test_the_scrape_job_for_ones_own_prometheus_is_the_stacks() -> None:
     """What a reader copies makes the same series as the stack's own Prometheus."""
-    (shown,) = re.findall(r"```yaml\n(- job_name: mistral\n.*?)```", README, re.DOTALL)
+    (shown,) = re.findall(r"```yaml\n(- job_name: mistral\n.*?)```", STACK, re.DOTALL)
     rendered = prometheus_config(proxy_target="HOST:11434", prometheus_target="x:1", rules_glob="x")
 
     assert yaml.safe_load(shown)[0] in yaml.safe_load(rendered)["scrape_configs"]
@@ -34,7 +36,7 @@ def test_the_scrape_job_for_ones_own_prometheus_is_the_stacks() -> None:
 def test_every_file_that_is_named_in_full_exists() -> None:
     """A path in backticks, as in `infra/stack.py`, is one."""
     folders = "|".join(entry.name for entry in ROOT.iterdir() if entry.is_dir())
-    text = README + (ROOT / "CONTRIBUTING.md").read_text()
+    text = README + CONTRIBUTING
     named = re.findall(rf"`((?:{folders})/[\w./-]*)`", text)
     made = {"alerts/mistral-alerts.yml", "dashboards/mistral-metrics.json"}
 
@@ -45,7 +47,7 @@ def test_every_file_that_is_named_in_full_exists() -> None:
 def test_every_make_target_in_the_documents_exists() -> None:
     """A command shown to a reader can be run."""
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z0-9-]+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    named = set(re.findall(r"`make ([a-z0-9-]+)", README + CONTRIBUTING))
 
     assert named <= targets
 

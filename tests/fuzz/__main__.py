@@ -1,6 +1,7 @@
-"""`make fuzz MINUTES=10`: half of the time the whole proxy under Hypothesis, half its parsers.
+"""`make fuzz MINUTES=10`: fuzz the whole proxy for half of the time, then its parsers.
 
-Exit code 0 when nothing was found; 1 with what was. Needs tests/fuzz/requirements.txt.
+The proxy is fuzzed with Hypothesis, the parsers with Atheris. The exit code is 0 if nothing was
+found, else 1. Needs tests/fuzz/requirements.txt.
 """
 
 import argparse
@@ -21,22 +22,24 @@ from tests.processes import ROOT
 from tests.proxy.scripted_engine import DONE, MODEL, USAGE, Reply, chunk
 
 PARSERS = ("requests", "bodies", "events", "streams", "passed_on", "responses")
-_ROUND = 100  # examples between two looks at the clock and at what is alive
-# Objects and series that may be there beyond those after the first round: connections come and
-# go, but a leak of one object for a request would soon be more.
+_ROUND = 100  # examples, after which the time and the number of objects are checked
+# By how much the number of objects and series may grow after the first round. It varies with the
+# connections, but a leak of one object per request would soon exceed it.
 _GROWTH = 100
 
 _CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x", "images": []}]}
 _HEAD = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n"
-# Where the coverage-guided runs begin; the first byte says how the rest is split.
-SEEDS = {
+# The first inputs of the parsers. A byte is put in front that says how the input is split.
+SEEDS: dict[str, list[bytes]] = {
     "requests": [
         _HEAD + b"Content-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\nHost: x\r\n\r\n",
         _HEAD
         + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n2;a=b\r\n{}\r\n0\r\n\r\n",
     ],
-    "bodies": [json.dumps(_CHAT | {"options": {"stop": ["a"], "top_k": 1}, "think": "high"})],
-    "events": ["event: a\r\ndata: b\r\ndata: c\r\n\r\n: d\n\ndata: [DONE]\n\n"],
+    "bodies": [
+        json.dumps(_CHAT | {"options": {"stop": ["a"], "top_k": 1}, "think": "high"}).encode()
+    ],
+    "events": [b"event: a\r\ndata: b\r\ndata: c\r\n\r\n: d\n\ndata: [DONE]\n\n"],
     "streams": [chunk("a") * 3 + chunk("b", finish="stop", usage=USAGE) + DONE],
     "passed_on": [chunk("a") * 3 + chunk("b", finish="stop", usage=USAGE) + DONE],
     "responses": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"],
@@ -44,7 +47,7 @@ SEEDS = {
 
 
 def fuzz_http(seconds: float) -> None:
-    """Send requests through real sockets until the time is over; raises what was found."""
+    """Send requests through real sockets until the time is over, and raise what was found."""
     long = settings(
         max_examples=_ROUND,
         deadline=None,
@@ -72,11 +75,10 @@ def fuzz_http(seconds: float) -> None:
 
 
 def fuzz_parser(name: str, seconds: int) -> bool:
-    """Run one parser under Atheris; tells whether nothing was found."""
+    """Fuzz one parser with Atheris, and return whether nothing was found."""
     with tempfile.TemporaryDirectory() as folder:
         for number, seed in enumerate(SEEDS[name]):
-            data = seed.encode() if isinstance(seed, str) else seed
-            (Path(folder) / f"seed{number}").write_bytes(b"\xff" + data)
+            (Path(folder) / f"seed{number}").write_bytes(b"\xff" + seed)
         command = [sys.executable, "-m", "tests.fuzz.parsers", name, folder]
         options = [f"-max_total_time={seconds}", "-rss_limit_mb=2048", "-timeout=10"]
         run = subprocess.run(
@@ -95,7 +97,7 @@ def fuzz_parser(name: str, seconds: int) -> bool:
 
 
 def main() -> int:
-    """Fuzz for as long as was asked for."""
+    """Fuzz for the given time."""
     parser = argparse.ArgumentParser(prog="make fuzz")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--only", choices=["http", *PARSERS], help="one of the targets")

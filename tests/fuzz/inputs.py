@@ -1,4 +1,4 @@
-"""What the fuzzers send: bodies near enough to right ones to get far, and engines at worst."""
+"""Inputs for the fuzzers: nearly valid request bodies, and malformed replies of the engine."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     ),
     max_leaves=12,
 )
-_RIGHT: dict[str, Any] = {
+_VALID: dict[str, Any] = {
     "model": MODEL,
     "messages": [{"role": "user", "content": "x"}],
     "prompt": "x",
@@ -41,9 +41,9 @@ _RIGHT: dict[str, Any] = {
 
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
-    """A request body: a right one with some fields wrong, any JSON, or bytes made of one."""
+    """Draw a request body: nearly valid, any JSON, or JSON with damaged bytes."""
     changes = draw(st.dictionaries(st.sampled_from(FIELDS), JSON_VALUES, max_size=4))
-    value = draw(st.just(_RIGHT | changes) | JSON_VALUES)
+    value = draw(st.just(_VALID | changes) | JSON_VALUES)
     body = json.dumps(value, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")
     at = draw(st.integers(0, len(body)))
     damage = draw(st.sampled_from([None, None, None, "cut", "insert", "repeat"]))
@@ -83,14 +83,14 @@ _COMPLETION = st.fixed_dictionaries(
 
 
 def _events() -> st.SearchStrategy[bytes]:
-    right = st.sampled_from([chunk("a"), chunk("b", finish="stop"), DONE, b": ping\n\n", b"\n"])
-    wrong = (_COMPLETION | _ENGINE_VALUES).map(event) | st.binary(max_size=20)
-    return right | wrong
+    valid = st.sampled_from([chunk("a"), chunk("b", finish="stop"), DONE, b": ping\n\n", b"\n"])
+    malformed = (_COMPLETION | _ENGINE_VALUES).map(event) | st.binary(max_size=20)
+    return valid | malformed
 
 
 @st.composite
 def engine_replies(draw: st.DrawFn) -> Reply:
-    """A reply of the engine: events or a body, right, wrong or garbage, whole or broken off."""
+    """Draw a reply of the engine: events or a body, valid or not, complete or cut off."""
     events = draw(st.lists(_events(), max_size=6))
     data = b"".join(events)
     cut = draw(st.integers(0, len(data)))

@@ -1,7 +1,7 @@
-"""`python -m tests.fuzz.parsers NAME [libFuzzer's options]`: one parser under Atheris.
+"""`python -m tests.fuzz.parsers NAME [libFuzzer's options]`: fuzz one parser with Atheris.
 
-Coverage leads the fuzzer, so that it finds what a grammar of right inputs would not. Each target
-takes bytes and raises when a promise is broken.
+Atheris is guided by coverage, so that it reaches code that generated inputs don't. Each target
+takes bytes, and raises if the parser doesn't do what it should.
 """
 
 import sys
@@ -28,14 +28,14 @@ _MAX_BODY_BYTES = 4096
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
-    """Split the input as its first byte says."""
+    """Split the input into pieces whose size is its first byte."""
     step = data[0] if data and data[0] else 1
     for begin in range(1, len(data), step):
         yield data[begin : begin + step]
 
 
 def requests(data: bytes) -> None:
-    """Heads and bodies of clients: each request is whole or has its failure."""
+    """Requests over HTTP: each is complete or has an error."""
     reader = RequestReader(max_body_bytes=_MAX_BODY_BYTES, budget=BodyBudget(4 * _MAX_BODY_BYTES))
     for piece in pieces(data):
         reader.feed(piece)
@@ -46,7 +46,7 @@ def requests(data: bytes) -> None:
 
 
 def bodies(data: bytes) -> None:
-    """Ollama's bodies: read and translated, or refused."""
+    """Ollama's request bodies: each is translated or refused."""
     try:
         chat = parse_chat(data)
         strictly(to_json(to_engine_chat(chat, engine_id="m")).decode())
@@ -61,14 +61,14 @@ def bodies(data: bytes) -> None:
 
 
 def events(data: bytes) -> None:
-    """Server-sent events: the same, however they are split."""
+    """Server-sent events: the same for any split."""
     decoder, whole = SSEDecoder(), SSEDecoder()
     split = [event for piece in pieces(data) for event in decoder.feed(piece)]
     assert split + decoder.close() == whole.feed(data[1:]) + whole.close()
 
 
 def streams(data: bytes) -> None:
-    """The engine's streams: lines that are JSON, at most one of them the last."""
+    """The engine's streams: each line is JSON, and at most one says done."""
     for options in (
         StreamOptions(model="m", chat=True, top_logprobs=1),
         StreamOptions(model="m", chat=False, stops=("ab",), context_of=lambda _: [1]),
@@ -90,7 +90,7 @@ def streams(data: bytes) -> None:
 
 
 def passed_on(data: bytes) -> None:
-    """Streams that pass byte for byte: what they count is a count."""
+    """Streams that are passed through: the bytes are unchanged and the counts valid."""
     stream = PassthroughStream(model="m")
     try:
         for piece in pieces(data):
@@ -103,7 +103,7 @@ def passed_on(data: bytes) -> None:
 
 
 def responses(data: bytes) -> None:
-    """The engine's HTTP: a whole response, or an error that says so."""
+    """The engine's replies over HTTP: each is complete or an error."""
     reader = ResponseReader()
     try:
         for piece in pieces(data):

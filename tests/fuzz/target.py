@@ -1,4 +1,4 @@
-"""A proxy and its engine under a fuzzer, and what must hold whatever was sent."""
+"""The proxy and the scripted engine as a fuzzer's target, and what must hold for any input."""
 
 import gc
 import json
@@ -13,13 +13,13 @@ from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, words
 
 _OURS = ("proxy_service", "sanic", "asyncio", "_asyncio", "httptools", "uvloop")
-# One for each request, which nobody would read here.
-_LINES = logging.getLogger("proxy_service.requests")
+# Logs each request, which nobody needs here.
+_REQUEST_LOG = logging.getLogger("proxy_service.requests")
 _GENERATING = ("chat/completions", "completions", "embeddings", "responses", "messages")
 
 
 class Faults(logging.Handler):
-    """Collects what a healthy proxy never logs."""
+    """Collects the log records that report a fault of the proxy."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -32,7 +32,7 @@ class Faults(logging.Handler):
 
 
 class FuzzTarget:
-    """A context manager; `send` is one try."""
+    """A running proxy; use it as a context manager."""
 
     def __init__(self) -> None:
         self.engine = ScriptedEngine()
@@ -45,7 +45,7 @@ class FuzzTarget:
 
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self.faults)
-        _LINES.setLevel(logging.ERROR)
+        _REQUEST_LOG.setLevel(logging.ERROR)
         self.engine.__enter__()
         self.proxy.__enter__()
         assert eventually(lambda: self.proxy.http.get("/readyz").status_code == 200)
@@ -60,15 +60,15 @@ class FuzzTarget:
         self.proxy.__exit__(kind, error, trace)
         self.engine.__exit__(kind, error, trace)
         logging.getLogger().removeHandler(self.faults)
-        _LINES.setLevel(logging.NOTSET)
+        _REQUEST_LOG.setLevel(logging.NOTSET)
 
     def answer_with(self, reply: Reply) -> None:
-        """Have the engine answer every generation this way."""
+        """Make the engine send this reply to every generation."""
         for path in _GENERATING:
             self.engine.on(f"/v1/{path}", reply)
 
     def send(self, path: str, body: bytes, headers: dict[str, str]) -> None:
-        """Send one request and check the answer, the log, and that the next one is answered."""
+        """Send one request, and check the response, the log, and that the proxy is still up."""
         self.sent += 1
         self.engine.received.clear()
         self.engine.status_of = dict.fromkeys(self.engine.status_of, "loaded")
@@ -78,37 +78,37 @@ class FuzzTarget:
         assert self.proxy.http.get("/livez").status_code == 200
 
     def at_rest(self) -> int:
-        """Count what is alive of the proxy when nothing runs, its series included."""
+        """Return the number of the proxy's objects and series when no request is running."""
         series = len(self.proxy.idle().samples)
         gc.collect()
         modules = (str(type(thing).__module__) for thing in gc.get_objects())
         return series + sum(name.startswith(_OURS) for name in modules)
 
     def still_serves(self) -> bool:
-        """Tell whether an honest request is answered as if nothing had been."""
+        """Return whether a valid request gets a complete response."""
         self.answer_with(words("a"))
         body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
         return '"done":true' in self.proxy.http.post("/api/chat", json=body).text
 
 
-def check(path: str, answer: httpx.Response) -> None:
-    """Check one answer: never a fault of the proxy's own, and well-formed."""
-    assert "internal error" not in answer.text, answer.text
+def check(path: str, response: httpx.Response) -> None:
+    """Check that a response is well-formed, and not an internal error."""
+    assert "internal error" not in response.text, response.text
     if not path.startswith("/api/"):
         return
-    kind = answer.headers.get("content-type", "")
+    kind = response.headers.get("content-type", "")
     if kind == "application/x-ndjson":
-        assert answer.text.endswith("\n")
-        for line in answer.text[:-1].split("\n"):
+        assert response.text.endswith("\n")
+        for line in response.text[:-1].split("\n"):
             assert isinstance(strictly(line), dict), line
     elif kind.startswith("application/json"):
-        strictly(answer.text)
+        strictly(response.text)
 
 
 def strictly(text: str) -> object:
-    """Decode JSON that any decoder would take."""
+    """Decode JSON, and fail on values that aren't standard JSON."""
 
     def refuse(name: str) -> object:
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} isn't JSON")
 
     return json.loads(text, parse_constant=refuse)

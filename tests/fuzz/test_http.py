@@ -1,4 +1,4 @@
-"""A short run of the fuzzer against the whole proxy; `make fuzz` has a long one."""
+"""A short run of the fuzzer against the whole proxy; `make fuzz` runs it for longer."""
 
 from collections.abc import Iterator
 
@@ -26,10 +26,10 @@ def target() -> Iterator[FuzzTarget]:
 
 @SHORT
 @given(path=st.sampled_from(PATHS), body=bodies(), headers=HEADERS)
-def test_no_request_is_a_fault_of_ours(
+def test_no_request_causes_a_fault_of_the_proxy(
     target: FuzzTarget, path: str, body: bytes, headers: dict[str, str]
 ) -> None:
-    """No internal error, no traceback, no line that is not JSON, and the next one is answered."""
+    """No internal error, no traceback, no line that isn't JSON, and the proxy stays up."""
     target.send(path, body, headers)
 
 
@@ -40,10 +40,10 @@ def test_no_request_is_a_fault_of_ours(
     raw=st.booleans(),
     reply=engine_replies(),
 )
-def test_no_reply_of_the_engine_is_a_fault_of_ours(
+def test_no_reply_of_the_engine_causes_a_fault_of_the_proxy(
     target: FuzzTarget, path: str, reply: Reply, *, streamed: bool, raw: bool
 ) -> None:
-    """Whatever stands behind MISTRAL_URL: the answer has the shape of the API."""
+    """The response has the API's format, whatever server is at MISTRAL_URL."""
     body = (
         b'{"model":"%s","messages":[{"role":"user","content":"x"}],"prompt":"x","input":"x",'
         b'"stream":%s,"raw":%s,"logprobs":true,"top_logprobs":2}'

@@ -5,7 +5,7 @@ import json
 from proxy_service.errors import Dialect, ModelNotFound, error_body
 
 
-def test_errors_take_the_shape_of_the_api_that_was_called() -> None:
+def test_errors_have_the_format_of_the_api_that_was_called() -> None:
     error = ModelNotFound("gone")
 
     assert json.loads(error_body(error, Dialect.OLLAMA)) == {"error": "gone"}

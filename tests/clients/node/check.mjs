@@ -1,4 +1,4 @@
-// Runs one job with Ollama's JavaScript client and prints what came of it as JSON.
+// Runs one job with Ollama's JavaScript client and prints its result as JSON.
 //   node check.mjs URL MODEL JOB
 import { Ollama } from "ollama";
 

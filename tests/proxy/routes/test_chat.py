@@ -20,10 +20,10 @@ from tests.proxy.scripted_engine import (
 )
 
 
-def test_a_history_with_tools_is_paired_by_order(
+def test_tool_results_are_paired_with_their_calls_by_order(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Clients send results with neither id nor name."""
+    """Some clients send results without an id and a name."""
     calls = [{"function": {"name": name, "arguments": {"n": name}}} for name in ("f", "g")]
     messages = [
         *USER,
@@ -45,8 +45,8 @@ def test_a_history_with_tools_is_paired_by_order(
     assert [r["content"] for r in results] == ["F", "G"]
 
 
-def test_options_are_mapped_bounded_or_ignored(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """No option makes a request fail that Ollama would answer."""
+def test_options_are_mapped_clamped_or_ignored(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """An option that Ollama accepts never makes a request fail."""
     options = {
         "num_predict": -1,
         "repeat_penalty": 1.1,
@@ -66,8 +66,8 @@ def test_options_are_mapped_bounded_or_ignored(engine: ScriptedEngine, proxy: Ru
     proxy.http.post("/api/chat", json=CHAT | {"options": {"num_predict": 7}})
 
     first, second, third = (call.json for call in engine.calls())
-    always = {"model", "stream", "truncate_sequence", "messages"}
-    assert {k: v for k, v in first.items() if k not in always} == {
+    other_fields = {"model", "stream", "truncate_sequence", "messages"}
+    assert {k: v for k, v in first.items() if k not in other_fields} == {
         "repetition_penalty": 1.1,
         "temperature": 0,
         "top_p": 0.5,
@@ -77,11 +77,11 @@ def test_options_are_mapped_bounded_or_ignored(engine: ScriptedEngine, proxy: Ru
     assert third["max_tokens"] == 7
 
 
-def test_an_option_of_the_wrong_type_is_told_in_ollamas_words(proxy: RunningProxy) -> None:
-    answer = proxy.http.post("/api/chat", json=CHAT | {"options": {"temperature": "hot"}})
+def test_an_option_of_the_wrong_type_is_an_error_with_ollamas_text(proxy: RunningProxy) -> None:
+    response = proxy.http.post("/api/chat", json=CHAT | {"options": {"temperature": "hot"}})
 
-    assert answer.status_code == 500
-    assert answer.json() == {"error": 'option "temperature" must be of type float32'}
+    assert response.status_code == 500
+    assert response.json() == {"error": 'option "temperature" must be of type float32'}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_option_of_the_wrong_type_is_told_in_ollamas_words(proxy: RunningProx
 def test_think_becomes_one_of_two_fields(
     engine: ScriptedEngine, proxy: RunningProxy, think: object, sent: dict[str, object]
 ) -> None:
-    """Never both, which the engine refuses."""
+    """Never both, because the engine refuses that."""
     proxy.http.post("/api/chat", json=CHAT | {"think": think})
 
     fields = engine.calls()[0].json
@@ -105,10 +105,10 @@ def test_think_becomes_one_of_two_fields(
 
 
 @pytest.mark.parametrize("think", [True, "high"])
-def test_a_format_goes_before_thinking(
+def test_a_format_turns_thinking_off(
     engine: ScriptedEngine, proxy: RunningProxy, think: object
 ) -> None:
-    """The engine binds the thought by it, and the content would be empty."""
+    """The engine applies the format to the thoughts, and the content would be empty."""
     proxy.http.post("/api/chat", json=CHAT | {"think": think, "format": "json"})
 
     fields = engine.calls()[0].json
@@ -116,24 +116,24 @@ def test_a_format_goes_before_thinking(
     assert "reasoning_effort" not in fields
 
 
-def test_a_bad_think_value_is_told_in_ollamas_words(proxy: RunningProxy) -> None:
-    answer = proxy.http.post("/api/chat", json=CHAT | {"think": "x"})
+def test_an_invalid_think_value_is_a_400_with_ollamas_text(proxy: RunningProxy) -> None:
+    response = proxy.http.post("/api/chat", json=CHAT | {"think": "x"})
 
-    assert answer.status_code == 400
-    assert answer.json()["error"].startswith('invalid think value: "x"')
+    assert response.status_code == 400
+    assert response.json()["error"].startswith('invalid think value: "x"')
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_what_the_engine_leaves_null_is_absent(
+def test_null_values_of_the_engine_are_left_out(
     engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
 ) -> None:
-    """A message, its counts, its times: no client gets a null, and nothing breaks."""
+    """A null message, null counts and null times: the client gets no null."""
     nothing = dict.fromkeys(USAGE)
     choice = {"index": 0, "finish_reason": "stop", "message": None, "delta": None, "logprobs": None}
     reply = {"choices": [choice], "usage": nothing}
     engine.chat(stream(event(reply), DONE) if streamed else json_reply(reply))
-    answer = proxy.http.post("/api/chat", json=CHAT | {"stream": streamed})
-    (line,) = [json.loads(line) for line in answer.content.splitlines()]
+    response = proxy.http.post("/api/chat", json=CHAT | {"stream": streamed})
+    (line,) = [json.loads(line) for line in response.content.splitlines()]
 
     assert line["message"] == {"role": "assistant", "content": ""}
     assert all(isinstance(line[name], int) for name in COUNTS_AND_DURATIONS)
@@ -151,20 +151,19 @@ def test_what_the_engine_leaves_null_is_absent(
         [],
     ],
 )
-def test_a_whole_reply_of_no_known_shape_is_a_502(
+def test_a_whole_reply_of_an_unknown_shape_is_a_502(
     engine: ScriptedEngine, proxy: RunningProxy, reply: object
 ) -> None:
-    """The engine's fault, and told as such."""
     engine.chat(json_reply(reply))
 
-    answer = proxy.http.post("/api/chat", json=CHAT)
+    response = proxy.http.post("/api/chat", json=CHAT)
 
-    assert answer.status_code == 502
-    assert answer.json()["error"]
+    assert response.status_code == 502
+    assert response.json()["error"]
 
 
-def test_a_model_is_held_to_what_the_settings_declare(settings: ProxySettings) -> None:
-    """Ollama's own errors for what a model can't do; capabilities not named are no lack."""
+def test_a_request_that_needs_an_undeclared_capability_is_refused(settings: ProxySettings) -> None:
+    """With Ollama's own errors; a model for which the settings name no capabilities has all."""
     declared = {MODEL: ModelDetails(capabilities=("completion",))}
     declared[OTHER_MODEL] = ModelDetails(capabilities=("embedding",))
     described = {MODEL: ModelDetails(context_length=8192)}
@@ -178,7 +177,7 @@ def test_a_model_is_held_to_what_the_settings_declare(settings: ProxySettings) -
     assert think.json() == {"error": f'"{MODEL}" does not support thinking'}
     assert tools.json() == {"error": f"{MODEL}:latest does not support tools"}
     assert chat.json() == {"error": f'"{OTHER_MODEL}" does not support chat'}
-    assert {a.status_code for a in (think, tools, chat)} == {400}
+    assert {r.status_code for r in (think, tools, chat)} == {400}
 
 
 def logprobs_entry(text: str) -> dict[str, object]:
@@ -186,8 +185,8 @@ def logprobs_entry(text: str) -> dict[str, object]:
     return {"token": text, "logprob": -0.5, "bytes": None, "top_logprobs": inner * 3}
 
 
-def test_logprobs_take_ollamas_shape(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Token texts and their bytes, never the engine's numbers."""
+def test_logprobs_have_ollamas_format(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """With the texts of tokens and their bytes, instead of the engine's numbers."""
     finish = {"finish_reason": "stop", "index": 0}
     message = {"role": "assistant", "content": "é"}
     whole = finish | {"message": message, "logprobs": {"content": [logprobs_entry("é")]}}
@@ -221,35 +220,35 @@ def test_keep_alive_is_seconds_or_a_duration(proxy: RunningProxy, value: object)
         (10**400, "json: cannot unmarshal number into Go value of type float64"),
     ],
 )
-def test_a_bad_keep_alive_is_told_in_gos_words(
+def test_an_invalid_keep_alive_is_a_400_with_gos_text(
     proxy: RunningProxy, value: object, text: str
 ) -> None:
-    answer = proxy.http.post("/api/chat", json=CHAT | {"keep_alive": value})
+    response = proxy.http.post("/api/chat", json=CHAT | {"keep_alive": value})
 
-    assert (answer.status_code, answer.json()) == (400, {"error": text})
+    assert (response.status_code, response.json()) == (400, {"error": text})
 
 
-def test_truncate_decides_about_prompts_that_are_too_long(
+def test_truncate_decides_what_happens_to_a_prompt_that_is_too_long(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Cut by default, a 400 when the client forbids it."""
+    """It is cut by default, and a 400 if the client forbids that."""
     proxy.http.post("/api/chat", json=CHAT)
     assert engine.calls()[0].json["truncate_sequence"] is True
 
     message = "Prompt sequence length is greater than 2048, perhaps consider truncating"
     engine.chat(json_reply({"message": message}, 422))
-    answer = proxy.http.post("/api/chat", json=CHAT | {"truncate": False})
+    response = proxy.http.post("/api/chat", json=CHAT | {"truncate": False})
 
-    assert (answer.status_code, answer.json()) == (400, {"error": message})
+    assert (response.status_code, response.json()) == (400, {"error": message})
     assert "truncate_sequence" not in engine.calls()[1].json
 
 
-def test_an_unknown_option_is_named_in_the_log_once(
+def test_an_unknown_option_is_logged_once(
     proxy: RunningProxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without its value, which may be anything."""
+    """Without its value, which may be private."""
     for _ in range(3):
         proxy.http.post("/api/chat", json=CHAT | {"options": {"made_up": "private"}})
 
-    told = [record for record in caplog.records if record.message == "unknown_option_ignored"]
-    assert [record.__dict__["fields"] for record in told] == [{"option": "made_up"}]
+    logged = [record for record in caplog.records if record.message == "unknown_option_ignored"]
+    assert [record.__dict__["fields"] for record in logged] == [{"option": "made_up"}]

@@ -10,14 +10,14 @@ PNG = "iVBORw0KGgo="
 
 
 @pytest.mark.parametrize("path", ["chat", "generate"])
-def test_a_whole_reply_is_one_json_object(proxy: RunningProxy, path: str) -> None:
-    answer = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
-    reply = answer.json()
+def test_a_whole_response_is_one_json_object(proxy: RunningProxy, path: str) -> None:
+    response = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
+    body = response.json()
 
-    assert answer.headers["content-type"] == "application/json; charset=utf-8"
-    assert reply["done"] is True
-    assert reply["done_reason"] == "stop"
-    assert all(isinstance(reply[name], int) for name in COUNTS_AND_DURATIONS)
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
+    assert body["done"] is True
+    assert body["done_reason"] == "stop"
+    assert all(isinstance(body[name], int) for name in COUNTS_AND_DURATIONS)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_whole_reply_is_one_json_object(proxy: RunningProxy, path: str) -> Non
 def test_format_becomes_a_response_format(
     engine: ScriptedEngine, proxy: RunningProxy, path: str, wanted: object, schema: object
 ) -> None:
-    """A format switches thinking off."""
+    """A format turns thinking off."""
     body = (CHAT if path == "chat" else GENERATE) | {"format": wanted}
     proxy.http.post(f"/api/{path}", json=body)
 
@@ -48,10 +48,10 @@ def test_format_becomes_a_response_format(
 
 
 @pytest.mark.parametrize("body", [CHAT, GENERATE, GENERATE | {"raw": True}])
-def test_sampling_that_is_not_set_is_ollamas(
+def test_sampling_options_have_ollamas_defaults(
     engine: ScriptedEngine, proxy: RunningProxy, body: dict[str, object]
 ) -> None:
-    """Each default on its own; an option that switches a filter off stays in force."""
+    """Each separately; an option that turns a filter off keeps its effect."""
     path = "chat" if "messages" in body else "generate"
     for options in ({}, {"temperature": 0.1}, {"top_k": 0, "top_p": None}):
         proxy.http.post(f"/api/{path}", json=body | {"options": options})
@@ -80,7 +80,7 @@ def test_images_become_data_urls_beside_the_text(
     ]
 
 
-def test_thinking_of_a_whole_reply_stands_beside_its_content(
+def test_a_whole_response_has_thinking_and_content(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     engine.chat(completion("answer", reasoning_content="because"))
@@ -93,12 +93,12 @@ def test_thinking_of_a_whole_reply_stands_beside_its_content(
 
 
 @pytest.mark.parametrize("path", ["chat", "generate"])
-def test_a_whole_reply_that_tells_an_error_is_one(
+def test_a_whole_reply_that_reports_an_error_is_an_error(
     engine: ScriptedEngine, proxy: RunningProxy, path: str
 ) -> None:
-    """Although its status is 200, and a part of the text is there."""
+    """Even though its status is 200, and it has part of the text."""
     engine.chat(completion("Hel", finish="error"))
-    answer = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
+    response = proxy.http.post(f"/api/{path}", json=CHAT if path == "chat" else GENERATE)
 
-    assert answer.status_code == 500
-    assert answer.json() == {"error": "the engine failed while generating"}
+    assert response.status_code == 500
+    assert response.json() == {"error": "the engine failed while generating"}

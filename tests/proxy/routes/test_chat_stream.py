@@ -37,28 +37,28 @@ def contents(lines: list[dict[str, Any]]) -> list[str]:
     return [line["message"]["content"] for line in lines]
 
 
-def test_a_chat_streams_lines_and_ends_with_exactly_one_done(proxy: RunningProxy) -> None:
-    """NDJSON framing, one last line, its content empty."""
-    answer = proxy.http.post("/api/chat", json=HELLO)
+def test_a_streamed_chat_ends_with_exactly_one_done(proxy: RunningProxy) -> None:
+    """Each chunk is a line of NDJSON, and the last one has no content."""
+    response = proxy.http.post("/api/chat", json=HELLO)
 
-    lines = lines_of(answer.content)
-    assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/x-ndjson"
+    lines = lines_of(response.content)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/x-ndjson"
     assert contents(lines) == ["Hello", " world", ""]
     assert [line["done"] for line in lines] == [False, False, True]
 
 
-def test_text_in_the_finish_chunk_comes_before_the_last_line(
+def test_text_in_the_last_event_is_sent_before_the_last_chunk(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """No client may miss text because it came with the end."""
+    """No text is lost because it arrived together with the end."""
     engine.chat(stream(chunk("a"), chunk("b", finish="stop", usage=USAGE), DONE))
 
     assert contents(lines_of(proxy.http.post("/api/chat", json=HELLO).content)) == ["a", "b", ""]
 
 
-def test_the_last_line_carries_the_engines_counts_in_nanoseconds(proxy: RunningProxy) -> None:
-    """Counts and durations from usage, whole numbers."""
+def test_the_last_chunk_has_the_engines_counts_and_times(proxy: RunningProxy) -> None:
+    """From usage, as whole numbers, with times in nanoseconds."""
     final = lines_of(proxy.http.post("/api/chat", json=HELLO).content)[-1]
 
     assert final["done_reason"] == "stop"
@@ -80,10 +80,10 @@ def test_done_reason_follows_the_finish_reason(
     assert lines_of(proxy.http.post("/api/chat", json=HELLO).content)[-1]["done_reason"] == reason
 
 
-def test_thinking_and_content_never_share_a_line(
+def test_thinking_and_content_never_share_a_chunk(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """One engine chunk with both becomes two lines."""
+    """An event with both becomes two chunks."""
     engine.chat(
         stream(
             chunk("answer", reasoning_content="because"),
@@ -102,10 +102,10 @@ def test_thinking_and_content_never_share_a_line(
     ]
 
 
-def test_noise_and_splits_in_the_engines_stream_change_nothing(
+def test_noise_and_splits_in_the_engines_stream_do_not_matter(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Comments, named events, CRLF, splits within an event and within a character."""
+    """Comments, named events, CRLF, and splits within an event and within a character."""
     emoji = "data: " + json.dumps(
         {"choices": [{"delta": {"content": "\N{GRINNING FACE}é"}, "finish_reason": None}]},
         ensure_ascii=False,
@@ -133,20 +133,18 @@ def test_noise_and_splits_in_the_engines_stream_change_nothing(
     assert contents(lines_of(lines)) == ["?", "\N{GRINNING FACE}é", "!", ""]
 
 
-def test_a_stream_that_closes_without_done_marker_after_finishing_is_complete(
+def test_a_finished_stream_without_a_done_marker_is_complete(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """A bare close, and no blank line after the last event, are good enough."""
+    """The engine may just close it, even without a blank line after the last event."""
     last = chunk("b", finish="stop", usage=USAGE)
     engine.chat(stream(chunk("a"), last.removesuffix(b"\n\n"), bare_close=True))
 
     assert contents(lines_of(proxy.http.post("/api/chat", json=HELLO).content)) == ["a", "b", ""]
 
 
-def test_the_model_is_echoed_as_it_was_asked_for(
-    engine: ScriptedEngine, proxy: RunningProxy
-) -> None:
-    """Any case, with or without tag; the engine always gets its own id."""
+def test_the_model_is_repeated_as_it_was_sent(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """In any case, with or without tag, while the engine always gets its own id."""
     for name in (MODEL, f"{MODEL}:latest", MODEL.upper()):
         lines = lines_of(proxy.http.post("/api/chat", json=HELLO | {"model": name}).content)
         assert {line["model"] for line in lines} == {name}
@@ -154,59 +152,56 @@ def test_the_model_is_echoed_as_it_was_asked_for(
     assert {call.json["model"] for call in engine.calls()} == {MODEL}
 
 
-def test_an_error_as_first_event_becomes_a_status(
+def test_an_error_as_the_first_event_becomes_a_status(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Nothing was sent yet, so the status can tell."""
+    """Nothing has been sent yet, so the status can be set."""
     failure = {"error": {"message": "out of memory", "type": "server_error"}}
     engine.chat(stream(event(failure), DONE))
 
-    answer = proxy.http.post("/api/chat", json=HELLO)
+    response = proxy.http.post("/api/chat", json=HELLO)
 
-    assert answer.status_code == 500
-    assert answer.json() == {"error": "out of memory"}
+    assert response.status_code == 500
+    assert response.json() == {"error": "out of memory"}
 
 
-def test_a_plain_text_event_is_the_engines_error(
-    engine: ScriptedEngine, proxy: RunningProxy
-) -> None:
-    """Older servers report too long a prompt as text within a 200."""
+def test_an_event_with_plain_text_is_an_error(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """Older releases report a prompt that is too long as text, with status 200."""
     engine.chat(stream(b"data: Prompt sequence length is greater than 2048\n\n", DONE))
 
-    answer = proxy.http.post("/api/chat", json=HELLO)
+    response = proxy.http.post("/api/chat", json=HELLO)
 
-    assert answer.status_code == 400
-    assert answer.json() == {"error": "Prompt sequence length is greater than 2048"}
+    assert response.status_code == 400
+    assert response.json() == {"error": "Prompt sequence length is greater than 2048"}
 
 
-def test_an_error_after_three_chunks_is_the_last_line(
+def test_an_error_after_three_events_is_the_last_line(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Three lines, an error line, no done line."""
+    """After three chunks, and without a chunk that says done."""
     engine.chat(
         stream(chunk("a"), chunk("b"), chunk("c"), event({"error": {"message": "boom"}}), DONE)
     )
 
-    answer = proxy.http.post("/api/chat", json=HELLO)
-    lines = lines_of(answer.content)
+    response = proxy.http.post("/api/chat", json=HELLO)
+    lines = lines_of(response.content)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert contents(lines[:3]) == ["a", "b", "c"]
     assert lines[3:] == [{"error": "boom"}]
 
 
 @pytest.mark.parametrize("ending", [Step.CUT, Step.RESET, DONE], ids=["cut", "reset", "done"])
-def test_a_stream_that_ends_in_the_middle_is_told_as_an_error(
+def test_a_stream_that_ends_too_early_is_an_error(
     engine: ScriptedEngine, proxy: RunningProxy, ending: Step | bytes
 ) -> None:
-    """Never silence."""
-    seen = threading.Event()
-    engine.chat(stream(chunk("a"), seen, ending))
+    go_on = threading.Event()
+    engine.chat(stream(chunk("a"), go_on, ending))
 
-    with proxy.http.stream("POST", "/api/chat", json=HELLO) as answer:
-        parts = answer.iter_bytes()
+    with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
+        parts = response.iter_bytes()
         first = next(parts)
-        seen.set()
+        go_on.set()
         lines = lines_of(first + b"".join(parts))
 
     assert contents(lines[:1]) == ["a"]
@@ -214,10 +209,10 @@ def test_a_stream_that_ends_in_the_middle_is_told_as_an_error(
     assert len(lines) == 2
 
 
-def test_two_tool_calls_arrive_whole_with_objects_as_arguments(
+def test_tool_calls_arrive_whole_with_objects_as_arguments(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Indexes 0 and 1, ids kept, before the last line."""
+    """With indexes 0 and 1 and their ids, before the last chunk."""
     calls = [
         {
             "index": i,
@@ -238,10 +233,10 @@ def test_two_tool_calls_arrive_whole_with_objects_as_arguments(
     assert [line["done"] for line in lines] == [False, True]
 
 
-def test_a_stop_string_split_over_chunks_never_leaks(
+def test_a_stop_string_that_is_split_between_events_is_never_sent(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Nothing of the stop string or after it is sent, wherever the engine splits it."""
+    """Nor is any text after it."""
     engine.chat(words("one E", "N", "D two", " three"))
 
     body = HELLO | {"options": {"stop": ["END"]}}
@@ -251,10 +246,10 @@ def test_a_stop_string_split_over_chunks_never_leaks(
     assert lines[-1]["done_reason"] == "stop"
 
 
-def test_ten_thousand_chunks_arrive_complete_and_in_order(
+def test_ten_thousand_events_arrive_complete_and_in_order(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """No loss, no duplication, every line valid."""
+    """Nothing is lost or duplicated, and each line is valid."""
     texts = [f"{i} \N{SNOWMAN}\u2028" for i in range(10_000)]
     engine.chat(words(*texts))
 
@@ -266,7 +261,6 @@ def test_ten_thousand_chunks_arrive_complete_and_in_order(
 def test_a_prompt_of_a_megabyte_reaches_the_engine_unchanged(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Large bodies pass whole."""
     prompt = "Zwölf Boxkämpfer \N{GRINNING FACE} " * 40_000
 
     proxy.http.post("/api/chat", json=HELLO | {"messages": [{"role": "user", "content": prompt}]})
@@ -274,17 +268,17 @@ def test_a_prompt_of_a_megabyte_reaches_the_engine_unchanged(
     assert engine.calls()[0].json["messages"] == [{"role": "user", "content": prompt}]
 
 
-def test_an_unknown_model_that_only_the_engine_notices_is_a_404(
+def test_an_unknown_model_that_the_engine_reports_is_a_404(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """The engine answers 500 for it; clients look for Ollama's 404."""
+    """The engine sends 500, but clients expect Ollama's 404."""
     message = f"Requested model '{MODEL}' is not available. Available models: none."
     engine.chat(json_reply({"message": message}, 500))
 
-    answer = proxy.http.post("/api/chat", json=HELLO)
+    response = proxy.http.post("/api/chat", json=HELLO)
 
-    assert answer.status_code == 404
-    assert answer.json() == {"error": f"model '{MODEL}' not found"}
+    assert response.status_code == 404
+    assert response.json() == {"error": f"model '{MODEL}' not found"}
 
 
 def test_a_json_reply_to_a_stream_request_is_an_error(
@@ -293,10 +287,10 @@ def test_a_json_reply_to_a_stream_request_is_an_error(
     """A reply of the wrong content type breaks the engine's protocol: 502."""
     engine.chat(json_reply("<html>oops</html>"))
 
-    answer = proxy.http.post("/api/chat", json=HELLO)
+    response = proxy.http.post("/api/chat", json=HELLO)
 
-    assert answer.status_code == 502
-    assert "error" in answer.json()
+    assert response.status_code == 502
+    assert "error" in response.json()
 
 
 @pytest.mark.parametrize(
@@ -322,8 +316,8 @@ def test_a_fault_of_the_proxy_ends_a_stream_in_its_own_format(
     go_on = threading.Event()
     engine.on(path.replace("/api/chat", "/v1/chat/completions"), stream(chunk("a"), go_on, DONE))
     body = HELLO | {"stream": True}
-    with proxy.http.stream("POST", path, json=body) as answer:
-        parts = answer.iter_bytes()
+    with proxy.http.stream("POST", path, json=body) as response:
+        parts = response.iter_bytes()
         next(parts)
         monkeypatch.setattr(OllamaStream, "feed", fail)
         monkeypatch.setattr(PassthroughStream, "feed", fail)

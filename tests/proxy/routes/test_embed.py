@@ -6,18 +6,20 @@ from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, json_reply
 
 
-def test_embed_shortens_and_normalises_here(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+def test_the_proxy_applies_dimensions_and_scales_to_length_1(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
     """The engine refuses `dimensions`."""
-    reply = proxy.http.post("/api/embed", json={"model": MODEL, "input": "x", "dimensions": 8})
+    response = proxy.http.post("/api/embed", json={"model": MODEL, "input": "x", "dimensions": 8})
 
-    (vector,) = reply.json()["embeddings"]
+    (vector,) = response.json()["embeddings"]
     assert len(vector) == 8
     assert sum(x * x for x in vector) == pytest.approx(1)
     assert "dimensions" not in engine.calls("/v1/embeddings")[0].json
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "reply"),
+    ("path", "body", "response"),
     [
         ("embed", {"input": ""}, {"model": MODEL, "embeddings": []}),
         ("embed", {"input": []}, {"model": MODEL, "embeddings": []}),
@@ -25,49 +27,49 @@ def test_embed_shortens_and_normalises_here(engine: ScriptedEngine, proxy: Runni
         ("embeddings", {"prompt": ""}, {"embedding": []}),
     ],
 )
-def test_nothing_to_embed_needs_no_engine(
+def test_an_empty_input_does_not_reach_the_engine(
     engine: ScriptedEngine,
     proxy: RunningProxy,
     path: str,
     body: dict[str, object],
-    reply: dict[str, object],
+    response: dict[str, object],
 ) -> None:
-    assert proxy.http.post(f"/api/{path}", json={"model": MODEL} | body).json() == reply
+    assert proxy.http.post(f"/api/{path}", json={"model": MODEL} | body).json() == response
     assert engine.calls("/v1/embeddings") == []
 
 
-def test_the_older_endpoint_gives_the_vector_as_it_is(proxy: RunningProxy) -> None:
-    """A flat list, not normalised."""
-    reply = proxy.http.post("/api/embeddings", json={"model": MODEL, "prompt": "x"}).json()
+def test_the_older_endpoint_returns_the_vector_unchanged(proxy: RunningProxy) -> None:
+    """As a flat list, not scaled."""
+    response = proxy.http.post("/api/embeddings", json={"model": MODEL, "prompt": "x"}).json()
 
-    assert reply == {"embedding": [1.0, 2.0] * 8}
+    assert response == {"embedding": [1.0, 2.0] * 8}
 
 
 @pytest.mark.parametrize(("path", "field"), [("embed", "input"), ("embeddings", "prompt")])
-def test_a_vector_of_no_numbers_is_a_502(
+def test_a_vector_with_nan_is_a_502(
     engine: ScriptedEngine, proxy: RunningProxy, path: str, field: str
 ) -> None:
-    """NaN is no JSON: no client could read the answer."""
+    """NaN isn't JSON, so clients couldn't read the response."""
     broken = b'{"data":[{"index":0,"embedding":[1.0,NaN]}]}'
     engine.on("/v1/embeddings", Reply((broken,), length=True))
-    answer = proxy.http.post(f"/api/{path}", json={"model": MODEL, field: "x"})
+    response = proxy.http.post(f"/api/{path}", json={"model": MODEL, field: "x"})
 
-    assert answer.status_code == 502
-    assert "NaN" in answer.json()["error"]
-
-
-def test_embed_refuses_other_types(proxy: RunningProxy) -> None:
-    answer = proxy.http.post("/api/embed", json={"model": MODEL, "input": [1]})
-
-    assert (answer.status_code, answer.json()) == (400, {"error": "invalid input type"})
+    assert response.status_code == 502
+    assert "NaN" in response.json()["error"]
 
 
-def test_too_long_an_input_to_embed_is_told_in_ollamas_words(
+def test_embed_refuses_inputs_of_other_types(proxy: RunningProxy) -> None:
+    response = proxy.http.post("/api/embed", json={"model": MODEL, "input": [1]})
+
+    assert (response.status_code, response.json()) == (400, {"error": "invalid input type"})
+
+
+def test_an_input_that_is_too_long_is_a_400_with_ollamas_text(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     message = "Prompt sequence length is greater than 512"
     engine.on("/v1/embeddings", json_reply({"message": message}, 422))
-    answer = proxy.http.post("/api/embed", json={"model": MODEL, "input": "x", "truncate": False})
+    response = proxy.http.post("/api/embed", json={"model": MODEL, "input": "x", "truncate": False})
 
-    assert answer.status_code == 400
-    assert answer.json() == {"error": "the input length exceeds the context length"}
+    assert response.status_code == 400
+    assert response.json() == {"error": "the input length exceeds the context length"}

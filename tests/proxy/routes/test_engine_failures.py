@@ -11,8 +11,8 @@ from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import Reply, ScriptedEngine, Step, json_reply, stream
 
 
-def test_without_its_engine_the_proxy_says_so_and_recovers(settings: ProxySettings) -> None:
-    """Quick errors, `/` and version still there, no restart needed."""
+def test_the_proxy_reports_a_missing_engine_and_recovers(settings: ProxySettings) -> None:
+    """Without a restart; `/` and the version are still served."""
     with ScriptedEngine() as first:
         port = first.port
         with RunningProxy(replace(settings, engine_url=first.url)) as proxy:
@@ -30,10 +30,10 @@ def test_without_its_engine_the_proxy_says_so_and_recovers(settings: ProxySettin
                 assert proxy.http.get("/readyz").status_code == 200
 
 
-def test_an_engine_that_hangs_is_asked_once_for_all_who_wait(
+def test_requests_that_wait_for_an_engine_that_hangs_share_one_probe(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
-    """Those who came while one was waiting share its failure; nobody queues behind it."""
+    """They share its failure, and don't each wait for another timeout."""
     engine.on("/v1/models", stream(Step.STALL))
     codes: list[int] = []
     with RunningProxy(replace(settings, engine_probe_timeout_seconds=0.5)) as proxy:
@@ -50,16 +50,16 @@ def test_an_engine_that_hangs_is_asked_once_for_all_who_wait(
     assert len(engine.calls("/v1/models")) < 5
 
 
-def test_the_engines_own_list_is_waited_for_no_longer_than_a_probe(
+def test_the_engines_list_of_models_has_the_timeout_of_a_probe(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
-    """It is passed on as it is, but it is no generation."""
+    """It is passed through, but isn't a generation."""
     engine.on("/v1/models", stream(Step.STALL))
     with RunningProxy(replace(settings, engine_probe_timeout_seconds=0.2)) as proxy:
-        answer = proxy.http.get("/v1/models")
+        response = proxy.http.get("/v1/models")
 
-    assert answer.status_code == 504
-    assert "ENGINE_PROBE_TIMEOUT" in answer.json()["error"]["message"]
+    assert response.status_code == 504
+    assert "ENGINE_PROBE_TIMEOUT" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
@@ -73,34 +73,34 @@ def test_the_engines_own_list_is_waited_for_no_longer_than_a_probe(
     ],
     ids=["HTML", "not JSON", "nothing"],
 )
-def test_an_engine_that_is_something_else_is_a_502(
+def test_a_server_that_is_not_an_engine_is_a_502(
     engine: ScriptedEngine, proxy: RunningProxy, path: str, reply: Reply, *, streamed: bool
 ) -> None:
-    """HTML, or nothing at all, with a 200."""
+    """It sends HTML, or nothing, with status 200."""
     engine.chat(reply)
 
-    answer = proxy.http.post(path, json=CHAT | {"stream": streamed})
+    response = proxy.http.post(path, json=CHAT | {"stream": streamed})
 
-    assert answer.status_code == 502
-    assert "error" in answer.json()
+    assert response.status_code == 502
+    assert "error" in response.json()
 
 
 @pytest.mark.parametrize("path", ["/api/tags", "/v1/models", "/readyz"])
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
-def test_a_server_without_a_list_of_models_is_no_engine(
+def test_a_server_without_a_list_of_models_is_a_502(
     engine: ScriptedEngine, settings: ProxySettings, path: str, status: int
 ) -> None:
-    """Whatever its status says: the client asked for nothing wrong."""
+    """Whatever its status is, because the client didn't cause it."""
     engine.on("/v1/models", json_reply({"message": "Requested model 'x' is not available"}, status))
     with RunningProxy(settings) as proxy:
         assert proxy.http.get("/api/tags").status_code == 502
-        answer = proxy.http.get(path)
+        response = proxy.http.get(path)
 
-    assert answer.status_code == (503 if path == "/readyz" else 502)
-    assert "MISTRAL_URL" in answer.text
+    assert response.status_code == (503 if path == "/readyz" else 502)
+    assert "MISTRAL_URL" in response.text
 
 
-def test_an_engine_that_resets_before_it_answers_is_a_502(
+def test_an_engine_that_resets_the_connection_before_its_reply_is_a_502(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     engine.chat(Reply((Step.RESET,), length=True))

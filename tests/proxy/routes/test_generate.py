@@ -10,13 +10,13 @@ from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_raw_goes_to_completions_without_a_template(
+def test_a_raw_prompt_is_sent_to_completions_without_a_template(
     engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
 ) -> None:
-    """Exact counts in either form, no context."""
+    """Whole and streamed, with exact counts and without a context."""
     body = GENERATE | {"raw": True, "stream": streamed}
-    answer = proxy.http.post("/api/generate", json=body)
-    lines = [json.loads(line) for line in answer.content.splitlines()]
+    response = proxy.http.post("/api/generate", json=body)
+    lines = [json.loads(line) for line in response.content.splitlines()]
 
     assert engine.calls() == []
     assert engine.calls("/v1/completions")[0].json["prompt"] == "hi"
@@ -38,18 +38,18 @@ def test_raw_goes_to_completions_without_a_template(
         ({"template": "x"}, f"{MODEL} does not support a template per request"),
     ],
 )
-def test_what_generate_can_not_do_is_a_400(
+def test_what_generate_does_not_support_is_a_400(
     proxy: RunningProxy, fields: dict[str, object], text: str
 ) -> None:
-    answer = proxy.http.post("/api/generate", json=GENERATE | fields)
+    response = proxy.http.post("/api/generate", json=GENERATE | fields)
 
-    assert (answer.status_code, answer.json()) == (400, {"error": text})
+    assert (response.status_code, response.json()) == (400, {"error": text})
 
 
-def test_context_is_a_list_and_a_foreign_one_is_ignored(
+def test_a_context_is_returned_and_a_foreign_one_is_ignored(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    reply = proxy.http.post("/api/generate", json=GENERATE | {"context": [1, 2, 3]}).json()
+    response = proxy.http.post("/api/generate", json=GENERATE | {"context": [1, 2, 3]}).json()
 
-    assert all(isinstance(number, int) for number in reply["context"])
+    assert all(isinstance(number, int) for number in response["context"])
     assert [m["content"] for m in engine.calls()[0].json["messages"]] == ["hi"]

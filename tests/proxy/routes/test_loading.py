@@ -24,100 +24,100 @@ from tests.proxy.scripted_engine import (
 
 @pytest.mark.parametrize("unload", [False, True])
 @pytest.mark.parametrize("path", ["chat", "generate"])
-def test_a_request_without_a_prompt_loads_or_unloads(
+def test_a_request_without_a_prompt_loads_or_unloads_the_model(
     engine: ScriptedEngine, settings: ProxySettings, path: str, *, unload: bool
 ) -> None:
-    """One JSON object even when streaming, and no generation."""
-    body: dict[str, object] = {"model": MODEL} | ({"messages": []} if path == "chat" else {})
+    """The response is one JSON object, even if streamed, and nothing is generated."""
+    request: dict[str, object] = {"model": MODEL}
+    request |= {"messages": []} if path == "chat" else {}
+    request |= {"keep_alive": 0} if unload else {}
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
-        answer = proxy.http.post(f"/api/{path}", json=body | ({"keep_alive": 0} if unload else {}))
+        response = proxy.http.post(f"/api/{path}", json=request)
 
-    reply = answer.json()
-    assert answer.headers["content-type"].startswith("application/json")
-    assert reply["done"] is True
-    assert reply["done_reason"] == ("unload" if unload else "load")
-    assert "message" in reply if path == "chat" else reply["response"] == ""
+    body = response.json()
+    assert response.headers["content-type"].startswith("application/json")
+    assert body["done"] is True
+    assert body["done_reason"] == ("unload" if unload else "load")
+    assert "message" in body if path == "chat" else body["response"] == ""
     assert len(engine.calls("/v1/models/unload")) == unload
     assert engine.calls() == []
 
 
-def test_unloading_is_left_alone_unless_the_settings_allow_it(
+def test_no_model_is_unloaded_unless_the_settings_allow_it(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Other clients share the engine: by default nobody takes a model away from them."""
-    answer = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
+    """Other clients share the engine, so by default their models stay loaded."""
+    response = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
 
-    assert answer.json()["done_reason"] == "unload"
+    assert response.json()["done_reason"] == "unload"
     assert engine.calls("/v1/models/unload") == []
 
 
-def test_an_engine_that_can_not_unload_is_told_as_such(
+def test_an_engine_that_can_not_unload_is_a_501(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
-    """Not every engine has the endpoint; the model stays, and serves."""
+    """Not every engine has the endpoint; the model stays loaded."""
     engine.on("/v1/models/unload", Reply((b"",), status=404, length=True))
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
-        answer = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
+        response = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
         again = proxy.http.post("/api/chat", json=CHAT)
 
-    assert answer.status_code == 501
-    assert answer.json() == {"error": "the engine behind this server has no /v1/models/unload"}
+    assert response.status_code == 501
+    assert response.json() == {"error": "the engine behind this server has no /v1/models/unload"}
     assert again.json()["load_duration"] == 0
 
 
-def test_a_model_unloaded_after_a_reply_is_loaded_for_the_next(
+def test_a_model_that_was_unloaded_is_loaded_for_the_next_request(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
-    """The engine never gets a request for a model that it has unloaded."""
+    """The engine never gets a request for an unloaded model."""
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
         proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 0})
         assert eventually(lambda: engine.status_of[MODEL] == "unloaded")
         assert proxy.http.get("/api/ps").json()["models"][0]["name"] == f"{OTHER_MODEL}:latest"
-        reply = proxy.http.post("/api/chat", json=CHAT).json()
+        body = proxy.http.post("/api/chat", json=CHAT).json()
 
-    assert reply["load_duration"] > 0
-    assert reply["message"]["content"] == "Hello world"
+    assert body["load_duration"] > 0
+    assert body["message"]["content"] == "Hello world"
 
 
 @pytest.mark.parametrize("text", ["x", ""])
 @pytest.mark.parametrize(("path", "field"), [("embed", "input"), ("embeddings", "prompt")])
-def test_embedding_unloads_with_a_keep_alive_of_0(
+def test_embedding_with_a_keep_alive_of_0_unloads_the_model(
     engine: ScriptedEngine, settings: ProxySettings, path: str, field: str, text: str
 ) -> None:
-    """As chat and generate do; with nothing to embed as well."""
+    """As in chat and generate, and also if there is nothing to embed."""
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
         body = {"model": MODEL, field: text, "keep_alive": 0}
         assert proxy.http.post(f"/api/{path}", json=body).status_code == 200
         assert eventually(lambda: engine.status_of[MODEL] == "unloaded")
 
 
-def test_an_unload_that_hangs_holds_nobody_up_for_long(
-    engine: ScriptedEngine, settings: ProxySettings
-) -> None:
-    """No probe may cross it, so that everyone who asks for models waits."""
+def test_an_unload_that_hangs_times_out(engine: ScriptedEngine, settings: ProxySettings) -> None:
+    """Requests for the list of models wait for it, because no probe may run at the same time."""
     engine.on("/v1/models/unload", stream(Step.STALL))
-    impatient = replace(settings, model_unload=True, engine_probe_timeout_seconds=0.3)
-    with RunningProxy(impatient) as proxy:
-        answer = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
+    short = replace(settings, model_unload=True, engine_probe_timeout_seconds=0.3)
+    with RunningProxy(short) as proxy:
+        response = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
         assert proxy.http.get("/api/tags").status_code == 200
 
-    assert answer.status_code == 504
-    assert "ENGINE_PROBE_TIMEOUT" in answer.json()["error"]
+    assert response.status_code == 504
+    assert "ENGINE_PROBE_TIMEOUT" in response.json()["error"]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_unload_that_fails_takes_no_reply_away(
+def test_an_unload_that_fails_does_not_affect_the_response(
     engine: ScriptedEngine, settings: ProxySettings, *, streamed: bool
 ) -> None:
-    """The reply was complete before; that the model stayed is for the log."""
+    """The response was complete before; the failure is only logged."""
     engine.on("/v1/models/unload", json_reply({"message": "busy"}, 500))
     with RunningProxy(replace(settings, model_unload=True)) as proxy:
-        answer = proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 0, "stream": streamed})
+        response = proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 0, "stream": streamed})
         assert eventually(lambda: len(engine.calls("/v1/models/unload")) == 1)
         again = proxy.http.post("/api/chat", json=CHAT)
 
-    lines = [json.loads(line) for line in answer.content.splitlines()]
-    assert answer.status_code == 200
+    lines = [json.loads(line) for line in response.content.splitlines()]
+    assert response.status_code == 200
     assert "".join(line["message"]["content"] for line in lines) == "Hello world"
     assert again.json()["message"]["content"] == "Hello world"
 
@@ -129,23 +129,23 @@ def test_an_unload_that_fails_takes_no_reply_away(
         *("/v1/chat/completions", "/v1/embeddings"),
     ],
 )
-def test_a_refusal_right_after_a_load_is_tried_once_more(
+def test_a_refusal_right_after_a_load_is_retried_once(
     engine: ScriptedEngine, proxy: RunningProxy, path: str
 ) -> None:
-    """The engine was seen to be "poisoned" for one request after a reload."""
-    asked = "/v1/embeddings" if "embed" in path else "/v1/chat/completions"
-    answers = {"/v1/embeddings": default_embeddings, "/v1/chat/completions": default_chat}
+    """Mistral.rs has been seen to refuse one request after a reload, as "poisoned"."""
+    engine_path = "/v1/embeddings" if "embed" in path else "/v1/chat/completions"
+    replies = {"/v1/embeddings": default_embeddings, "/v1/chat/completions": default_chat}
     poisoned = json_reply({"message": "EnginePoisoned"}, 500)
 
     def refuse_first(request: Received) -> Reply:
-        return poisoned if len(engine.calls(asked)) == 1 else answers[asked](request)
+        return poisoned if len(engine.calls(engine_path)) == 1 else replies[engine_path](request)
 
-    engine.on(asked, refuse_first)
+    engine.on(engine_path, refuse_first)
     engine.status_of[MODEL] = "unloaded"
     proxy.probe()
 
     body = CHAT | {"prompt": "x", "input": "x"}
     assert proxy.http.post(path, json=body).status_code == 200
-    engine.on(asked, poisoned)
+    engine.on(engine_path, poisoned)
     assert proxy.http.post(path, json=body).status_code == 503
-    assert len(engine.calls(asked)) == 3
+    assert len(engine.calls(engine_path)) == 3

@@ -1,4 +1,4 @@
-"""Replies of an engine that are JSON of another shape: its fault, whatever is in them."""
+"""Malformed replies of the engine, which must never become an internal error."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ PATHS = ("/api/chat", "/api/generate", "/api/embed", "/api/embeddings", "/v1/cha
 
 
 def reply_of(**changes: object) -> Reply:
-    """A whole chat completion with some of its fields changed."""
+    """Return a whole chat completion with some fields changed."""
     choice = {"message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
     return json_reply({"choices": [choice], "usage": USAGE} | changes)
 
@@ -37,7 +37,7 @@ def delta(content: object, finish: object = None, **others: object) -> bytes:
 
 
 def logprob(number: str) -> str:
-    """A completion whose one logprob is this number."""
+    """Return a completion with one logprob."""
     entry = f'{{"token":"a","logprob":{number},"bytes":[97],"top_logprobs":[]}}'
     return (
         f'{{"choices":[{{"message":{{"content":"a"}},"delta":{{"content":"a"}},'
@@ -49,32 +49,34 @@ REPLIES = {
     "content is a number": completion(content=5),  # type: ignore[arg-type]
     "content is an object": completion(content={"a": 1}),  # type: ignore[arg-type]
     "thinking is a number": completion(reasoning_content=5),
-    "usage is a text": reply_of(usage="x"),
-    "counts are none": reply_of(usage={"prompt_tokens": -5, "completion_tokens": "x"}),
+    "usage is a string": reply_of(usage="x"),
+    "counts are invalid": reply_of(usage={"prompt_tokens": -5, "completion_tokens": "x"}),
     "counts are huge": reply_of(usage={"prompt_tokens": 10**400, "completion_tokens": 10**30}),
     "times are huge": reply_of(usage={"total_prompt_time_sec": 1e308, "completion_tokens": 1}),
     "the finish is a list": completion(finish=["a"]),  # type: ignore[arg-type]
     "choices are an object": reply_of(choices={"a": 1}),
-    "choices are a text": reply_of(choices="abc"),
+    "choices are a string": reply_of(choices="abc"),
     "a choice is null": reply_of(choices=[None]),
-    "a logprob is none": text_reply(logprob("NaN")),
+    "a logprob is NaN": text_reply(logprob("NaN")),
     "a logprob is beyond a double": text_reply(logprob("-1e999")),
     "logprobs are numbers": reply_of(choices=[{"message": {"content": "x"}, "logprobs": [1, 2]}]),
-    "all is deep": text_reply(DEEP),
+    "the reply is deep": text_reply(DEEP),
     "arguments are deep": completion(tool_calls=[{"function": {"name": "f", "arguments": DEEP}}]),
     "arguments are an object": completion(tool_calls=[{"function": {"arguments": {"a": 1}}}]),
-    "calls are a text": completion(tool_calls="x"),
-    "a vector has texts": json_reply({"data": [{"index": 0, "embedding": ["a"]}]}),
+    "calls are a string": completion(tool_calls="x"),
+    "a vector has strings": json_reply({"data": [{"index": 0, "embedding": ["a"]}]}),
     "a vector is huge": json_reply({"data": [{"index": 0, "embedding": [1e308, 10**400]}]}),
-    "a vector has none": text_reply('{"data":[{"index":0,"embedding":[NaN,1e999]}]}'),
+    "a vector has NaN": text_reply('{"data":[{"index":0,"embedding":[NaN,1e999]}]}'),
     "a vector has no index": json_reply({"data": [{"index": "x", "embedding": [1]}], "usage": "x"}),
     "a delta is a number": stream(delta(5), DONE),
-    "streamed counts are none": stream(delta("a", "stop", usage={"prompt_tokens": "x"}), DONE),
+    "streamed counts are invalid": stream(delta("a", "stop", usage={"prompt_tokens": "x"}), DONE),
     "streamed counts are huge": stream(delta("a", "stop", usage={"prompt_tokens": 10**99}), DONE),
     "the streamed finish is a list": stream(delta("a", ["x"], usage=USAGE), DONE),
     "an event is deep": stream(b"data: " + DEEP.encode() + b"\n\n", DONE),
-    "a chunk is deep": stream(delta("a", x=json.loads(DEEP)), chunk("b", finish="stop"), DONE),
-    "a streamed logprob is none": stream(f"data: {logprob('NaN')}\n\n".encode(), DONE),
+    "an event has a deep field": stream(
+        delta("a", x=json.loads(DEEP)), chunk("b", finish="stop"), DONE
+    ),
+    "a streamed logprob is NaN": stream(f"data: {logprob('NaN')}\n\n".encode(), DONE),
     "half a character": stream(b'data: {"choices":[{"delta":{"content":"\xf0\x9f"}}]}\n\n', DONE),
 }
 
@@ -87,11 +89,15 @@ def target() -> Iterator[FuzzTarget]:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("reply", REPLIES.values(), ids=REPLIES)
-def test_a_reply_of_another_shape_is_no_fault_of_ours(
+def test_a_malformed_reply_is_not_an_internal_error(
     target: FuzzTarget, path: str, reply: Reply
 ) -> None:
-    """Each answer is JSON of the API's shape, and nothing is logged as ours."""
-    body = {"model": MODEL, "messages": [{"role": "user", "content": "x"}], "prompt": "x"}
+    """Each response is JSON in the API's format, and no internal error is logged."""
+    body: dict[str, object] = {
+        "model": MODEL,
+        "messages": [{"role": "user", "content": "x"}],
+        "prompt": "x",
+    }
     body |= {"input": "x", "logprobs": True, "top_logprobs": 1}
     target.answer_with(reply)
     for streamed in (False, True):
@@ -108,8 +114,8 @@ def test_a_reply_of_another_shape_is_no_fault_of_ours(
     ],
     ids=repr,
 )
-def test_a_list_of_models_of_another_shape_is_no_fault_of_ours(data: object) -> None:
-    """Nor does it stay in the metrics, which would then be lost."""
+def test_a_malformed_list_of_models_is_not_an_internal_error(data: object) -> None:
+    """Nor does it break the metrics."""
     with FuzzTarget() as target:
         target.engine.on("/v1/models", json_reply({"data": data}))
         statuses = {

@@ -18,20 +18,20 @@ from tests.proxy.scripted_engine import MODEL, ScriptedEngine
         f"https://registry.ollama.ai/{MODEL}",
     ],
 )
-def test_every_name_of_a_model_reaches_it(
+def test_every_name_of_a_model_is_accepted(
     engine: ScriptedEngine, settings: ProxySettings, name: str
 ) -> None:
-    """Tag, case, defaults and alias; the reply echoes what was asked for."""
+    """With and without tag, in any case, as an alias; the response repeats it as it was sent."""
     with RunningProxy(replace(settings, model_aliases={"nickname": MODEL})) as proxy:
         chat = proxy.http.post("/api/chat", json=CHAT | {"model": name})
         generate = proxy.http.post("/api/generate", json=GENERATE | {"model": name})
         embed = proxy.http.post("/api/embed", json={"model": name, "input": "x"})
         show = proxy.http.post("/api/show", json={"model": name})
 
-    assert [a.json()["model"] for a in (chat, generate, embed)] == [name] * 3
+    assert [r.json()["model"] for r in (chat, generate, embed)] == [name] * 3
     assert show.status_code == 200
-    asked = engine.calls() + engine.calls("/v1/embeddings")
-    assert [call.json["model"] for call in asked] == [MODEL] * 3
+    received = engine.calls() + engine.calls("/v1/embeddings")
+    assert [call.json["model"] for call in received] == [MODEL] * 3
 
 
 @pytest.mark.parametrize(
@@ -44,14 +44,14 @@ def test_every_name_of_a_model_reaches_it(
         ("embeddings", 'model "nope" not found, try pulling it first'),
     ],
 )
-def test_an_unknown_model_is_a_404_in_ollamas_words(
+def test_an_unknown_model_is_a_404_with_ollamas_text(
     proxy: RunningProxy, path: str, text: str
 ) -> None:
     """Clients match on these texts."""
     body = CHAT | {"prompt": "x", "input": "x", "model": "nope"}
-    answer = proxy.http.post(f"/api/{path}", json=body)
+    response = proxy.http.post(f"/api/{path}", json=body)
 
-    assert (answer.status_code, answer.json()) == (404, {"error": text})
+    assert (response.status_code, response.json()) == (404, {"error": text})
 
 
 @pytest.mark.parametrize(
@@ -66,33 +66,35 @@ def test_an_unknown_model_is_a_404_in_ollamas_words(
         ("push", 400, "model is required"),
     ],
 )
-def test_a_missing_model_is_told_in_ollamas_words(
+def test_a_missing_model_is_an_error_with_ollamas_text(
     proxy: RunningProxy, path: str, status: int, text: str
 ) -> None:
-    answer = proxy.http.post(f"/api/{path}", json={})
+    response = proxy.http.post(f"/api/{path}", json={})
 
-    assert (answer.status_code, answer.json()) == (status, {"error": text})
+    assert (response.status_code, response.json()) == (status, {"error": text})
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b/c/d", "-a", "a:", "a//b", "x" * 81, "n\u00e9"])
-def test_a_malformed_name_is_a_400_in_ollamas_words(proxy: RunningProxy, name: str) -> None:
+def test_a_malformed_name_is_a_400_with_ollamas_text(proxy: RunningProxy, name: str) -> None:
     body = CHAT | {"prompt": "x", "input": "x", "model": name}
-    answers = {
+    responses = {
         path: proxy.http.post(f"/api/{path}", json=body)
         for path in ("chat", "generate", "show", "embed", "embeddings", "pull")
     }
     deleted = proxy.http.request("DELETE", "/api/delete", json=body)
     copied = proxy.http.post("/api/copy", json={"source": MODEL, "destination": name})
 
-    for answer in answers.values():
-        assert (answer.status_code, answer.json()) == (400, {"error": "invalid model name"})
+    for response in responses.values():
+        assert (response.status_code, response.json()) == (400, {"error": "invalid model name"})
     assert (deleted.status_code, deleted.json()) == (400, {"error": f'name "{name}" is invalid'})
     assert copied.json() == {"error": f'destination "{name}" is invalid'}
     assert copied.status_code == 400
 
 
-def test_a_listed_name_is_never_malformed(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """The engine may call a model what Ollama would not."""
+def test_a_name_that_the_engine_lists_is_always_valid(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """The engine may use names that Ollama doesn't allow."""
     engine.status_of["a model of mine"] = "loaded"
     proxy.probe()
 
@@ -109,9 +111,9 @@ def test_a_listed_name_is_never_malformed(engine: ScriptedEngine, proxy: Running
         ("DELETE", "/api/delete", 501),
     ],
 )
-def test_the_model_may_be_called_name(
+def test_the_model_may_be_sent_as_name(
     proxy: RunningProxy, method: str, path: str, status: int
 ) -> None:
-    """As ollama-js and older clients do; `model` wins."""
+    """As ollama-js and older clients do; if both are sent, `model` wins."""
     for body in ({"name": MODEL}, {"name": "nope", "model": MODEL}):
         assert proxy.http.request(method, path, json=body).status_code == status

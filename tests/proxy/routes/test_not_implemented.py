@@ -19,19 +19,17 @@ from tests.proxy.scripted_engine import MODEL
         ("POST", "/v1/audio/transcriptions"),
     ],
 )
-def test_what_a_proxy_can_not_do_is_an_honest_error(
-    proxy: RunningProxy, method: str, path: str
-) -> None:
+def test_what_a_proxy_can_not_do_is_a_501(proxy: RunningProxy, method: str, path: str) -> None:
     body = {"model": MODEL, "source": MODEL, "destination": "x"}
-    answer = proxy.http.request(method, path, json=body)
+    response = proxy.http.request(method, path, json=body)
 
-    assert answer.status_code == 501
-    assert "this server can't" in json.dumps(answer.json())
+    assert response.status_code == 501
+    assert "this server can't" in json.dumps(response.json())
     assert proxy.http.head(f"/api/blobs/sha256:{'0' * 64}").status_code == 404
 
 
-def test_ollamas_cloud_is_not_here(proxy: RunningProxy) -> None:
-    """What belongs to accounts and services of Ollama's maker is told as absent."""
+def test_there_is_no_cloud_behind_the_proxy(proxy: RunningProxy) -> None:
+    """Accounts and services of Ollama's cloud are reported as missing."""
     assert proxy.http.get("/api/status").json()["cloud"]["disabled"] is True
     assert proxy.http.post("/api/me").status_code == 401
     assert proxy.http.post("/api/experimental/web_search", json={}).status_code == 501

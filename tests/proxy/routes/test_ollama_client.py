@@ -1,7 +1,8 @@
-"""Ollama's own Python client, synchronous and asynchronous, against the proxy."""
+"""Ollama's Python client, synchronous and asynchronous."""
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import ollama
 import pytest
@@ -47,7 +48,7 @@ def add(a: int, b: int) -> int:
 
 
 def test_list_show_and_ps_parse(client: ollama.Client) -> None:
-    """What clients read at start-up."""
+    """Clients read these when they start."""
     names = [model.model for model in client.list().models]
     shown = client.show(MODEL)
     running = client.ps().models
@@ -70,10 +71,10 @@ def test_a_whole_chat_has_text_counts_and_durations(client: ollama.Client) -> No
     assert reply.eval_duration == 52_000_000
 
 
-def test_a_streamed_chat_gives_the_text_exactly(
+def test_a_streamed_chat_has_exactly_the_engines_text(
     engine: ScriptedEngine, client: ollama.Client
 ) -> None:
-    """The client splits lines at more than newlines; nothing may be lost by it."""
+    """Although the client splits lines at other characters than newlines."""
     engine.chat(words(*TRICKY))
 
     parts = [part.message.content or "" for part in client.chat(MODEL, MESSAGES, stream=True)]
@@ -86,16 +87,16 @@ def test_generate_whole_and_streamed_agree(client: ollama.Client) -> None:
     streamed = list(client.generate(MODEL, "hi", stream=True))
 
     assert whole.response == "Hello world"
-    assert "".join(part.response for part in streamed) == "Hello world"
+    assert "".join(part.response or "" for part in streamed) == "Hello world"
     assert streamed[-1].done
     assert streamed[-1].context == whole.context
     assert whole.context
 
 
-def test_a_conversation_over_generate_goes_on_with_its_context(
+def test_a_conversation_over_generate_continues_with_its_context(
     engine: ScriptedEngine, client: ollama.Client
 ) -> None:
-    """The context that one reply gives brings its turns into the next request."""
+    """The context of one response carries its turns into the next request."""
     first = client.generate(MODEL, "one")
     client.generate(MODEL, "two", context=first.context)
 
@@ -103,8 +104,10 @@ def test_a_conversation_over_generate_goes_on_with_its_context(
     assert turns == [("user", "one"), ("assistant", "Hello world"), ("user", "two")]
 
 
-def test_tools_go_there_and_back(engine: ScriptedEngine, client: ollama.Client) -> None:
-    """A call, its result without an id, and the answer."""
+def test_a_tool_is_called_and_its_result_sent(
+    engine: ScriptedEngine, client: ollama.Client
+) -> None:
+    """The client sends the result without an id."""
     call = {
         "index": 0,
         "id": "call-1",
@@ -132,19 +135,22 @@ def test_tools_go_there_and_back(engine: ScriptedEngine, client: ollama.Client) 
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_schema_binds_the_reply(
+def test_a_schema_is_sent_to_the_engine(
     engine: ScriptedEngine, client: ollama.Client, *, streamed: bool
 ) -> None:
-    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
-    engine.chat(words('{"name"', ':"Ada"}') if streamed else completion('{"name":"Ada"}'))
-    reply = client.chat(MODEL, MESSAGES, format=schema, stream=streamed)
-    parts = reply if streamed else [reply]
+    schema: dict[str, Any] = {"type": "object", "properties": {"name": {"type": "string"}}}
+    if streamed:
+        engine.chat(words('{"name"', ':"Ada"}'))
+        parts = list(client.chat(MODEL, MESSAGES, format=schema, stream=True))
+    else:
+        engine.chat(completion('{"name":"Ada"}'))
+        parts = [client.chat(MODEL, MESSAGES, format=schema)]
 
     assert json.loads("".join(part.message.content or "" for part in parts)) == {"name": "Ada"}
     assert engine.calls()[0].json["response_format"]["json_schema"]["schema"] == schema
 
 
-def test_embeddings_come_in_order_and_normalised(client: ollama.Client) -> None:
+def test_embeddings_are_in_order_and_normalised(client: ollama.Client) -> None:
     reply = client.embed(MODEL, ["a", "b"])
 
     assert len(reply.embeddings) == 2
@@ -169,17 +175,17 @@ def test_an_error_in_a_stream_raises_the_clients_own_error(
         list(client.chat(MODEL, MESSAGES, stream=True))
 
 
-def test_pull_reports_success_for_what_is_served_and_the_truth_else(client: ollama.Client) -> None:
+def test_pull_succeeds_for_a_served_model_and_fails_for_any_other(client: ollama.Client) -> None:
     assert [part.status for part in client.pull(MODEL, stream=True)][-1] == "success"
     assert client.pull(MODEL).status == "success"
-    for streamed in (True, False):
-        with pytest.raises(ollama.ResponseError, match="pull model manifest"):
-            list(client.pull("nope", stream=streamed))  # type: ignore[call-overload]
+    with pytest.raises(ollama.ResponseError, match="pull model manifest"):
+        client.pull("nope")
+    with pytest.raises(ollama.ResponseError, match="pull model manifest"):
+        list(client.pull("nope", stream=True))
 
 
 @pytest.mark.parametrize("action", ["create", "copy", "push", "delete"])
 def test_what_a_proxy_can_not_do_is_refused(client: ollama.Client, action: str) -> None:
-    """An honest error, no crash."""
     arguments = [MODEL, "copy"] if action == "copy" else [MODEL]
 
     with pytest.raises(ollama.ResponseError, match="this server can't") as raised:

@@ -1,4 +1,4 @@
-"""Open WebUI's way of calling: its requests in its order, and what it reads of each answer.
+"""Open WebUI: its requests in its order, and what it reads in each response.
 
 Source: open-webui, backend/open_webui/routers/ollama.py.
 """
@@ -22,7 +22,7 @@ from tests.proxy.scripted_engine import (
 
 def verify_connection(proxy: RunningProxy) -> None:
     version = proxy.http.get("/api/version").json()["version"]
-    # It compares versions as tuples of numbers, after cutting a suffix.
+    # It cuts a suffix and compares versions as tuples of numbers.
     assert [int(part) for part in re.sub(r"^v|-.*", "", version).split(".")]
 
 
@@ -43,9 +43,9 @@ def chat(proxy: RunningProxy, model: str, **fields: object) -> list[dict[str, An
         "stream": True,
         **fields,
     }
-    with proxy.http.stream("POST", "/api/chat", json=body) as answer:
-        assert answer.headers["content-type"] == "application/x-ndjson"
-        lines = answer.read().decode("ascii").split("\n")
+    with proxy.http.stream("POST", "/api/chat", json=body) as response:
+        assert response.headers["content-type"] == "application/x-ndjson"
+        lines = response.read().decode("ascii").split("\n")
     assert lines.pop() == ""
     return [json.loads(line) for line in lines]
 
@@ -53,7 +53,7 @@ def chat(proxy: RunningProxy, model: str, **fields: object) -> list[dict[str, An
 def test_a_session_from_connecting_to_unloading(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Connect, list, look, chat, title, embed, unload."""
+    """Connect, list, show, chat, make a title, embed and unload."""
     verify_connection(proxy)
     model = model_list(proxy)[0]
     assert model == f"{MODEL}:latest"
@@ -88,7 +88,7 @@ def test_a_session_from_connecting_to_unloading(
 
 
 def test_tool_calls_keep_their_positions(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Without `function.index` it would take all calls for the first one."""
+    """Without `function.index` it would take all calls for the first."""
     calls = [
         {
             "index": i,
@@ -108,7 +108,7 @@ def test_tool_calls_keep_their_positions(engine: ScriptedEngine, proxy: RunningP
 
 
 def test_thinking_comes_before_content(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """It opens a folded block at the first thinking and closes it at the first content."""
+    """It opens a folded block at the first thinking, and closes it at the first content."""
     engine.chat(
         stream(
             chunk(None, reasoning_content="let me"),
@@ -125,7 +125,7 @@ def test_thinking_comes_before_content(engine: ScriptedEngine, proxy: RunningPro
     assert [m["content"] for m in messages] == ["", "", "so", ""]
 
 
-def test_an_error_in_a_stream_is_a_line_that_it_shows(
+def test_an_error_in_a_stream_is_a_line_that_open_webui_shows(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     engine.chat(stream(chunk("a"), event({"error": {"message": "boom"}}), DONE))
@@ -136,7 +136,7 @@ def test_an_error_in_a_stream_is_a_line_that_it_shows(
 def test_no_line_is_longer_than_older_releases_can_read(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Releases before 0.6 die on a line above 128 KB: a text in pieces stays in pieces."""
+    """Releases before 0.6 fail on lines above 128 KB, so the pieces of a text aren't joined."""
     engine.chat(words(*["x" * 1000] * 300))
 
     longest = max(len(json.dumps(line)) for line in chat(proxy, MODEL))

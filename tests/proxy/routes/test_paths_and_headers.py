@@ -20,34 +20,36 @@ from tests.proxy.scripted_engine import ScriptedEngine
         ("OPTIONS", "/api/chat", 204),
     ],
 )
-def test_every_answer_has_a_date(proxy: RunningProxy, method: str, path: str, status: int) -> None:
-    """Whole, streamed, refused and preflight, as from Go's server."""
+def test_every_response_has_a_date(
+    proxy: RunningProxy, method: str, path: str, status: int
+) -> None:
+    """Whole, streamed, refused and preflight, as with Go's server."""
     before = datetime.now(UTC).replace(microsecond=0)
     headers = {"Origin": "http://localhost", "Access-Control-Request-Method": "POST"}
-    answer = proxy.http.request(method, path, json=CHAT | {"stream": True}, headers=headers)
+    response = proxy.http.request(method, path, json=CHAT | {"stream": True}, headers=headers)
 
-    assert answer.status_code == status
-    assert before <= parsedate_to_datetime(answer.headers["date"]) <= datetime.now(UTC)
+    assert response.status_code == status
+    assert before <= parsedate_to_datetime(response.headers["date"]) <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("path", ["/nope", "/api", "/api/nope", "/v1/nope", "/api/chat/x"])
-def test_unknown_paths_are_gos_404(proxy: RunningProxy, path: str) -> None:
-    answer = proxy.http.get(path)
+def test_unknown_paths_are_a_404_as_in_go(proxy: RunningProxy, path: str) -> None:
+    response = proxy.http.get(path)
 
-    assert (answer.status_code, answer.text) == (404, "404 page not found")
+    assert (response.status_code, response.text) == (404, "404 page not found")
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT", "PATCH"])
-def test_wrong_methods_are_gos_405(proxy: RunningProxy, method: str) -> None:
-    answer = proxy.http.request(method, "/api/chat")
+def test_wrong_methods_are_a_405_as_in_go(proxy: RunningProxy, method: str) -> None:
+    response = proxy.http.request(method, "/api/chat")
 
-    assert (answer.status_code, answer.text) == (405, "405 method not allowed")
+    assert (response.status_code, response.text) == (405, "405 method not allowed")
 
 
-def test_a_request_id_travels_to_the_engine_and_back(
+def test_a_request_id_is_sent_to_the_engine_and_returned(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """One id in both logs; an unusable one is replaced."""
+    """So that it is in both logs; an invalid one is replaced."""
     sent = proxy.http.post("/api/chat", json=CHAT, headers={"X-Request-ID": "abc-1"})
     odd = proxy.http.post("/api/chat", json=CHAT, headers={"X-Request-ID": 'a"b c'})
 

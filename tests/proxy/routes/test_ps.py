@@ -6,7 +6,7 @@ from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import MODEL, OTHER_MODEL, ScriptedEngine
 
 
-def test_ps_lists_only_what_is_loaded(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+def test_ps_lists_only_loaded_models(engine: ScriptedEngine, proxy: RunningProxy) -> None:
     engine.status_of[OTHER_MODEL] = "unloaded"
     (process,) = proxy.http.get("/api/ps").json()["models"]
 

@@ -1,7 +1,7 @@
-"""The core of the API against the real engine with a tiny model: nothing scripted.
+"""The main endpoints with a real engine and a tiny model.
 
-``REAL_ENGINE_URL`` names a running Mistral.rs server to be used instead of the embedded engine;
-it must serve the model that ``python -m tests.tiny_llama FOLDER`` writes.
+This is the embedded engine unless ``REAL_ENGINE_URL`` is the URL of a running Mistral.rs server,
+which must serve the model that ``python -m tests.tiny_llama FOLDER`` writes.
 """
 
 import json
@@ -57,7 +57,7 @@ def client(proxy: RunningProxy) -> Iterator[ollama.Client]:
 
 @pytest.fixture(scope="module")
 def thinking_client() -> Iterator[ollama.Client]:
-    """A client of the embedded engine with a model that thinks, by the name "thinker"."""
+    """A client of the embedded engine with a model "thinker" that thinks."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_engine(make_tiny_llama(Path(folder) / "thinker", thinks=True)) as url,
@@ -75,7 +75,7 @@ def model(client: ollama.Client) -> str:
 
 
 def chat_text(client: ollama.Client, model: str, *, streamed: bool, **asked: object) -> str:
-    """The content of a reply, whole or joined from its parts."""
+    """Return the content of a response, whole or joined from its chunks."""
     fields: dict[str, Any] = asked
     if not streamed:
         return client.chat(model, MESSAGES, **fields).message.content or ""
@@ -91,27 +91,27 @@ def streamed_text_of(client: ollama.Client, model: str, **options: object) -> st
     return chat_text(client, model, streamed=True, options=GREEDY | options)
 
 
-def test_a_chat_gives_the_same_text_whole_and_streamed(client: ollama.Client, model: str) -> None:
+def test_a_chat_has_the_same_text_whole_and_streamed(client: ollama.Client, model: str) -> None:
     whole = text_of(client, model)
 
     assert len(whole) > 10
     assert streamed_text_of(client, model) == whole
 
 
-def test_generate_and_raw_generate_answer(client: ollama.Client, model: str) -> None:
-    cooked = client.generate(model, "Tell me something.", options=GREEDY)
+def test_generate_works_with_and_without_raw(client: ollama.Client, model: str) -> None:
+    templated = client.generate(model, "Tell me something.", options=GREEDY)
     raw = client.generate(model, "Tell me something.", raw=True, options=GREEDY)
     streamed = list(
         client.generate(model, "Tell me something.", raw=True, stream=True, options=GREEDY)
     )
 
-    assert cooked.response
-    assert raw.response == "".join(part.response for part in streamed)
+    assert templated.response
+    assert raw.response == "".join(part.response or "" for part in streamed)
     assert raw.eval_count == streamed[-1].eval_count == 40
 
 
 @pytest.mark.parametrize("limit", [1, 7, 30])
-def test_a_token_limit_is_kept_and_told(client: ollama.Client, model: str, limit: int) -> None:
+def test_a_token_limit_is_kept_and_reported(client: ollama.Client, model: str, limit: int) -> None:
     reply = client.chat(model, MESSAGES, options=GREEDY | {"num_predict": limit})
 
     assert reply.eval_count == limit
@@ -120,8 +120,10 @@ def test_a_token_limit_is_kept_and_told(client: ollama.Client, model: str, limit
     assert reply.eval_duration
 
 
-def test_a_stop_string_and_what_follows_never_appear(client: ollama.Client, model: str) -> None:
-    """Stop strings of every length, taken from the text itself."""
+def test_a_stop_string_and_the_text_after_it_are_never_sent(
+    client: ollama.Client, model: str
+) -> None:
+    """With stop strings of several lengths, taken from the text itself."""
     whole = text_of(client, model)
     for length in (1, 2, 3, 5):
         stop = whole[10 : 10 + length]
@@ -133,15 +135,15 @@ def test_a_stop_string_and_what_follows_never_appear(client: ollama.Client, mode
 
 
 def test_a_seed_is_accepted(client: ollama.Client, model: str) -> None:
-    """The engine has no seed per request; clients that send one must not notice."""
+    """The engine has no seed for a single request, but clients send one."""
     assert text_of(client, model, seed=7) == text_of(client, model, seed=7)
 
 
-def test_two_at_once_get_their_own_answers(client: ollama.Client, model: str) -> None:
+def test_two_parallel_requests_get_their_own_text(client: ollama.Client, model: str) -> None:
     alone = streamed_text_of(client, model)
-    answers: list[str] = []
+    texts: list[str] = []
     threads = [
-        threading.Thread(target=lambda: answers.append(streamed_text_of(client, model)))
+        threading.Thread(target=lambda: texts.append(streamed_text_of(client, model)))
         for _ in range(2)
     ]
     for thread in threads:
@@ -149,14 +151,14 @@ def test_two_at_once_get_their_own_answers(client: ollama.Client, model: str) ->
     for thread in threads:
         thread.join()
 
-    assert answers == [alone, alone]
+    assert texts == [alone, alone]
 
 
-def test_a_client_that_hangs_up_frees_the_engine(proxy: RunningProxy, model: str) -> None:
-    """A long generation ends with its client; the next one is answered."""
+def test_a_client_that_disconnects_stops_the_engine(proxy: RunningProxy, model: str) -> None:
+    """Its long generation ends, and the next request is served."""
     body = {"model": model, "messages": MESSAGES, "options": {"num_predict": 4000}}
-    with proxy.http.stream("POST", "/api/chat", json=body) as answer:
-        parts = answer.iter_bytes()  # kept: the client closes the stream when it is forgotten
+    with proxy.http.stream("POST", "/api/chat", json=body) as response:
+        parts = response.iter_bytes()  # keep a reference: the stream is closed when it is garbage
         next(parts)
 
     assert eventually(
@@ -171,9 +173,7 @@ def test_a_client_that_hangs_up_frees_the_engine(proxy: RunningProxy, model: str
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_format_makes_the_reply_json(
-    client: ollama.Client, model: str, *, streamed: bool
-) -> None:
+def test_a_format_makes_the_text_json(client: ollama.Client, model: str, *, streamed: bool) -> None:
     asked = {"format": ONE_OR_TWO, "options": GREEDY}
 
     assert json.loads(chat_text(client, model, streamed=streamed, **asked))["a"] in (1, 2)
@@ -184,7 +184,7 @@ def test_a_format_makes_the_reply_json(
 def test_a_format_makes_the_content_json_with_a_model_that_thinks(
     thinking_client: ollama.Client, think: object, *, streamed: bool
 ) -> None:
-    """The engine would take the JSON for a thought."""
+    """With thinking on, the engine would take the JSON for a thought."""
     asked = {"format": ONE_OR_TWO, "options": GREEDY, "think": think}
 
     text = chat_text(thinking_client, "thinker", streamed=streamed, **asked)
@@ -193,20 +193,20 @@ def test_a_format_makes_the_content_json_with_a_model_that_thinks(
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_a_model_that_thinks_does_so_unless_it_is_told_not_to(
+def test_a_model_thinks_unless_the_request_forbids_it(
     thinking_client: ollama.Client, *, streamed: bool
 ) -> None:
-    """A model of random weights never ends its thought."""
+    """A model with random weights never stops thinking, so its content is empty."""
     for think in (None, True, "high"):
         asked = {"think": think, "options": GREEDY}
         assert chat_text(thinking_client, "thinker", streamed=streamed, **asked) == ""
     assert chat_text(thinking_client, "thinker", streamed=streamed, think=False, options=GREEDY)
 
 
-def test_a_reply_that_ends_like_the_beginning_of_a_stop_string_keeps_its_end(
+def test_a_text_that_ends_like_the_beginning_of_a_stop_string_is_complete(
     client: ollama.Client, model: str
 ) -> None:
-    """A natural end is no stop hit: what was held back until then is text."""
+    """The text that was held back is sent at the end."""
     schema = {"enum": ["a"]}
     asked: dict[str, Any] = {"format": schema, "options": GREEDY | {"stop": ['""']}}
     whole = client.chat(model, MESSAGES, **asked).message.content
@@ -216,21 +216,22 @@ def test_a_reply_that_ends_like_the_beginning_of_a_stop_string_keeps_its_end(
     assert "".join(part.message.content or "" for part in streamed) == whole
 
 
-def test_a_prompt_that_is_too_long_is_cut_or_refused(client: ollama.Client, model: str) -> None:
+def test_a_prompt_that_is_too_long_is_cut_or_refused(
+    proxy: RunningProxy, client: ollama.Client, model: str
+) -> None:
     long = [{"role": "user", "content": "x" * (CONTEXT_LENGTH + 500)}]
     assert client.chat(model, long, options={"num_predict": 1}).done
 
-    answer = client._client.post(
-        "/api/chat", json={"model": model, "messages": long, "truncate": False, "stream": False}
-    )
-    assert answer.status_code == 400
-    assert answer.json()["error"]
+    body = {"model": model, "messages": long, "truncate": False, "stream": False}
+    response = proxy.http.post("/api/chat", json=body)
+    assert response.status_code == 400
+    assert response.json()["error"]
 
 
 def test_tokens_in_the_metrics_are_the_sum_of_the_counts(
     proxy: RunningProxy, client: ollama.Client, model: str
 ) -> None:
-    """Whole and streamed, whatever the number of events."""
+    """For whole and streamed responses, with any number of events."""
     replies = [
         client.chat(model, MESSAGES, options=GREEDY),
         *(part for part in client.chat(model, MESSAGES, stream=True, options=GREEDY) if part.done),
@@ -248,7 +249,7 @@ def test_tokens_in_the_metrics_are_the_sum_of_the_counts(
 
 
 def test_a_model_that_was_unloaded_is_loaded_for_the_next_request(engine_url: str) -> None:
-    """An engine that can't unload (the embedded one) keeps its model, and answers."""
+    """An engine that can't unload, such as the embedded one, keeps its model loaded."""
     with httpx.Client(base_url=engine_url, trust_env=False) as engine:
         can_unload = engine.post("/v1/models/status", json={"model_id": "?"}).status_code == 200
     settings = ProxySettings(engine_url=engine_url, model_unload=True)
@@ -269,7 +270,7 @@ def test_a_model_that_was_unloaded_is_loaded_for_the_next_request(engine_url: st
 
 
 def test_logprobs_are_the_same_whole_and_streamed(client: ollama.Client, model: str) -> None:
-    """With a stop string of which the text holds beginnings: none is lost."""
+    """None is lost, even if parts of the text are beginnings of a stop string."""
     stop = text_of(client, model)[10] + "\N{SNOWMAN}"
     asked: dict[str, Any] = {"logprobs": True, "top_logprobs": 2, "options": GREEDY}
     asked["options"] = GREEDY | {"stop": [stop]}
@@ -283,7 +284,6 @@ def test_logprobs_are_the_same_whole_and_streamed(client: ollama.Client, model: 
 
 
 def test_the_openai_endpoints_pass_through(proxy: RunningProxy, model: str) -> None:
-    """Against the real shapes."""
     body = {"model": model, "messages": MESSAGES, "max_tokens": 5, "temperature": 0}
     whole = proxy.http.post("/v1/chat/completions", json=body).json()
     streamed = proxy.http.post("/v1/chat/completions", json=body | {"stream": True})
@@ -303,9 +303,7 @@ def test_an_unknown_model_is_a_404(client: ollama.Client) -> None:
     assert raised.value.status_code == 404
 
 
-def test_embedding_with_a_text_model_is_the_clients_error(
-    client: ollama.Client, model: str
-) -> None:
+def test_embedding_with_a_text_model_is_a_client_error(client: ollama.Client, model: str) -> None:
     with pytest.raises(ollama.ResponseError) as raised:
         client.embed(model, "x")
 

@@ -27,29 +27,29 @@ POSTS = ("chat", "generate", "show", "embed", "embeddings", "pull", "push", "cre
     ],
     ids=["empty", "cut", "text", "array", "number", "NaN", "deep"],
 )
-def test_a_bad_body_is_a_400_in_ollamas_words(
+def test_an_invalid_body_is_a_400_with_ollamas_text(
     proxy: RunningProxy, path: str, body: bytes, text: str
 ) -> None:
-    """JSON errors, never a page of the framework's."""
+    """As JSON, never as a page of the framework."""
     if path == "copy":
         body = body.replace(b"model", b"source")
-    answer = proxy.http.post(f"/api/{path}", content=body)
+    response = proxy.http.post(f"/api/{path}", content=body)
 
-    assert answer.status_code == 400
-    assert answer.headers["content-type"].startswith("application/json")
-    assert text in answer.json()["error"]
+    assert response.status_code == 400
+    assert response.headers["content-type"].startswith("application/json")
+    assert text in response.json()["error"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{"])
-def test_a_bad_body_of_a_delete_is_a_400(proxy: RunningProxy, body: bytes) -> None:
-    answer = proxy.http.request("DELETE", "/api/delete", content=body)
+def test_an_invalid_body_of_a_delete_is_a_400(proxy: RunningProxy, body: bytes) -> None:
+    response = proxy.http.request("DELETE", "/api/delete", content=body)
 
-    assert answer.status_code == 400
-    assert list(answer.json()) == ["error"]
+    assert response.status_code == 400
+    assert list(response.json()) == ["error"]
 
 
-def test_any_content_type_will_do(proxy: RunningProxy) -> None:
-    """`curl -d` says it sends a form."""
+def test_any_content_type_is_accepted(proxy: RunningProxy) -> None:
+    """`curl -d` declares a form."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     body = json.dumps(CHAT | {"prompt": "x", "input": "x"}).encode()
     codes = {
@@ -62,14 +62,14 @@ def test_any_content_type_will_do(proxy: RunningProxy) -> None:
     assert "this server can't" in deleted.json()["error"]
 
 
-def test_keys_match_whatever_their_case(proxy: RunningProxy) -> None:
+def test_keys_match_in_any_case(proxy: RunningProxy) -> None:
     """As Go's decoder does."""
     body = {"Model": MODEL, "MESSAGES": [{"Role": "USER", "Content": "hi"}], "Stream": False}
 
     assert proxy.http.post("/api/chat", json=body).status_code == 200
 
 
-def test_an_image_of_20_mb_is_accepted_and_more_than_the_limit_is_a_413(
+def test_an_image_of_20_mb_is_accepted_and_a_body_above_the_limit_is_a_413(
     settings: ProxySettings,
 ) -> None:
     with RunningProxy(replace(settings, max_body_bytes=30 * 1024 * 1024)) as proxy:

@@ -10,8 +10,8 @@ from tests.proxy.scripted_engine import MODEL, OTHER_MODEL, ScriptedEngine, json
 
 
 @pytest.mark.parametrize("key", ["model", "name"])
-def test_show_tells_what_the_settings_know(settings: ProxySettings, key: str) -> None:
-    """By model or by name; model_info is never null."""
+def test_show_returns_what_the_settings_say(settings: ProxySettings, key: str) -> None:
+    """The model can be given as `model` or `name`, and `model_info` is never null."""
     details = ModelDetails(family="llama", context_length=8192, template="{{ .Prompt }} tools")
     with RunningProxy(replace(settings, model_details={MODEL: details})) as proxy:
         shown = proxy.http.post("/api/show", json={key: MODEL}).json()
@@ -24,10 +24,10 @@ def test_show_tells_what_the_settings_know(settings: ProxySettings, key: str) ->
     assert shown["template"] == "{{ .Prompt }} tools"
 
 
-def test_a_context_length_that_the_engine_tells_is_shown(
+def test_a_context_length_that_the_engine_reports_is_shown(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
-    """Unless the settings tell another: the engine may have been started with less memory."""
+    """Unless the settings name another, for example because the engine has little memory."""
     listed = [{"id": MODEL, "max_model_len": 4096}, {"id": OTHER_MODEL, "max_model_len": 4096}]
     engine.on("/v1/models", json_reply({"data": listed}))
     details = {OTHER_MODEL: ModelDetails(context_length=2048)}
@@ -40,8 +40,8 @@ def test_a_context_length_that_the_engine_tells_is_shown(
     assert [process["context_length"] for process in running] == [4096, 2048]
 
 
-def test_show_claims_no_length_that_it_does_not_know(proxy: RunningProxy) -> None:
-    """Clients would take a 0 at its word; without the key they use a default of their own."""
+def test_show_leaves_out_an_unknown_length(proxy: RunningProxy) -> None:
+    """Clients would believe a 0, but use a default of their own if the key is missing."""
     shown = proxy.http.post("/api/show", json={"model": MODEL}).json()
 
     assert shown["model_info"]["general.architecture"]

@@ -1,4 +1,4 @@
-"""Streams that run side by side or pause for long."""
+"""Streams that run in parallel, and streams with long pauses."""
 
 import json
 import threading
@@ -25,7 +25,7 @@ from tests.proxy.scripted_engine import (
 def test_parallel_streams_do_not_wait_for_each_other(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Each gets its first line while both are unfinished."""
+    """Each gets its first chunk before either is complete."""
     go_on = threading.Event()
     engine.chat(stream(chunk("a"), go_on, chunk("b", finish="stop", usage=USAGE), DONE))
     body = CHAT | {"stream": True}
@@ -44,14 +44,14 @@ def test_parallel_streams_do_not_wait_for_each_other(
 @pytest.mark.parametrize(
     ("streamed", "begun"), [(True, True), (True, False), (False, False)], ids=str
 )
-def test_a_long_silence_of_the_engine_cuts_no_reply(
+def test_a_long_silence_of_the_engine_does_not_end_a_response(
     engine: ScriptedEngine,
     settings: ProxySettings,
     *,
     streamed: bool,
     begun: bool,
 ) -> None:
-    """Neither before the first byte nor in a stream; the framework waits 60 seconds."""
+    """Neither before the first byte nor in a stream; the framework's own timeout is 60 s."""
     go_on = threading.Event()
 
     def stall(_: object) -> Reply:
@@ -62,17 +62,17 @@ def test_a_long_silence_of_the_engine_cuts_no_reply(
         return stream(chunk("a"), go_on, last, DONE) if begun else stream(go_on, last, DONE)
 
     engine.chat(stall)
-    limits = {"engine_silence_timeout_seconds": 600, "engine_reply_timeout_seconds": 600}
+    long = replace(settings, engine_silence_timeout_seconds=600, engine_reply_timeout_seconds=600)
     with (
-        RunningProxy(replace(settings, **limits)) as proxy,
+        RunningProxy(long) as proxy,
         ThreadPoolExecutor(1) as pool,
     ):
-        asking = pool.submit(proxy.http.post, "/api/chat", json=CHAT | {"stream": streamed})
+        pending = pool.submit(proxy.http.post, "/api/chat", json=CHAT | {"stream": streamed})
         assert eventually(lambda: any(call.silent.is_set() for call in engine.calls()))
         proxy.put_forward(599)
         go_on.set()
-        answer = asking.result()
+        response = pending.result()
 
-    lines = [json.loads(line) for line in answer.content.splitlines()]
-    assert answer.status_code == 200
+    lines = [json.loads(line) for line in response.content.splitlines()]
+    assert response.status_code == 200
     assert lines[-1]["done"] is True

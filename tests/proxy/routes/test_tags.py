@@ -7,8 +7,8 @@ from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import MODEL, OTHER_MODEL
 
 
-def test_tags_list_what_the_engine_serves(proxy: RunningProxy) -> None:
-    """No "default", names with a tag, every field of its type."""
+def test_tags_lists_the_models_of_the_engine(proxy: RunningProxy) -> None:
+    """Without "default", with a tag in each name, and with every field of its type."""
     models = proxy.http.get("/api/tags").json()["models"]
 
     assert [model["name"] for model in models] == [f"{MODEL}:latest", f"{OTHER_MODEL}:latest"]

@@ -19,15 +19,15 @@ from tests.proxy.scripted_engine import (
 )
 
 
-def test_an_unknown_model_is_openais_404_on_v1(proxy: RunningProxy) -> None:
-    answer = proxy.http.post("/v1/chat/completions", json=CHAT | {"model": "nope"})
+def test_an_unknown_model_is_a_404_in_openais_format(proxy: RunningProxy) -> None:
+    response = proxy.http.post("/v1/chat/completions", json=CHAT | {"model": "nope"})
 
-    assert answer.status_code == 404
-    assert answer.json()["error"]["type"] == "not_found_error"
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert response.status_code == 404
+    assert response.json()["error"]["type"] == "not_found_error"
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
-def test_sampling_on_v1_is_the_clients_and_the_models(
+def test_sampling_options_on_v1_get_no_defaults(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     proxy.http.post("/v1/chat/completions", json=CHAT | {"model": MODEL.lower()})
@@ -37,43 +37,43 @@ def test_sampling_on_v1_is_the_clients_and_the_models(
 
 @pytest.mark.parametrize("name", [MODEL, MODEL.replace("/", "%2F"), MODEL.lower() + ":latest"])
 def test_one_model_can_be_looked_up_on_v1(proxy: RunningProxy, name: str) -> None:
-    """The engine has no such route; slashes may be encoded."""
-    answer = proxy.http.get(f"/v1/models/{name}")
+    """Although the engine has no such route; slashes may be encoded."""
+    response = proxy.http.get(f"/v1/models/{name}")
 
-    assert answer.json()["id"] == MODEL
+    assert response.json()["id"] == MODEL
     assert proxy.http.get("/v1/models/nope").json()["error"]["type"] == "not_found_error"
 
 
-def test_a_model_under_a_key_of_another_case_is_named_to_the_engine(
+def test_a_model_under_a_key_in_another_case_is_sent_as_model(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Ollama takes it; the engine's own API does not."""
-    answer = proxy.http.post("/v1/chat/completions", json={"Model": MODEL, "messages": USER})
+    """Ollama accepts it, but the engine's own API doesn't."""
+    response = proxy.http.post("/v1/chat/completions", json={"Model": MODEL, "messages": USER})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert engine.calls()[0].json == {"model": MODEL, "messages": USER}
 
 
-def test_a_stream_is_one_whatever_the_case_of_its_type(
+def test_the_content_type_of_a_stream_may_be_in_any_case(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Media types have none (RFC 9110, 8.3.1)."""
+    """Media types are case-insensitive (RFC 9110, 8.3.1)."""
     events = chunk("a") + chunk("b", finish="stop", usage=USAGE) + DONE
     engine.chat(Reply((events,), content_type="Text/Event-Stream; charset=utf-8"))
-    answer = proxy.http.post("/v1/chat/completions", json=CHAT | {"stream": True})
+    response = proxy.http.post("/v1/chat/completions", json=CHAT | {"stream": True})
 
-    assert (answer.status_code, answer.content) == (200, events)
+    assert (response.status_code, response.content) == (200, events)
 
 
-def test_a_slash_behind_v1_models_changes_nothing(proxy: RunningProxy) -> None:
+def test_a_slash_after_v1_models_changes_nothing(proxy: RunningProxy) -> None:
     assert proxy.http.get("/v1/models/").content == proxy.http.get("/v1/models").content
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_v1_passes_byte_for_byte(
+def test_v1_is_passed_through_byte_for_byte(
     engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
 ) -> None:
-    """Neither the request nor the answer is written anew."""
+    """Neither the request nor the reply is written again."""
     odd = b'{ "model" : "%b",  "stream":%b, "unknown": [1.0e1] }' % (
         MODEL.encode(),
         json.dumps(streamed).encode(),
@@ -82,20 +82,20 @@ def test_v1_passes_byte_for_byte(
     whole = b'{ "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2} }\n'
     engine.chat(stream(events) if streamed else Reply((whole,), length=True))
 
-    answer = proxy.http.post("/v1/chat/completions", content=odd)
+    response = proxy.http.post("/v1/chat/completions", content=odd)
 
     assert engine.calls()[0].body == odd
-    assert answer.content == (events if streamed else whole)
+    assert response.content == (events if streamed else whole)
     scrape = proxy.idle()
     assert scrape.value("mistral_generate_tokens_total", model=MODEL) == (18 if streamed else 2)
     chunks = scrape.value("mistral_streaming_chunks_total", endpoint="v1_chat_completions")
     assert chunks == (2 if streamed else 0)
 
 
-def test_messages_pass_through_and_fail_in_anthropics_shape(
+def test_messages_are_passed_through_and_fail_in_anthropics_format(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """Where the engine has the endpoint, and where it has not."""
+    """If the engine has the endpoint, and if it doesn't."""
     body = {"model": MODEL, "messages": USER, "max_tokens": 5}
     absent = proxy.http.post("/v1/messages", json=body)
     unknown = proxy.http.post("/v1/messages", json=body | {"model": "nope"})
@@ -109,12 +109,12 @@ def test_messages_pass_through_and_fail_in_anthropics_shape(
     assert proxy.idle().value("mistral_generate_tokens_total", model=MODEL) == 3
 
 
-def test_an_error_as_first_event_is_a_status_on_v1_as_well(
+def test_an_error_as_the_first_event_becomes_a_status_on_v1(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     engine.chat(stream(event({"error": {"message": "out of memory"}}), DONE))
 
-    answer = proxy.http.post("/v1/chat/completions", json=CHAT | {"stream": True})
+    response = proxy.http.post("/v1/chat/completions", json=CHAT | {"stream": True})
 
-    assert answer.status_code == 500
-    assert answer.json()["error"]["message"] == "out of memory"
+    assert response.status_code == 500
+    assert response.json()["error"]["message"] == "out of memory"

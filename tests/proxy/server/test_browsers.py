@@ -1,4 +1,4 @@
-"""What browsers may do: pages of other origins, and host names that lead here."""
+"""Browsers: pages of other origins, and host names that resolve to this machine."""
 
 from dataclasses import replace
 
@@ -9,18 +9,18 @@ from tests.proxy.bodies import CHAT
 from tests.proxy.running import RunningProxy
 
 
-def test_local_pages_may_call_and_foreign_ones_may_not(settings: ProxySettings) -> None:
-    """CORS as Ollama has it, with the same variable for more origins."""
+def test_local_pages_are_allowed_and_foreign_ones_refused(settings: ProxySettings) -> None:
+    """CORS as in Ollama, with the same variable for more origins."""
     preflight = {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
     }
     with RunningProxy(replace(settings, origins=("https://*.good.example",))) as proxy:
         for origin in ("http://localhost:3000", "app://x", "https://a.good.example"):
-            answer = proxy.http.options("/api/chat", headers=preflight | {"Origin": origin})
-            assert answer.status_code == 204
-            assert answer.headers["access-control-allow-origin"] == origin
-            allowed = answer.headers["access-control-allow-headers"].lower()
+            response = proxy.http.options("/api/chat", headers=preflight | {"Origin": origin})
+            assert response.status_code == 204
+            assert response.headers["access-control-allow-origin"] == origin
+            allowed = response.headers["access-control-allow-headers"].lower()
             assert "authorization" in allowed
             assert "x-stainless-os" in allowed
             got = proxy.http.get("/api/tags", headers={"Origin": origin})
@@ -37,16 +37,16 @@ def test_local_pages_may_call_and_foreign_ones_may_not(settings: ProxySettings) 
 
 
 @pytest.mark.parametrize("origin", ["http://box.local:8443", "https://Box.local:8443"])
-def test_a_page_may_call_the_host_that_it_came_from(proxy: RunningProxy, origin: str) -> None:
-    """As behind a reverse proxy that serves a web interface beside the API."""
+def test_a_page_may_call_the_host_that_served_it(proxy: RunningProxy, origin: str) -> None:
+    """For example behind a reverse proxy that serves both a web interface and the API."""
     headers = {"Origin": origin, "Host": "box.local:8443"}
-    answer = proxy.http.post("/api/chat", json=CHAT, headers=headers)
+    response = proxy.http.post("/api/chat", json=CHAT, headers=headers)
 
-    assert answer.status_code == 200
-    assert answer.headers["access-control-allow-origin"] == origin
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == origin
 
 
-def test_a_refused_page_is_counted_as_the_clients_error(proxy: RunningProxy) -> None:
+def test_a_refused_page_counts_as_a_client_error(proxy: RunningProxy) -> None:
     proxy.http.post("/api/chat", json=CHAT, headers={"Origin": "https://evil.example"})
 
     assert (
@@ -57,10 +57,10 @@ def test_a_refused_page_is_counted_as_the_clients_error(proxy: RunningProxy) -> 
     )
 
 
-def test_the_engines_own_cors_headers_do_not_pass(proxy: RunningProxy) -> None:
-    answer = proxy.http.get("/v1/models")
+def test_the_engines_cors_headers_are_not_passed_on(proxy: RunningProxy) -> None:
+    response = proxy.http.get("/v1/models")
 
-    assert "access-control-allow-origin" not in answer.headers
+    assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -79,22 +79,22 @@ def test_the_engines_own_cors_headers_do_not_pass(proxy: RunningProxy) -> None:
 def test_a_foreign_host_name_is_refused_on_loopback(
     proxy: RunningProxy, host: str, status: int
 ) -> None:
-    """The guard against DNS rebinding."""
+    """This protects against DNS rebinding."""
     assert proxy.http.get("/api/version", headers={"Host": host}).status_code == status
 
 
-def test_a_page_whose_own_name_leads_here_may_not_read_its_refusal(proxy: RunningProxy) -> None:
-    """Its origin is that of the Host which it asked for, and both are foreign."""
+def test_a_page_of_a_foreign_host_may_not_read_its_refusal(proxy: RunningProxy) -> None:
+    """Its origin equals the Host, but both are foreign."""
     headers = {"Host": "evil.example", "Origin": "http://evil.example"}
-    answer = proxy.http.get("/api/version", headers=headers)
+    response = proxy.http.get("/api/version", headers=headers)
 
-    assert answer.status_code == 403
-    assert "access-control-allow-origin" not in answer.headers
+    assert response.status_code == 403
+    assert "access-control-allow-origin" not in response.headers
 
 
-def test_every_page_may_call_when_the_settings_say_so(settings: ProxySettings) -> None:
-    """`OLLAMA_ORIGINS=*`, as people set it for Ollama."""
+def test_all_origins_are_allowed_if_the_settings_say_so(settings: ProxySettings) -> None:
+    """With `OLLAMA_ORIGINS=*`, as people set it for Ollama."""
     with RunningProxy(replace(settings, origins=("*",))) as proxy:
-        answer = proxy.http.get("/api/tags", headers={"Origin": "https://any.example"})
+        response = proxy.http.get("/api/tags", headers={"Origin": "https://any.example"})
 
-    assert answer.headers["access-control-allow-origin"] == "*"
+    assert response.headers["access-control-allow-origin"] == "*"

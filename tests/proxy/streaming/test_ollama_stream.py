@@ -1,4 +1,4 @@
-"""The stream translator: bytes in, lines out, whatever the split."""
+"""The translation of streams into Ollama's lines, for any split of the bytes."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from proxy_service.clock import Moment
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
-from proxy_service.streaming.text import TextGate
+from proxy_service.streaming.text import TextBuffer
 from tests.proxy.scripted_engine import DONE, USAGE, chunk, event
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)
@@ -39,31 +39,30 @@ def translate(*pieces: bytes, chat: bool = True, stops: tuple[str, ...] = ("END"
 
 @pytest.mark.parametrize("chat", [True, False], ids=["chat", "generate"])
 def test_every_split_of_a_recorded_stream_gives_the_same_lines(*, chat: bool) -> None:
-    """Where the reads fall is no concern of the client's."""
     whole = translate(RECORDED, chat=chat)
     for at in range(len(RECORDED) + 1):
         assert translate(RECORDED[:at], RECORDED[at:], chat=chat) == whole
 
 
-def test_lines_match_the_recorded_ones() -> None:
-    """The exact bytes, so that a change of shape is seen."""
+def test_the_lines_are_the_recorded_ones() -> None:
+    """Byte for byte, so that a change of format is noticed."""
     expected = (Path(__file__).parent / "samples" / "chat_stream.ndjson").read_bytes()
     assert translate(RECORDED) == expected
 
 
 @given(st.lists(st.text(alphabet="ENDx ", max_size=4), max_size=12))
-def test_a_gate_passes_exactly_what_stands_before_the_first_stop(pieces: list[str]) -> None:
-    """However the text is cut, the stop string and what follows never leave."""
-    gate = TextGate(("END", "xx"))
-    sent = "".join(gate.feed(piece) for piece in pieces) + gate.flush()
+def test_a_buffer_releases_exactly_the_text_before_the_first_stop_string(pieces: list[str]) -> None:
+    """However the text is split, the stop string and the text after it aren't released."""
+    buffer = TextBuffer(("END", "xx"))
+    sent = "".join(buffer.feed(piece) for piece in pieces) + buffer.flush()
     text = "".join(pieces)
     ends = [at for at in (text.find("END"), text.find("xx")) if at >= 0]
 
-    # A stop that is complete earlier wins, even when another one began before it.
+    # The stop string that is complete first wins, even if another began before it.
     assert text.startswith(sent)
     assert "END" not in sent
     assert "xx" not in sent
-    assert bool(ends) == gate.stopped
+    assert bool(ends) == buffer.stopped
     assert ends or sent == text
 
 
@@ -78,8 +77,8 @@ def test_a_gate_passes_exactly_what_stands_before_the_first_stop(pieces: list[st
     ],
     ids=["pair", "pair in text", "lone high", "lone low", "high at the end"],
 )
-def test_halves_of_a_character_are_joined_or_replaced(pieces: list[str], text: str) -> None:
-    """JSON may escape an emoji as two halves, and events may split them."""
+def test_surrogates_are_joined_or_replaced(pieces: list[str], text: str) -> None:
+    """JSON may escape an emoji as two surrogates, and they may be in different events."""
     body = b"".join(chunk(piece) for piece in pieces) + chunk("", finish="stop", usage=USAGE)
     lines = [json.loads(line) for line in translate(body).splitlines()]
 
@@ -103,30 +102,30 @@ def test_halves_of_a_character_are_joined_or_replaced(pieces: list[str], text: s
         "complete",
     ],
 )
-def test_the_beginning_of_a_stop_string_leaves_only_when_it_is_text(body: bytes, text: str) -> None:
-    """An engine that stopped at a string has sent all of it or nothing: the rest is text."""
+def test_the_beginning_of_a_stop_string_is_sent_if_it_was_only_text(body: bytes, text: str) -> None:
+    """An engine that stops at a string has sent all of it or nothing of it."""
     lines = [json.loads(line) for line in translate(body + DONE).splitlines()]
 
     assert "".join(line["message"]["content"] for line in lines) == text
 
 
 def with_logprob(text: str, *, token: str | None = None, **fields: object) -> bytes:
-    """A chunk as the engine sends it when logprobs were asked for."""
+    """Return an event with logprobs, as the engine sends it."""
     entry = {"token": token or text, "logprob": -0.5, "bytes": None, "top_logprobs": []}
     choice = {"index": 0, "delta": {"content": text}, "logprobs": entry, "finish_reason": None}
     return event({"choices": [choice | fields], "usage": fields.get("finish_reason") and USAGE})
 
 
 def text_and_tokens(body: bytes) -> list[tuple[str, list[str]]]:
-    """Each line's text, and the tokens whose logprobs it carries."""
+    """Return each line's text, and the tokens whose logprobs are in the line."""
     return [
         (line["message"]["content"], [entry["token"] for entry in line.get("logprobs", [])])
         for line in map(json.loads, translate(body + DONE).splitlines())
     ]
 
 
-def test_logprobs_wait_with_the_text_that_is_held_back() -> None:
-    """None is lost, and none leaves before its text."""
+def test_logprobs_are_held_back_with_their_text() -> None:
+    """None is lost, and none is sent before its text."""
     body = b"".join(map(with_logprob, ("a", " E", "N", "E", "N", "!")))
     body += with_logprob("", token="</s>", finish_reason="stop")
 
@@ -139,15 +138,15 @@ def test_logprobs_wait_with_the_text_that_is_held_back() -> None:
     ]
 
 
-def test_logprobs_of_a_stop_string_leave_no_more_than_the_string() -> None:
-    """Their tokens would tell it."""
+def test_logprobs_of_a_stop_string_are_not_sent() -> None:
+    """They contain its text."""
     body = b"".join(map(with_logprob, ("a", "E", "ND", "x")))
     body += with_logprob("", token="</s>", finish_reason="stop")
 
     assert text_and_tokens(body) == [("a", ["a"]), ("", [])]
 
 
-def test_logprobs_of_thinking_stand_with_it() -> None:
+def test_logprobs_of_thinking_are_in_its_chunk() -> None:
     delta = {"content": None, "reasoning_content": "hm"}
     body = with_logprob("", token="hm", delta=delta) + with_logprob("x", finish_reason="stop")
 
@@ -155,7 +154,7 @@ def test_logprobs_of_thinking_stand_with_it() -> None:
 
 
 def test_pieces_of_a_tool_call_are_joined() -> None:
-    """Other engines send arguments in pieces; clients get the whole call once."""
+    """Some engines send arguments in pieces; clients get the whole call."""
     first = CALL | {"function": {"name": "f", "arguments": '{"a":'}}
     second = {"index": 0, "function": {"arguments": "1}"}}
     body = chunk(None, tool_calls=[first]) + chunk(None, tool_calls=[second])
@@ -180,8 +179,8 @@ def test_pieces_of_a_tool_call_are_joined() -> None:
         b"{",
     ],
 )
-def test_a_chunk_of_no_known_shape_is_an_error_and_no_crash(payload: bytes) -> None:
-    """Whatever the engine sends, the client gets a well-formed end."""
+def test_an_event_of_an_unknown_shape_is_an_error(payload: bytes) -> None:
+    """The client gets a well-formed error, whatever the engine sends."""
     stream = OllamaStream(StreamOptions(model="m", chat=True))
     batch = stream.feed(b"data: " + payload + b"\n\n", AT)
     error = batch.error or stream.close(AT).error
@@ -190,8 +189,8 @@ def test_a_chunk_of_no_known_shape_is_an_error_and_no_crash(payload: bytes) -> N
     assert error.status >= 400
 
 
-def test_usage_may_come_in_a_chunk_of_its_own() -> None:
-    """OpenAI's own servers send it after the finish_reason, with no choice."""
+def test_usage_may_be_in_an_event_of_its_own() -> None:
+    """OpenAI's servers send it after the finish_reason, without choices."""
     body = chunk("a", finish="stop") + event({"choices": [], "usage": USAGE}) + DONE
 
     final = json.loads(translate(body).splitlines()[-1])
@@ -200,7 +199,7 @@ def test_usage_may_come_in_a_chunk_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("count", [None, "18", -1, float("nan"), True, []])
-def test_a_count_that_is_none_is_left_out(count: object) -> None:
+def test_a_count_that_is_not_a_number_is_left_out(count: object) -> None:
     usage = USAGE | {"completion_tokens": count}
     final = json.loads(translate(chunk("a", finish="stop", usage=usage) + DONE).splitlines()[-1])
 
@@ -208,7 +207,7 @@ def test_a_count_that_is_none_is_left_out(count: object) -> None:
 
 
 def test_without_usage_the_deltas_are_counted() -> None:
-    """A documented lower bound."""
+    """This is documented as a lower bound."""
     final = json.loads(
         translate(chunk("a") + chunk("b") + chunk("", finish="stop") + DONE).splitlines()[-1]
     )
@@ -216,15 +215,14 @@ def test_without_usage_the_deltas_are_counted() -> None:
     assert final["eval_count"] == 2
 
 
-def test_nothing_follows_the_last_line() -> None:
-    """Chunks after the end are ignored."""
+def test_events_after_the_end_are_ignored() -> None:
     body = chunk("a", finish="stop", usage=USAGE) + chunk("late") + DONE
 
     assert [json.loads(line)["done"] for line in translate(body).splitlines()] == [False, True]
 
 
-def test_generates_last_line_carries_the_context() -> None:
-    """Made from the whole text, once it is known."""
+def test_the_last_line_of_generate_has_the_context() -> None:
+    """It is made from the complete text."""
     options = StreamOptions(model="m", chat=False, context_of=lambda text: [len(text)])
     stream = OllamaStream(options)
     batch = stream.feed(chunk("abc") + chunk("de", finish="stop", usage=USAGE), AT)

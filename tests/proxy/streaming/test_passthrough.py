@@ -6,7 +6,7 @@ from proxy_service.streaming.passthrough import PassthroughStream
 from tests.proxy.scripted_engine import DONE, USAGE, chunk, event
 
 
-def test_what_passes_through_is_counted_and_unchanged() -> None:
+def test_a_stream_is_counted_and_left_unchanged() -> None:
     stream = PassthroughStream(model="m")
     body = b"".join(
         [
@@ -28,10 +28,10 @@ def test_what_passes_through_is_counted_and_unchanged() -> None:
     assert stream.finish_reason == "stop"
 
 
-def test_only_deltas_of_other_apis_are_content() -> None:
-    """As `/v1/responses` was seen to stream: the whole text comes again at the end."""
+def test_only_the_deltas_of_other_apis_count_as_content() -> None:
+    """`/v1/responses` sends the whole text again at the end."""
     whole = {"output": [{"content": [{"type": "output_text", "text": "ab"}]}]}
-    events = [
+    events: list[tuple[str, dict[str, object]]] = [
         ("response.created", {"response": {"output": []}}),
         ("response.content_part.added", {"part": {"text": ""}}),
         ("response.output_text.delta", {"delta": "a"}),

@@ -1,4 +1,4 @@
-"""Runs of plain chunks: taken apart at once, and yet as if each had been decoded."""
+"""Runs of plain events, which must give the same result as decoding each event."""
 
 import itertools
 import json
@@ -20,8 +20,8 @@ CUTS = st.lists(st.integers(min_value=0, max_value=6000), max_size=8)
 LAST = chunk("", finish="stop", usage=USAGE) + DONE
 
 
-def chunks(texts: list[str], *, ascii_only: bool) -> bytes:
-    """Write events as Python does, or with the text as raw UTF-8, as Rust does."""
+def events(texts: list[str], *, ascii_only: bool) -> bytes:
+    """Return events as Python would write them, or with text in UTF-8 as Rust would."""
     pieces = []
     for text in texts:
         body = json.loads(chunk(text)[6:])
@@ -36,7 +36,7 @@ def pieces_of(body: bytes, cuts: list[int]) -> list[bytes]:
 
 
 def translate(pieces: list[bytes], *, chat: bool) -> tuple[bytes, int, int, int]:
-    """Give the lines, the counts of chunks and deltas, and the tokens."""
+    """Return the lines, the numbers of chunks and deltas, and the tokens."""
     context = None if chat else lambda text: [ord(character) for character in text]
     stream = OllamaStream(StreamOptions(model="m", chat=chat, context_of=context))
     batches = [stream.feed(piece, AT) for piece in pieces]
@@ -46,8 +46,8 @@ def translate(pieces: list[bytes], *, chat: bool) -> tuple[bytes, int, int, int]
     return data, sum(b.chunks for b in batches), sum(b.deltas for b in batches), stream.tokens
 
 
-def undone(body: bytes) -> bytes:
-    """The same events with other line endings, in which no run is ever found."""
+def without_runs(body: bytes) -> bytes:
+    """Return the same events with other line endings, in which runs aren't recognised."""
     return body.replace(b"\n\n", b"\r\n\r\n")
 
 
@@ -55,19 +55,19 @@ def undone(body: bytes) -> bytes:
 @pytest.mark.parametrize("chat", [True, False], ids=["chat", "generate"])
 @given(texts=TEXTS, cuts=CUTS)
 @example(texts=["a", "b", '"', "\\", "c\n", "\x7f", "/", "\N{GRINNING FACE}", ""], cuts=[])
-def test_runs_give_what_single_chunks_give(
+def test_runs_give_the_same_lines_as_single_events(
     texts: list[str], cuts: list[int], *, chat: bool, ascii_only: bool
 ) -> None:
-    """The same bytes and the same counts, for any text and any reads."""
-    body = chunks(texts, ascii_only=ascii_only) + LAST
+    """And the same counts, for any text and any splits between reads."""
+    body = events(texts, ascii_only=ascii_only) + LAST
 
-    assert translate(pieces_of(body, cuts), chat=chat) == translate([undone(body)], chat=chat)
+    assert translate(pieces_of(body, cuts), chat=chat) == translate([without_runs(body)], chat=chat)
 
 
 @given(texts=TEXTS, cuts=CUTS)
-def test_runs_count_as_single_chunks_do(texts: list[str], cuts: list[int]) -> None:
-    """A stream that passes unchanged is counted the same way."""
-
+def test_runs_are_counted_like_single_events_in_a_passed_stream(
+    texts: list[str], cuts: list[int]
+) -> None:
     def counts(pieces: list[bytes]) -> list[object]:
         stream = PassthroughStream(model="m")
         batches = [asdict(stream.feed(piece)) for piece in pieces]
@@ -80,8 +80,8 @@ def test_runs_count_as_single_chunks_do(texts: list[str], cuts: list[int]) -> No
             stream.done,
         ]
 
-    body = chunks(texts, ascii_only=False) + LAST
-    assert counts(pieces_of(body, cuts)) == counts([undone(body)])
+    body = events(texts, ascii_only=False) + LAST
+    assert counts(pieces_of(body, cuts)) == counts([without_runs(body)])
 
 
 def learned(example: bytes) -> PlainRuns:
@@ -90,8 +90,8 @@ def learned(example: bytes) -> PlainRuns:
     return runs
 
 
-def test_a_run_is_taken_apart_up_to_the_first_other_chunk() -> None:
-    """What follows the run is left for the decoder."""
+def test_a_run_ends_before_the_first_event_that_is_not_plain() -> None:
+    """The data after the run is left for the decoder."""
     runs = learned(chunk("first"))
     texts, rest = runs.split(chunk("a") + chunk('say "b"\n') + LAST)
 
@@ -113,8 +113,8 @@ def test_a_run_is_taken_apart_up_to_the_first_other_chunk() -> None:
         b"event: x\n" + chunk("a"),
     ],
 )
-def test_any_other_chunk_is_no_run(other: bytes) -> None:
-    """Not even when plain ones follow or surround it."""
+def test_events_that_are_not_plain_are_not_a_run(other: bytes) -> None:
+    """Not even before or between plain ones."""
     runs = learned(chunk("first"))
 
     assert runs.split(other + chunk("a"))[0] == []
@@ -131,6 +131,5 @@ def test_any_other_chunk_is_no_run(other: bytes) -> None:
     ],
     ids=["last", "thinking", "tool call", "spaced"],
 )
-def test_only_a_plain_chunk_in_the_usual_form_teaches(example: bytes) -> None:
-    """From anything else nothing is concluded."""
+def test_only_a_plain_event_in_the_usual_form_is_an_example(example: bytes) -> None:
     assert learned(example).split(example)[0] == []

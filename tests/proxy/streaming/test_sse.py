@@ -1,4 +1,4 @@
-"""The decoder of server-sent events: any split, any line ending."""
+"""The decoder of server-sent events, for any split and any line ending."""
 
 import itertools
 import json
@@ -36,7 +36,7 @@ def decode(*pieces: bytes) -> list[Event]:
 
 @ENDINGS
 def test_every_split_in_two_gives_the_same_events(ending: bytes) -> None:
-    """Each boundary of the recorded body, whatever ends its lines."""
+    """At each position of the body, with any line ending."""
     body = BODY.replace(b"\n", ending)
     for at in range(len(body) + 1):
         assert decode(body[:at], body[at:]) == EVENTS
@@ -44,7 +44,6 @@ def test_every_split_in_two_gives_the_same_events(ending: bytes) -> None:
 
 @ENDINGS
 def test_byte_by_byte_gives_the_same_events(ending: bytes) -> None:
-    """The smallest reads there are."""
     body = BODY.replace(b"\n", ending)
     assert decode(*(body[i : i + 1] for i in range(len(body)))) == EVENTS
 
@@ -54,7 +53,7 @@ def test_byte_by_byte_gives_the_same_events(ending: bytes) -> None:
     cuts=st.lists(st.integers(min_value=0, max_value=2000), max_size=12),
 )
 def test_any_text_survives_any_splits(texts: list[str], cuts: list[int]) -> None:
-    """JSON of any text, split anywhere, comes out as it went in."""
+    """JSON of any text, split anywhere, is unchanged."""
     payloads = [json.dumps(text, ensure_ascii=False).encode("utf-8", "replace") for text in texts]
     body = b"".join(b"data: " + payload + b"\n\n" for payload in payloads)
     edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
@@ -63,18 +62,18 @@ def test_any_text_survives_any_splits(texts: list[str], cuts: list[int]) -> None
     assert [event.data for event in decode(*pieces)] == payloads
 
 
-def test_a_missing_last_blank_line_loses_nothing() -> None:
-    """Some servers close right after the last line."""
+def test_a_missing_blank_line_at_the_end_loses_nothing() -> None:
+    """Some servers close the stream right after the last line."""
     assert decode(b"data: a\n\ndata: b") == [Event(b"", b"a"), Event(b"", b"b")]
 
 
-def test_an_event_name_does_not_outlive_its_event() -> None:
-    """A named event without data names nothing after it."""
+def test_an_event_name_applies_to_its_event_only() -> None:
+    """Even if that event has no data."""
     assert decode(b"event: x\n\ndata: a\n\n") == [Event(b"", b"a")]
 
 
 def test_an_endless_event_is_refused() -> None:
-    """The decoder's memory is bounded."""
+    """So that the decoder's memory is limited."""
     decoder = SSEDecoder()
     piece = b"data: " + b"x" * (1024 * 1024)
 

@@ -12,13 +12,13 @@ def test_turns_survive_the_context(turns: list[tuple[str, str]]) -> None:
 
 
 @given(st.lists(st.integers(min_value=-(2**40), max_value=2**40), max_size=20))
-def test_any_other_context_is_no_turns(numbers: list[int]) -> None:
+def test_any_other_context_has_no_turns(numbers: list[int]) -> None:
     assert decode_turns(tuple(numbers)) == []
     assert decode_turns((0x7EC0DE, *numbers)) == []
 
 
-def test_a_context_that_is_nested_without_end_is_no_turns() -> None:
-    """Anyone can write the mark, and behind it what a decoder would run out of stack with."""
+def test_a_deeply_nested_context_has_no_turns() -> None:
+    """Clients can write the mark too, and after it JSON that overflows a decoder's stack."""
     mark, *_ = encode_turns([])
 
     assert decode_turns((mark, *[int.from_bytes(b"[[[")] * 5000)) == []

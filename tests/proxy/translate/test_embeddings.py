@@ -14,10 +14,10 @@ def test_vectors_are_cut_and_scaled(dimensions: int, length: int) -> None:
     assert sum(x * x for x in vector) == pytest.approx(1)
 
 
-def test_a_vector_of_zeros_stays_one() -> None:
+def test_a_vector_of_zeros_stays_unchanged() -> None:
     assert shorten([0.0, 0.0], 0) == [0.0, 0.0]
 
 
-def test_a_missing_vector_is_the_engines_fault() -> None:
+def test_a_missing_vector_is_a_protocol_error() -> None:
     with pytest.raises(EngineProtocolError):
         vectors_of({"data": [], "usage": {}}, expected=1)

@@ -46,7 +46,7 @@ from proxy_service.translate.engine_errors import from_event, from_reply
         (500, "<html>", EngineRejected, 500),
     ],
 )
-def test_the_engines_errors_become_ours(
+def test_the_engines_errors_are_translated(
     status: int, body: object, kind: type[ProxyError], client_status: int
 ) -> None:
     raw = body.encode() if isinstance(body, str) else json.dumps(body).encode()
@@ -58,7 +58,7 @@ def test_the_engines_errors_become_ours(
 
 
 @pytest.mark.parametrize("payload", [b"{}", b"[]", b"1", b"<html>", b"", b'{"error":5}'])
-def test_an_event_that_says_nothing_is_a_protocol_error(payload: bytes) -> None:
+def test_an_event_without_a_message_is_a_protocol_error(payload: bytes) -> None:
     assert type(from_event(payload, model="m")) in (EngineProtocolError, EngineRejected)
 
 

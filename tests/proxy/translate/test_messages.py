@@ -1,5 +1,7 @@
 """Chat messages, from Ollama's shape to the engine's."""
 
+from typing import Any
+
 import pytest
 
 from proxy_service.errors import InvalidRequest
@@ -7,7 +9,7 @@ from proxy_service.translate.messages import image_url, to_engine_messages
 from proxy_service.wire.ollama import Message, ToolCall
 
 
-def test_tool_results_find_their_calls_by_id_name_or_order() -> None:
+def test_tool_results_are_paired_with_calls_by_id_name_or_order() -> None:
     calls = tuple(ToolCall(i, n, {}) for i, n in (("1", "f"), ("", "g"), ("3", "f")))
     results = (
         Message("tool", "by id", tool_call_id="3"),
@@ -17,20 +19,21 @@ def test_tool_results_find_their_calls_by_id_name_or_order() -> None:
     )
     translated = to_engine_messages((Message("assistant", "", tool_calls=calls), *results))
 
-    ids = [call["id"] for call in translated[0]["tool_calls"]]  # type: ignore[attr-defined]
+    assistant: dict[str, Any] = translated[0]
+    ids = [call["id"] for call in assistant["tool_calls"]]
     assert [m["tool_call_id"] for m in translated[1:]] == ["3", ids[1], "1", "h"]
     assert [m["name"] for m in translated[1:]] == ["f", "g", "f", "h"]
     assert len(set(ids)) == 3
 
 
-def test_thinking_goes_back_as_reasoning() -> None:
+def test_thinking_is_sent_back_as_reasoning() -> None:
     (message,) = to_engine_messages((Message("assistant", "a", thinking="b"),))
 
     assert message == {"role": "assistant", "content": "a", "reasoning_content": "b"}
 
 
 @pytest.mark.parametrize("message", [Message("alien", "x"), Message("system", "x", images=("a",))])
-def test_messages_that_the_engine_would_choke_on_are_refused(message: Message) -> None:
+def test_messages_that_the_engine_does_not_accept_are_refused(message: Message) -> None:
     with pytest.raises(InvalidRequest):
         to_engine_messages((message,))
 
@@ -45,11 +48,11 @@ def test_messages_that_the_engine_would_choke_on_are_refused(message: Message) -
         ("data:image/gif;base64,R0lG", "data:image/gif;base64,R0lG"),
     ],
 )
-def test_images_are_data_urls(image: str, url: str) -> None:
+def test_images_become_data_urls(image: str, url: str) -> None:
     assert image_url(image) == url
 
 
 @pytest.mark.parametrize("image", ["/9j/4", "not base64", "https://example.com/a.png", "data:,A"])
-def test_an_image_that_is_not_base64_is_the_clients_error(image: str) -> None:
+def test_an_image_that_is_not_base64_is_a_client_error(image: str) -> None:
     with pytest.raises(InvalidRequest):
         image_url(image)

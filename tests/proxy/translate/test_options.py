@@ -46,7 +46,7 @@ def test_options_become_sampling_parameters(
         ({"stop": [1]}, "array"),
     ],
 )
-def test_an_option_of_the_wrong_type_is_a_500_as_with_ollama(
+def test_an_option_of_the_wrong_type_is_a_500_as_in_ollama(
     options: dict[str, object], kind: str
 ) -> None:
     with pytest.raises(InvalidRequest, match=f"must be of type {kind}") as raised:
@@ -55,5 +55,5 @@ def test_an_option_of_the_wrong_type_is_a_500_as_with_ollama(
     assert raised.value.status == 500
 
 
-def test_only_keys_that_no_ollama_had_are_unknown() -> None:
+def test_only_keys_that_ollama_never_had_are_unknown() -> None:
     assert unknown_options({"seed": 1, "mirostat": 1, "made_up": 1}) == ["made_up"]

@@ -29,7 +29,7 @@ def test_counts_are_whole_nanoseconds() -> None:
 
 
 @pytest.mark.parametrize("arguments", ["{", "[]", "1"])
-def test_arguments_that_are_no_object_are_the_engines_fault(arguments: str) -> None:
+def test_tool_arguments_that_are_not_an_object_are_a_protocol_error(arguments: str) -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
     reply: Any = {"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]}
 

@@ -31,7 +31,7 @@ CHAT_FIELDS = (
     )
 )
 def test_any_json_is_a_request_or_a_refusal(value: object) -> None:
-    """Wrong types in every field; what passes is JSON for the engine."""
+    """With wrong types in all fields; accepted requests become JSON for the engine."""
     with suppress(InvalidRequest):
         request = parse_chat(json.dumps(value).encode())
         json.dumps(to_engine_chat(request, engine_id="m"), allow_nan=False)

@@ -38,7 +38,7 @@ def test_other_keep_alives_are_refused(value: object) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_a_refusal(body: bytes) -> None:
-    """Never another exception."""
+    """There is never another exception."""
     with suppress(InvalidRequest):
         parse_chat(body)
 
@@ -55,7 +55,7 @@ CALLS = st.sampled_from(
         "f",
     ]
 )
-FIELDS = (
+FIELDS: st.SearchStrategy[object] = (
     st.sampled_from(["user", "assistant", "User", "tool", ""])
     | st.lists(st.sampled_from(["aGk=", ""]) | st.none(), max_size=2)
     | st.lists(CALLS, max_size=2)

@@ -26,18 +26,18 @@ from tests.proxy.json_values import VALUES
         (b'{"a":["\\ud83d\\ude00"]}', {"a": ["\N{GRINNING FACE}"]}),
     ],
 )
-def test_bodies_are_read_as_gos_decoder_reads_them(body: bytes, parsed: dict[str, object]) -> None:
+def test_bodies_are_read_as_by_gos_decoder(body: bytes, parsed: dict[str, object]) -> None:
     assert parse_object(body, "X") == parsed
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "Infinity", "-Infinity", "NaN"])
-def test_numbers_that_json_has_not_are_refused(number: str) -> None:
-    """They would leave as words that the engine can't read."""
+def test_numbers_that_are_not_json_are_refused(number: str) -> None:
+    """They would be written as words that the engine can't read."""
     with pytest.raises(InvalidRequest):
         parse_object(f'{{"a":{number}}}'.encode(), "X")
 
 
-# What real senders vary, and what is nearly JSON.
+# What clients write in different ways, and what is almost JSON.
 PIECES = st.sampled_from(
     [
         *(
@@ -74,32 +74,32 @@ PIECES = st.sampled_from(
 
 
 def standard(body: bytes) -> object:
-    """Read as the standard library does."""
+    """Decode with the standard library."""
     return json.loads(body.decode())
 
 
 def same(left: object, right: object) -> bool:
-    """Whether two values are the same in type, order of keys, and sign of zero."""
+    """Return whether two values are equal, types, order of keys and sign of zero included."""
     return repr(left) == repr(right)
 
 
 @given(st.lists(PIECES, max_size=8).map(lambda pieces: "".join(pieces).encode()) | st.binary())
 @example(b"18446744073709551616")
 @example(b'"\xff"')
-def test_what_is_read_fast_is_read_alike_by_the_standard_library(body: bytes) -> None:
+def test_strict_decoding_agrees_with_the_standard_library(body: bytes) -> None:
     with contextlib.suppress(ValueError):
         assert same(decode_strict(body), standard(body))
 
 
 @given(VALUES)
-def test_what_the_standard_library_writes_is_read_alike(value: object) -> None:
+def test_json_of_the_standard_library_is_decoded_alike(value: object) -> None:
     body = json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
 
     with contextlib.suppress(ValueError):
         assert same(decode_strict(body), standard(body))
 
 
-def test_an_ordinary_request_and_reply_are_read_fast() -> None:
+def test_an_ordinary_request_can_be_decoded_strictly() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"\\ud83d\\ude00 \xc3\xa9"}],"x":0.1}'
 
     assert decode_strict(body) == standard(body)
@@ -108,6 +108,6 @@ def test_an_ordinary_request_and_reply_are_read_fast() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{} {}", b"NaN", b'"\\ud800"', b"1e400", b'"\xff"', b"[" * 9999]
 )
-def test_what_decoders_differ_about_is_left_to_the_standard_library(body: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011  which one is nobody's business
+def test_json_that_decoders_disagree_about_is_not_decoded_strictly(body: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  any text will do
         decode_strict(body)

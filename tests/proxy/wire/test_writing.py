@@ -9,13 +9,13 @@ from tests.proxy.json_values import VALUES
 
 
 def same(left: object, right: object) -> bool:
-    """Whether two values are the same in type, order of keys, and sign of zero."""
+    """Return whether two values are equal, types, order of keys and sign of zero included."""
     return repr(left) == repr(right)
 
 
 @given(VALUES)
-def test_what_is_written_fast_reads_as_what_the_standard_library_writes(value: object) -> None:
-    """Except that what is no number becomes null, which every decoder takes."""
+def test_json_reads_like_that_of_the_standard_library(value: object) -> None:
+    """Except that NaN and infinities become null, which every decoder accepts."""
     expected = json.loads(json.dumps(value), parse_constant=lambda _: None)
 
     assert same(json.loads(to_json(value)), expected)

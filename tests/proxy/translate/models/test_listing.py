@@ -19,8 +19,10 @@ from proxy_service.translate.models.lookup import NameTable
         (["/"], ["/"]),
     ],
 )
-def test_a_model_that_is_a_path_goes_by_its_last_part(ids: list[str], names: list[str]) -> None:
-    """A Mistral.rs that was started on a folder lists the folder; clients never see it."""
+def test_a_model_whose_id_is_a_path_is_named_after_its_last_part(
+    ids: list[str], names: list[str]
+) -> None:
+    """Mistral.rs lists the folder that it was started on, but clients shouldn't see it."""
     listed: list[Any] = [{"id": engine_id} for engine_id in ["default", *ids]]
     models = from_model_list({"data": listed}, {})
     table = NameTable(models, {})

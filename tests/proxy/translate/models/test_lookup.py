@@ -19,7 +19,7 @@ from proxy_service.translate.models.lookup import NameTable
         ("", None),
     ],
 )
-def test_names_match_as_ollamas_do(name: str, found: str | None) -> None:
+def test_names_match_as_in_ollama(name: str, found: str | None) -> None:
     models = (EngineModel("Org/Model"), EngineModel("tagged:7b"))
     table = NameTable(models, {"Nick": "org/model", "lost": "nowhere"})
     model = table.find(name)
@@ -27,8 +27,8 @@ def test_names_match_as_ollamas_do(name: str, found: str | None) -> None:
     assert (model.id if model else None) == found
 
 
-def test_the_engines_default_is_a_name_while_there_is_no_choice() -> None:
-    """OpenAI's clients find it in the engine's own list."""
+def test_default_is_the_name_of_an_only_model() -> None:
+    """OpenAI's clients find it in the engine's list."""
     model = EngineModel("only")
 
     assert NameTable((model,), {}).find("default") is model

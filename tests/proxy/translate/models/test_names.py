@@ -14,5 +14,5 @@ from proxy_service.translate.models.names import with_tag
         ("/a/b", "/a/b:latest"),
     ],
 )
-def test_listed_names_carry_a_tag(name: str, tagged: str) -> None:
+def test_listed_names_have_a_tag(name: str, tagged: str) -> None:
     assert with_tag(name) == tagged
