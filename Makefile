@@ -6,7 +6,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
-# Every file that is installed from is a lock: what its hashes do not name, pip refuses.
+# Only lock files are installed from: pip refuses whatever their hashes don't name.
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 RUNTIME := $(VENV)/.runtime-installed
 ENGINE := $(VENV)/.engine-installed
@@ -40,7 +40,7 @@ help: ## List the commands and variables
 demo: $(ENGINE) ## Run engine, proxy and Prometheus here, without Docker, until Ctrl-C
 	@$(RUN) ops.demo
 
-up: $(RUNTIME) ## Bring up the full stack with Pulumi and Docker
+up: $(RUNTIME) ## Start or update the full stack with Pulumi and Docker
 	@$(RUN) ops.stack up
 
 down: $(RUNTIME) ## Take the stack down; downloaded models and metrics are kept
@@ -64,14 +64,14 @@ verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 soak: $(ENGINE) prometheus ## Mixed traffic with faults for MINUTES; every request must be accounted for
 	@$(RUN) tests.soak $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
-drill: $(RUNTIME) prometheus ## Cause what each alert is about, on copies, and see it fire and resolve
+drill: $(RUNTIME) prometheus ## Cause each alert's condition on copies, and see the alert fire and resolve
 	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
 test: node $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
 	@$(RUN) pytest -q -m 'not e2e'
 	@$(RUN) tests.clients
 
-test-clients: $(TESTING) ## Run only other people's clients of Ollama against the proxy; needs Node.js
+test-clients: $(TESTING) ## Run only the tests with other people's Ollama clients; needs Node.js
 	@$(RUN) tests.clients
 
 e2e: $(TESTING) ## Run the real `pulumi up` cycle; needs Docker
@@ -112,28 +112,28 @@ pin-images: $(RUNTIME) ## Pin the images by digest: read the digests of their ta
 lock: $(RUNTIME) $(TOOLS_INSTALLED) ## Bring the lock files up to their requirements.in (ARGS=--upgrade: newest releases)
 	@$(RUN) ops.maintenance.locks $(ARGS)
 
-audit: $(TOOLS_INSTALLED) ## Look every locked package up in the advisories that PyPI has
+audit: $(TOOLS_INSTALLED) ## Look up every locked package in PyPI's advisories
 	@failed=; for lock in $(LOCKS); do echo "$$lock:"; \
 		$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
 			-r $$lock || failed=1; done; test -z "$$failed"
 
-sbom: $(TOOLS_INSTALLED) ## Write what is in each image as CycloneDX to .run/sbom-*.json
+sbom: $(TOOLS_INSTALLED) ## Write each image's packages to .run/sbom-*.json, as CycloneDX
 	@mkdir -p .run
 	@for image in proxy_service embedded_engine; do \
 		$(TOOLS)/bin/cyclonedx-py requirements --output-reproducible --output-file .run/sbom-$$image.json \
 			$$image/requirements.txt || exit 1; echo .run/sbom-$$image.json; done
 
-clean: ## Delete what was made here but the stack's state: .venv, .tools, .run, caches
+clean: ## Delete what the commands made here, except the stack's state: .venv, .tools, .run, caches
 	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Asked first: without it the tests of ollama-js would fail after minutes.
+# Checked first, since the tests that need it run last.
 node:
 	@command -v npm >/dev/null || { \
-		echo 'error: the tests run ollama-js, which needs Node.js 18 or later with npm; please install it' >&2; exit 1; }
+		echo 'error: the tests run ollama-js, which needs Node.js 18 or later with npm: install it' >&2; exit 1; }
 
-prometheus: $(RUNTIME)
-	@$(RUN) ops.system.prometheus_install
+prometheus: $(RUNTIME) ## Fetch Prometheus into .tools unless a good version is on PATH
+	@$(RUN) ops.prometheus
 
 $(RUNTIME): requirements.txt
 	@$(make_venv)
@@ -169,6 +169,6 @@ found=; if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
 	if [ -z "$$found" ]; then \
 		echo "error: $(if $(PYTHON),$(PYTHON) is not Python 3.11 or later,Python 3.11 or later is needed and not on PATH: install it or give PYTHON=/path/to/python3)" >&2; \
 		exit 1; fi; \
-	echo "Making $(VENV) with $$found …"; rm -rf $(VENV); \
+	echo "Making $(VENV) with $$found …" >&2; rm -rf $(VENV); \
 	"$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
 endef

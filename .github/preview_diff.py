@@ -1,8 +1,8 @@
 # ruff: noqa: INP001 - a program for the workflow beside it, not part of a package
-"""Compare what two revisions of the program would create, as Markdown for a pull request.
+"""Compare what two revisions of the Pulumi program would create, as Markdown for a pull request.
 
-Usage: ``python preview_diff.py base.json head.json``, both written by ``pulumi preview --json`` on
-a stack that does not exist yet, so that neither needs a running stack or any secret.
+Usage: ``python preview_diff.py base.json head.json``. Both files are written by ``pulumi preview
+--json`` for a stack that does not exist yet, so neither needs a running stack or a secret.
 """
 
 import difflib
@@ -14,17 +14,17 @@ from typing import Any
 import yaml
 
 COMMENT_LIMIT = 60_000
-"""GitHub takes 65,536 characters; the rest is for what stands around the differences."""
+"""GitHub accepts 65,536 characters; the workflow adds some of its own."""
 
 
 def planned(preview: dict[str, Any]) -> dict[str, str]:
-    """Give every resource's inputs as YAML, by its type and name."""
+    """Return the inputs of each resource as YAML, by its type and name."""
     states = [step["newState"] for step in preview["steps"]]
     return {_title(state["urn"]): _text(state.get("inputs", {})) for state in states}
 
 
 def markdown(base: dict[str, str], head: dict[str, str]) -> str:
-    """Write the differences, one section for each resource that has any."""
+    """Return the differences, with one section for each resource that differs."""
     titles = sorted(base.keys() | head.keys())
     sections = [
         _section(title, base.get(title), head.get(title))
@@ -40,9 +40,9 @@ def markdown(base: dict[str, str], head: dict[str, str]) -> str:
 
 
 def _shortened(text: str) -> str:
-    """Cut a comment between two lines, and close what is open there.
+    """Cut a comment at the end of a line and close the open Markdown and HTML blocks.
 
-    No line of a difference starts like the marks: each has its sign in front.
+    A line of a diff can't be mistaken for a block's delimiter, because it starts with its sign.
     """
     lines = text[:COMMENT_LIMIT].splitlines()[:-1]
     if sum(line.startswith("```") for line in lines) % 2:
@@ -58,15 +58,15 @@ def _title(urn: str) -> str:
 
 
 def _text(inputs: dict[str, Any]) -> str:
-    return yaml.safe_dump({name: _opened(value) for name, value in inputs.items()}, width=200)
+    return yaml.safe_dump({name: _expanded(value) for name, value in inputs.items()}, width=200)
 
 
-def _opened(value: object) -> object:
-    """Show a file line by line, and JSON by what it means: a dashboard is one long text else."""
+def _expanded(value: object) -> object:
+    """Split files into lines and parse JSON. Otherwise a dashboard would be one long string."""
     if isinstance(value, dict):
-        return {key: _opened(item) for key, item in value.items()}
+        return {key: _expanded(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_opened(item) for item in value]
+        return [_expanded(item) for item in value]
     if not isinstance(value, str):
         return value
     try:
@@ -89,7 +89,7 @@ def _section(title: str, before: str | None, after: str | None) -> str:
 
 
 def main(base: str, head: str) -> None:
-    """Print the comparison of two preview files."""
+    """Print the differences between two preview files."""
     plans = [planned(json.loads(Path(file).read_text(encoding="utf-8"))) for file in (base, head)]
     print(markdown(*plans))  # noqa: T201 - what the workflow comments
 

@@ -1,5 +1,5 @@
-"""The bench: this proxy beside its peers, in one alternating run on one machine.
+"""The benchmark: this proxy beside its peers, measured in turn on one machine.
 
-Everything that only stands in for something lives here: the scripted engine, the load
-generators, the peers' configurations. ``python -m bench`` (``make bench``) runs it.
+``python -m bench`` (``make bench``) runs it. The scripted engine, the load generators and the
+peers' configurations are here too.
 """

@@ -1,4 +1,4 @@
-"""The ratios as a picture: bars over nginx, drawn as SVG."""
+"""A bar chart of the rates and their ratios to nginx, as SVG."""
 
 from xml.sax.saxutils import escape
 
@@ -12,7 +12,7 @@ _HEAD = 30
 
 
 def to_svg(run: Run) -> str:
-    """Draw one group of bars for each of the two loads that the targets name."""
+    """Return an SVG with one group of bars for each of the two loads in the targets."""
     y, parts = 10, []
     for (kind, connections), title in _CELLS.items():
         rows = [

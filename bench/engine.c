@@ -1,12 +1,12 @@
-/* The scripted engine: one thread, epoll, a fixed answer to every request.
+/* The scripted engine: one thread with epoll, and a fixed reply to every request.
  *
  *   engine PORT
  *
- * A prompt holding "events=N gap_us=G" chooses the stream: N events, one every G microseconds,
- * or as fast as the reader takes them when G is 0. Each event is one HTTP chunk and one write,
- * as an engine writes that has just sampled a token; streams take turns. An event's content is
- * "@SEQUENCE:NANOSECONDS;" on the machine's monotonic clock, so that the reader can tell what
- * was lost or reordered and how long each event took.
+ * A prompt with "events=N gap_us=G" determines the stream: N events, one every G microseconds,
+ * or as fast as the client reads them if G is 0. Each event is one transfer chunk and one write,
+ * as from an engine that has just sampled a token. The streams are served round-robin. An event's
+ * content is "@SEQUENCE:NANOSECONDS;" with the time of the monotonic clock, from which the load
+ * generator computes what was lost or reordered and how long each event took.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,7 +24,7 @@
 enum { MAX_FD = 65536, READ_SIZE = 65536, OUT_SIZE = 4096, READY = 512 };
 
 typedef struct {
-    int open, blocked, slot;
+    int open, blocked, active_index;
     char *in;
     size_t in_len;
     char out[OUT_SIZE];
@@ -68,11 +68,11 @@ static void watch(int fd, unsigned events, int how) {
 }
 
 static void deactivate(Conn *c) {
-    if (c->slot < 0) return;
+    if (c->active_index < 0) return;
     int last = active[--active_count];
-    active[c->slot] = last;
-    conns[last].slot = c->slot;
-    c->slot = -1;
+    active[c->active_index] = last;
+    conns[last].active_index = c->active_index;
+    c->active_index = -1;
 }
 
 static void drop(int fd) {
@@ -83,7 +83,8 @@ static void drop(int fd) {
     close(fd);
 }
 
-/* Writes what is pending; 0 when all of it left, 1 when the reader is full, -1 when it is gone. */
+/* Writes pending output. Returns 0 if all was written, 1 if the client's buffer is full, -1 if the
+ * client has disconnected. */
 static int flush_out(int fd) {
     Conn *c = &conns[fd];
     ssize_t n = write(fd, c->out, c->out_len);
@@ -114,7 +115,7 @@ static char *put_number(char *to, unsigned long long number, int base) {
     return put(to, from, digits + sizeof digits - from);
 }
 
-/* Frames an event by hand: printf would take a good part of what a write takes. */
+/* Writes an event without printf, which would cost a good part of a write. */
 static void put_event(Conn *c, long long now) {
     static const char before[] = CHUNK_HEAD "null,\"index\":0,\"delta\":{\"content\":\"@";
     static const char after[] = ";\",\"role\":\"assistant\",\"tool_calls\":null},\"logprobs\":null}],"
@@ -154,15 +155,15 @@ static void start_stream(int fd, const char *body) {
     c->gap_ns = number_after(body, "gap_us=", 0) * 1000;
     c->sent = 0;
     c->due = now_ns();
-    c->slot = active_count;
+    c->active_index = active_count;
     active[active_count++] = fd;
 }
 
-/* Answers each complete request in the buffer; a stream takes over until it ends. */
+/* Replies to each complete request in the buffer. A stream blocks the next one until it ends. */
 static int serve(int fd) {
     Conn *c = &conns[fd];
     char *end;
-    while (c->slot < 0 && c->in_len && (end = memmem(c->in, c->in_len, "\r\n\r\n", 4))) {
+    while (c->active_index < 0 && c->in_len && (end = memmem(c->in, c->in_len, "\r\n\r\n", 4))) {
         *end = 0;
         char *length = strcasestr(c->in, "content-length:");
         size_t body_len = length ? strtoul(length + 15, NULL, 10) : 0;
@@ -184,7 +185,7 @@ static int serve(int fd) {
     return 0;
 }
 
-static int take(int fd) {
+static int read_requests(int fd) {
     Conn *c = &conns[fd];
     c->in = realloc(c->in, c->in_len + READ_SIZE + 1);
     ssize_t n = read(fd, c->in + c->in_len, READ_SIZE);
@@ -193,8 +194,8 @@ static int take(int fd) {
     return serve(fd);
 }
 
-/* Gives every active stream its turn; returns when the next one is due, 0 for at once. */
-static long long turn(void) {
+/* Advances every active stream. Returns when the next event is due, -1 if none is. */
+static long long advance_streams(void) {
     long long now = now_ns(), next = -1;
     for (int i = active_count - 1; i >= 0; i--) {
         int fd = active[i];
@@ -205,19 +206,19 @@ static long long turn(void) {
             else put_event(c, now_ns());
             if (flush_out(fd) < 0) { drop(fd); continue; }
         }
-        if (c->slot < 0) { if (serve(fd) < 0) drop(fd); continue; }
+        if (c->active_index < 0) { if (serve(fd) < 0) drop(fd); continue; }
         if (!c->blocked && (next < 0 || c->due < next)) next = c->due;
     }
     return next;
 }
 
-static void greet(int listener) {
+static void accept_clients(int listener) {
     int fd, one = 1;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         if (fd >= MAX_FD) { close(fd); continue; }
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         conns[fd].open = 1;
-        conns[fd].slot = -1;
+        conns[fd].active_index = -1;
         watch(fd, EPOLLIN, EPOLL_CTL_ADD);
     }
 }
@@ -234,8 +235,8 @@ static int listen_on(int port) {
     return fd;
 }
 
-/* Sets the timer to `next`; a moment that has passed needs no timer but another turn. */
-static int arm(int timer, long long next) {
+/* Sets the timer to `next`. Returns the timeout for epoll_wait: 0 if that time has passed. */
+static int set_timer(int timer, long long next) {
     if (next >= 0 && next <= now_ns()) return 0;
     struct itimerspec at = {0};
     if (next > 0) {
@@ -255,16 +256,16 @@ int main(int argc, char **argv) {
     watch(timer, EPOLLIN, EPOLL_CTL_ADD);
     struct epoll_event ready[READY];
     for (;;) {
-        long long next = active_count ? turn() : -1;
-        int count = epoll_wait(epoll_fd, ready, READY, arm(timer, next));
+        long long next = active_count ? advance_streams() : -1;
+        int count = epoll_wait(epoll_fd, ready, READY, set_timer(timer, next));
         for (int i = 0; i < count; i++) {
             int fd = ready[i].data.fd;
             unsigned long long expirations;
-            if (fd == listener) greet(listener);
+            if (fd == listener) accept_clients(listener);
             else if (fd == timer) (void)!read(timer, &expirations, sizeof expirations);
             else if (!conns[fd].open) continue;
             else if (ready[i].events & EPOLLOUT && flush_out(fd) < 0) drop(fd);
-            else if (ready[i].events & ~EPOLLOUT && take(fd) < 0) drop(fd);
+            else if (ready[i].events & ~EPOLLOUT && read_requests(fd) < 0) drop(fd);
         }
     }
 }

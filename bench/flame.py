@@ -1,4 +1,4 @@
-"""Draws where the proxy's time goes, as py-spy sees it while the load runs."""
+"""Flame graphs of the proxy under load, sampled with py-spy."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from bench.load import MEASURES
 from bench.machine import BenchError, cores, installed
 from bench.subjects import Subject
 
-# A load each: the one whose cost lies in requests, in bytes, and in single chunks.
+# One load each whose cost is mostly requests, bytes, and single chunks.
 _LOADS = (("unary", 32), ("burst", 32), ("paced", 128))
 _TITLE = re.compile(r'(id="title"[^>]*>)[^<]*<')
 _SECONDS = 5
@@ -20,7 +20,7 @@ def draw(proxy: Subject, folder: Path) -> None:
     """Write a flame graph for each kind of load: ``flame-KIND.svg``.
 
     Raises:
-        BenchError: py-spy may not look into the proxy.
+        BenchError: py-spy is not allowed to trace the proxy.
     """
     core, _ = cores()
     for kind, connections in _LOADS:
@@ -32,8 +32,8 @@ def draw(proxy: Subject, folder: Path) -> None:
             os.sched_setaffinity(spy.pid, {core})
             MEASURES[kind](proxy, connections, _SECONDS + 2)
         if spy.returncode:
-            raise BenchError("py-spy could not draw: run the bench as root, or allow ptrace")
-        # Its title is the command that made it, with the paths of this machine.
+            raise BenchError("py-spy failed: run the benchmark as root, or allow ptrace")
+        # py-spy's title is its command line, with this machine's paths.
         drawn = picture.read_text(encoding="utf-8")
         title = f"this proxy, {kind}, {connections} connections"
         picture.write_text(_TITLE.sub(rf"\g<1>{title}<", drawn, count=1), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The regression guard: no ratio may fall below 0.8 of the recorded one; pure."""
+"""The regression guard: no ratio may fall below 0.8 of the recorded one. Pure functions."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ TOLERANCE = 0.8
 
 
 def ratios(run: Run) -> dict[str, float]:
-    """Give the ratios that are guarded, each the better the larger."""
+    """Return the guarded ratios by name. A larger ratio is better."""
     found: dict[str, float] = {}
     for subject in (OLLAMA, OPENAI):
         for kind in ("unary", "burst"):
@@ -23,7 +23,7 @@ def ratios(run: Run) -> dict[str, float]:
 
 
 def regressions(now: Mapping[str, float], recorded: Mapping[str, float]) -> list[str]:
-    """Name what fell below `TOLERANCE` of what is recorded, with both figures."""
+    """Describe each ratio below `TOLERANCE` times the recorded one."""
     return [
         f"{name}: {now[name]:.3f}, recorded {value:.3f}"
         for name, value in recorded.items()

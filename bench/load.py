@@ -1,4 +1,4 @@
-"""Puts load on a subject and gives what it did; the generators run on the engine's core."""
+"""Put load on a subject and measure it. The load generators run on the engine's core."""
 
 import json
 import os
@@ -12,17 +12,17 @@ from bench.subjects import Subject
 
 EVENTS = 200
 PACE_US = 5000
-# Events of the short streams by which the first chunk is timed: twenty streams a second.
+# Events of the short streams that time the first chunk: twenty streams a second.
 _SHORT_EVENTS = 10
 _WARM_MS = 300
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement; rates are per second, times are microseconds, absent ones are None.
+    """One measurement. Rates are per second, times in microseconds; None where not measured.
 
-    ``generator_cpu`` and ``engine_cpu`` are shares of the core that load and engine have in
-    common: together near one, it is they that bound the rate.
+    ``generator_cpu`` and ``engine_cpu`` are shares of the core that the load and the engine use
+    together. If their sum is near one, they limit the rate.
     """
 
     subject: str
@@ -39,22 +39,22 @@ class Sample:
     delay_p99_us: float | None = None
 
     def as_json(self) -> dict[str, object]:
-        """Give what is known."""
+        """Return what was measured."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def unary(subject: Subject, connections: int, seconds: float) -> Sample:
-    """Ask whole chats over ``connections`` connections, by wrk."""
+    """Request whole replies over ``connections`` connections, with wrk."""
     url = f"http://127.0.0.1:{subject.process.port}{subject.path}"
     script = str(ROOT / "bench" / "unary.lua")
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "60s"]
     out, cpu_seconds, generator, engine = _measured(subject, [*command, "-s", script, url])
     found = re.search(r"(\d+) requests in ([\d.]+)(s|m)", out)
     if found is None:
-        raise BenchError(f"wrk said nothing about {subject.name}: {out}")
+        raise BenchError(f"wrk printed no result for {subject.name}: {out}")
     requests, wall = int(found[1]), float(found[2]) * (60 if found[3] == "m" else 1)
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
-    broken = re.findall(r"(?:connect|read|write|timeout) (\d+)", out)
+    not_ok = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    socket_errors = re.findall(r"(?:connect|read|write|timeout) (\d+)", out)
     return Sample(
         subject=subject.name,
         kind="unary",
@@ -63,22 +63,22 @@ def unary(subject: Subject, connections: int, seconds: float) -> Sample:
         cpu_us=cpu_seconds / max(requests, 1) * 1e6,
         generator_cpu=generator / wall,
         engine_cpu=engine / wall,
-        faults=sum(map(int, broken)) + (int(refused[1]) if refused else 0),
+        faults=sum(map(int, socket_errors)) + (int(not_ok[1]) if not_ok else 0),
     )
 
 
 def burst(subject: Subject, connections: int, seconds: float) -> Sample:
-    """Read streams that come as fast as they are taken."""
+    """Read streams as fast as the engine writes them."""
     return _streams(subject, "burst", connections, seconds, events=EVENTS, gap_us=0)
 
 
 def paced(subject: Subject, connections: int, seconds: float) -> Sample:
-    """Read streams of one event each 5 ms."""
+    """Read streams of one event every 5 ms."""
     return _streams(subject, "paced", connections, seconds, events=EVENTS, gap_us=PACE_US)
 
 
 def first(subject: Subject, connections: int, seconds: float) -> Sample:
-    """Read short paced streams, for many first chunks."""
+    """Read short paced streams, which have many first chunks."""
     return _streams(subject, "first", connections, seconds, events=_SHORT_EVENTS, gap_us=PACE_US)
 
 
@@ -91,46 +91,50 @@ MEASURES: dict[str, Callable[[Subject, int, float], Sample]] = {
 
 
 def prompt(*, events: int, gap_us: int) -> str:
-    """Write the request by which the scripted engine knows what to do."""
+    """Return a request that tells the scripted engine what to stream."""
     content = f"events={events} gap_us={gap_us}"
     body = {"model": "bench", "stream": True, "messages": [{"role": "user", "content": content}]}
     return json.dumps(body)
 
 
 def stream_command(subject: Subject, connections: int, *timing: str, body: str) -> list[str]:
-    """Write the command of the stream reader; ``timing`` is warm-up, window and events."""
+    """Return the command of the stream reader. ``timing`` is warm-up, window and events."""
     port = str(subject.process.port)
     return [str(compile_tool("streams")), port, subject.path, str(connections), *timing, body]
 
 
-def _streams(  # noqa: PLR0913  one place for what the four differ in
+def _streams(  # noqa: PLR0913  the parameters in which the loads differ
     subject: Subject, kind: str, connections: int, seconds: float, *, events: int, gap_us: int
 ) -> Sample:
-    # Paced streams start one after the other, so the warm-up lasts for a whole one.
+    # Paced streams start one after the other, so the warm-up lasts as long as a whole stream.
     warm_ms = max(_WARM_MS, events * gap_us // 1000)
     timing = (str(warm_ms), str(round(seconds * 1000)), str(events))
     body = prompt(events=events, gap_us=gap_us)
     command = stream_command(subject, connections, *timing, body=body)
     out, cpu_seconds, generator, engine = _measured(subject, command)
-    seen, wall = json.loads(out), seconds + warm_ms / 1000
+    found, wall = json.loads(out), seconds + warm_ms / 1000
     return Sample(
         subject=subject.name,
         kind=kind,
         connections=connections,
-        rate=seen["chunks"] / seen["seconds"],
-        cpu_us=cpu_seconds / max(seen["all_chunks"], 1) * 1e6,
+        rate=found["chunks"] / found["seconds"],
+        cpu_us=cpu_seconds / max(found["all_chunks"], 1) * 1e6,
         generator_cpu=generator / wall,
         engine_cpu=engine / wall,
-        faults=seen["broken"] + seen["disordered"] + seen["failed"],
-        first_p50_us=seen["first_p50_us"],
-        first_p99_us=seen["first_p99_us"],
-        delay_p50_us=seen["delay_p50_us"],
-        delay_p99_us=seen["delay_p99_us"],
+        faults=found["broken"] + found["disordered"] + found["failed"],
+        first_p50_us=found["first_p50_us"],
+        first_p99_us=found["first_p99_us"],
+        delay_p50_us=found["delay_p50_us"],
+        delay_p99_us=found["delay_p99_us"],
     )
 
 
 def _measured(subject: Subject, command: Sequence[str]) -> tuple[str, float, float, float]:
-    """Run a generator; gives its output and CPU seconds: the subject's, its own, the engine's."""
+    """Run a load generator.
+
+    Returns:
+        Its output, and the CPU seconds of the subject, the generator and the engine.
+    """
     core, _ = cores()
     log = WORK / "load.log"
     before, engine_before = subject.process.cpu_seconds(), subject.engine.cpu_seconds()

@@ -1,4 +1,4 @@
-"""What the bench needs of the machine, and what the results say about it."""
+"""What the benchmark needs of the machine, and how the results describe it."""
 
 import os
 import platform
@@ -14,42 +14,43 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".run" / "bench"
 _TOOLS = {"cc": "gcc", "nginx": "nginx-light", "wrk": "wrk"}
-# A core for what is measured, another for the engine and the load.
+# One core for the subject, the other for the engine and the load.
 CORES_NEEDED = 2
 _NICENESS = -20
 
 
 class BenchError(Exception):
-    """The bench can't go on; the text says what to do."""
+    """The benchmark can't continue; the message says what to do."""
 
 
-def check() -> None:
-    """Say what is missing.
+def require_machine() -> None:
+    """Check that the benchmark can run here.
 
     Raises:
-        BenchError: The machine lacks something; the text names the Debian packages.
+        BenchError: Something is missing; the message names the Debian packages.
     """
     if sys.platform != "linux":
-        raise BenchError("the bench needs Linux: it reads /proc and uses epoll")
+        raise BenchError("the benchmark needs Linux: it reads /proc and uses epoll")
     if len(os.sched_getaffinity(0)) < CORES_NEEDED:
         raise BenchError(
-            f"the bench needs {CORES_NEEDED} cores, or the load slows what it measures"
+            f"the benchmark needs {CORES_NEEDED} cores, or the load would slow down the subject"
         )
     missing = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
     if missing:
-        raise BenchError(f"install what is missing: apt-get install {' '.join(missing)}")
+        raise BenchError(f"tools are missing; run: apt-get install {' '.join(missing)}")
 
 
 def cores() -> tuple[int, int]:
-    """Give the core of the engine and the load, and the core of what is measured."""
+    """Return the core of the engine and the load, and the core of the subject."""
     first, second, *_ = sorted(os.sched_getaffinity(0))
     return first, second
 
 
-def take_precedence(pid: int) -> None:
-    """Run a process before other work of the machine where that is allowed.
+def raise_priority(pid: int) -> None:
+    """Give a process priority over the machine's other work, where that is allowed.
 
-    Linux may schedule each session as a group, between which only the group's niceness counts.
+    Linux may schedule each session as a group (autogroup). Between groups only the niceness of the
+    group counts, so this sets both.
     """
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, pid, _NICENESS)
@@ -58,7 +59,7 @@ def take_precedence(pid: int) -> None:
 
 
 def describe() -> dict[str, object]:
-    """Say what the figures were measured on."""
+    """Describe the machine and the versions of the software."""
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)),
@@ -74,7 +75,7 @@ def describe() -> dict[str, object]:
 
 
 def busy_cores() -> float:
-    """Give how many cores are busy now, over two seconds: before a run, that is other work."""
+    """Return how many cores are busy, over two seconds. Before a run, that is other work."""
     before, started = _busy_ticks(), time.monotonic()
     time.sleep(2)
     ticks = _busy_ticks() - before
@@ -89,7 +90,7 @@ def _busy_ticks() -> int:
 
 
 def compile_tool(name: str) -> Path:
-    """Compile ``bench/NAME.c`` unless that was done since it last changed."""
+    """Compile ``bench/NAME.c`` if it has changed, and return the program's path."""
     source, binary = ROOT / "bench" / f"{name}.c", WORK / name
     WORK.mkdir(parents=True, exist_ok=True)
     if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
@@ -98,7 +99,7 @@ def compile_tool(name: str) -> Path:
 
 
 def installed(program: str) -> Path:
-    """Give a program of ``bench/requirements.txt``; all of that is installed when it changed."""
+    """Return a program from ``bench/requirements.txt``, which is installed if it has changed."""
     folder = WORK / "venv"
     lock = ROOT / "bench" / "requirements.txt"
     installed_lock = folder / "installed-requirements.txt"

@@ -1,4 +1,4 @@
-"""What the proxy holds: idle, with a thousand open streams, over many requests; and its scrape."""
+"""The proxy's memory (idle, with a thousand open streams, over many requests) and its scrapes."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from bench.subjects import Subject
 OPEN_STREAMS = 1000
 SOAK_REQUESTS = 200_000
 _SOAK_CONNECTIONS = 32
-# Share of the soak before the first look: pools and caches have filled by then.
+# Share of the requests before the first measurement: pools and caches have filled by then.
 _WARM_SHARE = 0.1
 _SLICE_SECONDS = 5
 _HOUR_US = 3_600_000_000
@@ -26,7 +26,7 @@ _SCRAPE_PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Memory:
-    """Kibibytes of resident memory, and milliseconds of the slowest scrape under full load."""
+    """Resident memory in KiB, and the slowest scrape under full load in milliseconds."""
 
     idle_kib: int
     per_stream_kib: float
@@ -38,12 +38,12 @@ class Memory:
 
     @property
     def soak_growth(self) -> float:
-        """By which share the memory grew over the soak."""
+        """Growth of the memory over the requests, as a share."""
         return self.soak_after_kib / self.soak_before_kib - 1
 
 
 def measure(proxy: Subject, *, soak_requests: int = SOAK_REQUESTS) -> Memory:
-    """Measure a proxy that has served nothing yet."""
+    """Measure a proxy that has not served a request yet."""
     idle_kib = proxy.process.rss_kib()
     per_stream_kib = _per_stream_kib(proxy)
     done, before, after = _soak(proxy, soak_requests)
@@ -61,16 +61,16 @@ def measure(proxy: Subject, *, soak_requests: int = SOAK_REQUESTS) -> Memory:
 
 
 def _per_stream_kib(proxy: Subject) -> float:
-    """Hold streams open, each after its first chunk; what the first few cost is not counted."""
+    """Return the memory per open stream. The first few streams are not counted."""
     few = OPEN_STREAMS // 10
-    with _Held(proxy, few):
+    with _OpenStreams(proxy, few):
         before = proxy.process.rss_kib()
-        with _Held(proxy, OPEN_STREAMS - few):
+        with _OpenStreams(proxy, OPEN_STREAMS - few):
             return (proxy.process.rss_kib() - before) / (OPEN_STREAMS - few)
 
 
-class _Held:
-    """Streams that stay open while the context is."""
+class _OpenStreams:
+    """Streams that stay open after their first chunk while the context is open."""
 
     def __init__(self, proxy: Subject, count: int) -> None:
         body = prompt(events=EVENTS, gap_us=_HOUR_US)
@@ -82,7 +82,7 @@ class _Held:
         core, _ = cores()
         os.sched_setaffinity(self._popen.pid, {core})
         if self._popen.stdout is None or self._popen.stdout.readline() != b"ready\n":
-            raise BenchError("the streams that should stay open did not open")
+            raise BenchError("the streams did not open; see .run/bench/proxy.log")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,9 +100,9 @@ def _soak(proxy: Subject, requests: int) -> tuple[int, int, int]:
 
 
 class _Scraper:
-    """Asks for the metrics again and again while the context is open, as Prometheus does.
+    """Scrapes the metrics repeatedly while the context is open.
 
-    Over one connection that is kept, and from the core that is not the proxy's.
+    It keeps one connection open, as Prometheus does, and runs on the other core than the proxy.
     """
 
     def __init__(self, proxy: Subject) -> None:

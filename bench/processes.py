@@ -1,4 +1,4 @@
-"""Processes that the bench starts: pinned to a core, waited for, measured, ended."""
+"""The servers that the benchmark starts: pinned to a core, measured, and stopped again."""
 
 import http.client
 import os
@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from bench.machine import ROOT, WORK, BenchError, take_precedence
+from bench.machine import ROOT, WORK, BenchError, raise_priority
 
 _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 _POLL_SECONDS = 0.05
 
 
 class Process:
-    """A server under the bench; a context manager that ends it and all its children."""
+    """A server. As a context manager it starts, and kills the server and all its children."""
 
     def __init__(  # noqa: PLR0913  all but two are keywords
         self,
@@ -27,7 +27,7 @@ class Process:
         core: int,
         environ: Mapping[str, str] | None = None,
         health: str = "/v1/models",
-        patience_seconds: float = 30,
+        start_timeout_seconds: float = 30,
     ) -> None:
         self.name = name
         self.port = port
@@ -35,13 +35,13 @@ class Process:
         self._core = core
         self._environ = {**os.environ, **(environ or {})}
         self._health = health
-        self._patience_seconds = patience_seconds
+        self._start_timeout_seconds = start_timeout_seconds
         self._log = WORK / f"{name}.log"
         self._popen: subprocess.Popen[bytes]
 
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
-            self._popen = subprocess.Popen(  # noqa: S603  commands of the bench's own
+            self._popen = subprocess.Popen(  # noqa: S603  the benchmark's own commands
                 self._command,
                 cwd=ROOT,
                 env=self._environ,
@@ -51,8 +51,8 @@ class Process:
                 start_new_session=True,
             )
         os.sched_setaffinity(self._popen.pid, {self._core})
-        take_precedence(self._popen.pid)
-        self._wait()
+        raise_priority(self._popen.pid)
+        self._await_ready()
         for pid in self.pids():
             os.sched_setaffinity(pid, {self._core})
         return self
@@ -63,7 +63,7 @@ class Process:
         self._popen.wait()
 
     def pids(self) -> list[int]:
-        """Give the process and its children, theirs included."""
+        """Return the ids of the process and all its descendants."""
         found = [self._popen.pid]
         for pid in found:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -71,21 +71,21 @@ class Process:
         return found
 
     def cpu_seconds(self) -> float:
-        """Give the CPU time that all of it has used so far; the clock's step is 10 ms."""
+        """Return the CPU time of all its processes so far, in steps of 10 ms."""
         return sum(_cpu_ticks(pid) for pid in self.pids()) * _TICK_SECONDS
 
     def rss_kib(self) -> int:
-        """Give its resident memory, summed over its processes."""
+        """Return the resident memory of all its processes."""
         return sum(_rss_kib(pid) for pid in self.pids())
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + self._patience_seconds
-        while not self._answers():
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + self._start_timeout_seconds
+        while not self._responds():
             if self._popen.poll() is not None or time.monotonic() > deadline:
                 raise BenchError(f"{self.name} did not start; see {self._log}")
             time.sleep(_POLL_SECONDS)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             return fetch(self.port, self._health) < http.client.INTERNAL_SERVER_ERROR
         except OSError:
@@ -93,7 +93,7 @@ class Process:
 
 
 def fetch(port: int, path: str) -> int:
-    """Ask a server on loopback and give the status, once the whole body has come."""
+    """GET a path of a server on loopback, read the whole body and return the status."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("GET", path)

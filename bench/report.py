@@ -1,4 +1,4 @@
-"""The results as a table for people and as JSON for machines."""
+"""The results as a table and as JSON."""
 
 from dataclasses import asdict
 
@@ -22,7 +22,7 @@ _COLUMNS = (
 
 
 def to_table(run: Run, memory: Memory | None, machine: dict[str, object]) -> str:
-    """Write medians, with the lowest and the highest repetition in brackets."""
+    """Return the medians, with the lowest and the highest repetition in brackets."""
     lines = [f"{key}: {value}" for key, value in machine.items()]
     for kind, connections in run.cells():
         lines += ["", *_cell(run, kind, connections)]
@@ -51,14 +51,14 @@ def _cell(run: Run, kind: str, connections: int) -> list[str]:
 
 
 def _busy(run: Run, cell: tuple[str, str, int]) -> str:
-    """Give the share of its core that a subject used."""
+    """Return the share of its core that a subject used."""
     rates, costs = run.values(cell, "rate"), run.values(cell, "cpu_us")
     shares = [rate * cost / 1e6 for rate, cost in zip(rates, costs, strict=True)]
     return f"{figure(shares).median:.0%}"
 
 
 def _load_core(run: Run, cell: tuple[str, str, int]) -> str:
-    """Give the shares of the other core: the load's, and the engine's that feeds it."""
+    """Return the shares of the other core that the load and the engine used."""
     quantities: tuple[Quantity, Quantity] = ("generator_cpu", "engine_cpu")
     found = [run.figure(cell, quantity) for quantity in quantities]
     return " + ".join(f"{f.median:.0%}" for f in found if f)
@@ -83,7 +83,7 @@ def _delays(run: Run, cell: tuple[str, str, int]) -> str:
 
 
 def to_json(run: Run, memory: Memory | None, machine: dict[str, object]) -> dict[str, object]:
-    """Give everything: each sample, and what was made of them."""
+    """Return all samples and everything that is computed from them."""
     return {
         "machine": machine,
         "guarded_ratios": ratios(run),

@@ -1,12 +1,12 @@
-/* The load generator for streams: one thread, epoll, every connection always has one request.
+/* The load generator for streams: one thread with epoll, one request in flight per connection.
  *
  *   streams PORT PATH CONNECTIONS WARM_MS WINDOW_MS EVENTS BODY
  *   streams PORT PATH CONNECTIONS hold 0 0 BODY
  *
- * Reads the "@SEQUENCE:NANOSECONDS;" of the scripted engine wherever it stands in the body, and
- * prints one JSON object: what arrived within the window, what was lost or out of order, times
- * in microseconds, and the CPU seconds it needed itself. With "hold" it opens the streams, prints
- * "ready" after the first event of each, and keeps them open until its stdin ends.
+ * It finds the "@SEQUENCE:NANOSECONDS;" of the scripted engine anywhere in the body and prints one
+ * JSON object: what arrived within the window, what was lost or out of order, times in
+ * microseconds, and its own CPU time in seconds. With "hold" it opens the streams, prints "ready"
+ * after the first event of each, and keeps them open until its stdin is closed.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,7 +28,7 @@ typedef struct {
     char head[HEAD_SIZE];
     size_t head_len;
     long left, sequence, stamp, expected;
-    long long asked;
+    long long sent_at;
 } Conn;
 
 typedef struct { unsigned *at; size_t count, room; } Samples;
@@ -63,15 +63,15 @@ static double percentile_us(Samples *s, double share) {
     return s->at[(size_t)((s->count - 1) * share)] / 100.0;
 }
 
-static void ask(Conn *c) {
+static void send_request(Conn *c) {
     c->state = HEAD;
     c->head_len = c->in_stamp = c->in_sequence = c->first_seen = 0;
     c->expected = 0;
-    c->asked = now_ns();
+    c->sent_at = now_ns();
     if (write(c->fd, request, request_len) != (ssize_t)request_len) failed++;
 }
 
-static void join(Conn *c) {
+static void open_connection(Conn *c) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1;
@@ -83,14 +83,14 @@ static void join(Conn *c) {
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event);
-    ask(c);
+    send_request(c);
 }
 
-static void leave(Conn *c) {
+static void reconnect(Conn *c) {
     close(c->fd);
     failed++;
     if (failed > 1000) { fprintf(stderr, "streams: more than 1000 requests failed\n"); exit(1); }
-    join(c);
+    open_connection(c);
 }
 
 static void arrived(Conn *c, long long now) {
@@ -100,7 +100,7 @@ static void arrived(Conn *c, long long now) {
     if (!c->first_seen) {
         c->first_seen = 1;
         started++;
-        if (counts) sample(&firsts, now - c->asked);
+        if (counts) sample(&firsts, now - c->sent_at);
     }
     all_chunks++;
     if (!counts) return;
@@ -108,7 +108,7 @@ static void arrived(Conn *c, long long now) {
     sample(&delays, now - c->stamp);
 }
 
-/* Looks for the marks in decoded body bytes; a mark may be split anywhere. */
+/* Finds the marks in decoded body data. A mark may be split anywhere. */
 static void scan(Conn *c, const char *p, const char *end, long long now) {
     while (p < end) {
         if (!c->in_sequence && !c->in_stamp) {
@@ -132,11 +132,11 @@ static void scan(Conn *c, const char *p, const char *end, long long now) {
 static void finished(Conn *c, long long now) {
     if (c->expected != events) broken++;
     if (now >= window_from && now < window_to) streams++;
-    ask(c);
+    send_request(c);
 }
 
-/* Takes the head byte by byte; it is short. Gives how much of the input it used, -1 when it is
- * no success or too long. */
+/* Reads the head byte by byte; it is short. Returns how much of the input it used, or -1 if the
+ * status isn't 200 or the head is too long. */
 static long read_head(Conn *c, const char *p, const char *end) {
     const char *from = p;
     while (p < end && c->head_len < HEAD_SIZE - 1) {
@@ -153,16 +153,16 @@ static long read_head(Conn *c, const char *p, const char *end) {
     return p < end ? -1 : p - from;
 }
 
-static void take(Conn *c) {
+static void read_response(Conn *c) {
     ssize_t n = recv(c->fd, buffer, READ_SIZE, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) return;
-    if (n <= 0) { leave(c); return; }
+    if (n <= 0) { reconnect(c); return; }
     long long now = now_ns();
     const char *p = buffer, *end = buffer + n;
     while (p < end) {
         if (c->state == HEAD) {
             long used = read_head(c, p, end);
-            if (used < 0) { leave(c); return; }
+            if (used < 0) { reconnect(c); return; }
             p += used;
         } else if (c->state == SIZE) {
             char b = *p++;
@@ -210,7 +210,7 @@ static void hold(int count) {
 
 int main(int argc, char **argv) {
     if (argc != 8) { fprintf(stderr, "usage: see the head of streams.c\n"); return 2; }
-    int count = atoi(argv[3]), joined = 0;
+    int count = atoi(argv[3]), opened = 0;
     port = atoi(argv[1]);
     holding = !strcmp(argv[4], "hold");
     events = atol(argv[6]);
@@ -224,12 +224,12 @@ int main(int argc, char **argv) {
     epoll_fd = epoll_create1(0);
     struct epoll_event ready[READY];
     for (;;) {
-        /* Streams begin one after the other within half of the warm-up: no common beat. */
+        /* Streams start one after the other within half of the warm-up, so that they are out of step. */
         long long now = now_ns();
-        while (joined < count && now - from >= joined * (warm / 2) / count) join(&conns[joined++]);
+        while (opened < count && now - from >= opened * (warm / 2) / count) open_connection(&conns[opened++]);
         if (!holding && now >= window_to) break;
-        int n = epoll_wait(epoll_fd, ready, READY, joined < count ? 1 : 20);
-        for (int i = 0; i < n; i++) take(ready[i].data.ptr);
+        int n = epoll_wait(epoll_fd, ready, READY, opened < count ? 1 : 20);
+        for (int i = 0; i < n; i++) read_response(ready[i].data.ptr);
         if (holding) hold(count);
     }
     report();

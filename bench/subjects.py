@@ -1,4 +1,4 @@
-"""What is measured side by side: the engine itself, and four ways to put something in front."""
+"""What is measured: the engine itself, and four ways to put a proxy in front of it."""
 
 import sys
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ litellm_settings:
 
 @dataclass(frozen=True)
 class Subject:
-    """One row of the results: where the load goes, whose costs count, and what feeds it."""
+    """One row of the results: the server under load, its path, and the engine behind it."""
 
     name: str
     process: Process
@@ -43,7 +43,7 @@ class Subject:
 
 @contextmanager
 def running(*, with_litellm: bool) -> Iterator[dict[str, Subject]]:
-    """Start everything; the engine on the load's core, all others on the other one."""
+    """Start all servers: the engine on the load's core, the subjects on the other one."""
     load_core, core = cores()
     with ExitStack() as stack:
         start = stack.enter_context
@@ -74,7 +74,7 @@ def _nginx(core: int) -> Process:
 
 
 def _proxy(core: int) -> Process:
-    """Start this proxy as it is shipped: default settings, its log written to a file."""
+    """Return this proxy with its default settings, its log written to a file."""
     port = BASE_PORT + 2
     environ = {
         **WITHOUT_KEYS,
@@ -103,5 +103,5 @@ def _litellm(core: int) -> Process:
         core=core,
         environ=environ,
         health="/health/liveliness",
-        patience_seconds=120,
+        start_timeout_seconds=120,
     )

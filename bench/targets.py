@@ -1,4 +1,4 @@
-"""The targets: which ratio, and what it has to be."""
+"""The targets: which figures have bounds, and whether a run meets them."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _MIB = 1024  # KiB
 
 @dataclass(frozen=True)
 class Target:
-    """One target: what was found, and the bound that it is held to."""
+    """A figure and its bound."""
 
     name: str
     found: Figure | None
@@ -20,7 +20,7 @@ class Target:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median keeps the bound; None when it was not measured."""
+        """Whether the median is within the bound; None if it was not measured."""
         if self.found is None:
             return None
         if self.at_least:
@@ -28,14 +28,14 @@ class Target:
         return self.found.median <= self.bound
 
     def __str__(self) -> str:
-        """Write it for a table."""
+        """Render for a table."""
         verdict = {True: "met", False: "NOT MET", None: "not measured"}[self.met]
         sign = "≥" if self.at_least else "≤"
         return f"{self.name:<66} {self.found!s:<26} {sign} {self.bound:g}: {verdict}"
 
 
 def targets(run: Run, memory: Memory | None) -> list[Target]:
-    """Hold a run to its targets."""
+    """Compare a run with the targets."""
     burst, unary = (OLLAMA, "burst", 32), (OLLAMA, "unary", 32)
     nginx_burst, nginx_unary = (NGINX, "burst", 32), (NGINX, "unary", 32)
     litellm_burst, litellm_unary = (LITELLM, "burst", 32), (LITELLM, "unary", 32)

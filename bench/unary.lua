@@ -1,4 +1,4 @@
--- One whole chat per request, for wrk. Without a function wrk builds the request only once.
+-- A chat without streaming, for wrk. Without a request function wrk builds the request only once.
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = '{"model":"bench","stream":false,' ..

@@ -1,4 +1,4 @@
-"""What a check says, and what all of them together mean."""
+"""The results of checks, printed one by one and counted."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a check ended."""
+    """The result of a check."""
 
     PASS = "PASS"  # noqa: S105 (a verdict)
     FAIL = "FAIL"
@@ -16,13 +16,13 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """A finished check.
 
     Attributes:
         name: What was checked.
-        outcome: PASS, FAIL, or SKIP where it does not apply.
-        evidence: What was seen.
-        hint: What to do about it; empty when nothing is to be done.
+        outcome: PASS, FAIL, or SKIP where the check does not apply.
+        evidence: What was observed.
+        hint: What to do about it; empty for nothing.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Check:
     hint: str = ""
 
     def __str__(self) -> str:
-        """Render as one line."""
+        """Return the check as one line."""
         parts = [f"{self.outcome}  {self.name}", self.evidence, self.hint]
         return " — ".join(part for part in parts if part)
 
@@ -47,47 +47,47 @@ def failed(name: str, evidence: str, hint: str) -> Check:
 
 
 def skipped(name: str, reason: str, hint: str = "") -> Check:
-    """Return a check that does not apply here."""
+    """Return a check that does not apply."""
     return Check(name, Outcome.SKIP, reason, hint)
 
 
 def judged(name: str, evidence: str, *, ok: bool, hint: str) -> Check:
-    """Return a check that passed or failed with the same evidence."""
+    """Return a check that passed if ``ok``, else one that failed, with the same evidence."""
     return passed(name, evidence) if ok else failed(name, evidence, hint)
 
 
 @dataclass
 class Report:
-    """Collects findings, telling each at once.
+    """Collects checks and prints each one at once.
 
     Args:
-        tell: Takes each line as it comes.
+        tell: Prints a line.
     """
 
     tell: Callable[[str], None]
     checks: list[Check] = field(default_factory=list)
 
     def section(self, title: str, checks: Iterable[Check]) -> None:
-        """Run one section's checks."""
+        """Run the checks of one section."""
         self.tell(f"\n{title}")
         for check in checks:
             self.checks.append(check)
             self.tell(f"  {check}")
 
     def count(self, outcome: Outcome) -> int:
-        """How many checks ended so."""
+        """Return the number of checks with this outcome."""
         return sum(check.outcome is outcome for check in self.checks)
 
     @property
     def summary(self) -> str:
-        """The counts in words."""
+        """The number of checks with each outcome."""
         return (
             f"{self.count(Outcome.PASS)} passed, {self.count(Outcome.FAIL)} failed, "
             f"{self.count(Outcome.SKIP)} skipped"
         )
 
     def as_json(self) -> str:
-        """Render every finding and the counts for machines."""
+        """Return all checks and the counts as JSON."""
         counts = {outcome.lower(): self.count(outcome) for outcome in Outcome}
         checks = [asdict(check) for check in self.checks]
         return json.dumps({"checks": checks, "counts": counts}, indent=2)

@@ -1,29 +1,31 @@
 """Where the services are: a running demo, a stack's outputs, or the default ports on loopback."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from infra.topology import ENGINE, PROMETHEUS, PROXY
-from ops.demo.urls import DemoUrls
+from infra.topology import DEFAULT_STACK, ENGINE, PROMETHEUS, PROXY
+from ops.demo.urls import DemoUrls, demo_folder, running_demo
 from ops.services.proxy_api import ProxyApi
+from ops.stack.pulumi_stack import read_outputs
 from ops.system.ports import LOOPBACK
 from proxy_service.settings import parse_keys
 
 
 @dataclass(frozen=True)
 class Targets:
-    """The services to check.
+    """The services that a command works on.
 
     Attributes:
-        origin: How they were found, for the operator.
+        origin: How they were found, in words for the operator.
         proxy: Base URL of the proxy.
         engine: Base URL of the engine; None where it is not published.
         prometheus: Base URL of Prometheus; None where there is none.
         grafana: Base URL of Grafana; None where there is none.
         grafana_user: Grafana's user.
         grafana_password: The user's password; None when it is not known.
-        api_key: What the proxy asks for; None for nothing.
-        metrics_key: What it asks for at its metrics; None for the same.
+        api_key: Key that the proxy requires; None for none.
+        metrics_key: Key that its metrics require; None for the same key.
     """
 
     origin: str
@@ -42,19 +44,25 @@ class Targets:
         return ProxyApi(self.proxy, self.api_key, self.metrics_key)
 
     def overridden(self, given: Mapping[str, str | None]) -> "Targets":
-        """Replace what was given; an empty text says that there is no such service."""
+        """Replace the attributes that are not None; an empty text means there is no service."""
         changes = {name: value or None for name, value in given.items() if value is not None}
         return replace(self, **changes) if changes else self  # type: ignore[arg-type]  # names and values are the fields'
 
 
-def default_targets() -> Targets:
-    """Return what the default ports on loopback hold when nothing was moved."""
-    return Targets(
-        origin="the default ports on this machine",
-        proxy=f"http://{LOOPBACK}:{PROXY.port}",
-        engine=f"http://{LOOPBACK}:{ENGINE.port}",
-        prometheus=f"http://{LOOPBACK}:{PROMETHEUS.port}",
-    )
+def find_targets(stack: str | None) -> Targets:
+    """Return what runs: a named stack, else the demo, else the default stack or ports.
+
+    Args:
+        stack: The stack to take, even while a demo runs; None for whatever runs.
+
+    Raises:
+        OperatorError: The named stack is not up.
+    """
+    demo = None if stack else running_demo(demo_folder(os.environ))
+    if demo:
+        return demo_targets(demo)
+    outputs = read_outputs(stack)
+    return stack_targets(stack or DEFAULT_STACK, outputs) if outputs else default_targets()
 
 
 def demo_targets(urls: DemoUrls) -> Targets:
@@ -63,7 +71,7 @@ def demo_targets(urls: DemoUrls) -> Targets:
 
 
 def stack_targets(stack: str, outputs: Mapping[str, str]) -> Targets:
-    """Return the services of a stack from its outputs, secrets shown."""
+    """Return the services of a stack from its outputs with their secrets."""
     keys = outputs.get("apiKey")
     return Targets(
         origin=f"stack {stack}",
@@ -77,8 +85,18 @@ def stack_targets(stack: str, outputs: Mapping[str, str]) -> Targets:
     )
 
 
+def default_targets() -> Targets:
+    """Return the default ports on loopback."""
+    return Targets(
+        origin="the default ports on this machine",
+        proxy=f"http://{LOOPBACK}:{PROXY.port}",
+        engine=f"http://{LOOPBACK}:{ENGINE.port}",
+        prometheus=f"http://{LOOPBACK}:{PROMETHEUS.port}",
+    )
+
+
 def links(targets: Targets, dashboard_uid: str) -> dict[str, str]:
-    """Return what to open in a browser, by title."""
+    """Return the pages to open in a browser, by title."""
     shown = {"Metrics": f"{targets.proxy}/metrics"}
     if targets.prometheus:
         shown["Prometheus targets"] = f"{targets.prometheus}/targets"

@@ -1,15 +1,14 @@
-"""Start the project's servers as real processes, on free ports, and stop them again.
+"""Start the project's servers as real processes, on free ports, and stop them.
 
     with running_engine(make_tiny_llama(folder)) as base_url:
         ...
 
-Nothing here sleeps: waiting is polling with a deadline, and a process that dies meanwhile fails
-the wait at once with what it printed.
+Waiting is polling with a deadline. A process that ends meanwhile fails the wait at once, with its
+output.
 """
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,34 +21,36 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from ops.system import paths, ports
+
 # The project's root: `python -m <package>` works from here.
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = paths.ROOT
 
-# Generous, for a busy machine; nothing waits this long when all is well.
+# Long enough for a busy machine; nothing waits this long unless it fails.
 DEADLINE_SECONDS = 60.0
-_TICK_SECONDS = 0.05
+_PAUSE_SECONDS = 0.05
 
-# Past any proxy that the environment names: all here is on the loopback address.
+# Everything is on the loopback address, so no proxy of the environment is used.
 _DIRECT = build_opener(ProxyHandler({}))
 
 
 @dataclass(frozen=True)
 class RunningProcess:
-    """A started process, its output going to a file."""
+    """A started process, whose output is written to a file."""
 
     popen: subprocess.Popen[bytes]
     log: Path
 
     def output(self) -> str:
-        """All that it printed so far, stdout and stderr together."""
+        """Return its output so far, stdout and stderr together."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def wait_until(self, condition: Callable[[], bool], *, what: str) -> None:
-        """Poll until `condition` holds; fail with the output if the process ends before."""
+        """Poll until `condition` holds; fail with the output if the process ends first."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"not {what} in time:\n{self.output()}"
-            self._tick(what)
+            self._pause(what)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and return the exit code."""
@@ -60,24 +61,21 @@ class RunningProcess:
         """Return the exit code of a process that ends by itself."""
         return self.popen.wait(timeout=DEADLINE_SECONDS)
 
-    def _tick(self, what: str) -> None:
+    def _pause(self, what: str) -> None:
         try:
-            code = self.popen.wait(timeout=_TICK_SECONDS)
+            code = self.popen.wait(timeout=_PAUSE_SECONDS)
         except subprocess.TimeoutExpired:
             return
         raise AssertionError(f"ended with {code} before it was {what}:\n{self.output()}")
 
 
 def free_port() -> int:
-    """A port of the loopback address that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of the loopback address that nothing listens on, and no other caller gets."""
+    return ports.free_port(ports.LOOPBACK)
 
 
 def answers(url: str) -> bool:
-    """Tell whether a GET of `url` gets a 2xx reply."""
+    """Return whether a GET of `url` gets a 2xx response."""
     try:
         with _DIRECT.open(url, timeout=DEADLINE_SECONDS):
             return True
@@ -92,12 +90,12 @@ def start_process(
     env: Mapping[str, str] | None = None,
     ready_url: str | None = None,
 ) -> Iterator[RunningProcess]:
-    """Run this Python with `arguments` in the project's root; stop it on leaving.
+    """Run this Python with `arguments` in the project's root until the block ends.
 
     Args:
-        arguments: For instance `["-m", "proxy_service"]`.
+        arguments: Such as `["-m", "proxy_service"]`.
         env: Added to this process's environment.
-        ready_url: Wait until it answers.
+        ready_url: Wait until this URL gets a 2xx response.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "output"
@@ -123,7 +121,7 @@ def start_process(
 def started_engine(
     model: Path, *, env: Mapping[str, str] | None = None
 ) -> Iterator[tuple[RunningProcess, str]]:
-    """Run the embedded engine on a model; give the process and the base URL."""
+    """Run the embedded engine with a model; yield the process and the base URL."""
     port = free_port()
     base_url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as cache:
@@ -135,7 +133,7 @@ def started_engine(
 
 @contextmanager
 def running_engine(model: Path) -> Iterator[str]:
-    """Run the embedded engine on a model, for instance of `make_tiny_llama`; give its base URL."""
+    """Run the embedded engine with a model, such as `make_tiny_llama`'s; yield its base URL."""
     with started_engine(model) as (_, base_url):
         yield base_url
 

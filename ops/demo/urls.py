@@ -1,4 +1,4 @@
-"""Where a running demo answers: written while it runs, so that ``make verify`` finds it."""
+"""Where a running demo answers, kept in a file so that ``make verify`` finds it."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from ops.system.console import RUN_DIR
+from ops.system.paths import RUN_DIR
 
 FILE_NAME: Final = "urls.json"
 
@@ -23,13 +23,13 @@ class DemoUrls:
 
 
 def demo_folder(environ: Mapping[str, str]) -> Path:
-    """Where the demo keeps its configuration and data; DEMO_DIR moves it."""
+    """Return the folder of the demo's configuration and data; DEMO_DIR moves it."""
     return Path(environ.get("DEMO_DIR") or RUN_DIR / "demo").resolve()
 
 
 @contextmanager
 def announced(urls: DemoUrls, folder: Path) -> Iterator[None]:
-    """Let other commands find the demo for as long as the block runs."""
+    """Let other commands find the demo while the block runs."""
     file = folder / FILE_NAME
     file.write_text(json.dumps({"pid": os.getpid(), **asdict(urls)}), encoding="utf-8")
     try:
@@ -39,7 +39,7 @@ def announced(urls: DemoUrls, folder: Path) -> Iterator[None]:
 
 
 def running_demo(folder: Path) -> DemoUrls | None:
-    """Return where the demo that keeps its data in ``folder`` answers; None when none runs."""
+    """Return the URLs of the demo that keeps its data in ``folder``; None when none runs."""
     try:
         state = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
         os.kill(state.pop("pid"), 0)

@@ -1,9 +1,10 @@
-"""The fire drill of the alerts: cause each condition for real and watch its alert come and go.
+"""The drill: cause the condition of each alert and watch the alert fire and resolve.
 
-Conditions are caused on copies, never on what serves people: a scripted engine, a real proxy in
-front of it and a real Prometheus that evaluates the project's rules with short windows. A running
-Grafana is given the same rules in a folder of their own for the time of the drill.
+The conditions are caused on copies, never on the services that clients use: a scripted engine, a
+real proxy in front of it and a real Prometheus that evaluates the project's rules with short
+windows. A running Grafana gets the same rules, in a folder of their own, while the drill runs.
 
-``conditions`` is what is caused, ``bench`` what it is caused on, ``watching`` and ``timeline`` what
-is seen, ``grafana*`` and ``webhook`` where else it is seen. Why it is built so: docs/drill.md.
+``conditions`` causes the conditions in a ``sandbox``. ``watcher`` and ``timeline`` record the
+alerts' states, ``checks`` judges them. ``grafana``, ``grafana_session`` and ``webhook`` add a
+Grafana and its notifications. docs/drill.md explains the design.
 """

@@ -1,6 +1,6 @@
-"""A scripted engine: answers as Mistral.rs does, as slowly or wrongly as the drill wants.
+"""The scripted engine: replies as Mistral.rs does, as slowly or wrongly as the drill needs.
 
-It speaks the part of the engine's API that a streamed chat through the proxy needs.
+It implements the part of the engine's API that a streamed chat through the proxy uses.
 """
 
 import json
@@ -14,8 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from ops.system.ports import LOOPBACK
-from ops.system.process import free_port
+from ops.system.ports import LOOPBACK, free_port
 
 MODEL: Final = "drill-model"
 SLOW_MODEL: Final = "drill-slow-model"
@@ -26,12 +25,12 @@ _USAGE: Final = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How the engine answers; the default is quick and right.
+    """How the engine replies; by default at once and without errors.
 
     Attributes:
-        first_token_seconds: Wait before an answer's first token.
-        slow_model_seconds: Wait between the first and the last token of ``SLOW_MODEL``.
-        fails_every: Each so-manieth answer is a failure; 0 for none.
+        first_token_seconds: Delay of the first token.
+        slow_model_seconds: Delay between the first and the last token of ``SLOW_MODEL``.
+        fails_every: Fail every n-th request: 1 fails all, 2 every other; 0 fails none.
     """
 
     first_token_seconds: float = 0.0
@@ -42,13 +41,13 @@ class Behaviour:
 HEALTHY: Final = Behaviour()
 
 
-class DrillEngine:
-    """The engine, on one port of loopback for as long as it exists, dead or alive."""
+class ScriptedEngine:
+    """An engine on a port of the loopback address. It keeps the port when it restarts."""
 
     def __init__(self) -> None:
         self._behaviour = HEALTHY
         self._changed = threading.Event()
-        self._answered = 0
+        self._requests = 0
         self._lock = threading.Lock()
         self._server: _Server | None = None
         self.port = free_port(LOOPBACK)
@@ -59,20 +58,20 @@ class DrillEngine:
         return f"http://{LOOPBACK}:{self.port}"
 
     def behave(self, behaviour: Behaviour) -> None:
-        """Answer so from now on; answers that wait are finished at once."""
+        """Change the behaviour. Delayed replies are finished at once."""
         with self._lock:
             self._behaviour = behaviour
-            self._answered = 0
+            self._requests = 0
             self._changed.set()
             self._changed = threading.Event()
 
     def start(self) -> None:
-        """Listen, each time on the same port."""
+        """Start listening."""
         self._server = _Server((LOOPBACK, self.port), self)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
-        """Die: open connections break, new ones are refused."""
+        """Stop listening and break all open connections, as a crash does."""
         if self._server is not None:
             server, self._server = self._server, None
             server.shutdown()
@@ -80,12 +79,12 @@ class DrillEngine:
             self.behave(self._behaviour)
             server.break_connections()
 
-    def next_answer(self) -> tuple[Behaviour, bool, threading.Event]:
-        """Give how to answer now, whether to fail, and what ends the waiting early."""
+    def next_reply(self) -> tuple[Behaviour, bool, threading.Event]:
+        """Return the behaviour, whether to fail, and an event that ends the delays early."""
         with self._lock:
-            self._answered += 1
+            self._requests += 1
             every = self._behaviour.fails_every
-            return self._behaviour, every > 0 and self._answered % every == 0, self._changed
+            return self._behaviour, every > 0 and self._requests % every == 0, self._changed
 
 
 class _Server(ThreadingHTTPServer):
@@ -93,7 +92,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 256
 
-    def __init__(self, address: tuple[str, int], engine: DrillEngine) -> None:
+    def __init__(self, address: tuple[str, int], engine: ScriptedEngine) -> None:
         self.engine = engine
         self._open: set[socket.socket] = set()
         super().__init__(address, _Handler)
@@ -107,7 +106,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 (the base's)
-        """Say nothing: clients that hang up are part of the drill."""
+        """Log nothing: broken connections are part of the drill."""
 
     def break_connections(self) -> None:
         for connection in list(self._open):
@@ -123,13 +122,14 @@ class _Handler(BaseHTTPRequestHandler):
             {"id": name, "object": "model", "created": _CREATED, "status": "loaded"}
             for name in (MODEL, SLOW_MODEL)
         ]
-        self._whole(HTTPStatus.OK, {"object": "list", "data": models})
+        self._send_json(HTTPStatus.OK, {"object": "list", "data": models})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        behaviour, fails, changed = self.server.engine.next_answer()
+        behaviour, fails, changed = self.server.engine.next_reply()
         if fails:
-            self._whole(HTTPStatus.INTERNAL_SERVER_ERROR, {"message": "the drill wants it so"})
+            error = {"message": "scripted failure of the drill"}
+            self._send_json(HTTPStatus.INTERNAL_SERVER_ERROR, error)
             return
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
@@ -138,17 +138,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _stream(self, model: str, behaviour: Behaviour, changed: threading.Event) -> None:
         changed.wait(behaviour.first_token_seconds)
-        self._event(_chunk("fire"))
+        self._send_event(_completion("fire"))
         if model == SLOW_MODEL:
             changed.wait(behaviour.slow_model_seconds)
-        self._event(_chunk(" drill"))
-        self._event(_chunk("", finish="stop"))
+        self._send_event(_completion(" drill"))
+        self._send_event(_completion("", finish="stop"))
         self.wfile.write(b"data: [DONE]\n\n")
 
-    def _event(self, chunk: Mapping[str, Any]) -> None:
-        self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+    def _send_event(self, completion: Mapping[str, Any]) -> None:
+        self.wfile.write(f"data: {json.dumps(completion)}\n\n".encode())
 
-    def _whole(self, status: HTTPStatus, value: object) -> None:
+    def _send_json(self, status: HTTPStatus, value: object) -> None:
         body = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -157,10 +157,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keep the operator's terminal free."""
+        """Log nothing: the terminal belongs to the drill's report."""
 
 
-def _chunk(content: str, *, finish: str | None = None) -> dict[str, Any]:
+def _completion(content: str, *, finish: str | None = None) -> dict[str, Any]:
+    """Return the JSON of one event."""
     choice = {
         "index": 0,
         "delta": {"role": "assistant", "content": content},

@@ -1,11 +1,12 @@
-"""The drill's temporary content of a running Grafana: made for the drill, gone afterwards.
+"""The drill's temporary content in a running Grafana.
 
 A folder with the rules, a data source for the drill's Prometheus and a contact point for its
-receiver, all under fixed names, so that what a killed drill left behind is found by the next one.
+webhook receiver. Their names are fixed, so that the next drill finds what a killed one left behind.
 
-Since Grafana 11 each rule names its contact point. Before, the only way to the receiver leads
-through Grafana's one tree of policies: a route of ours is put first, for our label alone, and taken
-out again; the rest of the tree is left as it is.
+Since Grafana 11 each rule can name its contact point. In older versions notifications reach the
+receiver only through Grafana's single tree of notification policies. The drill puts a route of its
+own first, which matches only the drill's label, and removes it again. It leaves the rest of the
+tree alone.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,24 +14,24 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from alerts.grafana import Dialect, Query, Rule, RuleGroup, uid_of
-from ops.drill.pace import Pace
+from ops.drill.config import DrillConfig
 from ops.drill.timeline import State
-from ops.drill.watching import ObserverError
+from ops.drill.watcher import AlertSourceError
 from ops.services.grafana_api import GrafanaApi, GrafanaError
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 
 NAME: Final = "mistral-drill"
-"""Uid of folder, data source and contact point, and the label of the drill's alerts."""
+"""Uid of folder, data source and contact point, and value of the alerts' label ``drill``."""
 FOLDER_TITLE: Final = "Mistral drill (temporary)"
 FIRST_WITH_OWN_RECEIVERS: Final = (11, 0)
-FIRST_OF_CURRENT_FIELDS: Final = (12, 0)
-FALSE: Final = "vector(0) > 0"
-"""A condition that never holds."""
-CALM_SECONDS: Final = 180.0
-"""Longer than an alert lives in Grafana's Alertmanager when nobody renews it (some two minutes)."""
+FIRST_WITH_CURRENT_FIELDS: Final = (12, 0)
+NEVER: Final = "vector(0) > 0"
+"""An expression that never returns a sample."""
+RESOLVE_TIMEOUT_SECONDS: Final = 180.0
+"""Grafana's Alertmanager drops an alert that is no longer sent after about two minutes."""
 
-ROUTED_SECONDS: Final = 90.0
-"""Longer than Grafana's Alertmanager lets a change of its configuration wait (a minute)."""
+ROUTE_TIMEOUT_SECONDS: Final = 90.0
+"""Grafana's Alertmanager reads its configuration once a minute."""
 
 _PROVISIONING: Final = "/api/v1/provisioning"
 _POLICIES: Final = f"{_PROVISIONING}/policies"
@@ -46,61 +47,69 @@ _STATES: Final = {"pending": State.PENDING, "firing": State.FIRING, "recovering"
 
 @dataclass(frozen=True)
 class DrillContent:
-    """What the drill puts into one Grafana.
+    """What the drill adds to one Grafana.
 
     Attributes:
-        api: The way to it.
-        prometheus: Base URL of the drill's Prometheus as Grafana reaches it.
-        receiver: URL of the drill's receiver as Grafana reaches it.
-        pace: Limits and rhythm of the rules.
+        api: Client of its API.
+        prometheus: Base URL of the drill's Prometheus, for Grafana to use.
+        receiver: URL of the drill's webhook receiver, for Grafana to use.
+        config: Limits and intervals of the rules.
     """
 
     api: GrafanaApi
     prometheus: str
     receiver: str
-    pace: Pace
+    config: DrillConfig
 
     def create(self) -> None:
-        """Put everything there. Raises GrafanaError; ``remove`` mends what is half done."""
+        """Create everything. After a GrafanaError, ``remove`` cleans up what was created."""
         version = self.api.version()
         own_receivers = version >= FIRST_WITH_OWN_RECEIVERS
-        dialect: Dialect = "current" if version >= FIRST_OF_CURRENT_FIELDS else "before-12"
+        dialect: Dialect = "current" if version >= FIRST_WITH_CURRENT_FIELDS else "before-12"
         self.api.post("/api/folders", {"uid": NAME, "title": FOLDER_TITLE})
         self.api.post("/api/datasources", _datasource(self.prometheus))
         self.api.post(f"{_PROVISIONING}/contact-points", _contact_point(self.receiver))
         if not own_receivers:
             self._put_policies(with_route)
-        for group in self.pace.grafana_rules(NAME, dialect):
+        for group in self.config.grafana_rules(NAME, dialect):
             path = f"{_PROVISIONING}/folder/{NAME}/rule-groups/{group.name}"
             self.api.put(path, group_body(group, own_receivers=own_receivers))
-        self._await_route(must_be_seen=not own_receivers)
+        self._await_route(must_be_shown=not own_receivers)
 
-    def _await_route(self, *, must_be_seen: bool) -> None:
-        """Wait until the running Alertmanager knows our route, which it reads once a minute.
+    def _await_route(self, *, must_be_shown: bool) -> None:
+        """Wait until the running Alertmanager has our route.
 
-        Before, an alert of ours would be told to whoever gets the others. Routes that Grafana
-        makes of rules need not be shown; then the time that it takes to read them has passed.
+        Until then it would send our alerts to the receivers of the real ones. Grafana does not
+        always show routes that it derives from rules; in that case the timeout is long enough for
+        the Alertmanager to have read them.
         """
-        seen = Patience().until(self._is_routed, bool, seconds=ROUTED_SECONDS)
-        if must_be_seen and not seen:
-            raise GrafanaError(f"its Alertmanager does not take our route in {ROUTED_SECONDS:g} s")
+        shown = Poller().until(self._is_routed, bool, timeout=ROUTE_TIMEOUT_SECONDS)
+        if must_be_shown and not shown:
+            raise GrafanaError(
+                f"Grafana's Alertmanager did not load the drill's route within "
+                f"{ROUTE_TIMEOUT_SECONDS:g} s"
+            )
 
     def _is_routed(self) -> bool:
         status = self.api.get("/api/alertmanager/grafana/api/v2/status")
         return any(route.get("receiver") == NAME for route in _routes(status["config"]["route"]))
 
-    def check_reach(self) -> None:
-        """Raise GrafanaError unless Grafana reaches the drill's Prometheus."""
+    def check_data_source(self) -> None:
+        """Raise GrafanaError unless Grafana can query the drill's Prometheus."""
         source = {"type": "prometheus", "uid": NAME}
         query = {"refId": "A", "datasource": source, "expr": "vector(1)", "instant": True}
         answer = self.api.post("/api/ds/query", {"queries": [query], "from": "now-1m", "to": "now"})
         if error := answer["results"]["A"].get("error"):
-            raise GrafanaError(f"it can't query {self.prometheus}: {error}")
+            raise GrafanaError(f"Grafana can't query {self.prometheus}: {error}")
 
     def remove(self) -> list[str]:
-        """Take everything away again, also what an earlier drill left; give what went wrong."""
+        """Remove everything, including what an earlier drill left behind.
+
+        Returns:
+            What went wrong; one error does not stop the remaining steps.
+        """
         steps: tuple[Callable[[], None], ...] = (
-            self._leave_the_alertmanager,
+            self._remove_alerting,
             lambda: self.api.delete(f"/api/datasources/uid/{NAME}"),
             lambda: self.api.delete(f"/api/folders/{NAME}?forceDeleteRules=true"),
         )
@@ -108,49 +117,52 @@ class DrillContent:
         for step in steps:
             try:
                 step()
-            except (GrafanaError, ObserverError) as error:
+            except (GrafanaError, AlertSourceError) as error:
                 problems.append(str(error))
         return problems
 
     def inventory(self) -> dict[str, Any]:
-        """Give what Grafana holds of the kinds that the drill touches."""
-        ask = self.api.get
+        """Return what Grafana holds, by each kind that the drill touches."""
+        get = self.api.get
         return {
-            "folders": _uids(ask("/api/folders")),
-            "data sources": _uids(ask("/api/datasources")),
-            "contact points": _uids(ask(f"{_PROVISIONING}/contact-points")),
-            "alert rules": _uids(ask(f"{_PROVISIONING}/alert-rules")),
-            "notification policies": ask(_POLICIES),
+            "folders": _uids(get("/api/folders")),
+            "data sources": _uids(get("/api/datasources")),
+            "contact points": _uids(get(f"{_PROVISIONING}/contact-points")),
+            "alert rules": _uids(get(f"{_PROVISIONING}/alert-rules")),
+            "notification policies": get(_POLICIES),
         }
 
-    def _leave_the_alertmanager(self) -> None:
-        """Delete the rules, then their way to the receiver; in this order, and no sooner.
+    def _remove_alerting(self) -> None:
+        """Resolve the alerts, then delete the rules, then the route and the contact point.
 
-        An alert that outlives its rule or its route would be told to whoever gets the others.
+        An alert that outlives its rule or its route would be sent to the receivers of the real
+        alerts.
         """
-        self._calm()
+        self._resolve_alerts()
         for rule in self._rules():
             self.api.delete(f"{_PROVISIONING}/alert-rules/{rule['uid']}")
         self._put_policies(without_route)
         self._delete_contact_point()
 
-    def _calm(self) -> None:
-        """Make every rule false and wait until Grafana has told that to its Alertmanager."""
-        if self._is_calm():
+    def _resolve_alerts(self) -> None:
+        """Make every rule false and wait until Grafana's Alertmanager has no alert of ours."""
+        if self._no_alerts():
             return
         for rule in self._rules():
-            asking, *rest = rule["data"]
-            asking = {**asking, "model": {**asking["model"], "expr": FALSE}}
+            query, *rest = rule["data"]
+            query = {**query, "model": {**query["model"], "expr": NEVER}}
             path = f"{_PROVISIONING}/alert-rules/{rule['uid']}"
-            self.api.put(path, {**rule, "data": [asking, *rest]})
-        if not Patience().until(self._is_calm, bool, seconds=CALM_SECONDS):
-            raise GrafanaError(f"alerts of the drill are still there after {CALM_SECONDS:g} s")
+            self.api.put(path, {**rule, "data": [query, *rest]})
+        if not Poller().until(self._no_alerts, bool, timeout=RESOLVE_TIMEOUT_SECONDS):
+            raise GrafanaError(
+                f"the drill's alerts have not resolved within {RESOLVE_TIMEOUT_SECONDS:g} s"
+            )
 
-    def _is_calm(self) -> bool:
+    def _no_alerts(self) -> bool:
         alerts = self.api.get("/api/alertmanager/grafana/api/v2/alerts")
         if any(alert["labels"].get("drill") == NAME for alert in alerts):
             return False
-        states = InGrafana(self.api).states().values()
+        states = GrafanaAlerts(self.api).states().values()
         return all(state is State.INACTIVE for state in states)
 
     def _rules(self) -> list[dict[str, Any]]:
@@ -167,25 +179,25 @@ class DrillContent:
         changed = change(tree)
         if changed == tree:
             return
-        # A tree that nobody provisioned must not become one that the UI refuses to edit.
-        free = {} if tree.get("provenance") else {"X-Disable-Provenance": "true"}
-        self.api.put(_POLICIES, changed, free)
+        # Without this header Grafana marks the tree as provisioned, and its UI refuses to edit it.
+        headers = {} if tree.get("provenance") else {"X-Disable-Provenance": "true"}
+        self.api.put(_POLICIES, changed, headers)
 
 
 @dataclass(frozen=True)
-class InGrafana:
+class GrafanaAlerts:
     """The alerts as Grafana evaluates them in the drill's folder."""
 
     api: GrafanaApi
-    place: str = "in Grafana"
+    where: str = "in Grafana"
     shows_pending: bool = True
 
     def states(self) -> Mapping[str, State]:
-        """Give every rule's state."""
+        """Return the state of every rule."""
         try:
             answer = self.api.get("/api/prometheus/grafana/api/v1/rules")
         except (GrafanaError, ValueError) as error:
-            raise ObserverError(str(error)) from error
+            raise AlertSourceError(str(error)) from error
         return {
             rule["name"]: _STATES.get(rule["state"].lower(), State.INACTIVE)
             for group in answer["data"]["groups"]
@@ -195,13 +207,13 @@ class InGrafana:
 
 
 def with_route(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the tree of policies with the drill's route before all others."""
+    """Return the tree of policies with the drill's route before all others."""
     route = {**_ROUTING, "object_matchers": [["drill", "=", NAME]]}
     return {**tree, "routes": [route, *without_route(tree).get("routes", [])]}
 
 
 def without_route(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the tree of policies without the drill's route."""
+    """Return the tree of policies without the drill's route."""
     routes = [route for route in tree.get("routes", []) if route.get("receiver") != NAME]
     rest = {name: value for name, value in tree.items() if name != "routes"}
     return {**rest, "routes": routes} if routes else rest
@@ -209,12 +221,12 @@ def without_route(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 def _routes(route: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield route
-    for below in route.get("routes") or []:
-        yield from _routes(below)
+    for child in route.get("routes") or []:
+        yield from _routes(child)
 
 
 def group_body(group: RuleGroup, *, own_receivers: bool) -> dict[str, Any]:
-    """Write a group of rules as Grafana's provisioning API takes it."""
+    """Return a group of rules in the format of Grafana's provisioning API."""
     return {
         "title": group.name,
         "folderUid": NAME,

@@ -1,4 +1,4 @@
-"""Clients of the drill's proxy: each asks again and again until it is told to stop."""
+"""Load on the drill's proxy: clients that send one request after the other until stopped."""
 
 import json
 import threading
@@ -10,80 +10,80 @@ from urllib.parse import urlsplit
 
 from ops.drill.engine import MODEL
 
-LONGEST_ANSWER_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Clients:
+class ClientGroup:
     """Some clients that behave alike.
 
     Attributes:
-        count: How many ask at once.
-        pause_seconds: How long each rests between an answer and the next question.
-        model: Whom they ask.
-        spread_seconds: Time over which they arrive, so that their answers do not end together.
+        count: Number of clients. Each has one request in flight.
+        pause_seconds: Pause of each client between a response and its next request.
+        model: Model that they ask for.
+        ramp_up_seconds: Time over which they start, so that their responses don't end together.
     """
 
     count: int
     pause_seconds: float = 0.05
     model: str = MODEL
-    spread_seconds: float = 0.0
+    ramp_up_seconds: float = 0.0
 
 
 @dataclass
 class Traffic:
-    """What the clients have got so far; safe to read from any thread."""
+    """Counts the responses so far. Safe to use from any thread."""
 
-    answers: int = 0
+    responses: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def count_one(self) -> None:
-        """Count one answer, good or bad."""
+    def count_response(self) -> None:
+        """Count one response, successful or not."""
         with self._changed:
-            self.answers += 1
+            self.responses += 1
             self._changed.notify_all()
 
-    def wait_for(self, answers: int, *, seconds: float) -> None:
-        """Wait until there are so many answers, or the time is over."""
+    def wait_for(self, responses: int, *, timeout: float) -> None:
+        """Wait for that many responses, at most ``timeout`` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self.answers >= answers, seconds)
+            self._changed.wait_for(lambda: self.responses >= responses, timeout)
 
 
 @contextmanager
-def asking(proxy: str, *groups: Clients) -> Iterator[Traffic]:
-    """Let the clients ask the proxy for as long as the block runs.
+def generate_load(proxy: str, *groups: ClientGroup) -> Iterator[Traffic]:
+    """Let the clients send requests to the proxy while the ``with`` block runs.
 
-    Leaving waits for nobody: what is in flight ends by itself, the threads are daemons.
+    The end of the block does not wait for requests in flight: the clients' threads are daemons.
     """
     stop, traffic = threading.Event(), Traffic()
     for group in groups:
         for number in range(group.count):
-            arrival = group.spread_seconds * number / group.count
-            arguments = (proxy, group, arrival, stop, traffic)
-            threading.Thread(target=_ask_on, args=arguments, daemon=True).start()
+            delay = group.ramp_up_seconds * number / group.count
+            arguments = (proxy, group, delay, stop, traffic)
+            threading.Thread(target=_run_client, args=arguments, daemon=True).start()
     try:
         yield traffic
     finally:
         stop.set()
 
 
-def _ask_on(
-    proxy: str, group: Clients, arrival: float, stop: threading.Event, traffic: Traffic
+def _run_client(
+    proxy: str, group: ClientGroup, delay: float, stop: threading.Event, traffic: Traffic
 ) -> None:
-    stop.wait(arrival)
-    # One connection per client, kept as Ollama's own clients do.
-    connection = HTTPConnection(urlsplit(proxy).netloc, timeout=LONGEST_ANSWER_SECONDS)
+    stop.wait(delay)
+    # One connection per client, kept open as Ollama's own clients do.
+    connection = HTTPConnection(urlsplit(proxy).netloc, timeout=TIMEOUT_SECONDS)
     with closing(connection):
         while not stop.is_set():
-            _ask(connection, group.model)
-            traffic.count_one()
+            _chat(connection, group.model)
+            traffic.count_response()
             stop.wait(group.pause_seconds)
 
 
-def _ask(connection: HTTPConnection, model: str) -> None:
-    question = {"model": model, "messages": [{"role": "user", "content": "Is there fire?"}]}
+def _chat(connection: HTTPConnection, model: str) -> None:
+    body = {"model": model, "messages": [{"role": "user", "content": "Is there fire?"}]}
     try:
-        connection.request("POST", "/api/chat", json.dumps(question))
+        connection.request("POST", "/api/chat", json.dumps(body))
         connection.getresponse().read()
     except (OSError, HTTPException):
-        connection.close()  # a proxy that is away is what some of the conditions are about
+        connection.close()  # some conditions kill the proxy; the next request reconnects

@@ -1,6 +1,6 @@
-"""What alerts went through, as an observer saw it, and whether that is what it should have been.
+"""The states that one source reported, and whether an alert went through the right ones.
 
-Pure: seconds come from the caller.
+Pure: the caller passes the time, in seconds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """State of one alert."""
+    """State of an alert."""
 
     INACTIVE = "inactive"
     PENDING = "pending"
@@ -20,13 +20,19 @@ WORST_FIRST = (State.FIRING, State.PENDING, State.INACTIVE)
 
 
 def worst(states: Sequence[State]) -> State:
-    """Give the state of an alert with several series: that of its worst one."""
+    """Return the state of an alert with several series, which is that of the worst one."""
     return next((state for state in WORST_FIRST if state in states), State.INACTIVE)
 
 
 @dataclass(frozen=True)
 class Change:
-    """An alert came into a state, at most ``unseen_seconds`` before it was seen."""
+    """An alert changed its state.
+
+    Attributes:
+        seconds: When the new state was seen.
+        state: The new state.
+        unseen_seconds: Time since the poll before, so an upper bound of the state's age.
+    """
 
     seconds: float
     state: State
@@ -35,81 +41,86 @@ class Change:
 
 @dataclass
 class Timeline:
-    """The changes of every alert that one observer saw; all start inactive."""
+    """The changes of every alert as one source reported them. All alerts start inactive."""
 
     changes: dict[str, list[Change]] = field(default_factory=dict)
-    looked: float = 0.0
+    last_poll: float = 0.0
 
     def record(self, seconds: float, states: Mapping[str, State]) -> None:
-        """Write down what changed; an alert that is not named is inactive."""
-        unseen, self.looked = seconds - self.looked, seconds
+        """Record what changed. An alert that is missing from ``states`` is inactive."""
+        unseen, self.last_poll = seconds - self.last_poll, seconds
         for alert in sorted({*self.changes, *states}):
             state = states.get(alert, State.INACTIVE)
-            if state is not self.now(alert):
+            if state is not self.current(alert):
                 self.changes.setdefault(alert, []).append(Change(seconds, state, unseen))
 
-    def now(self, alert: str) -> State:
-        """Give the last known state."""
+    def current(self, alert: str) -> State:
+        """Return the last known state of an alert."""
         changes = self.changes.get(alert)
         return changes[-1].state if changes else State.INACTIVE
 
     def fired(self) -> frozenset[str]:
-        """Give the alerts that fired at any time."""
+        """Return the alerts that fired at any time."""
         return frozenset(
             alert
             for alert, changes in self.changes.items()
             if any(change.state is State.FIRING for change in changes)
         )
 
-    def all_firing(self, alerts: Sequence[str]) -> bool:
-        """Tell whether all these alerts have fired."""
+    def all_fired(self, alerts: Sequence[str]) -> bool:
+        """Return whether all these alerts have fired."""
         return self.fired() >= set(alerts)
 
-    def story(self, alert: str, *, ended: float | None) -> str:
-        """Tell an alert's changes in words; see ``judge``."""
-        return ", ".join(_told(change, ended) for change in self.changes.get(alert, []))
+    def describe(self, alert: str, *, ended: float | None) -> str:
+        """Describe an alert's changes in words.
+
+        Args:
+            alert: Its name.
+            ended: When the cause ended; None if unknown.
+        """
+        return ", ".join(_describe(change, ended) for change in self.changes.get(alert, []))
 
     @property
-    def quiet(self) -> bool:
-        """Whether nothing is pending or firing."""
-        return all(self.now(alert) is State.INACTIVE for alert in self.changes)
+    def all_inactive(self) -> bool:
+        """Whether no alert is pending or firing."""
+        return all(self.current(alert) is State.INACTIVE for alert in self.changes)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether one alert went the way it should, and what was seen of it."""
+    """Whether an alert went through the right states, and what was seen of it."""
 
     ok: bool
     evidence: str
 
 
-def judge(timeline: Timeline, alert: str, *, ended: float, waits_seconds: float | None) -> Verdict:
-    """Judge the journey of an alert that had to fire: pending, firing, resolved, in this order.
+def judge(timeline: Timeline, alert: str, *, ended: float, wait_seconds: float | None) -> Verdict:
+    """Judge an alert that had to fire: it must be pending, then firing, then resolved.
 
     Args:
-        timeline: What was seen, seconds counted from the start of the cause.
+        timeline: What was seen, in seconds since the cause began.
         alert: Its name.
         ended: When the cause ended.
-        waits_seconds: How long the alert is pending in sight of the observer before it fires;
-            None where the observer can't see that. On a busy machine two looks may be so far
-            apart that the whole of it falls between them.
+        wait_seconds: How long the alert is pending before it fires; None if the source does not
+            report pending alerts. On a busy machine the time between two polls may be longer
+            than this, and then the pending state may go unseen.
     """
     changes = timeline.changes.get(alert, [])
-    evidence = timeline.story(alert, ended=ended) or "never pending"
+    evidence = timeline.describe(alert, ended=ended) or "never pending"
     states = [change.state for change in changes]
     if State.FIRING not in states:
         return Verdict(ok=False, evidence=f"{evidence}; never firing")
     if states[-1] is not State.INACTIVE:
         return Verdict(ok=False, evidence=f"{evidence}; not resolved")
-    unannounced = states[0] is not State.PENDING
-    if waits_seconds is not None and unannounced and changes[0].unseen_seconds < waits_seconds:
-        return Verdict(ok=False, evidence=f"{evidence}; fired without having been pending")
+    not_pending_first = states[0] is not State.PENDING
+    if wait_seconds is not None and not_pending_first and changes[0].unseen_seconds < wait_seconds:
+        return Verdict(ok=False, evidence=f"{evidence}; fired without being pending first")
     return Verdict(ok=True, evidence=evidence)
 
 
-def _told(change: Change, ended: float | None) -> str:
+def _describe(change: Change, ended: float | None) -> str:
     if change.state is State.INACTIVE:
         if ended is None:
             return f"resolved {change.seconds:+.0f} s"
-        return f"resolved {change.seconds - ended:+.0f} s after the cause"
+        return f"resolved {change.seconds - ended:+.0f} s after the cause ended"
     return f"{change.state} {change.seconds:+.0f} s"

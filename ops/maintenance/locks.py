@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from ops.system.console import ROOT, OperatorError, run_command, say
+from ops.system.console import OperatorError, run_command, say
+from ops.system.paths import ROOT
 from ops.system.runner import Runner, SystemRunner
 
 INPUT = "requirements.in"

@@ -13,7 +13,8 @@ from infra.references import DIGESTS_FILE
 from infra.topology import DEFAULT_STACK
 from ops.maintenance.registry import RegistryError, read_digest
 from ops.stack.config import read_stack_config
-from ops.system.console import ROOT, OperatorError, run_command, say
+from ops.system.console import OperatorError, run_command, say
+from ops.system.paths import ROOT
 
 
 def pin(references: Iterable[str], file: Path) -> int:

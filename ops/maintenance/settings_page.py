@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 
 PAGE = ROOT / "docs" / "settings.md"
 

@@ -1,1 +1,1 @@
-"""Clients of the services that the commands talk to: HTTP, Docker."""
+"""Clients of the services: the proxy, Prometheus, Grafana, the Docker Engine."""

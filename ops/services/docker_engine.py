@@ -1,4 +1,4 @@
-"""The Docker Engine that the stack runs on: is it there, what can it build, has it the images."""
+"""The Docker Engine that the stack runs on, used through the docker CLI."""
 
 import json
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from ops.system.console import OperatorError, say
 from ops.system.runner import Result, Runner
 
-DEMO_INSTEAD = "(`make demo` runs the main job without Docker)"
+DEMO_INSTEAD = "(`make demo` runs without Docker)"
 
 
 @dataclass(frozen=True)
 class DockerEngine:
-    """A Docker Engine through its CLI.
+    """A Docker Engine.
 
     Attributes:
         runner: Starts the CLI.
-        host: Address of the engine; empty for DOCKER_HOST or the local one.
+        host: Its address; empty for DOCKER_HOST or the local one.
     """
 
     runner: Runner
@@ -24,23 +24,23 @@ class DockerEngine:
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """Variables that lead the CLI to the engine."""
+        """Variables that point the CLI to the engine."""
         return {"DOCKER_HOST": self.host} if self.host else {}
 
     def run(self, *arguments: str) -> Result:
-        """Run a docker command and keep its output."""
+        """Run a docker command and return its output."""
         return self.runner.capture(["docker", *arguments], self.environ)
 
     def require(self) -> None:
         """Raise OperatorError unless the engine answers."""
         if self.runner.which("docker") is None:
-            raise OperatorError(f"Docker is not installed: there is no `docker` {DEMO_INSTEAD}")
+            raise OperatorError(f"Docker is not installed: `docker` is not on PATH {DEMO_INSTEAD}")
         answer = self.run("version", "--format", "{{.Server.Version}}")
         if not answer.ok:
             raise OperatorError(f"Docker can't be reached: {answer.reason} {DEMO_INSTEAD}")
 
     def fetch_images(self, references: Mapping[str, str]) -> None:
-        """Have every image on the engine's host, pulling those that are not there.
+        """Pull every image that is not on the engine's host.
 
         Args:
             references: Image references by the setting that names them.
@@ -54,12 +54,13 @@ class DockerEngine:
             say(f"Pulling {reference} …")
             if self.runner.show(["docker", "pull", "--quiet", reference], self.environ):
                 raise OperatorError(
-                    f"the image {reference} is not on the Docker host and can't be pulled (above "
-                    f"is why); give another with `pulumi config set {setting} …` {DEMO_INSTEAD}"
+                    f"the image {reference} is not on the Docker host and can't be pulled; the "
+                    f"lines above say why. Set another with `pulumi config set {setting} …` "
+                    f"{DEMO_INSTEAD}"
                 )
 
     def container_states(self) -> dict[str, str]:
-        """Every container's state in Docker's words, such as ``Up 2 minutes (healthy)``."""
+        """Return each container's state in Docker's words, such as ``Up 2 minutes (healthy)``."""
         listing = self.run("ps", "--all", "--format", "{{json .}}")
         if not listing.ok:
             raise OperatorError(f"Docker can't be reached: {listing.reason}")

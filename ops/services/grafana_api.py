@@ -1,4 +1,4 @@
-"""Grafana's HTTP API as the drill needs it; one exception says what was refused and why."""
+"""Grafana's HTTP API, as far as the drill needs it."""
 
 import base64
 import re
@@ -10,19 +10,19 @@ from ops.services import web
 
 
 class GrafanaError(Exception):
-    """Grafana did not do what was asked; the message says what and why."""
+    """Grafana refused a request; the message says which and why."""
 
 
 @dataclass(frozen=True)
 class GrafanaApi:
-    """One user's way to a Grafana; the password is never shown."""
+    """A Grafana and the user to log in as; the password is left out of its representation."""
 
     url: str
     user: str
     password: str = field(repr=False)
 
     def version(self) -> tuple[int, int]:
-        """Major and minor version."""
+        """Return the major and minor version."""
         text = str(self.get("/api/health").get("version", ""))
         numbers = re.match(r"(\d+)\.(\d+)", text)
         if numbers is None:
@@ -30,19 +30,19 @@ class GrafanaApi:
         return int(numbers[1]), int(numbers[2])
 
     def get(self, path: str) -> Any:  # noqa: ANN401 (JSON)
-        """Read something."""
+        """GET a path and parse the response."""
         return self._ask("GET", path).json()
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 (JSON)
-        """Make something that is not there yet, or ask with a body."""
+        """POST a body and parse the response."""
         return self._ask("POST", path, body).json()
 
     def put(self, path: str, body: object, headers: dict[str, str] | None = None) -> None:
-        """Replace something."""
+        """PUT a body."""
         self._ask("PUT", path, body, headers)
 
     def delete(self, path: str) -> None:
-        """Delete something; that it is not there is as good."""
+        """DELETE a path; 404 is not an error."""
         self._ask("DELETE", path, may_be_missing=True)
 
     def _ask(
@@ -53,14 +53,14 @@ class GrafanaApi:
         headers: dict[str, str] | None = None,
         *,
         may_be_missing: bool = False,
-    ) -> web.Reply:
+    ) -> web.Response:
         login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-        everything = {"Authorization": f"Basic {login}", **(headers or {})}
+        all_headers = {"Authorization": f"Basic {login}", **(headers or {})}
         try:
-            reply = web.send(method, f"{self.url}{path}", body, headers=everything)
+            response = web.send(method, f"{self.url}{path}", body, headers=all_headers)
         except web.UnreachableError as error:
             raise GrafanaError(str(error)) from error
-        missing = may_be_missing and reply.status == HTTPStatus.NOT_FOUND
-        if not missing and not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-            raise GrafanaError(f"{method} {path} gave {reply.status}: {reply.text[:300]}")
-        return reply
+        missing = may_be_missing and response.status == HTTPStatus.NOT_FOUND
+        if not missing and not HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
+            raise GrafanaError(f"{method} {path} returned {response.status}: {response.text[:300]}")
+        return response

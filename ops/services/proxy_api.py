@@ -1,4 +1,4 @@
-"""The proxy as the operator's commands call it: its URL and the key that it may ask for."""
+"""The proxy: its URL and the keys that it requires."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from proxy_service.settings import ProxySettings, SettingsError
 _KEY_VARIABLES = ("API_KEY", "API_KEY_FILE", "METRICS_KEY", "METRICS_KEY_FILE")
 
 WITHOUT_KEYS = dict.fromkeys(_KEY_VARIABLES, "")
-"""Variables for a proxy of our own that asks for no key, whatever the operator's environment."""
+"""Variables for a proxy that requires no key, whatever the operator's environment says."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class ProxyApi:
 
     Attributes:
         url: Base URL.
-        key: Sent with every request; None sends none.
-        metrics_key: Sent to the metrics instead; None sends ``key`` there too.
+        key: Sent with every request; None for none.
+        metrics_key: Sent with requests for metrics instead; None for ``key``.
     """
 
     url: str
@@ -30,18 +30,18 @@ class ProxyApi:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every request carries."""
+        """Headers of every request."""
         return _bearing(self.key)
 
-    def get(self, path: str) -> web.Reply:
-        """GET a path. Raises UnreachableError when no reply comes."""
+    def get(self, path: str) -> web.Response:
+        """GET a path. Raises UnreachableError when there is no response."""
         return web.get(f"{self.url}{path}", headers=self.headers)
 
-    def metrics(self, path: str = "/metrics") -> web.Reply:
-        """GET the metrics by one of their paths. Raises UnreachableError as ``get``."""
+    def metrics(self, path: str = "/metrics") -> web.Response:
+        """GET one of the metrics' paths. Raises UnreachableError as ``get``."""
         return web.get(f"{self.url}{path}", headers=_bearing(self.metrics_key or self.key))
 
-    def post(self, path: str, body: Mapping[str, Any], *, timeout: float) -> web.Reply:
+    def post(self, path: str, body: Mapping[str, Any], *, timeout: float) -> web.Response:
         """POST ``body`` as JSON to a path. Raises UnreachableError as ``get``."""
         return web.post(f"{self.url}{path}", body, timeout=timeout, headers=self.headers)
 
@@ -54,7 +54,7 @@ def keys_of(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     """Return a key for the API and one for its metrics, from the variables that the proxy reads.
 
     Raises:
-        OperatorError: They can't be used.
+        OperatorError: The variables are not valid.
     """
     given = {name: environ[name] for name in _KEY_VARIABLES if name in environ}
     try:

@@ -1,4 +1,4 @@
-"""Small HTTP client for the operator's own services: one request, one reply, one exception."""
+"""A small HTTP client: one request, one response, one exception."""
 
 import json
 import time
@@ -11,25 +11,25 @@ from http.client import HTTPException
 from typing import Any
 
 TIMEOUT_SECONDS = 5.0
-"""For questions that a healthy service answers at once."""
+"""For requests that a healthy service answers at once."""
 
-# The services are ours and near: a proxy that the environment names must not get in between.
+# The services are the operator's own, so no HTTP proxy of the environment is used.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class UnreachableError(Exception):
-    """No HTTP reply came; the message names the URL and the cause."""
+    """There was no HTTP response; the message has the URL and the cause."""
 
 
 @dataclass(frozen=True)
-class Reply:
-    """An HTTP reply of any status.
+class Response:
+    """An HTTP response of any status.
 
     Attributes:
         status: HTTP status code.
-        headers: Reply headers, case-insensitive.
+        headers: Case-insensitive.
         body: The whole body.
-        seconds: Time from sending to the last byte.
+        seconds: Time from sending the request to the last byte.
     """
 
     status: int
@@ -48,12 +48,12 @@ class Reply:
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:  # noqa: ANN401 (JSON is any value)
-        """Parse the body. Raises ValueError when it is no JSON."""
+        """Parse the body. Raises ValueError when it isn't JSON."""
         return json.loads(self.body)
 
 
-def get(url: str, *, headers: Mapping[str, str] | None = None) -> Reply:
-    """GET ``url``. Raises UnreachableError when no reply comes."""
+def get(url: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    """GET ``url``. Raises UnreachableError when there is no response."""
     return _send(urllib.request.Request(url, headers=dict(headers or {})), TIMEOUT_SECONDS)  # noqa: S310 (the operator's URL)
 
 
@@ -63,8 +63,8 @@ def post(
     *,
     timeout: float = TIMEOUT_SECONDS,
     headers: Mapping[str, str] | None = None,
-) -> Reply:
-    """POST ``body`` as JSON and read the whole reply. Raises UnreachableError as ``get``."""
+) -> Response:
+    """POST ``body`` as JSON and read the whole response. Raises UnreachableError as ``get``."""
     request = urllib.request.Request(  # noqa: S310 (the operator's URL)
         url,
         data=json.dumps(body).encode(),
@@ -75,7 +75,7 @@ def post(
 
 def send(
     method: str, url: str, body: object = None, *, headers: Mapping[str, str] | None = None
-) -> Reply:
+) -> Response:
     """Send any request, with ``body`` as JSON unless None. Raises UnreachableError as ``get``."""
     data = None if body is None else json.dumps(body).encode()
     kind = {} if data is None else {"Content-Type": "application/json"}
@@ -86,21 +86,23 @@ def send(
 
 
 def is_ready(url: str) -> bool:
-    """Whether ``url`` answers 200 now."""
+    """Return whether a GET of ``url`` gets status 200."""
     try:
         return get(url).ok
     except UnreachableError:
         return False
 
 
-def _send(request: urllib.request.Request, timeout: float) -> Reply:
+def _send(request: urllib.request.Request, timeout: float) -> Response:
     started = time.monotonic()
     try:
-        with _DIRECT.open(request, timeout=timeout) as reply:
-            return Reply(reply.status, reply.headers, reply.read(), time.monotonic() - started)
+        with _DIRECT.open(request, timeout=timeout) as response:
+            return Response(
+                response.status, response.headers, response.read(), time.monotonic() - started
+            )
     except urllib.error.HTTPError as error:
         with error:
-            return Reply(error.code, error.headers, error.read(), time.monotonic() - started)
+            return Response(error.code, error.headers, error.read(), time.monotonic() - started)
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UnreachableError(f"{request.full_url}: {reason}") from error

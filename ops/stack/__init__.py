@@ -1,1 +1,1 @@
-"""The full stack: what ``make up`` and its siblings run."""
+"""The full stack: ``make up``, ``down``, ``preview``, ``logs``, ``status`` and ``env``."""

@@ -1,4 +1,4 @@
-"""Where Pulumi keeps the state: the user's backend where there is one, else in the checkout."""
+"""Where Pulumi keeps the state: the user's backend, or a folder of the checkout."""
 
 import json
 import os
@@ -14,20 +14,20 @@ STATE_FOLDER = ".pulumi-state"
 PASSPHRASE_FILE = ".pulumi-passphrase"  # noqa: S105 (a file's name)
 PASSPHRASE_BYTES = 32
 NOT_LOGGED_IN = "PULUMI_ACCESS_TOKEN must be set"
-"""What `pulumi whoami` says where nobody has logged in; any other failure is a real one."""
+"""Part of `pulumi whoami`'s error for a user who is not logged in."""
 OWN_PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 
 def choose_backend(
     runner: Runner, cli: str, root: Path, environ: Mapping[str, str]
 ) -> dict[str, str] | None:
-    """Return the variables that lead Pulumi to its backend, changing nothing.
+    """Return the variables that point Pulumi to its backend, without changing anything.
 
     Returns:
-        None when no backend is there yet, so that ``create_local_backend`` must make ours.
+        None when there is no backend yet; ``create_local_backend`` makes one.
 
     Raises:
-        OperatorError: The user is logged in, but the backend can't be reached.
+        OperatorError: The user has a backend, but it can't be reached.
     """
     asked = runner.capture([cli, "whoami", "--json", "--non-interactive"], QUIET)
     if asked.ok:
@@ -41,13 +41,13 @@ def choose_backend(
 
 
 def create_local_backend(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Make the folder for the state, and return the variables that lead Pulumi there."""
+    """Make the folder for the state, and return the variables that point Pulumi to it."""
     (root / STATE_FOLDER).mkdir(exist_ok=True)
     return _local_variables(root, environ)
 
 
 def ensure_passphrase(variables: Mapping[str, str]) -> None:
-    """Create the passphrase file that ``variables`` name, once, readable by its owner alone."""
+    """Create the passphrase file that ``variables`` name, readable only by its owner."""
     name = variables.get("PULUMI_CONFIG_PASSPHRASE_FILE")
     if name is None or Path(name).exists():
         return

@@ -1,7 +1,7 @@
 """The full stack with Pulumi: ``python -m ops.stack up|down|preview|logs|status|env|check``.
 
-Everything that can be missing is looked at first, so that nothing is touched where it would fail.
-Exit code 0 when all is well; 1 with a message, or Pulumi's own.
+Docker, the CLI, its plugins and the images are checked before anything changes. Exit code 0 on
+success, 1 with a message on failure, or Pulumi's own exit code.
 """
 
 import argparse
@@ -19,13 +19,14 @@ from ops.stack.backend import choose_backend, create_local_backend, ensure_passp
 from ops.stack.config import StackConfig, read_stack_config
 from ops.stack.follow import follow
 from ops.stack.pulumi_cli import ensure_cli, ensure_plugins, find_cli, install_officially, path_with
-from ops.stack.pulumi_stack import TOOLS_FOLDER, PulumiStack, State, find_stack
-from ops.system.console import ROOT, OperatorError, say
+from ops.stack.pulumi_stack import PulumiStack, State, find_stack
+from ops.system.console import OperatorError, say
+from ops.system.paths import ROOT, TOOLS_DIR
 from ops.system.runner import Result, Runner, SystemRunner
 
 SERVICES = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
 DOCKER_RESOURCES = "**docker:index/**"
-"""Grafana's are left out: reading them fails while Grafana is down, and its return needs ``up``."""
+"""Without Grafana's resources: they can't be read while Grafana is down."""
 VOLUME = "docker:index/volume:Volume"
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
@@ -34,10 +35,13 @@ HALF_MADE = {
     CONTAINER: ("container", "rm", "--force", "--volumes"),
     NETWORK: ("network", "rm"),
 }
-"""How what a killed command was creating is removed, in this order. Docker refuses a second
-container of the same name, and would make a second network; volumes and images are found again."""
+"""How to remove what a killed command was creating, in this order.
+
+Docker refuses a second container of the same name, and makes a second network. It finds existing
+volumes and images again.
+"""
 LOCKED = "the stack is currently locked"
-"""What Pulumi's file backends say, and name the process that holds the lock."""
+"""Part of the error of Pulumi's file backends, which also has the process that holds the lock."""
 URLS = {
     "Ollama API": "proxyUrl",
     "Metrics": "metricsUrl",
@@ -49,14 +53,14 @@ URLS = {
 
 @dataclass(frozen=True)
 class Operator:
-    """The commands on one stack.
+    """The commands, for one stack.
 
     Attributes:
         config: The stack's settings.
         runner: Starts other programs.
         root: The project's folder.
         environ: The operator's environment.
-        install_cli: Puts the Pulumi CLI under a folder.
+        install_cli: Installs the Pulumi CLI into a folder.
     """
 
     config: StackConfig
@@ -67,19 +71,23 @@ class Operator:
 
     @property
     def docker(self) -> DockerEngine:
-        """The Docker Engine that the stack is set to."""
+        """The Docker Engine that the stack's setting names."""
         return DockerEngine(self.runner, str(self.config.values["dockerHost"]))
 
     def check(self) -> str:
-        """Make sure of Docker, CLI and plugins; return the CLI. Raises OperatorError."""
+        """Check Docker, and install the CLI and plugins if needed; return the CLI's path.
+
+        Raises:
+            OperatorError: One of them is missing; says what to do.
+        """
         self.docker.require()
-        tools = self.root / TOOLS_FOLDER
+        tools = self.root / TOOLS_DIR.name
         cli = ensure_cli(self.runner, tools, self.config.required_cli, self.install_cli)
         ensure_plugins(self.runner, cli)
         return cli
 
     def up(self) -> int:
-        """Bring the stack up, or up to date."""
+        """Start the stack, or update it."""
         cli = self.check()
         self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
@@ -97,45 +105,49 @@ class Operator:
         return stack.show("preview")
 
     def down(self) -> int:
-        """Take the stack down; the data volumes stay."""
+        """Stop the stack and remove it, except its data volumes."""
         stack = self._open(self.check())
         if not stack.select(create=False):
-            say(f"There is no stack {stack.name}: nothing to take down.")
+            say(f"There is no stack {stack.name}, so there is nothing to take down.")
             return 0
         state = stack.state()
         if any(state.begun(kind) for kind in HALF_MADE):
-            # A container that the state does not know would keep the network in use.
+            # A container that isn't in the state would keep the network in use.
             state = self._refresh(stack, state)
         volumes = [str(volume["outputs"]["name"]) for volume in state.resources(VOLUME)]
-        # Without Pulumi's own refresh: it would ask a Grafana that may be gone already.
+        # Without Pulumi's own refresh, which would read from a Grafana that may be gone.
         code = stack.show("destroy", "--yes", "--exclude-protected")
         kept = self.docker.existing_volumes(volumes)
         if code == 0 and kept:
-            say(f"Kept for the next `make up`: {', '.join(kept)}.")
+            say(f"Kept for the next `make up`: the volumes {', '.join(kept)}.")
             say(f"Delete them with: docker volume rm {' '.join(kept)}")
-            say("Grafana's own database went with it, unless the setting protectData is on.")
+            say("Grafana's own database was deleted, unless the setting protectData is on.")
         return code
 
     def logs(self, service: str | None) -> int:
-        """Follow the log of one service, or of all that run."""
+        """Follow the log of one service, or of all running ones."""
         self.docker.require()
         there = self._containers()
         if service is not None and service not in there:
-            raise OperatorError(f"no container of {service}; there are: {', '.join(there) or '-'}")
+            raise OperatorError(
+                f"{service} has no container; these have: {', '.join(there) or 'none'}"
+            )
         if not there:
-            raise OperatorError(f"no container of stack {self.config.stack}; run `make up`")
+            raise OperatorError(
+                f"stack {self.config.stack} has no containers; start it with `make up`"
+            )
         chosen = {service: there[service]} if service else there
         return follow(chosen, self.docker.environ)
 
     def status(self) -> int:
-        """Show containers, URLs and firing alerts; 1 unless every container is healthy."""
+        """Show containers, URLs and firing alerts; return 1 unless all containers are healthy."""
         self.docker.require()
         states = self.docker.container_states()
         containers = self._containers()
         for service, container in containers.items():
             say(f"  {service:<11} {container:<32} {states[container]}")
         if not containers:
-            say(f"No container of stack {self.config.stack} is there; run `make up`.")
+            say(f"Stack {self.config.stack} has no containers; start it with `make up`.")
             return 1
         stack = find_stack(self.config.stack, self.root, self.runner, self.environ)
         outputs = (stack.outputs() if stack else None) or {}
@@ -145,8 +157,8 @@ class Operator:
         return 0 if all("(healthy)" in states[name] for name in containers.values()) else 1
 
     def env(self) -> int:
-        """Print the variables with which `pulumi` by hand works on the same state."""
-        cli = find_cli(self.runner, self.root / TOOLS_FOLDER, self.config.required_cli)
+        """Print the variables that make `pulumi` by hand use the same state."""
+        cli = find_cli(self.runner, self.root / TOOLS_DIR.name, self.config.required_cli)
         backend = None
         if cli is not None:
             backend = choose_backend(self.runner, cli, self.root, self.environ)
@@ -157,14 +169,14 @@ class Operator:
         return 0
 
     def _refresh(self, stack: PulumiStack, state: State) -> State:
-        """Bring a state up to date with Docker, and remove what a killed command left half made.
+        """Update the state from Docker, and remove what a killed command left half made.
 
         Args:
             stack: The stack.
-            state: Its state until now.
+            state: Its state.
 
         Returns:
-            Its state from now on.
+            Its new state.
 
         Raises:
             OperatorError: The refresh failed; nothing was removed.
@@ -176,12 +188,12 @@ class Operator:
         if not refreshed.ok:
             raise OperatorError(self._why_no_refresh(refreshed))
         new_state = stack.state()
-        # Only now: a refresh fails where another command is at work.
+        # Only after the refresh, which fails while another command is running.
         self._remove_half_made(state, new_state)
         return new_state
 
     def _remove_half_made(self, before: State, after: State) -> None:
-        """Remove what was being created before a refresh, unless it was finished after all."""
+        """Remove what was being created before a refresh, unless it was finished."""
         for kind, (noun, *removal) in HALF_MADE.items():
             finished = {resource["id"] for resource in after.resources(kind)}
             for begun in before.begun(kind):
@@ -189,10 +201,10 @@ class Operator:
                 there = self.docker.run(noun, "inspect", "--format", "{{.Id}}", name)
                 found = there.stdout.strip()
                 if there.ok and found not in finished and self.docker.run(noun, *removal, found).ok:
-                    say(f"Removed {name}, which an interrupted run had left half made.")
+                    say(f"Removed {name}, which an interrupted command had left half made.")
 
     def _images_to_replace(self, state: State) -> list[str]:
-        """Options that have images built anew which are gone: the provider never looks for them."""
+        """Return options that rebuild missing images; the provider doesn't look for them."""
         return [
             option
             for image in state.resources(IMAGE)
@@ -205,7 +217,7 @@ class Operator:
         if LOCKED not in why:
             return why
         return (
-            f"{why}\nWhere no other command runs on this stack, one was killed. Unlock it with\n"
+            f"{why}\nIf no other command is running on this stack, one was killed. Unlock it with\n"
             f'  eval "$(make env)" && pulumi cancel --yes {shlex.quote(self.config.stack)}\n'
             "and try again."
         )
@@ -214,7 +226,7 @@ class Operator:
         backend = choose_backend(self.runner, cli, self.root, self.environ)
         if backend is None:
             backend = create_local_backend(self.root, self.environ)
-            say("Pulumi is not logged in: the state is kept in .pulumi-state/ of this checkout.")
+            say("Pulumi is not logged in, so its state is kept in .pulumi-state/ of this checkout.")
         ensure_passphrase(backend)
         return PulumiStack(self.runner, cli, self.config.stack, backend)
 
@@ -230,7 +242,7 @@ class Operator:
         return "\n".join([*lines, "", "  Check everything with `make verify`.", ""])
 
     def _login(self, outputs: Mapping[str, str]) -> str:
-        """Say how to log in to Grafana; only the default password, which all know, is shown."""
+        """Return how to log in to Grafana; only the default password is shown."""
         user, password = outputs.get("grafanaUser", "admin"), outputs["grafanaAdminPassword"]
         if password == self.config.values["grafanaAdminPassword"]:
             return f"Log in to Grafana as {user} with the password {password}."
@@ -240,7 +252,7 @@ class Operator:
         )
 
     def _containers(self) -> dict[str, str]:
-        """Names of the stack's containers that exist, by service."""
+        """Return the names of the stack's existing containers, by service."""
         names = {
             service: physical_name(member.container, self.config.short_name)
             for service, member in SERVICES.items()
@@ -255,7 +267,7 @@ def _url_lines(outputs: Mapping[str, str]) -> list[str]:
 
 def _alert_line(prometheus_url: str) -> str:
     if not prometheus_url:
-        return "Alerts: unknown, since the stack names no Prometheus."
+        return "Alerts: unknown, since the stack has no Prometheus."
     try:
         firing = Prometheus(prometheus_url).firing()
     except PrometheusError as error:
@@ -264,7 +276,7 @@ def _alert_line(prometheus_url: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command on the stack that STACK names."""
+    """Run a command on the stack that STACK names, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ops.stack")
     parser.add_argument(
         "command", choices=["up", "down", "preview", "logs", "status", "env", "check"]

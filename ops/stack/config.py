@@ -1,6 +1,6 @@
-"""What a stack is set to, read from the files: the defaults of Pulumi.yaml, then the stack's own.
+"""A stack's settings, read from files: Pulumi.yaml's defaults, overridden by the stack's file.
 
-Read without the CLI, because the checks before ``up`` come before there is one.
+They are read without the CLI, since they are needed before it is installed.
 """
 
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ class StackConfig:
     """A stack's settings by name, secrets left out.
 
     Attributes:
-        stack: Name as given, with its organisation where the backend has them.
-        required_cli: Lowest version of the Pulumi CLI that the project takes.
+        stack: Name as given, with its organisation if the backend has them.
+        required_cli: Lowest version of the Pulumi CLI that the project works with.
         values: Settings with their effective values.
-        own: Names that the stack's file sets itself.
+        own: Names of the settings in the stack's file.
     """
 
     stack: str
@@ -34,23 +34,23 @@ class StackConfig:
 
     @property
     def short_name(self) -> str:
-        """Name without organisation and project, as it stands in container names."""
+        """Name without organisation and project, as in container names."""
         return self.stack.rpartition("/")[2]
 
     @property
     def image_references(self) -> dict[str, str]:
-        """Every image reference as it is set, by setting."""
+        """Every image reference by its setting, without digests."""
         return {name: str(self.values[name]) for name in IMAGE_SETTINGS}
 
     def needed_images(self, digests: Mapping[str, str]) -> dict[str, str]:
-        """Image references that must be on the Docker host or be pulled, by setting."""
+        """Return the image references that the stack uses, by setting."""
         wanted = {
             "pythonImage": True,
             "mistralrsImage": self.values["engine"] == "mistralrs",
             "prometheusImage": self.values["prometheus"] == "managed",
             "grafanaImage": self.values["grafana"] == "managed",
         }
-        # A stack's file may hold YAML's true as well as the text that `pulumi config set` writes.
+        # The stack's file may have YAML's true, or the text that `pulumi config set` writes.
         used = digests if str(self.values["useDigests"]).lower() == "true" else {}
         return {
             setting: pinned(reference, used)

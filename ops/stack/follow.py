@@ -1,4 +1,4 @@
-"""Follow the logs of several containers at once, each line with its service's name."""
+"""Follow the logs of several containers at once, each line prefixed with its service."""
 
 import os
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from ops.system.supervisor import Supervisor
 
 
 def follow(containers: Mapping[str, str], environ: Mapping[str, str]) -> int:
-    """Print the containers' logs as they come, until Ctrl-C.
+    """Print the containers' logs until Ctrl-C.
 
     Args:
         containers: Container name by service.
-        environ: Variables that lead the docker CLI to its engine.
+        environ: Variables that point the docker CLI to its engine.
     """
     supervisor = Supervisor()
     for service, container in containers.items():

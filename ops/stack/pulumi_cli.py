@@ -1,4 +1,4 @@
-"""The Pulumi CLI and its plugins: the ones on PATH, else installed for this project alone."""
+"""The Pulumi CLI and its plugins: those on PATH, else installed for this checkout alone."""
 
 import os
 import re
@@ -16,7 +16,7 @@ PLUGINS = ("docker", "grafana")
 
 
 def find_cli(runner: Runner, tools: Path, required: str) -> str | None:
-    """Return a CLI of at least version ``required``: on PATH, else in our tools; None without."""
+    """Return a CLI of at least version ``required``, on PATH or in ``tools``; None without one."""
     for candidate in (runner.which("pulumi"), str(_own_cli(tools))):
         if candidate and _version_of(runner, candidate) >= _numbers(required):
             return candidate
@@ -24,7 +24,7 @@ def find_cli(runner: Runner, tools: Path, required: str) -> str | None:
 
 
 def ensure_cli(runner: Runner, tools: Path, required: str, install: Callable[[Path], None]) -> str:
-    """Return a CLI as ``find_cli`` does, installing it into ``tools`` where there is none.
+    """Return a CLI as ``find_cli`` does, installing one into ``tools`` if there is none.
 
     Raises:
         OperatorError: It can't be installed; says why.
@@ -39,7 +39,7 @@ def ensure_cli(runner: Runner, tools: Path, required: str, install: Callable[[Pa
         output = getattr(error, "output", b"") or b""
         why = output.decode("utf-8", "replace").strip() or str(getattr(error, "reason", error))
         raise OperatorError(
-            f"there is no Pulumi CLI of version {required} or later, and its installer "
+            f"there is no Pulumi CLI of version {required} or later on PATH, and its installer "
             f"(https://get.pulumi.com) failed: {why} {DEMO_INSTEAD}"
         ) from error
     return str(_own_cli(tools))
@@ -47,14 +47,14 @@ def ensure_cli(runner: Runner, tools: Path, required: str, install: Callable[[Pa
 
 def install_officially(folder: Path) -> None:
     """Run Pulumi's official installer for the version of the Python package ``pulumi``."""
-    # Imported here: the SDK takes a second to load, and most commands need no installation.
+    # Imported here, since the SDK takes a second to load and is rarely needed.
     from pulumi.automation import PulumiCommand  # noqa: PLC0415
 
     PulumiCommand.install(root=str(folder))
 
 
 def ensure_plugins(runner: Runner, cli: str) -> None:
-    """Have the resource plugins: those on PATH, else installed by ``pulumi install``.
+    """Install the resource plugins with ``pulumi install`` unless they are on PATH.
 
     Raises:
         OperatorError: They can't be installed; says why.
@@ -71,7 +71,7 @@ def ensure_plugins(runner: Runner, cli: str) -> None:
 
 
 def path_with(cli: str) -> str:
-    """Return PATH with the CLI's folder first: its language host lies beside it."""
+    """Return PATH with the CLI's folder first, which also has its language host."""
     return os.pathsep.join([str(Path(cli).parent), os.environ.get("PATH", "")])
 
 

@@ -1,4 +1,4 @@
-"""One Pulumi stack through the CLI: run commands on it, read its outputs and state."""
+"""A Pulumi stack: run the CLI on it, read its outputs and its state."""
 
 import json
 import os
@@ -11,35 +11,38 @@ from infra.topology import DEFAULT_STACK
 from ops.stack.backend import choose_backend
 from ops.stack.config import read_stack_config
 from ops.stack.pulumi_cli import QUIET, find_cli, path_with
-from ops.system.console import ROOT, OperatorError
+from ops.system.console import OperatorError
+from ops.system.paths import ROOT, TOOLS_DIR
 from ops.system.runner import Result, Runner, SystemRunner
 
-TOOLS_FOLDER = ".tools"
 CUT_OFF = "failed to load checkpoint"
-"""What Pulumi says of a state whose writing was cut off; its file backends write in place."""
+"""Part of Pulumi's error for a state that was written only in part.
+
+Its file backends write in place, so a command that is killed can leave one.
+"""
 CUT_OFF_REMEDY = (
-    "\nA command was killed while it wrote the state. The one before lies beside it: in the "
-    "backend's folder\n(.pulumi-state here, unless you have one of your own), under "
-    ".pulumi/stacks, copy STACK.json.bak over\nSTACK.json. Then run `make up` again."
+    "\nA command was killed while it wrote the state. To restore the state before it, copy "
+    "STACK.json.bak over\nSTACK.json in .pulumi/stacks of the backend's folder (.pulumi-state "
+    "unless you have a backend of\nyour own). Then run `make up` again."
 )
 
 
 @dataclass(frozen=True)
 class State:
-    """What Pulumi remembers of a stack.
+    """A stack's state, as Pulumi keeps it.
 
     Attributes:
-        deployment: The part of an exported state that has this name.
+        deployment: The ``deployment`` of an exported state.
     """
 
     deployment: Mapping[str, Any]
 
     def resources(self, kind: str) -> list[dict[str, Any]]:
-        """Every resource of a Pulumi type, with its ``urn``, ``id`` and ``outputs``."""
+        """Return the resources of a Pulumi type, with ``urn``, ``id`` and ``outputs``."""
         return [entry for entry in self.deployment.get("resources", []) if entry["type"] == kind]
 
     def begun(self, kind: str) -> list[dict[str, Any]]:
-        """Resources of a Pulumi type whose creation has begun and not ended, with ``inputs``."""
+        """Return the resources of a Pulumi type whose creation hasn't ended, with ``inputs``."""
         operations = self.deployment.get("pending_operations", [])
         creating = [entry["resource"] for entry in operations if entry["type"] == "creating"]
         return [entry for entry in creating if entry["type"] == kind]
@@ -53,7 +56,7 @@ class PulumiStack:
         runner: Starts the CLI.
         cli: Path of the Pulumi CLI.
         name: The stack's name.
-        backend: Variables that lead to the state.
+        backend: Variables that point the CLI to the state.
     """
 
     runner: Runner
@@ -67,7 +70,7 @@ class PulumiStack:
         return {**QUIET, "PATH": path_with(self.cli), **self.backend}
 
     def capture(self, *arguments: str) -> Result:
-        """Run a command on the stack and keep its output."""
+        """Run a command on the stack and return its output."""
         return self.runner.capture(self._command(arguments), self.environ)
 
     def show(self, *arguments: str) -> int:
@@ -78,7 +81,7 @@ class PulumiStack:
         return [self.cli, *arguments, "--stack", self.name]
 
     def select(self, *, create: bool) -> bool:
-        """Make it the current stack, as the commands by hand expect; False when there is none."""
+        """Make it the CLI's current stack; return False when it doesn't exist."""
         command = [self.cli, "stack", "select", self.name, "--non-interactive"]
         selected = self.runner.capture([*command, *(["--create"] if create else [])], self.environ)
         if create and not selected.ok:
@@ -86,13 +89,13 @@ class PulumiStack:
         return selected.ok
 
     def outputs(self) -> dict[str, str] | None:
-        """Outputs with secrets shown; None when the stack has never been up."""
+        """Return the outputs with their secrets; None when the stack has none."""
         answer = self.capture("stack", "output", "--json", "--show-secrets")
         outputs: dict[str, str] = json.loads(answer.stdout) if answer.ok else {}
         return outputs or None
 
     def state(self) -> State:
-        """Read the state. Raises OperatorError where that fails; says what to do."""
+        """Return the state. Raises OperatorError when it can't be read; says what to do."""
         exported = self.capture("stack", "export")
         if not exported.ok:
             why = f"the state of {self.name} can't be read: {exported.reason}"
@@ -103,9 +106,9 @@ class PulumiStack:
 def find_stack(
     name: str, root: Path, runner: Runner, environ: Mapping[str, str]
 ) -> PulumiStack | None:
-    """Return a stack to ask, installing and creating nothing; None without a CLI or a backend."""
+    """Return a stack without installing or creating anything; None without CLI or backend."""
     required = read_stack_config(root, name).required_cli
-    cli = find_cli(runner, root / TOOLS_FOLDER, required)
+    cli = find_cli(runner, root / TOOLS_DIR.name, required)
     if cli is None:
         return None
     backend = choose_backend(runner, cli, root, environ)
@@ -116,13 +119,16 @@ def read_outputs(name: str | None) -> dict[str, str] | None:
     """Return the outputs of a stack that is up.
 
     Args:
-        name: The stack; None takes the default one, and then its absence is no error.
+        name: The stack; None for the default one, which need not be up.
+
+    Returns:
+        None when the default stack is not up.
 
     Raises:
-        OperatorError: The named stack has no outputs.
+        OperatorError: The named stack is not up.
     """
     stack = find_stack(name or DEFAULT_STACK, ROOT, SystemRunner(), os.environ)
     outputs = stack.outputs() if stack else None
     if name is not None and outputs is None:
-        raise OperatorError(f"the stack {name} is not up; `make up STACK={name}` brings it up")
+        raise OperatorError(f"the stack {name} is not up; start it with `make up STACK={name}`")
     return outputs

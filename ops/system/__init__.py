@@ -1,1 +1,1 @@
-"""What the commands need of this machine: console, processes, ports, time."""
+"""This machine: its terminal, processes, ports and signals, and the checkout's folders."""

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal end a command early, but not its tidying up."""
+"""Let Ctrl-C, SIGTERM and a closed terminal end a command, but not its cleanup."""
 
 import signal
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn the signals into KeyboardInterrupt within the block; the first one only."""
+    """Raise KeyboardInterrupt in the block at the first of these signals; ignore the others."""
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     try:
         yield
@@ -21,7 +21,7 @@ def interruptible() -> Iterator[None]:
 
 
 def ignore_interrupts() -> None:
-    """Ignore further signals until the block of ``interruptible`` ends: things get restored."""
+    """Ignore further signals until the block of ``interruptible`` ends, during cleanup."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 

@@ -1,32 +1,36 @@
-"""Wait for a condition with a deadline: the only place where the checks pass time."""
+"""Poll until a condition holds or a timeout passes. The commands sleep only here."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-Found = TypeVar("Found")
-PAUSE_SECONDS = 0.2
+Value = TypeVar("Value")
+INTERVAL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How long checks wait at most.
+class Poller:
+    """Polls, with an optional upper bound for every timeout.
 
     Attributes:
-        limit_seconds: Upper bound for every wait; None leaves each its own deadline.
+        max_seconds: Shortens every longer timeout; None leaves each as it is.
     """
 
-    limit_seconds: float | None = None
+    max_seconds: float | None = None
 
     def until(
-        self, look: Callable[[], Found], good: Callable[[Found], bool], *, seconds: float
-    ) -> Found:
-        """Look until what is found is good or the time is over; return what was found last."""
-        limit = seconds if self.limit_seconds is None else min(seconds, self.limit_seconds)
+        self, read: Callable[[], Value], good: Callable[[Value], bool], *, timeout: float
+    ) -> Value:
+        """Read a value until it is good or ``timeout`` seconds have passed.
+
+        Returns:
+            The last value read, good or not. It is read at least once.
+        """
+        limit = timeout if self.max_seconds is None else min(timeout, self.max_seconds)
         deadline = time.monotonic() + limit
         while True:
-            found = look()
-            if good(found) or time.monotonic() >= deadline:
-                return found
-            time.sleep(PAUSE_SECONDS)
+            value = read()
+            if good(value) or time.monotonic() >= deadline:
+                return value
+            time.sleep(INTERVAL_SECONDS)

@@ -1,11 +1,12 @@
-"""Is a port of this machine free, and if not, who holds it.
+"""TCP ports of this machine: which are free, and which process listens on the others.
 
-Reads Linux' /proc where there is one, else asks lsof. Naming the holder is best effort: another
-user's process stays unnamed unless we are root.
+The process is looked up in Linux' /proc where there is one, else with lsof. That is best effort:
+another user's process can't be named unless this one runs as root.
 """
 
 import errno
 import os
+import random
 import re
 import shutil
 import socket
@@ -13,6 +14,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ops.system.console import OperatorError
 
@@ -21,16 +23,20 @@ LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp (include/net/tcp_states.h)."""
 HIGHEST_PORT = 65535
 SHOWN_COMMAND_LENGTH = 60
-"""Characters of the holder's command line that still fit an error line."""
+"""Characters of a process's command line that still fit on an error line."""
+_LASTING: Final = range(20_000, 32_000)
+"""Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections."""
+_picked: Final = set[int]()
+"""What ``free_port`` has returned, since nothing may listen there yet."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port that a process of ours wants.
+    """A port that one of our processes is to listen on.
 
     Attributes:
-        role: What listens there, as the operator knows it.
-        variable: The variable that moves it.
+        role: What listens there, in the operator's words.
+        variable: The environment variable that sets it.
         number: TCP port.
     """
 
@@ -40,7 +46,7 @@ class Port:
 
 
 def read_port(role: str, variable: str, environ: Mapping[str, str], default: int) -> Port:
-    """Take a port from the environment. Raises OperatorError when it is no TCP port."""
+    """Read a port from the environment. Raises OperatorError when it isn't a TCP port."""
     text = environ.get(variable, "").strip() or str(default)
     if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
         raise OperatorError(f"{variable}={text} is not a port: give a number from 1 to 65535")
@@ -48,26 +54,48 @@ def read_port(role: str, variable: str, environ: Mapping[str, str], default: int
 
 
 def port_problems(ports: list[Port]) -> list[str]:
-    """Return one line for each port that can't be had; nothing listens or changes by asking."""
+    """Return one line for each port that can't be listened on, without listening on any."""
     problems = []
     seen: dict[int, Port] = {}
     for port in ports:
         if port.number in seen:
             other = seen[port.number]
             problems.append(
-                f"{other.variable} and {port.variable} are both {port.number}: give two ports"
+                f"{other.variable} and {port.variable} are both {port.number}: "
+                "give them different ports"
             )
         elif reason := _unavailable(port.number):
             problems.append(
-                f"port {port.number} ({port.role}) {reason}: stop that, "
+                f"port {port.number} ({port.role}) {reason}: stop that process, "
                 f"or choose another port with {port.variable}=…"
             )
         seen.setdefault(port.number, port)
     return problems
 
 
+def free_port(address: str) -> int:
+    """Return a TCP port of an address of this machine that nothing listens on.
+
+    It stays free when its process dies and is started again: no outgoing connection is given it.
+    The same port isn't returned twice.
+    """
+    for port in random.sample(_LASTING, len(_LASTING)):
+        if port in _picked:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                _picked.add(port)
+                return port
+    raise OperatorError(f"no port of {address} from {_LASTING[0]} to {_LASTING[-1]} is free")
+
+
 def _unavailable(number: int) -> str | None:
-    # A connection also finds a listener on 0.0.0.0 where macOS would still let us bind loopback.
+    # On macOS loopback can be bound while another process listens on 0.0.0.0: connect first.
     with socket.socket() as probe:
         probe.settimeout(1)
         if probe.connect_ex((LOOPBACK, number)) == 0:
@@ -84,7 +112,7 @@ def _unavailable(number: int) -> str | None:
 
 
 def holder(number: int) -> str | None:
-    """Name the process that listens on a port as ``name (pid N)``; None when it can't be told."""
+    """Return the process that listens on a port as ``name (pid N)``; None if it isn't known."""
     return _holder_from_proc(number) or _holder_from_lsof(number)
 
 
@@ -110,7 +138,7 @@ def _listening_inodes(number: int) -> Iterator[str]:
 
 
 def _open_links(process: Path) -> Iterator[str]:
-    # Processes end while we look, and other users' descriptors are closed to us.
+    # Processes end meanwhile, and those of other users can't be read.
     try:
         descriptors = list((process / "fd").iterdir())
     except OSError:

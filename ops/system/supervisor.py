@@ -1,13 +1,12 @@
 """Run a Procfile's processes together: all of them, or none.
 
-honcho starts them, prefixes their output and stops the rest when one ends. Added here: who ended
-first, a clean stop when the terminal closes, and a moment to act once all have started.
+honcho starts them, prefixes their output and stops the rest when one ends. This module adds which
+one ended first, a clean stop when the terminal closes, and a callback once all have started.
 """
 
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,13 +18,14 @@ from honcho.printer import Printer  # type: ignore[import-untyped]
 from honcho.process import Process  # type: ignore[import-untyped]
 
 from ops.system.console import mute
+from ops.system.terminal import Terminal
 
 STOPPED_BY_SIGNAL = frozenset(entry["rc"] for entry in SIGNALS.values())
 RETRY_SECONDS = 0.1
 
 
 class _Process(Process):  # type: ignore[misc]  # honcho has no types
-    """A process whose output reader outlives a closing terminal, so that its end is still told."""
+    """A process whose output is read until its end, even when the terminal closes."""
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:  # noqa: ANN401, FBT001, FBT002 (honcho's signature)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -33,32 +33,49 @@ class _Process(Process):  # type: ignore[misc]  # honcho has no types
 
 
 class _Printer(Printer):  # type: ignore[misc]  # honcho has no types
-    """Prints lines while somebody reads them; else stops the whole, as a program in a pipe does."""
+    """Prints lines as ``name | line``, and stops everything once their reader is gone.
+
+    honcho's own prefix has the time at which the line was read. That repeats the time of a line
+    that has one, and is wrong for one that a container wrote earlier.
+    """
+
+    def __init__(self, terminal: Terminal) -> None:
+        super().__init__(terminal.output)
+        self._terminal = terminal
 
     def write(self, message: Any) -> None:  # noqa: ANN401 (honcho's type)
+        data = message.data
+        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+        prefix = f"{message.name:<{self.width}} | "
+        if message.colour and self._terminal.rewrites:
+            prefix = f"\033[{message.colour}m{prefix}\033[0m"
         try:
-            super().write(message)
+            with self._terminal.printing() as output:
+                output.writelines(f"{prefix}{line}\n" for line in text.splitlines())
         except BrokenPipeError:
-            _reader_is_gone()
+            _stop_without_reader()
 
 
-def _reader_is_gone() -> None:
+def _stop_without_reader() -> None:
     mute()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
-    """Processes that live and end together.
+    """Processes that start and end together.
 
     Args:
-        on_started: Called once in a thread of its own after every process was started; gets an
-            event that is set when the processes are to stop.
+        on_started: Called in a thread of its own after every process was started. It gets an event
+            that is set when the processes are to stop.
+        terminal: Where their output is printed; standard output by default.
     """
 
     def __init__(
-        self, on_started: Callable[[threading.Event], None] = lambda _stopping: None
+        self,
+        on_started: Callable[[threading.Event], None] = lambda _stopping: None,
+        terminal: Terminal | None = None,
     ) -> None:
-        super().__init__(_Printer(sys.stdout))
+        super().__init__(_Printer(terminal or Terminal()))
         self._process_ctor = _Process
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, args=(on_started,), daemon=True)
@@ -74,14 +91,14 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         try:
             self.loop()
         except BaseException:
-            self.kill()  # whatever went wrong, no process may outlive us
+            self.kill()  # No process may outlive this one.
             raise
         self._stopping.set()
         return self._first_ended
 
     def terminate(self) -> None:
         """Stop every process; the manager calls this after a signal and after the first end."""
-        if not self._all_started():  # a signal in the first moments: no process id to send it to
+        if not self._all_started():  # Some have no process id yet that a signal could be sent to.
             threading.Timer(RETRY_SECONDS, self.terminate).start()
             return
         self._stopping.set()
@@ -89,11 +106,16 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
             self._first_ended = self._describe_ended()
         super().terminate()
 
+    def _system_print(self, data: str) -> None:
+        # What the manager prints in a signal handler would interrupt a line that is being printed.
+        if " started (" in data or " stopped (" in data:
+            super()._system_print(data)
+
     def _watch(self, on_started: Callable[[threading.Event], None]) -> None:
         try:
             on_started(self._stopping)
         except BrokenPipeError:
-            _reader_is_gone()
+            _stop_without_reader()
 
     def _describe_ended(self) -> str | None:
         for name, state in self._processes.items():
@@ -109,7 +131,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
 def add_procfile(
     supervisor: Supervisor, procfile: Path, environ: Mapping[str, str], *, without: set[str]
 ) -> None:
-    """Add the processes of ``procfile`` but those in ``without``; they run in its folder."""
+    """Add the processes of ``procfile`` except those in ``without``; they run in its folder."""
     for name, command in parse_procfile(procfile.read_text(encoding="utf-8")).processes.items():
         if name not in without:
             supervisor.add_process(name, command, env=dict(environ), cwd=str(procfile.parent))

@@ -1,7 +1,7 @@
 """``python -m ops.verify``: check a running demo or stack end to end, with real traffic.
 
-Exit code 0 when every check passed or was skipped, 1 when one failed, 2 when the proxy can't be
-reached, so that nothing could be checked.
+Exit code: 0 if every check passed or was skipped, 1 if one failed, 2 if the proxy can't be reached
+and so nothing could be checked.
 """
 
 import argparse
@@ -11,22 +11,20 @@ from collections.abc import Sequence
 from http import HTTPStatus
 
 from monitoring.names import DASHBOARD_UID
-from ops.demo.urls import demo_folder, running_demo
 from ops.report import Outcome, Report, skipped
 from ops.services import web
 from ops.services.prometheus_api import Prometheus
 from ops.services.proxy_api import ProxyApi, keys_of
-from ops.stack.pulumi_stack import read_outputs
 from ops.system.console import run_command, say
-from ops.system.polling import Patience
-from ops.targets import Targets, default_targets, demo_targets, links, stack_targets
+from ops.system.polling import Poller
+from ops.targets import Targets, find_targets, links
 from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
 from ops.verify.exposition import exposition_checks
 from ops.verify.grafana import grafana_checks
 from ops.verify.scraping import scraping_checks
 
-GENERATION_SECONDS = 120.0
+GENERATION_TIMEOUT_SECONDS = 120.0
 OVERRIDES = ("proxy", "engine", "prometheus", "grafana", "grafana_user", "grafana_password")
 
 
@@ -36,8 +34,8 @@ def verify(arguments: Sequence[str]) -> int:
     tell = (lambda _line: None) if options.json else say
     targets = _find_targets(options)
     tell(f"Checking {targets.origin}: {targets.proxy}")
-    if (obstacle := _obstacle(targets.proxy_api)) is not None:
-        sys.stderr.write(f"error: {obstacle}\n")
+    if (error := _access_error(targets.proxy_api)) is not None:
+        sys.stderr.write(f"error: {error}\n")
         return 2
     report = Report(tell)
     _run_sections(report, targets, options)
@@ -54,28 +52,29 @@ def _run_sections(report: Report, targets: Targets, options: argparse.Namespace)
     prometheus = Prometheus(targets.prometheus) if targets.prometheus else None
     report.section("(1) Endpoints", endpoint_checks(targets))
     report.section("(2) Metrics", exposition_checks(targets.proxy_api))
-    patience = Patience(options.max_wait)
-    absent = [skipped("Prometheus", "there is none here", "`make demo` says how to get it")]
-    scraping = scraping_checks(prometheus, patience) if prometheus else absent
+    poller = Poller(options.max_wait)
+    absent = [skipped("Prometheus", "there is none", "`make demo` says how to get it")]
+    scraping = scraping_checks(prometheus, poller) if prometheus else absent
     report.section("(3) Scraping", scraping)
     report.section("(3) Grafana", grafana_checks(targets))
     if options.no_traffic:
         report.section("(4) Traffic", [skipped("test traffic", "--no-traffic")])
         return
-    test = TrafficTest(targets.proxy_api, prometheus, options.model, options.timeout, patience)
+    test = TrafficTest(targets.proxy_api, prometheus, options.model, options.timeout, poller)
     report.section("(4) Traffic", test.checks())
 
 
-def _obstacle(proxy: ProxyApi) -> str | None:
+def _access_error(proxy: ProxyApi) -> str | None:
+    """Return why the proxy can't be checked at all; None if it can."""
     try:
         status = proxy.get("/api/version").status
     except web.UnreachableError:
         return (
-            f"nothing answers at {proxy.url}; start it with `make demo` or `make up`, or say "
-            "where it is with --proxy"
+            f"no response from {proxy.url}; start the proxy with `make demo` or `make up`, or "
+            "give its URL with --proxy"
         )
     if status == HTTPStatus.UNAUTHORIZED:
-        return f"{proxy.url} asks for another key; set API_KEY_FILE or API_KEY to it"
+        return f"{proxy.url} requires another API key; set API_KEY_FILE or API_KEY to it"
     return None
 
 
@@ -84,44 +83,39 @@ def _find_targets(options: argparse.Namespace) -> Targets:
         name: getattr(options, name, None) or os.environ.get(_variable(name)) for name in OVERRIDES
     }
     given["api_key"], given["metrics_key"] = keys_of(os.environ)
-    if given["proxy"]:  # elsewhere altogether: what runs here does not belong to it
+    if given["proxy"]:  # the services that run here may belong to another proxy
         return Targets("the given URLs", given["proxy"]).overridden(given)
-    return _announced(options.stack).overridden(given)
+    return find_targets(options.stack).overridden(given)
 
 
 def _variable(name: str) -> str:
     return name.upper() if name.startswith("grafana_") else f"{name.upper()}_URL"
 
 
-def _announced(stack: str | None) -> Targets:
-    demo = running_demo(demo_folder(os.environ))
-    if demo and stack is None:
-        return demo_targets(demo)
-    outputs = read_outputs(stack)
-    if outputs:
-        return stack_targets(stack or "dev", outputs)
-    return default_targets()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make verify",
-        description="Without options: the running demo, else the stack, else the default ports.",
+        description=(
+            "Check a running demo or stack. Without options: the running demo, else the stack, "
+            "else the default ports."
+        ),
     )
-    parser.add_argument("--stack", help="check this stack, also while a demo runs")
+    parser.add_argument("--stack", help="check this stack, even while a demo runs")
     for service in ("proxy", "engine", "prometheus", "grafana"):
-        parser.add_argument(f"--{service}", metavar="URL", help=f"or {_variable(service)}")
-    parser.add_argument("--model", help="model to talk to (the first that the proxy lists)")
+        parser.add_argument(f"--{service}", metavar="URL", help=f"also: {_variable(service)}")
+    parser.add_argument(
+        "--model", help="model of the test traffic (the first that the proxy lists)"
+    )
     parser.add_argument(
         "--timeout",
         type=float,
-        default=GENERATION_SECONDS,
-        help="seconds that one generation may take (%(default)g)",
+        default=GENERATION_TIMEOUT_SECONDS,
+        help="timeout of one generation in seconds (%(default)g)",
     )
     parser.add_argument(
-        "--max-wait", type=float, help="seconds to wait at most for any number to arrive"
+        "--max-wait", type=float, help="upper bound in seconds for every wait for metrics"
     )
-    parser.add_argument("--no-traffic", action="store_true", help="look, but send nothing")
+    parser.add_argument("--no-traffic", action="store_true", help="send no requests to the model")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser
 

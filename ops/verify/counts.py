@@ -1,7 +1,7 @@
-"""(4) Send known traffic and see the counters move by exactly that, in the proxy and Prometheus.
+"""(4) Send test traffic and check that the counters grow by exactly that much.
 
-Exact numbers need a proxy that nobody else uses meanwhile; a check that sees more than was sent
-says so.
+They must do so in the proxy and in Prometheus. Exact counts need a proxy without other clients; a
+check that finds more than was sent says so.
 """
 
 import json
@@ -13,204 +13,213 @@ from ops.report import Check, failed, judged, passed
 from ops.services import web
 from ops.services.prometheus_api import Prometheus, PrometheusError
 from ops.services.proxy_api import ProxyApi
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 from ops.verify.exposition import Exposition, scrape
 from ops.verify.scraping import scrape_interval
-from ops.verify.traffic import Sent, TrafficError, first_model, send_traffic
+from ops.verify.traffic import Reported, TrafficError, first_model, send_traffic
 
-SETTLE_SECONDS = 5.0
-"""Metrics follow a few ms after the reply's last byte; more is a fault."""
-SCRAPE_SLACK_SECONDS = 12.0
-"""On top of two intervals: a scrape may take its time-out of 10 s."""
-QUIET_HINT = "other clients may be using the proxy; exact counts need a quiet one, so try again"
+METRICS_TIMEOUT_SECONDS = 5.0
+"""The proxy updates its metrics a few ms after a response's last byte; later is a fault."""
+SCRAPE_TIMEOUT_SECONDS = 12.0
+"""A scrape times out after 10 s. This is added to two scrape intervals."""
+OTHER_TRAFFIC_HINT = "other clients may be using the proxy; try again while they don't"
+
+LOST_HINT = "counts are missing: read the proxy's log, and see (3) above"
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A number that is read in the proxy and in Prometheus alike: the sum over some series."""
+class SeriesSum:
+    """The sum of some series, which can be read in the proxy and in Prometheus."""
 
     sample: str
     labels: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        """Render as the selector that people know."""
+        """Render as a PromQL selector."""
         inside = ",".join(f'{name}="{value}"' for name, value in self.labels)
         return f"{self.sample}{{{inside}}}" if inside else self.sample
 
     def of(self, exposition: Exposition) -> float:
-        """Value in the proxy's own exposition."""
+        """Return the value in the proxy's exposition."""
         return exposition.total(self.sample, dict(self.labels))
 
     @property
     def promql(self) -> str:
-        """Query for the same value in Prometheus."""
+        """Query that returns the same value in Prometheus."""
         labels = (("job", JOB), *self.labels)
         return f"sum({self.sample}{{{','.join(f'{n}={json.dumps(v)}' for n, v in labels)}}})"
 
 
-ACTIVE = Reading("mistral_active_requests")
+ACTIVE = SeriesSum("mistral_active_requests")
 
 
-def expected_growth(sent: Sent) -> dict[Reading, float]:
-    """Return by how much each reading must have grown after the traffic."""
+def expected_growth(reported: Reported) -> dict[SeriesSum, float]:
+    """Return by how much the traffic increases each sum."""
     return {
         _requests("chat", "success"): 2,
         _requests("generate", "success"): 1,
         _requests("chat", "client_error"): 1,
-        Reading("mistral_http_requests_total"): 4,
+        SeriesSum("mistral_http_requests_total"): 4,
         _durations("chat"): 3,
         _durations("generate"): 1,
-        Reading("mistral_generate_duration_seconds_count"): 3,
-        Reading("mistral_generate_tokens_total"): sent.tokens,
-        Reading("mistral_streaming_chunks_total", (("endpoint", "chat"),)): sent.chunks,
+        SeriesSum("mistral_generate_duration_seconds_count"): 3,
+        SeriesSum("mistral_generate_tokens_total"): reported.tokens,
+        SeriesSum("mistral_streaming_chunks_total", (("endpoint", "chat"),)): reported.chunks,
     }
 
 
-def _requests(endpoint: str, status: str) -> Reading:
-    return Reading("mistral_http_requests_total", (("endpoint", endpoint), ("status", status)))
+def _requests(endpoint: str, status: str) -> SeriesSum:
+    return SeriesSum("mistral_http_requests_total", (("endpoint", endpoint), ("status", status)))
 
 
-def _durations(endpoint: str) -> Reading:
-    return Reading("mistral_http_request_duration_seconds_count", (("endpoint", endpoint),))
+def _durations(endpoint: str) -> SeriesSum:
+    return SeriesSum("mistral_http_request_duration_seconds_count", (("endpoint", endpoint),))
 
 
-READINGS = tuple(expected_growth(Sent(tokens=0, chunks=0)))
+SUMS = tuple(expected_growth(Reported(tokens=0, chunks=0)))
 
 
 @dataclass(frozen=True)
 class TrafficTest:
-    """The traffic and what is looked at around it.
+    """The traffic, and the checks before, during and after it.
 
     Attributes:
         proxy: The proxy.
-        prometheus: Where the same counts must arrive; None checks the proxy alone.
-        model: Name to ask for; None takes the first that the proxy lists.
-        timeout: Seconds that one generation may take.
-        patience: How long to wait for counts.
+        prometheus: Must get the same counts; None checks only the proxy.
+        model: Model of the traffic; None for the first that the proxy lists.
+        timeout: Timeout of one generation in seconds.
+        poller: Waits for counts.
     """
 
     proxy: ProxyApi
     prometheus: Prometheus | None
     model: str | None
     timeout: float
-    patience: Patience
+    poller: Poller
 
     def checks(self) -> Iterator[Check]:
-        """Send the traffic and check what it left."""
+        """Send the traffic and check its effects."""
         try:
             model = self.model or first_model(self.proxy)
-            there = _PrometheusCounts(self.prometheus, self.patience) if self.prometheus else None
-            if there:
-                there.catch_up_with(self.proxy)
+            counts = _PrometheusCounts(self.prometheus, self.poller) if self.prometheus else None
+            if counts:
+                counts.await_scrape(self.proxy)
             before = scrape(self.proxy)
-            meanwhile: list[float] = []
-            sent = send_traffic(
+            during: list[float] = []
+            reported = send_traffic(
                 self.proxy,
                 model,
                 timeout=self.timeout,
-                in_flight=lambda: meanwhile.append(self._active_above(ACTIVE.of(before))),
+                while_in_flight=lambda: during.append(self._active_above(ACTIVE.of(before))),
             )
         except (TrafficError, web.UnreachableError, ValueError) as error:
-            yield failed("test traffic", str(error), "read the proxy's and the engine's log")
+            yield failed("test traffic", str(error), "read the logs of the proxy and the engine")
             return
-        growth = expected_growth(sent)
+        growth = expected_growth(reported)
         yield passed(
             "test traffic",
-            f"chat, generate, streamed chat and an unknown model on {model}: "
-            f"{sent.tokens} tokens, {sent.chunks} chunks",
+            f"chat, generation and streamed chat with {model}, chat with an unknown model: "
+            f"{reported.tokens} tokens, {reported.chunks} chunks",
         )
-        yield _in_flight_check(ACTIVE.of(before), meanwhile[0])
+        yield _in_flight_check(ACTIVE.of(before), during[0])
         yield from self._proxy_checks(before, growth)
-        yield self._idle_again_check(ACTIVE.of(before))
-        if there:
-            yield from there.checks(growth)
+        yield self._finished_check(ACTIVE.of(before))
+        if counts:
+            yield from counts.checks(growth)
 
     def _active_above(self, before: float) -> float:
         return self._active_until(lambda active: active > before)
 
     def _active_until(self, good: Callable[[float], bool]) -> float:
-        return self.patience.until(
-            lambda: ACTIVE.of(scrape(self.proxy)), good, seconds=SETTLE_SECONDS
+        return self.poller.until(
+            lambda: ACTIVE.of(scrape(self.proxy)), good, timeout=METRICS_TIMEOUT_SECONDS
         )
 
-    def _proxy_checks(self, before: Exposition, growth: Mapping[Reading, float]) -> Iterator[Check]:
-        def grown() -> dict[Reading, float]:
+    def _proxy_checks(
+        self, before: Exposition, growth: Mapping[SeriesSum, float]
+    ) -> Iterator[Check]:
+        def grown() -> dict[SeriesSum, float]:
             now = scrape(self.proxy)
-            return {reading: reading.of(now) - reading.of(before) for reading in growth}
+            return {series: series.of(now) - series.of(before) for series in growth}
 
-        seen = self.patience.until(grown, lambda found: found == growth, seconds=SETTLE_SECONDS)
-        for reading, expected in growth.items():
-            yield _growth_check("proxy", reading, expected, seen[reading])
+        seen = self.poller.until(
+            grown, lambda found: found == growth, timeout=METRICS_TIMEOUT_SECONDS
+        )
+        for series, expected in growth.items():
+            yield _growth_check("proxy", series, expected, seen[series])
 
-    def _idle_again_check(self, before: float) -> Check:
+    def _finished_check(self, before: float) -> Check:
         active = self._active_until(lambda value: value <= before)
         return judged(
-            "no request is active any more", f"{active:g}", ok=active <= before, hint=QUIET_HINT
+            "no request is active afterwards",
+            f"{active:g}",
+            ok=active <= before,
+            hint=OTHER_TRAFFIC_HINT,
         )
 
 
 class _PrometheusCounts:
-    """The readings in Prometheus, before and after the traffic."""
+    """The sums in Prometheus, before and after the traffic."""
 
-    def __init__(self, prometheus: Prometheus, patience: Patience) -> None:
+    def __init__(self, prometheus: Prometheus, poller: Poller) -> None:
         self._prometheus = prometheus
-        self._patience = patience
-        self._before: Mapping[Reading, float] = {}
+        self._poller = poller
+        self._before: Mapping[SeriesSum, float] = {}
         self._problem = ""
 
-    def catch_up_with(self, proxy: ProxyApi) -> None:
-        """Wait until Prometheus has what the proxy has, so that what comes next is ours."""
+    def await_scrape(self, proxy: ProxyApi) -> None:
+        """Wait until Prometheus has the proxy's counts, so that all later growth is ours."""
         try:
-            self._before, _ = self._patience.until(
+            self._before, _ = self._poller.until(
                 lambda: (self._read(), scrape(proxy)),
-                lambda found: all(found[0][it] == it.of(found[1]) for it in READINGS),
-                seconds=self._deadline(),
+                lambda read: all(read[0][series] == series.of(read[1]) for series in SUMS),
+                timeout=self._timeout(),
             )
         except PrometheusError as error:
             self._problem = str(error)
 
-    def checks(self, growth: Mapping[Reading, float]) -> Iterator[Check]:
-        """Check that every count arrived."""
+    def checks(self, growth: Mapping[SeriesSum, float]) -> Iterator[Check]:
+        """Check that every count has arrived."""
         seen = self._grown_as(growth)
         if seen is None:
             yield failed("Prometheus has the counts", self._problem, "see (3) above")
             return
-        for reading, expected in growth.items():
-            yield _growth_check("Prometheus", reading, expected, seen[reading])
+        for series, expected in growth.items():
+            yield _growth_check("Prometheus", series, expected, seen[series])
 
-    def _grown_as(self, growth: Mapping[Reading, float]) -> Mapping[Reading, float] | None:
-        """Wait for the growth; None when Prometheus could not be asked, now or before."""
+    def _grown_as(self, growth: Mapping[SeriesSum, float]) -> Mapping[SeriesSum, float] | None:
+        """Wait for the growth. Return None if Prometheus could not be read, now or before."""
         if self._problem:
             return None
         try:
-            return self._patience.until(
-                self._grown, lambda found: found == growth, seconds=self._deadline()
+            return self._poller.until(
+                self._grown, lambda found: found == growth, timeout=self._timeout()
             )
         except PrometheusError as error:
             self._problem = str(error)
             return None
 
-    def _grown(self) -> dict[Reading, float]:
+    def _grown(self) -> dict[SeriesSum, float]:
         now = self._read()
-        return {reading: now[reading] - self._before[reading] for reading in READINGS}
+        return {series: now[series] - self._before[series] for series in SUMS}
 
-    def _read(self) -> dict[Reading, float]:
-        return {it: self._prometheus.scalar(it.promql) or 0.0 for it in READINGS}
+    def _read(self) -> dict[SeriesSum, float]:
+        return {series: self._prometheus.scalar(series.promql) or 0.0 for series in SUMS}
 
-    def _deadline(self) -> float:
-        return 2 * scrape_interval(self._prometheus) + SCRAPE_SLACK_SECONDS
+    def _timeout(self) -> float:
+        return 2 * scrape_interval(self._prometheus) + SCRAPE_TIMEOUT_SECONDS
 
 
-def _in_flight_check(before: float, meanwhile: float) -> Check:
+def _in_flight_check(before: float, during: float) -> Check:
     return judged(
         "a request in flight is counted as active",
-        f"{ACTIVE}: {before:g} before, {meanwhile:g} meanwhile",
-        ok=meanwhile > before,
-        hint="the gauge must count from the request's head on",
+        f"{ACTIVE}: {before:g} before, {during:g} during",
+        ok=during > before,
+        hint="the gauge must count a request as soon as its head was read",
     )
 
 
-def _growth_check(where: str, reading: Reading, expected: float, seen: float) -> Check:
-    hint = QUIET_HINT if seen > expected else "counts are lost: read the log, and see (3) above"
+def _growth_check(where: str, series: SeriesSum, expected: float, seen: float) -> Check:
+    hint = OTHER_TRAFFIC_HINT if seen > expected else LOST_HINT
     evidence = f"+{seen:g}" if seen == expected else f"+{seen:g} instead of +{expected:g}"
-    return judged(f"{where}: {reading}", evidence, ok=seen == expected, hint=hint)
+    return judged(f"{where}: {series}", evidence, ok=seen == expected, hint=hint)

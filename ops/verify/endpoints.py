@@ -1,4 +1,4 @@
-"""(1) Does every service answer where it should."""
+"""(1) Whether every service responds at its URL."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,33 +10,37 @@ from ops.targets import Targets
 
 
 def endpoint_checks(targets: Targets) -> Iterator[Check]:
-    """Check the monitoring endpoints of every service that there is."""
-    yield _answers("proxy answers", f"{targets.proxy}/", _is_ollama, "is the proxy running?")
-    yield _answers("proxy lives", f"{targets.proxy}/livez", _is_ok, "read the proxy's log")
-    yield _answers(
+    """Check the health endpoint of every service that there is."""
+    yield _endpoint_check(
+        "proxy responds", f"{targets.proxy}/", _is_ollama, "is the proxy running?"
+    )
+    yield _endpoint_check(
+        "proxy is alive", f"{targets.proxy}/livez", _is_ok, "read the proxy's log"
+    )
+    yield _endpoint_check(
         "proxy reaches the engine",
         f"{targets.proxy}/readyz",
         _is_ok,
-        "the engine is still loading, or down: read its log",
+        "the engine is down or still loads its model; read its log",
     )
     if targets.engine:
         url = f"{targets.engine}{ENGINE.health_path}"
-        yield _answers("engine is healthy", url, _is_ok, "read the engine's log")
+        yield _endpoint_check("engine is healthy", url, _is_ok, "read the engine's log")
     else:
-        yield skipped("engine is healthy", "not published; the proxy asks it")
+        yield skipped("engine is healthy", "its port is not published; the proxy checks it")
     if targets.prometheus:
         url = f"{targets.prometheus}/-/ready"
-        yield _answers("Prometheus is ready", url, _is_ok, "read Prometheus' log")
+        yield _endpoint_check("Prometheus is ready", url, _is_ok, "read Prometheus' log")
     else:
-        yield skipped("Prometheus is ready", "there is none here")
+        yield skipped("Prometheus is ready", "there is none")
     if targets.grafana:
         url = f"{targets.grafana}{GRAFANA.health_path}"
-        yield _answers("Grafana is healthy", url, _database_is_ok, "read Grafana's log")
+        yield _endpoint_check("Grafana is healthy", url, _database_is_ok, "read Grafana's log")
     else:
-        yield skipped("Grafana is healthy", "there is none here")
+        yield skipped("Grafana is healthy", "there is none")
 
 
-def _answers(name: str, url: str, good: Callable[[web.Reply], bool], hint: str) -> Check:
+def _endpoint_check(name: str, url: str, good: Callable[[web.Response], bool], hint: str) -> Check:
     try:
         reply = web.get(url)
     except web.UnreachableError as error:
@@ -45,15 +49,15 @@ def _answers(name: str, url: str, good: Callable[[web.Reply], bool], hint: str) 
     return judged(name, f"{url}: {reply.status} {shown}".strip(), ok=good(reply), hint=hint)
 
 
-def _is_ok(reply: web.Reply) -> bool:
+def _is_ok(reply: web.Response) -> bool:
     return reply.ok
 
 
-def _is_ollama(reply: web.Reply) -> bool:
+def _is_ollama(reply: web.Response) -> bool:
     return reply.ok and reply.text == "Ollama is running"
 
 
-def _database_is_ok(reply: web.Reply) -> bool:
+def _database_is_ok(reply: web.Response) -> bool:
     try:
         return reply.ok and reply.json()["database"] == "ok"
     except (json.JSONDecodeError, KeyError, TypeError):

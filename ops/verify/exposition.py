@@ -1,4 +1,4 @@
-"""(2) What the proxy exposes: both routes, the promised metrics, buckets, size."""
+"""(2) What the proxy exposes: both paths, the documented metrics, buckets, number of series."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from ops.services import web
 from ops.services.proxy_api import ProxyApi
 
 SERIES_BUDGET = 3000
-"""Series that the proxy may expose with ten models, by the project's monitoring contract."""
-PROXY_HINT = "look at the proxy's log and at /metrics itself"
+"""Upper bound for the proxy's series with ten models, from the project's monitoring contract."""
+PROXY_HINT = "read the proxy's log, and /metrics itself"
 KEY_HINT = "set METRICS_KEY_FILE or METRICS_KEY to it"
 
 
 @dataclass(frozen=True)
-class Promised:
-    """A metric that dashboards and people rely on, with its type and labels."""
+class DocumentedMetric:
+    """A metric that dashboards and users rely on, with its type and labels."""
 
     name: str
     kind: str
@@ -29,19 +29,19 @@ class Promised:
 
     @property
     def family(self) -> str:
-        """Name of the family, which for a counter lacks the ending that its samples have."""
+        """Name of the family, which lacks the suffix of a counter's samples."""
         return self.name.removesuffix("_total")
 
 
-# Restated here on purpose: this is what users were told, whatever the proxy's code says.
-PROMISED = (
-    Promised("mistral_http_requests_total", "counter", frozenset({"endpoint", "status"})),
-    Promised("mistral_http_request_duration_seconds", "histogram", frozenset({"endpoint"})),
-    Promised("mistral_active_requests", "gauge", frozenset()),
-    Promised("mistral_generate_duration_seconds", "histogram", frozenset({"model"})),
-    Promised("mistral_generate_tokens_total", "counter", frozenset({"model"})),
-    Promised("mistral_streaming_chunks_total", "counter", frozenset({"endpoint"})),
-    Promised("mistral_model_load_duration_seconds", "histogram", frozenset({"model"})),
+# Restated on purpose: this is what the documentation promises, whatever the proxy's code says.
+DOCUMENTED = (
+    DocumentedMetric("mistral_http_requests_total", "counter", frozenset({"endpoint", "status"})),
+    DocumentedMetric("mistral_http_request_duration_seconds", "histogram", frozenset({"endpoint"})),
+    DocumentedMetric("mistral_active_requests", "gauge", frozenset()),
+    DocumentedMetric("mistral_generate_duration_seconds", "histogram", frozenset({"model"})),
+    DocumentedMetric("mistral_generate_tokens_total", "counter", frozenset({"model"})),
+    DocumentedMetric("mistral_streaming_chunks_total", "counter", frozenset({"endpoint"})),
+    DocumentedMetric("mistral_model_load_duration_seconds", "histogram", frozenset({"model"})),
 )
 
 
@@ -53,11 +53,11 @@ class Exposition:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse Prometheus' text format. Raises ValueError when it is malformed."""
+        """Parse Prometheus' text format. Raises ValueError if it is malformed."""
         return cls({family.name: family for family in text_string_to_metric_families(text)})
 
     def total(self, sample_name: str, labels: Mapping[str, str] | None = None) -> float:
-        """Sum of the samples of that name whose labels include ``labels``; 0 without any."""
+        """Return the sum of the samples with that name and at least these labels; 0 if none."""
         wanted = (labels or {}).items()
         return sum(
             sample.value
@@ -68,7 +68,7 @@ class Exposition:
 
     @property
     def series(self) -> int:
-        """Number of series of ours."""
+        """Number of the proxy's own series."""
         return sum(
             len(family.samples)
             for name, family in self.families.items()
@@ -77,18 +77,18 @@ class Exposition:
 
 
 def scrape(proxy: ProxyApi) -> Exposition:
-    """Read the proxy's metrics now. Raises UnreachableError or ValueError."""
+    """Return the proxy's current metrics. Raises UnreachableError or ValueError."""
     return Exposition.parse(proxy.metrics().text)
 
 
 def exposition_checks(proxy: ProxyApi) -> Iterator[Check]:
-    """Check both routes and what they carry."""
+    """Check both paths and what they expose."""
     parsed: dict[str, Exposition] = {}
     for path in ("/metrics", "/api/metrics"):
         try:
             reply = proxy.metrics(path)
             if reply.status == HTTPStatus.UNAUTHORIZED:
-                yield failed(f"{path} parses", "asks for another key", KEY_HINT)
+                yield failed(f"{path} parses", "requires another key", KEY_HINT)
                 continue
             exposition = Exposition.parse(reply.text)
         except (web.UnreachableError, ValueError) as error:
@@ -102,7 +102,7 @@ def exposition_checks(proxy: ProxyApi) -> Iterator[Check]:
             hint="Prometheus 3 refuses an exposition without a versioned Content-Type",
         )
         parsed[path] = exposition
-    if len(parsed) == 2:  # noqa: PLR2004 (the two routes)
+    if len(parsed) == 2:  # noqa: PLR2004 (the two paths)
         yield _same_families(*parsed.values())
     if "/metrics" in parsed:
         yield from _content_checks(parsed["/metrics"])
@@ -111,16 +111,16 @@ def exposition_checks(proxy: ProxyApi) -> Iterator[Check]:
 def _same_families(one: Exposition, other: Exposition) -> Check:
     differing = sorted(one.families.keys() ^ other.families.keys())
     evidence = f"differ in {', '.join(differing)}" if differing else f"{len(one.families)} families"
-    return judged("both routes expose the same", evidence, ok=not differing, hint=PROXY_HINT)
+    return judged("both paths expose the same metrics", evidence, ok=not differing, hint=PROXY_HINT)
 
 
 def _content_checks(exposition: Exposition) -> Iterator[Check]:
-    for promised in PROMISED:
-        problem = _problem_with(promised, exposition)
+    for metric in DOCUMENTED:
+        problem = _problem_with(metric, exposition)
         if problem:
-            yield failed(promised.name, problem, PROXY_HINT)
+            yield failed(metric.name, problem, PROXY_HINT)
         else:
-            yield passed(promised.name, promised.kind + _labels_in_words(promised.labels))
+            yield passed(metric.name, metric.kind + _labels_in_words(metric.labels))
     limits = Thresholds()
     yield _bucket_check(
         exposition,
@@ -131,10 +131,10 @@ def _content_checks(exposition: Exposition) -> Iterator[Check]:
         exposition, "mistral_generate_duration_seconds", (limits.slow_generation_seconds,)
     )
     yield judged(
-        "series stay few",
+        "the number of series is bounded",
         f"{exposition.series} of at most {SERIES_BUDGET}",
         ok=exposition.series <= SERIES_BUDGET,
-        hint="a label takes values that clients invent",
+        hint="look for a label whose values come from clients",
     )
 
 
@@ -142,28 +142,33 @@ def _labels_in_words(labels: frozenset[str]) -> str:
     return f" by {', '.join(sorted(labels))}" if labels else ""
 
 
-def _problem_with(promised: Promised, exposition: Exposition) -> str | None:
-    family = exposition.families.get(promised.family)
+def _problem_with(metric: DocumentedMetric, exposition: Exposition) -> str | None:
+    family = exposition.families.get(metric.family)
     if family is None:
         return "not exposed"
-    if family.type != promised.kind:
-        return f"is a {family.type}, not a {promised.kind}"
+    if family.type != metric.kind:
+        return f"is a {family.type}, not a {metric.kind}"
     for sample in family.samples:
         labels = frozenset(sample.labels) - {"le"}
-        if labels != promised.labels:
-            return f"has the labels {sorted(labels)}, not {sorted(promised.labels)}"
+        if labels != metric.labels:
+            return f"has the labels {sorted(labels)}, not {sorted(metric.labels)}"
     return None
 
 
 def _bucket_check(exposition: Exposition, name: str, limits: tuple[float, ...]) -> Check:
     family = exposition.families.get(name)
-    edges = {
+    bounds = {
         float(sample.labels["le"])
         for sample in (family.samples if family else [])
         if "le" in sample.labels
     }
     shown = ", ".join(f"{limit:g} s" for limit in limits)
     check = f"{name} has the alerts' limits as buckets"
-    if not edges:
-        return failed(check, "no buckets", "the series must be there before the first request")
-    return judged(check, shown, ok=edges.issuperset(limits), hint="an alert could never fire")
+    if not bounds:
+        return failed(check, "no buckets", "the series must exist before the first request")
+    return judged(
+        check,
+        shown,
+        ok=bounds.issuperset(limits),
+        hint="without these buckets an alert could never fire",
+    )

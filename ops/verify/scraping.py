@@ -1,4 +1,4 @@
-"""(3) Does Prometheus scrape the proxy, answer queries and hold the alert rules."""
+"""(3) Whether Prometheus scrapes the proxy, runs queries and has the alert rules."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,26 +9,26 @@ from monitoring.names import JOB
 from monitoring.thresholds import Thresholds
 from ops.report import Check, failed, judged, passed
 from ops.services.prometheus_api import Prometheus, PrometheusError, seconds
-from ops.system.polling import Patience
+from ops.system.polling import Poller
 
-FIRST_SCRAPE_SECONDS = 35.0
-"""Two of the longest intervals that we configure, and the time a scrape may take."""
+FIRST_SCRAPE_TIMEOUT_SECONDS = 35.0
+"""Two of the longest scrape intervals that we configure, and some time for the scrape itself."""
 
 
-def scraping_checks(prometheus: Prometheus, patience: Patience) -> Iterator[Check]:
+def scraping_checks(prometheus: Prometheus, poller: Poller) -> Iterator[Check]:
     """Check target, query and rules."""
     try:
         yield _version_check(prometheus)
-        yield _target_check(prometheus, patience)
+        yield _target_check(prometheus, poller)
         yield _query_check(prometheus)
-        yield _rules_check(prometheus, patience)
+        yield _rules_check(prometheus, poller)
         yield _firing_check(prometheus)
     except PrometheusError as error:
-        yield failed("Prometheus answers", str(error), "read Prometheus' log")
+        yield failed("Prometheus responds", str(error), "read Prometheus' log")
 
 
 def scrape_interval(prometheus: Prometheus) -> float:
-    """Seconds between two scrapes of the proxy. Raises PrometheusError when it isn't scraped."""
+    """Return the proxy's scrape interval in seconds. Raises PrometheusError without a target."""
     targets = prometheus.targets(JOB)
     if not targets:
         raise PrometheusError(f"no target of job {JOB}")
@@ -36,21 +36,23 @@ def scrape_interval(prometheus: Prometheus) -> float:
 
 
 def _version_check(prometheus: Prometheus) -> Check:
-    return passed("Prometheus answers", f"version {prometheus.version()}")
+    return passed("Prometheus responds", f"version {prometheus.version()}")
 
 
-def _target_check(prometheus: Prometheus, patience: Patience) -> Check:
+def _target_check(prometheus: Prometheus, poller: Poller) -> Check:
     name = f"job {JOB} is scraped"
-    targets = patience.until(lambda: prometheus.targets(JOB), _all_up, seconds=FIRST_SCRAPE_SECONDS)
+    targets = poller.until(
+        lambda: prometheus.targets(JOB), _all_up, timeout=FIRST_SCRAPE_TIMEOUT_SECONDS
+    )
     if not targets:
-        return failed(name, "no such target", "is the job in prometheus.yml?")
+        return failed(name, "no such target", "check that prometheus.yml has the job")
     shown = ", ".join(f"{t['scrapeUrl']} {t['health']} {t['lastError']}".strip() for t in targets)
     fresh = all(_age_seconds(t) <= 2 * seconds(t["scrapeInterval"]) + 1 for t in targets)
     return judged(
         name,
         shown if fresh else f"{shown}, but the last scrape is old",
         ok=_all_up(targets) and fresh,
-        hint="can Prometheus reach the proxy at that address?",
+        hint="check that Prometheus can reach the proxy at that address",
     )
 
 
@@ -66,25 +68,25 @@ def _query_check(prometheus: Prometheus) -> Check:
     expression = f'min(up{{job="{JOB}"}})'
     value = prometheus.scalar(expression)
     return judged(
-        "a query answers", f"{expression} = {value}", ok=value == 1, hint="see the target above"
+        "a query succeeds", f"{expression} = {value}", ok=value == 1, hint="see the target above"
     )
 
 
-def _rules_check(prometheus: Prometheus, patience: Patience) -> Check:
+def _rules_check(prometheus: Prometheus, poller: Poller) -> Check:
     expected = {alert.name for alert in alerts(Thresholds())}
 
     def problems() -> list[str]:
         rules = prometheus.alert_rules()
         missing = [f"{name} is not loaded" for name in sorted(expected - rules.keys())]
-        sick = [
+        unhealthy = [
             f"{name}: {rule.get('lastError') or rule['health']}"
             for name, rule in rules.items()
-            # "unknown" until the group's first evaluation, up to its interval after a start.
+            # The health is "unknown" until the first evaluation, which is up to an interval away.
             if rule["health"] == "err"
         ]
-        return missing + sick
+        return missing + unhealthy
 
-    found = patience.until(problems, lambda faults: not faults, seconds=FIRST_SCRAPE_SECONDS)
+    found = poller.until(problems, lambda found: not found, timeout=FIRST_SCRAPE_TIMEOUT_SECONDS)
     return judged(
         "alert rules are loaded and healthy",
         "; ".join(found) or f"{len(expected)} rules",
@@ -95,4 +97,4 @@ def _rules_check(prometheus: Prometheus, patience: Patience) -> Check:
 
 def _firing_check(prometheus: Prometheus) -> Check:
     firing = prometheus.firing()
-    return passed("alerts", f"firing now: {', '.join(firing)}" if firing else "none firing")
+    return passed("firing alerts", ", ".join(firing) or "none")

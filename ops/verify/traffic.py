@@ -1,4 +1,4 @@
-"""(4) The known traffic: chat, generate, a streamed chat, and an unknown model."""
+"""(4) The test traffic: a chat, a generation, a streamed chat, and an unknown model."""
 
 import http.client
 import json
@@ -15,16 +15,16 @@ QUESTION = "Say hello."
 
 
 class TrafficError(Exception):
-    """A request of the test traffic went wrong; the message says which and how."""
+    """A request of the test traffic failed; the message says which and how."""
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What the replies of the traffic reported, and so what the counters must have gained.
+class Reported:
+    """What the responses reported, and so what the counters must have gained.
 
     Attributes:
-        tokens: Sum of every reply's ``eval_count``.
-        chunks: Streamed objects that carried content.
+        tokens: Sum of the responses' ``eval_count``.
+        chunks: Number of chunks with content.
     """
 
     tokens: int
@@ -32,7 +32,7 @@ class Sent:
 
 
 def first_model(proxy: ProxyApi) -> str:
-    """Return the first model that the proxy lists. Raises TrafficError when it lists none."""
+    """Return the first model that the proxy lists. Raises TrafficError if it lists none."""
     models = proxy.get("/api/tags").json().get("models", [])
     if not models:
         raise TrafficError("the proxy lists no model at /api/tags")
@@ -40,19 +40,19 @@ def first_model(proxy: ProxyApi) -> str:
 
 
 def send_traffic(
-    proxy: ProxyApi, model: str, *, timeout: float, in_flight: Callable[[], None]
-) -> Sent:
-    """Send two chats, one of them streamed, a generation, and a chat with an unknown model.
+    proxy: ProxyApi, model: str, *, timeout: float, while_in_flight: Callable[[], None]
+) -> Reported:
+    """Send a chat, a generation, a streamed chat, and a chat with an unknown model.
 
     Args:
         proxy: The proxy.
         model: Model for all but the last.
-        timeout: Seconds that one generation may take.
-        in_flight: Called while the streamed request is surely in flight.
+        timeout: Timeout of one generation in seconds.
+        while_in_flight: Called while the streamed request is certain to be in flight.
 
     Raises:
-        TrafficError: One of them was not answered as Ollama would.
-        UnreachableError: One of them was not answered at all.
+        TrafficError: A response is not what Ollama would send.
+        UnreachableError: A request got no response.
     """
     chat = {
         "model": model,
@@ -62,22 +62,25 @@ def send_traffic(
     generate = {"model": model, "prompt": QUESTION, "options": OPTIONS}
     tokens = 0
     for path, body in (("/api/chat", chat), ("/api/generate", generate)):
-        reply = proxy.post(path, {**body, "stream": False}, timeout=timeout)
-        tokens += _eval_count(path, reply.status, reply.text)
-    lines = _stream(proxy, chat, timeout, in_flight)
+        response = proxy.post(path, {**body, "stream": False}, timeout=timeout)
+        tokens += _eval_count(path, response.status, response.text)
+    lines = _stream(proxy, chat, timeout, while_in_flight)
     refused = proxy.post("/api/chat", {**chat, "model": UNKNOWN_MODEL}, timeout=timeout)
     if refused.status != http.client.NOT_FOUND:
-        raise TrafficError(f"an unknown model gave {refused.status} instead of 404")
-    return Sent(
+        raise TrafficError(f"a chat with an unknown model got {refused.status} instead of 404")
+    return Reported(
         tokens=tokens + _eval_count("/api/chat (streamed)", http.client.OK, lines[-1]),
-        chunks=sum(_carries_content(json.loads(line)) for line in lines),
+        chunks=sum(_has_content(json.loads(line)) for line in lines),
     )
 
 
 def _stream(
-    proxy: ProxyApi, body: Mapping[str, Any], timeout: float, in_flight: Callable[[], None]
+    proxy: ProxyApi, body: Mapping[str, Any], timeout: float, while_in_flight: Callable[[], None]
 ) -> list[str]:
-    """Send a request's head and body apart, so that in between it can't have ended."""
+    """Stream a chat and return its lines.
+
+    The request's body is sent after ``while_in_flight``, so that the request can't end before it.
+    """
     parts = urlsplit(proxy.url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.netloc, timeout=timeout)
@@ -88,17 +91,17 @@ def _stream(
             connection.putheader(name, value)
         connection.putheader("Content-Length", str(len(data)))
         connection.endheaders()
-        in_flight()
+        while_in_flight()
         connection.send(data)
-        reply = connection.getresponse()
-        text = reply.read().decode()
+        response = connection.getresponse()
+        text = response.read().decode()
     except (OSError, http.client.HTTPException) as error:
-        raise TrafficError(f"the streamed chat broke: {error}") from error
+        raise TrafficError(f"the streamed chat failed: {error}") from error
     finally:
         connection.close()
-    if reply.status != http.client.OK or not text.strip():
-        raise TrafficError(f"the streamed chat gave {reply.status}: {text[:200]}")
-    return text.strip().split("\n")  # not splitlines: JSON may hold other line separators
+    if response.status != http.client.OK or not text.strip():
+        raise TrafficError(f"the streamed chat got {response.status}: {text[:200]}")
+    return text.strip().split("\n")  # not splitlines: JSON strings may hold other line separators
 
 
 def _eval_count(path: str, status: int, line: str) -> int:
@@ -108,10 +111,10 @@ def _eval_count(path: str, status: int, line: str) -> int:
             return int(final["eval_count"])
     except (ValueError, KeyError, TypeError):
         pass
-    raise TrafficError(f"{path} gave {status}: {line[:200]}")
+    raise TrafficError(f"{path} responded with {status}: {line[:200]}")
 
 
-def _carries_content(chunk: Mapping[str, Any]) -> bool:
+def _has_content(chunk: Mapping[str, Any]) -> bool:
     message = chunk.get("message") or {}
-    carried = (message.get(part) for part in ("content", "thinking", "tool_calls"))
-    return not chunk.get("done") and any(carried)
+    content = (message.get(part) for part in ("content", "thinking", "tool_calls"))
+    return not chunk.get("done") and any(content)

@@ -1,5 +1,6 @@
-"""What the bench makes of its samples: medians, ratios, targets, the guard, the chart."""
+"""What the benchmark computes from its samples: medians, ratios, targets, guard, chart."""
 
+import json
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -10,7 +11,7 @@ from bench.load import Sample
 from bench.memory import Memory
 from bench.report import to_json, to_table
 from bench.subjects import DIRECT, LITELLM, NGINX, OLLAMA
-from bench.summary import Run, sample_from_json
+from bench.summary import Run
 from bench.targets import targets
 
 RATES = {DIRECT: 400.0, NGINX: 200.0, OLLAMA: 300.0, LITELLM: 2.0}
@@ -41,7 +42,7 @@ def sample(subject: str, kind: str, rate: float, connections: int = 32) -> Sampl
 
 
 def a_run(**changed: float) -> Run:
-    """Three repetitions in which everything gets a little faster."""
+    """Three repetitions, each a little faster than the one before."""
     rates = RATES | changed
     return Run(
         sample(subject, kind, rate * speed)
@@ -52,7 +53,7 @@ def a_run(**changed: float) -> Run:
 
 
 def test_a_figure_is_the_median_with_the_extremes() -> None:
-    """So that the spread is seen beside it."""
+    """The table shows the spread beside the median."""
     figure = a_run().figure((NGINX, "burst", 32), "rate")
 
     assert figure is not None
@@ -60,15 +61,15 @@ def test_a_figure_is_the_median_with_the_extremes() -> None:
 
 
 def test_ratios_compare_within_a_repetition() -> None:
-    """What slows the machine for a while slows both sides of a ratio."""
+    """Other work on the machine then slows both sides of a ratio alike."""
     ratio = a_run().ratio((OLLAMA, "burst", 32), (NGINX, "burst", 32), "rate")
 
     assert ratio is not None
     assert (ratio.low, ratio.high) == pytest.approx((1.5, 1.5))
 
 
-def test_what_was_not_measured_is_no_figure() -> None:
-    """Neither a ratio nor a target that could be met."""
+def test_what_was_not_measured_has_no_figure() -> None:
+    """It has no ratio either, and its targets are neither met nor missed."""
     run = Run([sample(OLLAMA, "burst", 1)])
 
     assert run.figure((NGINX, "burst", 32), "rate") is None
@@ -77,7 +78,7 @@ def test_what_was_not_measured_is_no_figure() -> None:
 
 
 def test_a_target_is_met_at_its_bound_and_missed_beyond() -> None:
-    """Bounds from below and from above."""
+    """For lower and for upper bounds."""
     met = {target.name: target.met for target in targets(a_run(), MEMORY)}
     slow = {target.name: target.met for target in targets(a_run(**{OLLAMA: 299.0}), MEMORY)}
 
@@ -105,20 +106,20 @@ def test_a_lost_chunk_misses_a_target() -> None:
 
 
 def test_the_guard_names_what_fell_below_four_fifths() -> None:
-    """And is quiet about what is slower within the noise, or was never recorded."""
+    """It ignores ratios that are slower within the noise, or were never recorded."""
     recorded = ratios(a_run())
     slower = ratios(a_run(**{OLLAMA: 0.85 * RATES[OLLAMA]}))
     much_slower = ratios(a_run(**{OLLAMA: 0.75 * RATES[OLLAMA]}))
 
     assert regressions(slower, recorded) == []
     assert regressions(much_slower, {}) == []
-    fallen = regressions(much_slower, recorded)
-    assert len(fallen) == len(recorded)
-    assert all("recorded" in line for line in fallen)
+    found = regressions(much_slower, recorded)
+    assert len(found) == len(recorded)
+    assert all("recorded" in line for line in found)
 
 
 def test_the_chart_is_svg_with_a_bar_for_each_subject() -> None:
-    """One per load, with its ratio in words."""
+    """It has one bar per load, labelled with its ratio."""
     root = ET.fromstring(to_svg(a_run()))  # noqa: S314  written by the function itself
     texts = [element.text or "" for element in root.iter() if element.tag.endswith("text")]
 
@@ -127,15 +128,15 @@ def test_the_chart_is_svg_with_a_bar_for_each_subject() -> None:
 
 
 def test_the_table_shows_every_cell_and_every_target() -> None:
-    """Nothing that was measured is left out."""
+    """Nothing is left out, including the targets that were not measured."""
     table = to_table(a_run(**{OLLAMA: 100.0}), MEMORY, {"cpu": "a processor"})
 
     for text in ("a processor", "unary, 32", "burst, 32", *RATES, "NOT MET", "not measured"):
         assert text in table
 
 
-def test_samples_survive_the_file() -> None:
-    """Anyone can compute from the JSON what the table does not show."""
-    written = to_json(a_run(), MEMORY, {})["samples"]
+def test_the_json_has_every_sample() -> None:
+    """Readers can compute from it what the table does not show."""
+    written = json.loads(json.dumps(to_json(a_run(), MEMORY, {})))
 
-    assert [sample_from_json(value) for value in written] == list(a_run().samples)  # type: ignore[attr-defined]
+    assert [Sample(**value) for value in written["samples"]] == list(a_run().samples)

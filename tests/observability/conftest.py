@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ops.prometheus.programs import require_programs
 from tests.observability.promtool import Promtool, RuleTest, grafana_as_rules, prometheus_rules
 
 if TYPE_CHECKING:
@@ -16,13 +16,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def promtool() -> Promtool:
-    """Give promtool; fail with how to install it if it is missing, so that no test is skipped."""
-    path = shutil.which("promtool")
-    if path is None:
-        pytest.fail(
-            "promtool is not on PATH; it comes with Prometheus: `apt-get install prometheus` on "
-            "Debian and Ubuntu, `brew install prometheus` on macOS"
-        )
+    """Return a runner of promtool; fail with how to get it where it is missing."""
+    path = require_programs().promtool
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([path, *args], capture_output=True, text=True, check=False)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-import pytest
 import yaml
 
 from infra.render import prometheus_config
-from ops.system.ports import LOOPBACK
-from ops.system.process import free_port
+from ops.prometheus.programs import require_programs
+from ops.system.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,17 +28,11 @@ class RunningPrometheus:
     """A context manager; it reads the samples in `folder`, and scrapes what `config` names."""
 
     def __init__(self, folder: Path, config: str = "") -> None:
-        binary = shutil.which("prometheus")
-        if binary is None:
-            pytest.fail(
-                "prometheus is not on PATH: `apt-get install prometheus` on Debian and Ubuntu, "
-                "`brew install prometheus` on macOS"
-            )
         port = free_port(LOOPBACK)
         config_file = folder / "prometheus.yml"
         config_file.write_text(config, encoding="utf-8")
         self._command = [
-            binary,
+            require_programs().prometheus,
             f"--config.file={config_file}",
             f"--storage.tsdb.path={folder}",
             f"--web.listen-address=127.0.0.1:{port}",

@@ -1,4 +1,4 @@
-"""A scripted HTTP server on a free port of loopback, for what the commands talk to."""
+"""A scripted HTTP server on loopback, for stand-ins of the services."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request whose head was read; ``body`` reads the rest."""
+class Request:
+    """A request whose head was read; ``body`` reads its body."""
 
     method: str
     path: str
@@ -18,29 +18,29 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
-def serving(handle: Callable[[Asked], Answer]) -> Iterator[str]:
-    """Serve until the block ends; yields the base URL."""
+def serving(handle: Callable[[Request], Response]) -> Iterator[str]:
+    """Serve until the block ends; yield the base URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
-            asked = Asked(
+            request = Request(
                 self.command, self.path, dict(self.headers), lambda: self.rfile.read(length)
             )
-            answer = handle(asked)
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
+            response = handle(request)
+            self.send_response(response.status)
+            for name, value in response.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer.body)))
+            self.send_header("Content-Length", str(len(response.body)))
             self.end_headers()
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
         do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 (names of the standard library)
 

@@ -1,4 +1,4 @@
-"""Stands in for the programs that the stack commands start, and remembers what was asked."""
+"""A stand-in for the programs that the stack commands start, which records the commands."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,29 +25,29 @@ HEALTHY = {
 
 @dataclass
 class ScriptedRunner:
-    """Answers by the first words of a command; anything else succeeds without a word.
+    """Returns results by the first words of a command; others succeed without output.
 
     Attributes:
-        answers: What commands give, by their beginning; these come before the healthy ones.
-        programs: What is on PATH.
-        asked: Every command so far, with the program's bare name.
-        environs: The variables given with each of them.
+        results: Results by the beginning of a command; they override those of HEALTHY.
+        programs: Paths of the programs on PATH.
+        commands: Every command so far, with the program's name instead of its path.
+        environs: The variables given with each command.
     """
 
-    answers: Mapping[str, Result] = field(default_factory=dict)
+    results: Mapping[str, Result] = field(default_factory=dict)
     programs: Mapping[str, str] = field(default_factory=lambda: PROGRAMS)
-    asked: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     environs: list[Mapping[str, str]] = field(default_factory=list)
 
     def capture(self, command: Sequence[str], environ: Mapping[str, str]) -> Result:
         if command[0].startswith("/") and command[0] not in self.programs.values():
             raise FileNotFoundError(command[0])
         words = " ".join([Path(command[0]).name, *command[1:]])
-        self.asked.append(words)
+        self.commands.append(words)
         self.environs.append(environ)
-        answers = {**HEALTHY, **self.answers}
-        longest = max((start for start in answers if words.startswith(start)), key=len, default="")
-        return answers.get(longest, Result(0))
+        results = {**HEALTHY, **self.results}
+        longest = max((start for start in results if words.startswith(start)), key=len, default="")
+        return results.get(longest, Result(0))
 
     def show(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
         return self.capture(command, environ).code
@@ -57,7 +57,7 @@ class ScriptedRunner:
 
     @property
     def changing(self) -> list[str]:
-        """The commands so far that change something, without their --stack."""
+        """The commands so far that change something, without ``--stack``."""
         kinds = (
             "docker pull",
             "pulumi install",
@@ -67,4 +67,6 @@ class ScriptedRunner:
             "pulumi up",
             "pulumi destroy",
         )
-        return [words.partition(" --stack")[0] for words in self.asked if words.startswith(kinds)]
+        return [
+            words.partition(" --stack")[0] for words in self.commands if words.startswith(kinds)
+        ]

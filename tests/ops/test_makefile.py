@@ -1,4 +1,4 @@
-"""The Makefile in a folder of its own, with a Python that only writes down what it is asked."""
+"""The Makefile in a folder of its own, with a Python that only records its arguments."""
 
 import os
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 
 LOCKS = (
     "requirements.txt",
@@ -83,6 +83,22 @@ def test_an_old_python_is_refused_with_what_is_needed(checkout: Path) -> None:
     assert done.returncode != 0
     assert f"error: {old} is not Python 3.11 or later" in done.stderr
     assert not (checkout / ".venv").exists()
+
+
+def test_what_a_fresh_clone_installs_is_not_part_of_a_command_s_output(checkout: Path) -> None:
+    """The output of `make env` is evaluated by a shell."""
+    new = checkout / "new-python"
+    new.write_text(
+        """#!/bin/sh
+case "$*" in *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python;; esac
+"""
+    )
+    new.chmod(0o755)
+
+    done = make(checkout, "env", f"PYTHON={new}")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert f"Making .venv with {new}" in done.stderr
 
 
 def test_running_needs_no_test_tools(with_venv: Path) -> None:

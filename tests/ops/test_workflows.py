@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ops.maintenance.locks import INPUT, pins
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 

@@ -1,5 +1,5 @@
-"""The long run: mixed traffic while the engine is killed and paused and clients misbehave.
+"""The soak test: mixed traffic while the engine is killed and paused and clients misbehave.
 
-At its end every request that was sent is accounted for, by the clients, in the proxy's log, in
-``/metrics`` and in Prometheus alike, and the proxy holds no more than when it began.
+At the end every request is accounted for, with the same outcome for its client, in the proxy's log,
+in ``/metrics`` and in Prometheus, and the proxy holds no more resources than at the beginning.
 """

@@ -1,235 +1,141 @@
-"""``python -m tests.soak`` (``make soak``): the long run.
+"""``python -m tests.soak`` (``make soak``): run the soak test.
 
-Exit code 0 when all is accounted for, 1 when something is not, 2 when the run could not be held.
-Ctrl-C ends it early (130).
+Exit code: 0 if every request is accounted for, 1 if a check failed, 2 if the test could not run,
+130 after Ctrl-C.
 """
 
 import argparse
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ops.report import Check, Outcome, Report, judged, passed
+from ops.prometheus.programs import require_programs
+from ops.report import Outcome, Report, passed
 from ops.system.console import OperatorError, run_command, say
 from ops.system.interrupts import interruptible
-from ops.system.polling import Patience
-from ops.system.process import prometheus_binary
-from tests.soak.books import Account, Ending, Sums, by_status, differences, read_log, settle
-from tests.soak.clients import Book, asking
-from tests.soak.faults import Tormentor
-from tests.soak.parts import Parts, counted
+from ops.system.polling import Poller
+from ops.verify.exposition import Exposition
+from tests.soak.checks import Measurements, ResourceUsage, request_checks, resource_checks
+from tests.soak.clients import Results, running_clients
+from tests.soak.faults import FaultInjector
+from tests.soak.reconciliation import read_log, reconcile
+from tests.soak.system import SystemUnderTest, counts_in
 
 CANNOT_RUN = 2
-REST_SECONDS = 60.0
-MEMORY_GROWTH_BYTES = 16 * 1024 * 1024
-"""What the proxy's memory may move by itself: the allocator keeps some of what it freed."""
-_MIB = 1024 * 1024
-_SHOWN = 5
-_LOG_HINT = "search the proxy's log for the request ids"
+REST_TIMEOUT_SECONDS = 60.0
+PROMETHEUS_TIMEOUT_SECONDS = 30.0
+WARM_UP_SEED = 10_000_000
+"""Added to the seed for the warm-up, so that its request ids differ from the run's."""
 
 
 @dataclass(frozen=True)
-class Pace:
-    """What comes before the first measurement.
+class WarmUp:
+    """What precedes the first measurement.
 
     Attributes:
-        warm_up_seconds: Traffic by which caches fill and pools of memory grow, once.
-        settling_seconds: Rest after it, longer than the proxy keeps a connection to the engine
-            here.
+        traffic_seconds: Traffic that fills caches and memory pools.
+        rest_seconds: Rest afterwards, longer than the proxy keeps an idle engine connection here.
     """
 
-    warm_up_seconds: float = 10.0
-    settling_seconds: float = 5.0
+    traffic_seconds: float = 10.0
+    rest_seconds: float = 5.0
 
 
-@dataclass(frozen=True)
-class Possessions:
-    """What the proxy holds while nobody asks for anything."""
-
-    descriptors: int
-    memory_bytes: int
-
-    def __str__(self) -> str:
-        """Write both."""
-        return f"{self.descriptors} descriptors, {self.memory_bytes / _MIB:.1f} MiB"
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """What there is to judge at the end."""
-
-    book: Book
-    account: Account
-    counted: Sums
-    in_prometheus: Sums
-    before: Possessions
-    after: Possessions
-    lowest_up: float | None
-    unfinished: float
-
-
-def main(arguments: Sequence[str], pace: Pace | None = None) -> int:
-    """Hold the run and return the exit code."""
+def main(arguments: Sequence[str], warm_up: WarmUp | None = None) -> int:
+    """Run the test and return the exit code."""
     options = _parser().parse_args(arguments)
     report = Report((lambda _line: None) if options.json else say)
     try:
         with interruptible():
-            prometheus_binary()
-            outcomes = _hold(options, report, pace or Pace())
+            require_programs()
+            measured = _run(options, report, warm_up or WarmUp())
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")
         return CANNOT_RUN
-    report.section("(3) The books", _book_checks(outcomes))
-    report.section("(4) What is left", _rest_checks(outcomes))
+    report.section("(3) Requests", request_checks(measured))
+    report.section("(4) Resources", resource_checks(measured))
     if options.json:
         say(report.as_json())
     report.tell(f"\n{report.summary}")
     return 1 if report.count(Outcome.FAIL) else 0
 
 
-def _hold(options: argparse.Namespace, report: Report, pace: Pace) -> Outcomes:
-    seconds = options.minutes * 60
-    report.tell(f"{options.clients} clients for {options.minutes:g} minutes, seed {options.seed}")
-    with Parts(options.model) as parts:
-        book, model = Book(), parts.model
-        with asking(parts.proxy, model, options.clients, book, seed=10_000_000 + options.seed):
-            threading.Event().wait(pace.warm_up_seconds)
-        threading.Event().wait(pace.settling_seconds)
-        parts.await_scrape()
-        before = _possessions(parts)
-        report.section("(1) At rest, after a warm-up", [passed("held", str(before))])
-        tormentor = Tormentor(parts, options.seed)
+def _run(options: argparse.Namespace, report: Report, warm_up: WarmUp) -> Measurements:
+    clients, seed = options.clients, options.seed
+    report.tell(f"{clients} clients for {options.minutes:g} minutes, seed {seed}")
+    with SystemUnderTest(options.model) as system:
+        results, model = Results(), system.model
+        with running_clients(system.proxy, model, clients, results, seed=WARM_UP_SEED + seed):
+            threading.Event().wait(warm_up.traffic_seconds)
+        threading.Event().wait(warm_up.rest_seconds)
+        system.await_scrape()
+        before = _resource_usage(system.scrape())
+        report.section("(1) At rest after the warm-up", [passed("the proxy holds", str(before))])
+        faults = FaultInjector(system, seed)
         started = time.monotonic()
         with (
-            asking(parts.proxy, model, options.clients, book, seed=options.seed),
-            tormentor.at_work(),
+            running_clients(system.proxy, model, clients, results, seed=seed),
+            faults.running(),
         ):
-            threading.Event().wait(seconds)
-        lasted = round(time.monotonic() - started)
-        done = ", ".join(f"{what} {times}" for what, times in sorted(tormentor.done.items()))
-        report.section(f"(2) Traffic for {lasted} s", [passed("engine", done or "left alone")])
-        after = Patience().until(
-            lambda: _possessions(parts),
-            lambda held: held.descriptors <= before.descriptors,
-            seconds=REST_SECONDS,
-        )
-        return _look_at(parts, book, before, after, started)
+            threading.Event().wait(options.minutes * 60)
+        seconds = round(time.monotonic() - started)
+        injected = ", ".join(f"{kind}: {times}" for kind, times in sorted(faults.injected.items()))
+        check = passed("faults of the engine", injected or "none")
+        report.section(f"(2) Traffic for {seconds} s", [check])
+        return _measure(system, results, before, started)
 
 
-def _look_at(
-    parts: Parts, book: Book, before: Possessions, after: Possessions, started: float
-) -> Outcomes:
-    exposition = parts.scrape()
-    in_metrics = counted(exposition)
-    in_prometheus = Patience().until(
-        parts.counted_by_prometheus, lambda sums: sums == in_metrics, seconds=30
+def _measure(
+    system: SystemUnderTest, results: Results, before: ResourceUsage, started: float
+) -> Measurements:
+    exposition = Poller().until(
+        system.scrape,
+        lambda now: _resource_usage(now).descriptors <= before.descriptors and not _unfinished(now),
+        timeout=REST_TIMEOUT_SECONDS,
     )
-    gauges = ("active", "running", "queued")
-    return Outcomes(
-        book=book,
-        account=settle(book.entries, read_log(parts.log())),
-        counted=in_metrics,
+    in_metrics = counts_in(exposition)
+    in_prometheus = Poller().until(
+        system.counts_in_prometheus,
+        lambda counts: counts == in_metrics,
+        timeout=PROMETHEUS_TIMEOUT_SECONDS,
+    )
+    return Measurements(
+        results=results.entries,
+        reconciliation=reconcile(results.entries, read_log(system.proxy_log())),
+        in_metrics=in_metrics,
         in_prometheus=in_prometheus,
         before=before,
-        after=after,
-        lowest_up=parts.lowest_up(started),
-        unfinished=sum(exposition.total(f"mistral_{gauge}_requests") for gauge in gauges),
+        after=_resource_usage(exposition),
+        lowest_up=system.lowest_up(started),
+        unfinished=_unfinished(exposition),
     )
 
 
-def _possessions(parts: Parts) -> Possessions:
-    exposition = parts.scrape()
-    return Possessions(
+def _resource_usage(exposition: Exposition) -> ResourceUsage:
+    return ResourceUsage(
         int(exposition.total("process_open_fds")),
         int(exposition.total("process_resident_memory_bytes")),
     )
 
 
-def _book_checks(outcomes: Outcomes) -> Iterator[Check]:
-    account, entries = outcomes.account, outcomes.book.entries
-    broken = [entry for entry in entries if entry.ending is Ending.BROKEN]
-    yield judged(
-        "every answer had a proper end",
-        f"{len(broken)} of {len(entries)} had none {broken[:_SHOWN] or ''}".strip(),
-        ok=not broken,
-        hint=_LOG_HINT,
-    )
-    faults: dict[str, Sequence[object]] = {
-        "unknown to the log": account.missing,
-        "finished twice": account.repeated,
-        "in the log alone": account.strangers,
-        "ended otherwise than told": account.contradicted,
-    }
-    for what, found in faults.items():
-        evidence = f"{len(found)} {found[:_SHOWN] or ''}".strip()
-        yield judged(f"requests {what}", evidence, ok=not found, hint=_LOG_HINT)
-    sums = by_status(account.sums)
-    words = f"sent {len(entries)} = " + " + ".join(f"{n} {status}" for status, n in sums.items())
-    left = f"{account.overtaken} who left had their answer already"
-    yield judged(
-        "sent = answered + refused + failed + cancelled",
-        f"{words}; {left}",
-        ok=sum(sums.values()) == len(entries) > 0,
-        hint=_LOG_HINT,
-    )
-    yield judged(
-        "the engine answered between its faults",
-        f"{sums.get('success', 0)} answers",
-        ok=sums.get("success", 0) > 0,
-        hint="the model is too slow for so many clients: fewer --clients, or a smaller MODEL",
-    )
-    for where, found_there in (
-        ("/metrics", outcomes.counted),
-        ("Prometheus", outcomes.in_prometheus),
-    ):
-        differing = differences(account.sums, found_there)
-        yield judged(
-            f"{where} has the same",
-            "; ".join(differing) or f"{sum(found_there.values())} requests",
-            ok=not differing,
-            hint="compare with the log",
-        )
-
-
-def _rest_checks(outcomes: Outcomes) -> Iterator[Check]:
-    before, after = outcomes.before, outcomes.after
-    yield judged(
-        "descriptors are back where they began",
-        f"{before.descriptors}, then {after.descriptors}",
-        ok=after.descriptors <= before.descriptors,
-        hint="look at /proc/PID/fd for what they are",
-    )
-    yield judged(
-        "memory is back where it began",
-        f"{before.memory_bytes / _MIB:.1f} MiB, then {after.memory_bytes / _MIB:.1f} MiB",
-        ok=after.memory_bytes <= before.memory_bytes + MEMORY_GROWTH_BYTES,
-        hint="run for longer: a leak grows with the time",
-    )
-    yield judged(
-        "nothing runs or waits",
-        f"{outcomes.unfinished:g} requests",
-        ok=not outcomes.unfinished,
-        hint="a gauge that does not come down is a request that nobody ended",
-    )
-    yield judged(
-        "every scrape was answered",
-        f"lowest up: {outcomes.lowest_up}",
-        ok=outcomes.lowest_up == 1,
-        hint="the metrics must answer whatever the traffic is",
-    )
+def _unfinished(exposition: Exposition) -> float:
+    gauges = ("active", "running", "queued")
+    return sum(exposition.total(f"mistral_{gauge}_requests") for gauge in gauges)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make soak",
-        description="Mixed traffic with faults; at the end every request is accounted for.",
+        description="Send mixed traffic with faults, then account for every request.",
     )
-    parser.add_argument("--minutes", type=float, default=30, help="how long (30)")
-    parser.add_argument("--model", default="", help="what the engine serves (its default)")
-    parser.add_argument("--clients", type=int, default=24, help="how many ask at once (24)")
-    parser.add_argument("--seed", type=int, default=1, help="another one, another order (1)")
+    parser.add_argument("--minutes", type=float, default=30, help="duration (%(default)s)")
+    parser.add_argument("--model", default="", help="model to serve (the engine's default)")
+    parser.add_argument("--clients", type=int, default=24, help="number of clients (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of the random choices (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     return parser
 

@@ -1,4 +1,4 @@
-"""The clients of the long run, good and bad; each keeps a book of what became of its requests."""
+"""The clients of the soak test, well-behaved and not. Each records how its requests ended."""
 
 import json
 import random
@@ -12,27 +12,28 @@ from itertools import count
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tests.soak.books import Ending, Entry
+from tests.soak.reconciliation import Result, Status
 
-LONGEST_SILENCE_SECONDS: Final = 60.0
-"""Far above every limit of the run: whoever waits longer was forgotten."""
+TIMEOUT_SECONDS: Final = 60.0
+"""Far above every timeout of the proxy here: a request that takes longer was forgotten."""
 
 _LONG_TOKENS: Final = 300
 _SHORT_TOKENS: Final = (1, 32)
-_PIECE_BYTES: Final = 512
-_SLOW_PIECES: Final = 40
-_SLOW_PAUSE_SECONDS: Final = 0.05
-_LEAVE_SECONDS: Final = (0.0, 0.5)
-# What a sensible client rests after an engine's failure or a full queue.
-_REST_SECONDS: Final = (0.2, 2.0)
+_READ_BYTES: Final = 512
+_SLOW_READS: Final = 40
+_SLOW_READ_PAUSE_SECONDS: Final = 0.05
+_DISCONNECT_AFTER_SECONDS: Final = (0.0, 0.5)
+# Pause of a sensible client after a failure of the engine or a full queue.
+_BACKOFF_SECONDS: Final = (0.2, 2.0)
 _QUESTION: Final = "Is there fire?"
 
-Ended = tuple[Ending, str]
+Outcome = tuple[Status, str]
+"""How a request ended, and a note for the report."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request, ready to be sent; ``endpoint`` is the label that the metrics give it."""
+    """One request, ready to send. ``endpoint`` is the metrics' label for its path."""
 
     path: str
     endpoint: str
@@ -41,56 +42,56 @@ class Request:
 
 
 @dataclass
-class Book:
-    """All entries of all clients; safe to write from any thread."""
+class Results:
+    """The results of all clients. Safe to add to from any thread."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Result] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def enter(self, entry: Entry) -> None:
-        """Write down how a request ended."""
+    def add(self, result: Result) -> None:
+        """Record how a request ended."""
         with self._lock:
-            self.entries.append(entry)
+            self.entries.append(result)
 
 
 class Client:
-    """One client: asks again and again, each time in another way, in an order of its own."""
+    """A client that sends one request after the other, in ways that its seed determines."""
 
-    def __init__(self, proxy: str, model: str, seed: int, book: Book) -> None:
+    def __init__(self, proxy: str, model: str, seed: int, results: Results) -> None:
         self._netloc = urlsplit(proxy).netloc
         self._model = model
         self._random = random.Random(seed)  # noqa: S311 (a reproducible order, no secret)
-        self._book = book
+        self._results = results
         self._ids = (f"soak-{seed}-{number}" for number in count())
         self._connection: HTTPConnection | None = None
 
-    def ask_until(self, stop: threading.Event) -> None:
-        """Ask until told to stop, and hang up."""
-        ways = [way for way, weight in self._ways() for _ in range(weight)]
+    def run(self, stop: threading.Event) -> None:
+        """Send requests until ``stop`` is set, then close the connection."""
+        actions = [action for action, weight in self._actions() for _ in range(weight)]
         while not stop.is_set():
-            ending = self._random.choice(ways)()
-            if ending is Ending.FAILED:
-                stop.wait(self._random.uniform(*_REST_SECONDS))
-        self._hang_up()
+            status = self._random.choice(actions)()
+            if status is Status.ERROR:
+                stop.wait(self._random.uniform(*_BACKOFF_SECONDS))
+        self._close()
 
-    def _ways(self) -> Sequence[tuple[Callable[[], Ending], int]]:
+    def _actions(self) -> Sequence[tuple[Callable[[], Status], int]]:
         return (
-            (self._ask_well, 12),
-            (self._ask_badly, 2),
-            (self._leave_early, 2),
-            (self._leave_while_reading, 2),
-            (self._leave_while_sending, 1),
+            (self._send_valid, 12),
+            (self._send_invalid, 2),
+            (self._disconnect_early, 2),
+            (self._disconnect_while_reading, 2),
+            (self._disconnect_while_sending, 1),
             (self._read_slowly, 1),
         )
 
-    def _ask_well(self) -> Ending:
-        """Ask like any client, on a kept connection, and read all."""
+    def _send_valid(self) -> Status:
+        """Send a valid request on the kept connection and read the whole response."""
         request = self._random.choice(list(self._requests(self._random.randint(*_SHORT_TOKENS))))
         request_id = next(self._ids)
-        return self._enter(request_id, request, self._exchange(request, request_id))
+        return self._record(request_id, request, self._exchange(request, request_id))
 
-    def _ask_badly(self) -> Ending:
-        """Send what no model can answer."""
+    def _send_invalid(self) -> Status:
+        """Send broken JSON or ask for an unknown model."""
         unknown = self._json({"model": "no-such-model", "prompt": _QUESTION})
         request = self._random.choice(
             [
@@ -100,34 +101,34 @@ class Client:
             ]
         )
         request_id = next(self._ids)
-        return self._enter(request_id, request, self._exchange(request, request_id))
+        return self._record(request_id, request, self._exchange(request, request_id))
 
-    def _leave_early(self) -> Ending:
-        """Ask for something long and vanish before the first byte, or soon after it."""
+    def _disconnect_early(self) -> Status:
+        """Ask for a long response and disconnect before its first byte or soon after."""
         request = self._random.choice(list(self._requests(_LONG_TOKENS)))
-        pause = self._random.uniform(*_LEAVE_SECONDS)
-        return self._vanish(request, lambda _connection: threading.Event().wait(pause))
+        pause = self._random.uniform(*_DISCONNECT_AFTER_SECONDS)
+        return self._disconnect(request, lambda _connection: threading.Event().wait(pause))
 
-    def _leave_while_reading(self) -> Ending:
-        """Read a bit of something long and vanish."""
+    def _disconnect_while_reading(self) -> Status:
+        """Read the beginning of a long response and disconnect."""
         request = self._random.choice([r for r in self._requests(_LONG_TOKENS) if r.streams])
-        return self._vanish(request, lambda connection: connection.recv(_PIECE_BYTES))
+        return self._disconnect(request, lambda connection: connection.recv(_READ_BYTES))
 
-    def _leave_while_sending(self) -> Ending:
-        """Vanish in the middle of a body."""
+    def _disconnect_while_sending(self) -> Status:
+        """Disconnect in the middle of a request's body."""
         request = self._random.choice(list(self._requests(1)))
-        return self._vanish(request, lambda _connection: None, unsent=5)
+        return self._disconnect(request, lambda _connection: None, unsent=5)
 
-    def _read_slowly(self) -> Ending:
-        """Read something long in small pieces at first, in the way of a busy terminal."""
+    def _read_slowly(self) -> Status:
+        """Read the beginning of a long response slowly, as a busy terminal does."""
         request = self._random.choice([r for r in self._requests(_LONG_TOKENS) if r.streams])
         request_id = next(self._ids)
-        self._hang_up()
-        ended = self._exchange(request, request_id, read=_slowly)
-        return self._enter(request_id, request, ended)
+        self._close()
+        outcome = self._exchange(request, request_id, read=_slowly)
+        return self._record(request_id, request, outcome)
 
     def _requests(self, tokens: int) -> Iterator[Request]:
-        """Give one request of each kind, asking for so many tokens."""
+        """Yield one request of each kind, asking for at most ``tokens`` tokens."""
         messages = [{"role": "user", "content": _QUESTION}]
         options = {"num_predict": tokens}
         for stream in (True, False):
@@ -144,53 +145,58 @@ class Client:
         request: Request,
         request_id: str,
         read: Callable[[HTTPResponse], bytes] = HTTPResponse.read,
-    ) -> Ended:
+    ) -> Outcome:
         if self._connection is None:
-            self._connection = HTTPConnection(self._netloc, timeout=LONGEST_SILENCE_SECONDS)
+            self._connection = HTTPConnection(self._netloc, timeout=TIMEOUT_SECONDS)
         try:
             headers = {"X-Request-ID": request_id}
             self._connection.request("POST", request.path, request.body, headers)
             response = self._connection.getresponse()
-            return ending_of(request, response.status, read(response))
+            return classify(request, response.status, read(response))
         except (OSError, HTTPException, ValueError, LookupError) as error:
-            self._hang_up()
-            return Ending.BROKEN, repr(error)
+            self._close()
+            return Status.BROKEN, repr(error)
 
-    def _vanish(
+    def _disconnect(
         self, request: Request, last: Callable[[socket.socket], object], *, unsent: int = 0
-    ) -> Ending:
-        """Ask on a connection of its own, do a last thing, and end it without a word.
+    ) -> Status:
+        """Send a request on a new connection, call ``last`` with it, and close it.
 
-        A proxy that ends it first is no fault here: its log says how the request ended. A proxy
-        that does nothing is one.
+        It is fine if the proxy closes the connection first: its log says how the request ended.
+        It is a fault if the proxy does nothing until the client times out.
+
+        Args:
+            request: What to send.
+            last: What to do with the connection before closing it.
+            unsent: Number of bytes at the end of the body that are not sent.
         """
         request_id = next(self._ids)
-        written = self._written(request, request_id)
+        data = self._encoded(request, request_id)
         host, _, port = self._netloc.partition(":")
         address = (host, int(port))
-        ended: Ended = Ending.LEFT, ""
+        outcome: Outcome = Status.CANCELLED, ""
         try:
-            with closing(socket.create_connection(address, LONGEST_SILENCE_SECONDS)) as own:
-                own.sendall(written[: len(written) - unsent])
-                last(own)
+            with closing(socket.create_connection(address, TIMEOUT_SECONDS)) as connection:
+                connection.sendall(data[: len(data) - unsent])
+                last(connection)
         except TimeoutError as error:
-            ended = Ending.BROKEN, repr(error)
+            outcome = Status.BROKEN, repr(error)
         except OSError:
             pass
-        return self._enter(request_id, request, ended)
+        return self._record(request_id, request, outcome)
 
-    def _written(self, request: Request, request_id: str) -> bytes:
+    def _encoded(self, request: Request, request_id: str) -> bytes:
         head = (
             f"POST {request.path} HTTP/1.1\r\nHost: {self._netloc}\r\n"
             f"X-Request-ID: {request_id}\r\nContent-Length: {len(request.body)}\r\n\r\n"
         )
         return head.encode() + request.body
 
-    def _enter(self, request_id: str, request: Request, ended: Ended) -> Ending:
-        self._book.enter(Entry(request_id, request.endpoint, *ended))
-        return ended[0]
+    def _record(self, request_id: str, request: Request, outcome: Outcome) -> Status:
+        self._results.add(Result(request_id, request.endpoint, *outcome))
+        return outcome[0]
 
-    def _hang_up(self) -> None:
+    def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -200,53 +206,56 @@ class Client:
         return json.dumps(value).encode()
 
 
-def ending_of(request: Request, status: int, body: bytes) -> Ended:
-    """Tell how a whole answer ends its request.
+def classify(request: Request, status: int, body: bytes) -> Outcome:
+    """Return how a request ended, from its complete response.
 
-    Raises ValueError or LookupError when the answer is not what its API promises.
+    Raises:
+        ValueError, LookupError: The response isn't what its API promises.
     """
     v1 = request.path.startswith("/v1")
     if status != 200:
         error = json.loads(body)["error"]
         text = error["message"] if v1 else error
-        return (Ending.FAILED if status >= 500 else Ending.REFUSED), text
+        return (Status.ERROR if status >= 500 else Status.CLIENT_ERROR), text
     if not request.streams:
-        answer = json.loads(body)
+        response = json.loads(body)
         if v1:
-            return Ending.ANSWERED, answer["choices"][0]["finish_reason"]
-        return (Ending.ANSWERED if answer["done"] is True else Ending.BROKEN), ""
-    return _events_ending(body) if v1 else _lines_ending(body)
+            return Status.SUCCESS, response["choices"][0]["finish_reason"]
+        return (Status.SUCCESS if response["done"] is True else Status.BROKEN), ""
+    return _classify_events(body) if v1 else _classify_lines(body)
 
 
-def _lines_ending(body: bytes) -> Ended:
+def _classify_lines(body: bytes) -> Outcome:
     last = [json.loads(line) for line in body.splitlines()][-1]
     if "error" in last:
-        return Ending.FAILED, last["error"]
-    return (Ending.ANSWERED if last["done"] is True else Ending.BROKEN), ""
+        return Status.ERROR, last["error"]
+    return (Status.SUCCESS if last["done"] is True else Status.BROKEN), ""
 
 
-def _events_ending(body: bytes) -> Ended:
-    last = [part for part in body.split(b"\n\n") if part][-1].removeprefix(b"data: ")
+def _classify_events(body: bytes) -> Outcome:
+    last = [event for event in body.split(b"\n\n") if event][-1].removeprefix(b"data: ")
     if last == b"[DONE]":
-        return Ending.ANSWERED, ""
-    return Ending.FAILED, json.loads(last)["error"]["message"]
+        return Status.SUCCESS, ""
+    return Status.ERROR, json.loads(last)["error"]["message"]
 
 
 def _slowly(response: HTTPResponse) -> bytes:
     parts = []
-    for _ in range(_SLOW_PIECES):
-        parts.append(response.read(_PIECE_BYTES))
-        threading.Event().wait(_SLOW_PAUSE_SECONDS)
+    for _ in range(_SLOW_READS):
+        parts.append(response.read(_READ_BYTES))
+        threading.Event().wait(_SLOW_READ_PAUSE_SECONDS)
     return b"".join([*parts, response.read()])
 
 
 @contextmanager
-def asking(proxy: str, model: str, clients: int, book: Book, *, seed: int) -> Iterator[None]:
-    """Let so many clients ask while the block runs; leaving waits for their last answers."""
+def running_clients(
+    proxy: str, model: str, number: int, results: Results, *, seed: int
+) -> Iterator[None]:
+    """Run clients while the block runs. Its end waits for their last responses."""
     stop = threading.Event()
     threads = [
-        threading.Thread(target=Client(proxy, model, seed + i, book).ask_until, args=(stop,))
-        for i in range(clients)
+        threading.Thread(target=Client(proxy, model, seed + i, results).run, args=(stop,))
+        for i in range(number)
     ]
     for thread in threads:
         thread.start()

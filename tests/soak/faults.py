@@ -1,4 +1,4 @@
-"""What happens to the engine meanwhile: it dies and comes back, it hangs for a while."""
+"""Faults of the engine during the soak test: it is killed and restarted, or hangs for a while."""
 
 import random
 import threading
@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tests.soak.parts import SILENCE_SECONDS, Parts
+from tests.soak.system import ENGINE_TIMEOUT_SECONDS, SystemUnderTest
 
-_QUIET_SECONDS: Final = (5.0, 12.0)
-_AWAY_SECONDS: Final = (0.0, 3.0)
-_SHORT_PAUSE_SECONDS: Final = (0.2, SILENCE_SECONDS / 2)
-_LONG_PAUSE_SECONDS: Final = (SILENCE_SECONDS + 1, SILENCE_SECONDS + 4)
+_BETWEEN_FAULTS_SECONDS: Final = (5.0, 12.0)
+_RESTART_AFTER_SECONDS: Final = (0.0, 3.0)
+_SHORT_PAUSE_SECONDS: Final = (0.2, ENGINE_TIMEOUT_SECONDS / 2)
+_LONG_PAUSE_SECONDS: Final = (ENGINE_TIMEOUT_SECONDS + 1, ENGINE_TIMEOUT_SECONDS + 4)
 
 
-class Tormentor:
-    """Breaks the engine now and then; ``done`` counts what was done."""
+class FaultInjector:
+    """Injects a random fault into the engine now and then. ``injected`` counts them by kind."""
 
-    def __init__(self, parts: Parts, seed: int) -> None:
-        self.done: Counter[str] = Counter()
-        self._parts = parts
+    def __init__(self, system: SystemUnderTest, seed: int) -> None:
+        self.injected: Counter[str] = Counter()
+        self._system = system
         self._random = random.Random(seed)  # noqa: S311 (a reproducible order, no secret)
         self._stop = threading.Event()
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        """Break the engine while the block runs; it is well again at its end."""
-        thread = threading.Thread(target=self._work)
+    def running(self) -> Iterator[None]:
+        """Inject faults while the block runs. At its end the engine is healthy again."""
+        thread = threading.Thread(target=self._run)
         thread.start()
         try:
             yield
@@ -35,27 +35,27 @@ class Tormentor:
             self._stop.set()
             thread.join()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         faults: tuple[Callable[[], None], ...] = (self._kill, self._pause, self._hang)
-        while not self._stop.wait(self._random.uniform(*_QUIET_SECONDS)):
+        while not self._stop.wait(self._random.uniform(*_BETWEEN_FAULTS_SECONDS)):
             self._random.choice(faults)()
-            self._parts.await_engine()
+            self._system.await_engine()
 
     def _kill(self) -> None:
-        self._parts.kill_engine()
-        self.done["killed"] += 1
-        self._stop.wait(self._random.uniform(*_AWAY_SECONDS))
-        self._parts.start_engine()
+        self._system.kill_engine()
+        self.injected["killed"] += 1
+        self._stop.wait(self._random.uniform(*_RESTART_AFTER_SECONDS))
+        self._system.start_engine()
 
     def _pause(self) -> None:
-        self._hold(_SHORT_PAUSE_SECONDS)
-        self.done["paused"] += 1
+        self._pause_for(_SHORT_PAUSE_SECONDS)
+        self.injected["paused"] += 1
 
     def _hang(self) -> None:
-        self._hold(_LONG_PAUSE_SECONDS)
-        self.done["hung beyond the time-out"] += 1
+        self._pause_for(_LONG_PAUSE_SECONDS)
+        self.injected["paused beyond the timeout"] += 1
 
-    def _hold(self, seconds: tuple[float, float]) -> None:
-        self._parts.pause_engine()
+    def _pause_for(self, seconds: tuple[float, float]) -> None:
+        self._system.pause_engine()
         threading.Event().wait(self._random.uniform(*seconds))
-        self._parts.go_on()
+        self._system.resume_engine()

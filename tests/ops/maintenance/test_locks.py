@@ -15,7 +15,8 @@ from ops.maintenance.locks import (
     with_versions,
     without_versions,
 )
-from ops.system.console import ROOT, OperatorError
+from ops.system.console import OperatorError
+from ops.system.paths import ROOT
 from ops.system.runner import Result
 from tests.ops.scripted_runner import ScriptedRunner
 

@@ -8,7 +8,7 @@ import pytest
 from ops.maintenance.pin_images import pin
 from ops.maintenance.registry import Reference
 from ops.system.console import OperatorError
-from tests.ops.local_http import Answer, Asked, serving
+from tests.ops.local_http import Request, Response, serving
 
 MANIFEST = b'{"schemaVersion": 2}'
 DIGEST = f"sha256:{hashlib.sha256(MANIFEST).hexdigest()}"
@@ -19,19 +19,19 @@ def registry() -> Iterator[str]:
     """Serve a registry that has the image team/app:1.0 and asks for an anonymous token."""
     base = ""
 
-    def handle(asked: Asked) -> Answer:
-        if asked.path.startswith("/token?"):
-            assert "scope=repository%3Ateam%2Fapp%3Apull" in asked.path
-            return Answer(body=b'{"token": "let-me-in"}')
-        if asked.headers.get("Authorization") != "Bearer let-me-in":
+    def handle(request: Request) -> Response:
+        if request.path.startswith("/token?"):
+            assert "scope=repository%3Ateam%2Fapp%3Apull" in request.path
+            return Response(body=b'{"token": "let-me-in"}')
+        if request.headers.get("Authorization") != "Bearer let-me-in":
             challenge = (
                 f'Bearer realm="{base}/token",service="test",scope="repository:team/app:pull"'
             )
-            return Answer(401, headers={"WWW-Authenticate": challenge})
-        if asked.path == "/v2/team/app/manifests/1.0":
-            assert "application/vnd.oci.image.index.v1+json" in asked.headers["Accept"]
-            return Answer(body=MANIFEST)
-        return Answer(404)
+            return Response(401, headers={"WWW-Authenticate": challenge})
+        if request.path == "/v2/team/app/manifests/1.0":
+            assert "application/vnd.oci.image.index.v1+json" in request.headers["Accept"]
+            return Response(body=MANIFEST)
+        return Response(404)
 
     with serving(handle) as url:
         base = url

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from ops.maintenance.settings_page import GROUPS, PAGE, command, page
-from ops.system.console import ROOT
+from ops.system.paths import ROOT
 
 TEXT = (ROOT / "Pulumi.yaml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = yaml.safe_load(TEXT)

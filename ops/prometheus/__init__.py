@@ -1,0 +1,1 @@
+"""Prometheus on this machine: found on PATH or fetched into ``.tools/``, and started."""

@@ -1,0 +1,167 @@
+"""Unpacking a package with the real apt and dpkg, from an archive of two small packages."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from ops.prometheus.debian import DebianPackage
+from ops.prometheus.fetching import FetchError
+from ops.prometheus.programs import OLDEST, version_of
+from ops.system.paths import ROOT
+from ops.system.runner import Result, SystemRunner
+from tests.ops.prometheus.programs import put_programs
+
+NOBODY = 65534
+AS_AN_ORDINARY_USER = f"""
+import os, sys
+from pathlib import Path
+from ops.prometheus.debian import DebianPackage
+from ops.prometheus.programs import OLDEST
+from tests.ops.prometheus.test_debian import Runner
+
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid({NOBODY})
+    os.setuid({NOBODY})
+DebianPackage(Runner(), OLDEST).fetch_into(Path(sys.argv[1]))
+"""
+"""The rights are given up once all is imported, since the checkout may be closed to others."""
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None,
+    reason="packages are unpacked on Debian and its kin only",
+)
+
+
+class Runner(SystemRunner):
+    """Runs programs where any user may be; the checkout may be closed to others."""
+
+    def capture(self, command: Sequence[str], environ: Mapping[str, str]) -> Result:
+        done = subprocess.run(
+            command,
+            cwd="/",
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may write to."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="packages-") as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@pytest.fixture
+def archive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An archive of packages, which is all that apt knows of."""
+    packages = folder / "archive"
+    packages.mkdir()
+    sources = folder / "sources.list"
+    sources.write_text(f"deb [trusted=yes] copy:{packages} ./\n", encoding="utf-8")
+    configuration = folder / "apt.conf"
+    configuration.write_text(
+        f'Dir::Etc::sourcelist "{sources}";\nDir::Etc::sourceparts "/dev/null";\n'
+        # As PackageKit's: it must not be run.
+        f'APT::Update::Post-Invoke {{ "touch {folder}/hook-was-run"; }};\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("APT_CONFIG", str(configuration))
+    return packages
+
+
+def add_package(archive: Path, name: str, version: str, *, depends: str = "") -> None:
+    """Build a package from the folder of its name, and list it."""
+    content = archive.with_name(name)
+    (content / "DEBIAN").mkdir(parents=True)
+    control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: me <me@here>\n"
+    control += f"Depends: {depends}\n" if depends else ""
+    control += "Description: a stand-in\n"
+    (content / "DEBIAN" / "control").write_text(control, encoding="ascii")
+    file = archive / f"{name}.deb"
+    build = ["dpkg-deb", "--root-owner-group", "--build", str(content), str(file)]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    data = file.read_bytes()
+    with (archive / "Packages").open("a", encoding="ascii") as index:
+        index.write(
+            f"{control}Filename: ./{name}.deb\nSize: {len(data)}\n"
+            f"SHA256: {hashlib.sha256(data).hexdigest()}\n\n"
+        )
+
+
+def add_prometheus(archive: Path, version: str) -> None:
+    content = archive.with_name("prometheus")
+    put_programs(content / "usr" / "bin", version)
+    pages = content / "usr" / "share" / "prometheus" / "web" / "static"
+    pages.mkdir(parents=True)
+    (pages / "jquery").symlink_to("../../../javascript/jquery")
+    add_package(archive, "prometheus", version, depends="libjs-jquery (>= 3), adduser")
+    script = archive.with_name("libjs-jquery") / "usr" / "share" / "javascript" / "jquery" / "j.js"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    add_package(archive, "libjs-jquery", "3.6")
+    add_package(archive, "adduser", "3.1")
+
+
+def test_a_user_who_can_change_nothing_of_the_system_unpacks_the_package(
+    archive: Path, folder: Path
+) -> None:
+    add_prometheus(archive, "2.42.0+ds-5")
+    new = folder / "tools" / "new"
+
+    command = [sys.executable, "-c", AS_AN_ORDINARY_USER, str(new)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+    assert not (folder / "hook-was-run").exists()
+    for program in ("prometheus", "promtool"):
+        assert version_of(Runner(), str(new / "bin" / program)) == (2, 42, 0)
+    assert not (new / "usr" / "sbin").exists()
+
+
+def test_prometheus_finds_its_pages_wherever_it_was_unpacked(archive: Path, folder: Path) -> None:
+    add_prometheus(archive, "2.42.0+ds-5")
+    DebianPackage(Runner(), OLDEST).fetch_into(folder / "new")
+    there = (folder / "new").rename(folder / "elsewhere")
+    (there / "usr" / "bin" / "prometheus").write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+
+    shown = Runner().capture([str(there / "bin" / "prometheus"), "--config.file=a b"], {}).stdout
+
+    assets, given = shown.splitlines()
+    flag, _, pages = assets.partition("=")
+    assert (flag, given) == ("--web.local-assets", "--config.file=a b")
+    assert (Path(pages) / "static" / "jquery" / "j.js").exists()
+
+
+def test_a_version_that_is_too_old_is_not_downloaded(archive: Path, folder: Path) -> None:
+    add_prometheus(archive, "2.31.2+ds1-1")
+    (archive / "prometheus.deb").unlink()
+
+    with pytest.raises(FetchError, match=r"its Prometheus 2\.31\.2\+ds1-1 is too old"):
+        DebianPackage(Runner(), OLDEST).fetch_into(folder / "new")
+
+
+def test_an_archive_without_prometheus_is_reported(archive: Path, folder: Path) -> None:
+    add_package(archive, "adduser", "3.1")
+
+    with pytest.raises(FetchError, match="it has no Prometheus"):
+        DebianPackage(Runner(), OLDEST).fetch_into(folder / "new")
+
+
+def test_an_archive_that_cannot_be_reached_is_reported_in_apt_s_words(
+    archive: Path, folder: Path
+) -> None:
+    archive.rmdir()
+
+    with pytest.raises(FetchError, match=r"^E: "):
+        DebianPackage(Runner(), OLDEST).fetch_into(folder / "new")
