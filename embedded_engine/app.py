@@ -57,6 +57,7 @@ def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
         context_length=engine.context_length,
         size_bytes=engine.model.size_bytes,
         details=engine.model.details,
+        parameters=engine.model.sampling,
     )
 
     async def health(_: Request) -> HTTPResponse:

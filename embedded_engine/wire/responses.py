@@ -45,22 +45,28 @@ def error_event(message: str) -> bytes:
     return b"data: " + message.encode() + b"\n\n"
 
 
-def models_body(
+def models_body(  # noqa: PLR0913 - each is a fact of its own
     model_id: str,
     created: int,
     *,
     context_length: int | None = None,
     size_bytes: int | None = None,
     details: JsonObject | None = None,
+    parameters: Mapping[str, float] | None = None,
 ) -> JsonObject:
     """Return the body of `GET /v1/models`: the alias `default` and the one model there is.
 
-    The real server doesn't report the last three. The context length has vLLM's name for it, size
-    and details have Ollama's.
+    The real server doesn't report the last four, nor that no memory of a GPU is used. The context
+    length has vLLM's name for it; size, details and parameters have Ollama's.
     """
     common = {"object": "model", "created": created, "owned_by": "local"}
-    extra = {"max_model_len": context_length, "size": size_bytes, "details": details}
-    known = {name: value for name, value in extra.items() if value}
+    extra = {
+        "max_model_len": context_length,
+        "size": size_bytes,
+        "details": details,
+        "parameters": parameters,
+    }
+    known = {name: value for name, value in extra.items() if value} | {"size_vram": 0}
     return {
         "object": "list",
         "data": [

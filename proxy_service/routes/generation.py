@@ -72,7 +72,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:
         return await _load_or_unload(exchange, model, common, chat=True)
-    body = to_engine_chat(request, engine_id=model.id)
+    body = to_engine_chat(request, model)
     return await _generate(
         exchange, model, _Job(CHAT_PATH, body, common, _stream_options(common, chat=True))
     )
@@ -90,10 +90,10 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
         return await _load_or_unload(exchange, model, common, chat=False)
     options = _stream_options(common, chat=False)
     if request.raw:
-        body = to_engine_raw(request, engine_id=model.id)
+        body = to_engine_raw(request, model)
         job = _Job(COMPLETIONS_PATH, body, common, options, as_lines=common.stream)
     else:
-        body = to_engine_generate(request, engine_id=model.id)
+        body = to_engine_generate(request, model)
         options = replace(options, context_of=_context_of(request))
         job = _Job(CHAT_PATH, body, common, options)
     return await _generate(exchange, model, job)

@@ -2,9 +2,11 @@
 
 An option that the engine lacks is ignored, as Ollama ignores options that a model lacks. A key
 that isn't in a table is ignored too, and logged once. Only a value of the wrong type is an error.
-For sampling options that the client doesn't set, Ollama's defaults apply.
+For sampling options that the client doesn't set, the model's own values apply, and else Ollama's
+defaults.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -112,16 +114,28 @@ def to_sampling(options: JsonObject) -> JsonObject:
     return sampling
 
 
-def to_full_sampling(options: JsonObject) -> JsonObject:
-    """Translate ``options``, and add Ollama's defaults for those that the client doesn't set.
+def to_full_sampling(options: JsonObject, parameters: JsonObject) -> JsonObject:
+    """Translate ``options``; for those that the client doesn't set, add what else applies.
+
+    That is the model's own value, from its ``parameters``, and else Ollama's default.
 
     Raises:
         InvalidRequest: See `to_sampling`.
     """
-    if not options:
+    if not options and not parameters:
         return _DEFAULT_SAMPLING.copy()
     given = {name: value for name, value in options.items() if value is not None}
-    return to_sampling(DEFAULTS | given)
+    return to_sampling(DEFAULTS | parameters | given)
+
+
+def usable_options(options: JsonObject) -> JsonObject:
+    """Return those of ``options`` that are known and have a value of the right type."""
+    usable: JsonObject = {}
+    for name, value in options.items():
+        with suppress(InvalidRequest):
+            if to_sampling({name: value}):
+                usable[name] = value
+    return usable
 
 
 def unknown_options(options: JsonObject) -> list[str]:

@@ -3,6 +3,7 @@
 from proxy_service.errors import UnsupportedFeature
 from proxy_service.translate.context import decode_turns
 from proxy_service.translate.messages import to_engine_messages, user_content
+from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.options import to_full_sampling
 from proxy_service.wire import JsonObject
 from proxy_service.wire.ollama import ChatRequest, Common, GenerateRequest
@@ -12,16 +13,16 @@ _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "max": "xhigh"}
 _ANY_OBJECT: JsonObject = {"type": "object"}
 
 
-def to_engine_chat(request: ChatRequest, *, engine_id: str) -> JsonObject:
+def to_engine_chat(request: ChatRequest, model: EngineModel) -> JsonObject:
     """Translate ``POST /api/chat`` into a body for ``POST /v1/chat/completions``."""
-    body = _common(request.common, engine_id)
+    body = _common(request.common, model)
     body["messages"] = to_engine_messages(request.messages)
     if request.tools:
         body["tools"] = list(request.tools)
     return body
 
 
-def to_engine_generate(request: GenerateRequest, *, engine_id: str) -> JsonObject:
+def to_engine_generate(request: GenerateRequest, model: EngineModel) -> JsonObject:
     """Translate ``POST /api/generate`` into a body for ``POST /v1/chat/completions``.
 
     Raises:
@@ -33,10 +34,10 @@ def to_engine_generate(request: GenerateRequest, *, engine_id: str) -> JsonObjec
         turns.append({"role": "system", "content": request.system})
     turns += [{"role": role, "content": text} for role, text in decode_turns(request.context)]
     turns.append({"role": "user", "content": user_content(request.prompt, request.images)})
-    return _common(request.common, engine_id) | {"messages": turns}
+    return _common(request.common, model) | {"messages": turns}
 
 
-def to_engine_raw(request: GenerateRequest, *, engine_id: str) -> JsonObject:
+def to_engine_raw(request: GenerateRequest, model: EngineModel) -> JsonObject:
     """Translate a raw ``POST /api/generate`` into a body for ``POST /v1/completions``.
 
     The engine's completions have neither ``response_format`` nor thinking, and ``logprobs`` is a
@@ -50,8 +51,8 @@ def to_engine_raw(request: GenerateRequest, *, engine_id: str) -> JsonObject:
     if request.images:
         raise UnsupportedFeature(f"{request.common.model} does not support images in raw mode")
     common = request.common
-    body: JsonObject = {"model": engine_id, "prompt": request.prompt, "stream": False}
-    body |= to_full_sampling(common.options)
+    body: JsonObject = {"model": model.id, "prompt": request.prompt, "stream": False}
+    body |= to_full_sampling(common.options, model.parameters)
     if common.truncate:
         body["truncate_sequence"] = True
     if common.format is not None:
@@ -70,9 +71,9 @@ def refuse_unsupported(request: GenerateRequest) -> None:
         raise UnsupportedFeature(f"{request.common.model} does not support a template per request")
 
 
-def _common(common: Common, engine_id: str) -> JsonObject:
-    body: JsonObject = {"model": engine_id, "stream": common.stream}
-    body |= to_full_sampling(common.options)
+def _common(common: Common, model: EngineModel) -> JsonObject:
+    body: JsonObject = {"model": model.id, "stream": common.stream}
+    body |= to_full_sampling(common.options, model.parameters)
     body |= _thinking(common)
     if common.format is not None:
         body["response_format"] = _response_format(common.format)

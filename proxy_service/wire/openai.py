@@ -75,8 +75,9 @@ class EmbeddingReply(TypedDict):
 class ModelEntry(TypedDict, total=False):
     """One element of ``GET /v1/models``.
 
-    ``created`` is Unix seconds. Not every engine sends the last three: the context length in
-    tokens, the size in bytes, and the object ``details`` with Ollama's own fields.
+    ``created`` is Unix seconds. Not every engine sends the last five: the context length in
+    tokens, the sizes in bytes, and the objects ``details`` and ``parameters`` with the fields and
+    options of Ollama's API.
     """
 
     id: str
@@ -84,7 +85,9 @@ class ModelEntry(TypedDict, total=False):
     status: str
     max_model_len: object
     size: object
+    size_vram: object
     details: object
+    parameters: object
 
 
 class ModelList(TypedDict):

@@ -302,3 +302,9 @@ def test_events_are_one_line_of_data_each() -> None:
 
 def test_models_has_the_alias_and_the_model() -> None:
     assert [entry["id"] for entry in models_body("m", created=1)["data"]] == ["default", "m"]
+
+
+def test_models_has_the_models_own_sampling_and_says_that_it_is_on_the_cpu() -> None:
+    alias, model = models_body("m", created=1, parameters={"temperature": 0.2})["data"]
+    assert (model["parameters"], model["size_vram"]) == ({"temperature": 0.2}, 0)
+    assert "parameters" not in alias

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 from typing import cast
 
 from proxy_service.settings import ModelDetails
+from proxy_service.translate.options import usable_options
 from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import ModelEntry
 
@@ -16,7 +17,7 @@ def reported_details(entry: ModelEntry) -> ModelDetails:
     Mistral.rs reports none. The embedded engine sends Ollama's ``details`` and ``size`` and, as
     vLLM does, the context length as ``max_model_len``.
     """
-    details = _details_object(entry)
+    details = _object(entry.get("details"))
     return ModelDetails(
         family=_text(details.get("family")),
         format=_text(details.get("format")),
@@ -29,10 +30,23 @@ def reported_details(entry: ModelEntry) -> ModelDetails:
 
 def reported_families(entry: ModelEntry) -> tuple[str, ...]:
     """Read the families in one entry of the engine's list, empty if it has no list of strings."""
-    families = _details_object(entry).get("families")
+    families = _object(entry.get("details")).get("families")
     if isinstance(families, list) and all(isinstance(family, str) for family in families):
         return tuple(families)
     return ()
+
+
+def reported_parameters(entry: ModelEntry) -> JsonObject:
+    """Read the model's own values of options, as a Modelfile has them; unusable ones are ignored.
+
+    The embedded engine sends them for its default model.
+    """
+    return usable_options(_object(entry.get("parameters")))
+
+
+def reported_vram(entry: ModelEntry) -> int | None:
+    """Read how many bytes the model takes of a GPU's memory; None if the engine doesn't say."""
+    return None if entry.get("size_vram") is None else _number(entry.get("size_vram"))
 
 
 def merged(configured: ModelDetails, reported: ModelDetails) -> ModelDetails:
@@ -41,9 +55,8 @@ def merged(configured: ModelDetails, reported: ModelDetails) -> ModelDetails:
     return replace(reported, **given)
 
 
-def _details_object(entry: ModelEntry) -> JsonObject:
-    details = entry.get("details")
-    return cast("JsonObject", details) if isinstance(details, dict) else {}
+def _object(value: object) -> JsonObject:
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str:

@@ -2,13 +2,20 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PureWindowsPath
 
 from proxy_service.settings import ModelDetails
-from proxy_service.translate.models.details import merged, reported_details, reported_families
+from proxy_service.translate.models.details import (
+    merged,
+    reported_details,
+    reported_families,
+    reported_parameters,
+    reported_vram,
+)
 from proxy_service.translate.models.names import fold_name
+from proxy_service.wire import JsonObject
 from proxy_service.wire.openai import ModelEntry, ModelList
 
 # The engine's name for its default model. The proxy never sends it, because another model
@@ -33,6 +40,8 @@ class EngineModel:
         details: What the settings say about it, and else what the engine reports.
         families: The engine's list of families; empty if there is none, or if the settings
             name a family.
+        parameters: The model's own values of Ollama's options.
+        vram_bytes: How much memory of a GPU it takes; None if the engine doesn't say.
     """
 
     id: str
@@ -41,6 +50,8 @@ class EngineModel:
     name: str = ""
     details: ModelDetails = _UNKNOWN
     families: tuple[str, ...] = ()
+    parameters: JsonObject = field(default_factory=dict)
+    vram_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -83,6 +94,8 @@ def _model(entry: ModelEntry, name: str, configured: Mapping[str, ModelDetails])
         name=name,
         details=merged(given, reported) if given else reported,
         families=() if given and given.family else reported_families(entry),
+        parameters=reported_parameters(entry),
+        vram_bytes=reported_vram(entry),
     )
 
 

@@ -35,7 +35,7 @@ def to_process(model: EngineModel) -> JsonObject:
         "digest": digest(model.id),
         "details": _details_part(model),
         "expires_at": timestamp(FOREVER_SECONDS * NS_PER_SECOND),
-        "size_vram": details.size,
+        "size_vram": details.size if model.vram_bytes is None else model.vram_bytes,
         "context_length": details.context_length,
     }
 
@@ -49,17 +49,17 @@ def to_show(model: EngineModel) -> JsonObject:
     details = model.details
     architecture = details.family or "unknown"
     info: JsonObject = {"general.architecture": architecture, "general.basename": model.name}
-    parameters = ""
+    parameters = model.parameters
     if details.context_length:
         info[f"{architecture}.context_length"] = details.context_length
         # Continue reads the length here; the engine's context is as fixed as a Modelfile's.
-        parameters = f"{'num_ctx':<30} {details.context_length}"
+        parameters = {"num_ctx": details.context_length} | parameters
     if details.embedding_length:
         info[f"{architecture}.embedding_length"] = details.embedding_length
     return {
         "license": details.license,
         "modelfile": f"# served by Mistral.rs\nFROM {model.id}\n",
-        "parameters": parameters,
+        "parameters": "\n".join(f"{name:<30} {value}" for name, value in parameters.items()),
         "template": details.template,
         "details": _details_part(model),
         "model_info": info,

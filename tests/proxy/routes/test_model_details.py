@@ -36,6 +36,42 @@ def test_what_the_engine_reports_is_shown(engine: ScriptedEngine, settings: Prox
     assert shown["model_info"]["llama.context_length"] == 2048
 
 
+def test_a_model_that_takes_no_memory_of_a_gpu_is_shown_so(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """Ollama's CLI then says that it runs on the CPU."""
+    engine.on("/v1/models", json_reply({"data": [LISTED | {"size_vram": 0}]}))
+    with RunningProxy(settings) as proxy:
+        (process,) = proxy.http.get("/api/ps").json()["models"]
+
+    assert (process["size"], process["size_vram"]) == (SIZE, 0)
+
+
+def test_the_models_own_parameters_apply_before_ollamas_defaults(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """As a Modelfile's do: the request wins, then the model, then the default."""
+    parameters = {"temperature": 0.2, "min_p": 0.05, "top_p": "high", "made_up": 1}
+    engine.on("/v1/models", json_reply({"data": [LISTED | {"parameters": parameters}]}))
+    request = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}], "stream": False}
+    with RunningProxy(settings) as proxy:
+        proxy.http.post("/api/chat", json=request | {"options": {"min_p": 0.1}})
+        shown = proxy.http.post("/api/show", json={"model": MODEL}).json()["parameters"]
+
+    sent = engine.calls()[-1].json
+    assert {name: sent[name] for name in ("temperature", "min_p", "top_p", "top_k")} == {
+        "temperature": 0.2,
+        "min_p": 0.1,
+        "top_p": 0.9,
+        "top_k": 40,
+    }
+    assert [line.split() for line in shown.splitlines()] == [
+        ["num_ctx", "2048"],
+        ["temperature", "0.2"],
+        ["min_p", "0.05"],
+    ]
+
+
 def test_what_the_settings_say_wins_field_by_field(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:

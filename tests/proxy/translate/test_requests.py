@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_service.errors import InvalidRequest
+from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.requests import to_engine_chat
 from proxy_service.wire.ollama import parse_chat
 
@@ -34,4 +35,4 @@ def test_any_json_is_a_request_or_a_refusal(value: object) -> None:
     """With wrong types in all fields; accepted requests become JSON for the engine."""
     with suppress(InvalidRequest):
         request = parse_chat(json.dumps(value).encode())
-        json.dumps(to_engine_chat(request, engine_id="m"), allow_nan=False)
+        json.dumps(to_engine_chat(request, EngineModel("m")), allow_nan=False)
