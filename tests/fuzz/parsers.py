@@ -17,6 +17,7 @@ with atheris.instrument_imports(include=["proxy_service"]):
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
     from proxy_service.streaming.sse import SSEDecoder
+    from proxy_service.translate.models.listing import EngineModel
     from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
     from proxy_service.wire.ollama import parse_chat, parse_generate
     from proxy_service.wire.writing import to_json
@@ -49,13 +50,13 @@ def bodies(data: bytes) -> None:
     """Ollama's request bodies: each is translated or refused."""
     try:
         chat = parse_chat(data)
-        strictly(to_json(to_engine_chat(chat, engine_id="m")).decode())
+        strictly(to_json(to_engine_chat(chat, EngineModel("m"))).decode())
     except ProxyError:
         pass
     try:
         generate = parse_generate(data)
         write = to_engine_raw if generate.raw else to_engine_generate
-        strictly(to_json(write(generate, engine_id="m")).decode())
+        strictly(to_json(write(generate, EngineModel("m"))).decode())
     except ProxyError:
         pass
 
