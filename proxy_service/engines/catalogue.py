@@ -41,7 +41,7 @@ from proxy_service.translate.models.names import fold_name, is_valid_name
 from proxy_service.wire.reading import decode_reply, replace_surrogates
 
 if TYPE_CHECKING:
-    from proxy_service.wire.openai import ModelList
+    from proxy_service.wire.engine import ModelList
 
 # Seconds; a list younger than this isn't asked for again because of an unknown name. Otherwise
 # made-up names would send a request to the engine each.

@@ -23,8 +23,8 @@ from proxy_service.translate.embeddings import (
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.replies import to_usage
+from proxy_service.wire.engine import Usage
 from proxy_service.wire.ollama import parse_keep_alive
-from proxy_service.wire.openai import Usage
 from proxy_service.wire.reading import Fields
 from proxy_service.wire.writing import to_json
 

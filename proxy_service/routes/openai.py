@@ -22,7 +22,7 @@ from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_repl
 from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.replies import failed_while_generating, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import Usage
+from proxy_service.wire.engine import Usage
 from proxy_service.wire.reading import decode_object, fold_keys
 from proxy_service.wire.writing import to_json
 

@@ -9,7 +9,7 @@ from proxy_service.streaming.runs import PlainRuns, first_event_length
 from proxy_service.streaming.sse import Event, SSEDecoder
 
 if TYPE_CHECKING:
-    from proxy_service.wire.openai import Usage
+    from proxy_service.wire.engine import Usage
 
 DONE = b"[DONE]"
 # The text of the error when the engine closes a stream too early.

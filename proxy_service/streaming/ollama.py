@@ -36,7 +36,7 @@ from proxy_service.translate.replies import (
     to_usage,
 )
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import Choice, Completion, ToolCallDelta, Usage
+from proxy_service.wire.engine import Choice, Completion, ToolCallDelta, Usage
 from proxy_service.wire.reading import decode_reply
 
 

@@ -14,7 +14,7 @@ from proxy_service.translate.replies import finish_reason_of, to_usage
 from proxy_service.wire.reading import decode_reply
 
 if TYPE_CHECKING:
-    from proxy_service.wire.openai import Completion
+    from proxy_service.wire.engine import Completion
 
 # The last events of streams that don't end with OpenAI's [DONE].
 _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")

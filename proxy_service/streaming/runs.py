@@ -16,7 +16,7 @@ import json
 import re
 from json.encoder import encode_basestring_ascii as quoted
 
-from proxy_service.wire.openai import Completion
+from proxy_service.wire.engine import Completion
 
 # Contents of JSON strings that need no decoding, one on each line.
 _PLAIN = re.compile(rb'[\n !#-\[\]-~]*(?:\\["\\bfnrt][\n !#-\[\]-~]*)*')

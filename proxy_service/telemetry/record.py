@@ -18,7 +18,7 @@ from proxy_service.telemetry.metrics import (
     ModelMetrics,
     ProxyMetrics,
 )
-from proxy_service.wire.openai import Usage
+from proxy_service.wire.engine import Usage
 
 # The log's name for a model that the engine doesn't list; no metric has it.
 UNKNOWN_MODEL = "unknown"

@@ -6,7 +6,7 @@ from proxy_service.clock import NS_PER_SECOND, Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.translate.engine_errors import from_message, parse_reply
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import Choice, Completion, Delta, ToolCallDelta, Usage
+from proxy_service.wire.engine import Choice, Completion, Delta, ToolCallDelta, Usage
 from proxy_service.wire.reading import decode_reply
 
 # Far above any real count or time.

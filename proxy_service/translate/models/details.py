@@ -6,7 +6,7 @@ from typing import cast
 from proxy_service.settings import ModelDetails
 from proxy_service.translate.options import usable_options
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import ModelEntry
+from proxy_service.wire.engine import ModelEntry
 
 _LARGEST = 2**63 - 1  # Go's int64, which Ollama's clients read numbers into
 

@@ -16,7 +16,7 @@ from proxy_service.translate.models.details import (
 )
 from proxy_service.translate.models.names import fold_name
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import ModelEntry, ModelList
+from proxy_service.wire.engine import ModelEntry, ModelList
 
 # The engine's name for its default model. The proxy never sends it, because another model
 # becomes the default when that one is unloaded.
