@@ -11,7 +11,7 @@ import atheris
 
 with atheris.instrument_imports(include=["proxy_service"]):
     from proxy_service.clock import Moment
-    from proxy_service.engines.response import ResponseReader
+    from proxy_service.engines.reply import ReplyReader
     from proxy_service.errors import EngineProtocolError, ProxyError
     from proxy_service.server.request import BodyBudget, RequestReader
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
@@ -105,7 +105,7 @@ def passed_on(data: bytes) -> None:
 
 def responses(data: bytes) -> None:
     """The engine's replies over HTTP: each is complete or an error."""
-    reader = ResponseReader()
+    reader = ReplyReader()
     try:
         for piece in pieces(data):
             reader.feed(piece)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_service.engines.response import MAX_HEAD_BYTES, ResponseReader
+from proxy_service.engines.reply import MAX_HEAD_BYTES, ReplyReader
 from proxy_service.errors import EngineProtocolError
 
 HEAD = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/event-stream\r\n"
@@ -20,8 +20,8 @@ BODIES = {
 ANY_FRAMING = pytest.mark.parametrize("response", BODIES.values(), ids=BODIES)
 
 
-def read(*pieces: bytes) -> tuple[ResponseReader, bytes]:
-    reader = ResponseReader()
+def read(*pieces: bytes) -> tuple[ReplyReader, bytes]:
+    reader = ReplyReader()
     body = b""
     for piece in pieces:
         reader.feed(piece)
@@ -119,7 +119,7 @@ def test_what_is_not_http_is_an_error(response: bytes) -> None:
 
 def test_data_before_garbage_can_still_be_taken() -> None:
     """The client gets it before the error."""
-    reader = ResponseReader()
+    reader = ReplyReader()
     with pytest.raises(EngineProtocolError):
         reader.feed(CHUNKED + b"3\r\nabc\r\nzz\r\n")
 
@@ -139,7 +139,7 @@ def test_bytes_after_a_complete_response_only_end_the_connection(surplus: bytes)
 @pytest.mark.parametrize("size", [1000, MAX_HEAD_BYTES], ids=["many reads", "few reads"])
 def test_a_head_without_end_is_refused(size: int) -> None:
     """So that the reader's memory is limited."""
-    reader = ResponseReader()
+    reader = ReplyReader()
     reader.feed(HEAD + b"X: ")
 
     def feed_forever() -> None:

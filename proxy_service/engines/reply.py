@@ -1,11 +1,11 @@
-"""Parses the engine's HTTP/1.1 responses from bytes that can be split anywhere; no I/O.
+"""Parses the engine's HTTP/1.1 replies from bytes that can be split anywhere; no I/O.
 
 `httptools` does the parsing. This module decides what the parts mean: where a body ends, whether
-the connection can be reused, and what isn't a response at all. One reader parses all responses of
+the connection can be reused, and what isn't a reply at all. One reader parses all replies of
 one connection, one after the other::
 
     head  --headers-->  body  --last byte-->  complete  --begin()-->  head
-    (an interim response, 1xx, leaves the state at head)
+    (an interim reply, 1xx, leaves the state at head)
 
 A body ends after its length or with its last transfer chunk. If it has neither, it ends with the
 connection.
@@ -21,7 +21,7 @@ _FIRST_FINAL_STATUS = 200
 _NOT_HTTP = "the engine's reply isn't HTTP; check that MISTRAL_URL is the URL of Mistral.rs"
 
 
-class ResponseReader:
+class ReplyReader:
     """Parses bytes into a status, a content type and a body."""
 
     __slots__ = (
@@ -45,7 +45,7 @@ class ResponseReader:
         self.begin()
 
     def begin(self) -> None:
-        """Get ready for the next response."""
+        """Get ready for the next reply."""
         self._parts.clear()
         self._head_bytes = 0
         self._delimited = False
@@ -56,7 +56,7 @@ class ResponseReader:
 
     @property
     def untouched(self) -> bool:
-        """Whether no byte of a response has arrived."""
+        """Whether no byte of a reply has arrived."""
         return not self._head_bytes and not self.has_head
 
     @property
@@ -83,10 +83,10 @@ class ResponseReader:
             raise EngineProtocolError(f"the engine's reply has a head above {MAX_HEAD_BYTES} bytes")
 
     def close(self) -> None:
-        """End the response together with its connection.
+        """End the reply together with its connection.
 
         Raises:
-            EngineProtocolError: The response is incomplete.
+            EngineProtocolError: The reply is incomplete.
         """
         self.reusable = False
         if self.has_head and not self._delimited:
@@ -109,7 +109,7 @@ class ResponseReader:
     # Callbacks of the parser, which finds them by name.
 
     def on_message_begin(self) -> None:
-        """Refuse a second response to one request; an error raised here ends `feed`."""
+        """Refuse a second reply to one request; an error raised here ends `feed`."""
         if self.complete:
             raise EngineProtocolError(_NOT_HTTP)
         self._delimited = False
@@ -130,6 +130,6 @@ class ResponseReader:
         self.has_head = self.status >= _FIRST_FINAL_STATUS
 
     def on_message_complete(self) -> None:
-        """Store that the response is complete, and whether its connection can be reused."""
+        """Store that the reply is complete, and whether its connection can be reused."""
         self.complete = self.has_head
         self.reusable = self._parser.should_keep_alive()
