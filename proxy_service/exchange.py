@@ -32,7 +32,7 @@ from proxy_service.streaming.engine_stream import Batch
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.telemetry.record import UNKNOWN_MODEL, RequestRecord
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.wire.writing import to_json
 
 JSON = "application/json; charset=utf-8"

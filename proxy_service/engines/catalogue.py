@@ -29,14 +29,9 @@ from proxy_service.errors import (
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.translate.engine_errors import ABSENT, from_reply, no_model_list
-from proxy_service.translate.models.listing import (
-    LOADED,
-    RELOADING,
-    UNLOADED,
-    EngineModel,
-    from_model_list,
-)
+from proxy_service.translate.models.listing import from_model_list
 from proxy_service.translate.models.lookup import NameTable
+from proxy_service.translate.models.model import LOADED, RELOADING, UNLOADED, EngineModel
 from proxy_service.translate.models.names import fold_name, is_valid_name
 from proxy_service.wire.reading import decode_reply, replace_surrogates
 
@@ -128,7 +123,7 @@ class Catalogue:
         await self._ask()
         return self._table.models
 
-    async def listing(self) -> tuple[bytes, str]:
+    async def raw_list(self) -> tuple[bytes, str]:
         """Return the body and the content type of the engine's own list of models.
 
         Raises:
@@ -289,7 +284,7 @@ class Catalogue:
         self._set_failure(None)
 
     async def _fetch(self) -> tuple[EngineModel, ...]:
-        body, _ = await self.listing()
+        body, _ = await self.raw_list()
         try:
             listed = cast("ModelList", replace_surrogates(decode_reply(body)))
             return from_model_list(listed, self._details)

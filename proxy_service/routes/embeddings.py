@@ -21,7 +21,7 @@ from proxy_service.translate.embeddings import (
     vectors_of,
 )
 from proxy_service.translate.engine_errors import from_reply
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import to_usage
 from proxy_service.wire.engine import Usage
 from proxy_service.wire.ollama import parse_keep_alive

@@ -22,7 +22,7 @@ from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models.capabilities import refuse_incapable
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.options import stop_strings, unknown_options
 from proxy_service.translate.replies import (
     only_choice,

@@ -9,7 +9,7 @@ from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
 from proxy_service.translate.models.digests import digest
-from proxy_service.translate.models.listing import LOADED, EngineModel
+from proxy_service.translate.models.model import LOADED, EngineModel
 from proxy_service.translate.models.names import is_valid_name, with_tag
 from proxy_service.translate.models.rendering import to_process, to_show, to_tag
 from proxy_service.wire.reading import Fields

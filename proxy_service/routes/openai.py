@@ -19,7 +19,7 @@ from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import failed_while_generating, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import Usage
@@ -29,7 +29,7 @@ from proxy_service.wire.writing import to_json
 
 async def models(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /v1/models``."""
-    body, content_type = await exchange.services.catalogue.listing()
+    body, content_type = await exchange.services.catalogue.raw_list()
     return exchange.response(body, content_type=content_type)
 
 

@@ -17,7 +17,7 @@ with atheris.instrument_imports(include=["proxy_service"]):
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
     from proxy_service.streaming.sse import SSEDecoder
-    from proxy_service.translate.models.listing import EngineModel
+    from proxy_service.translate.models.model import EngineModel
     from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
     from proxy_service.wire.ollama import parse_chat, parse_generate
     from proxy_service.wire.writing import to_json

@@ -1,12 +1,16 @@
 """Models as Ollama's API shows them: tags, ps and show."""
 
+from datetime import UTC, datetime
+
 from proxy_service.clock import NS_PER_SECOND, timestamp
 from proxy_service.translate.models.capabilities import DEFAULT_CAPABILITIES
 from proxy_service.translate.models.digests import digest
-from proxy_service.translate.models.listing import FOREVER_SECONDS, EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.models.names import with_tag
 from proxy_service.wire import JsonObject
 
+# Ollama writes "never" as a date three centuries ahead; a later date isn't one.
+FOREVER_SECONDS = int(datetime(2318, 1, 1, tzinfo=UTC).timestamp())
 # Shown if neither the settings nor the engine say: nearly all of Ollama's models have it.
 _USUAL_FORMAT = "gguf"
 
