@@ -16,14 +16,7 @@ from proxy_service.clock import NS_PER_SECOND, Clock, Moment, http_date, moment
 from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
-from proxy_service.errors import (
-    InternalError,
-    InvalidRequest,
-    ProxyError,
-    dialect_of,
-    error_body,
-    error_in_stream,
-)
+from proxy_service.errors import InternalError, InvalidRequest, ProxyError
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.server.connection import ClientStream, Headers, HTTPResponse
 from proxy_service.server.request import BodyBudget, IncomingRequest
@@ -33,6 +26,7 @@ from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.telemetry.record import UNKNOWN_MODEL, RequestRecord
 from proxy_service.translate.models.model import EngineModel
+from proxy_service.wire.errors import dialect_of, error_body, error_in_stream
 from proxy_service.wire.writing import to_json
 
 JSON = "application/json; charset=utf-8"
