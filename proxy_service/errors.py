@@ -21,6 +21,23 @@
 # ruff: noqa: N818  leaves of the tree are named after what happened, branches end in Error
 
 from http import HTTPStatus
+from typing import Literal, get_args
+
+ErrorType = Literal[
+    "invalid_request",
+    "unauthorized",
+    "model_not_found",
+    "not_supported",
+    "overloaded",
+    "upstream_connect",
+    "upstream_timeout",
+    "upstream_status",
+    "upstream_protocol",
+    "stream_interrupted",
+    "shutting_down",
+    "internal",
+]
+ERROR_TYPES: tuple[ErrorType, ...] = get_args(ErrorType)
 
 _LONGEST_MESSAGE = 2000  # characters
 
@@ -29,7 +46,9 @@ class ProxyError(Exception):
     """A request that fails; the text is written for the person who sent it."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    error_type: str = "internal"
+    error_type: ErrorType = "internal"
+    # Whether the engine took too long.
+    timed_out = False
     # Whether the text may be logged. It may not if it has words of the request or the engine, which
     # could be a prompt.
     loggable = True
@@ -54,7 +73,7 @@ class RequestError(ProxyError):
 
     loggable = False
     status = HTTPStatus.BAD_REQUEST
-    error_type = "invalid_request"
+    error_type: ErrorType = "invalid_request"
 
 
 class InvalidRequest(RequestError):
@@ -75,7 +94,7 @@ class Unauthorized(RequestError):
     """The request has none of the keys that open its path."""
 
     status = HTTPStatus.UNAUTHORIZED
-    error_type = "unauthorized"
+    error_type: ErrorType = "unauthorized"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -87,47 +106,48 @@ class ModelNotFound(RequestError):
     """The engine serves no model with this name."""
 
     status = HTTPStatus.NOT_FOUND
-    error_type = "model_not_found"
+    error_type: ErrorType = "model_not_found"
 
 
 class UnsupportedFeature(RequestError):
     """Ollama supports this with some models; the engine behind this proxy doesn't."""
 
-    error_type = "not_supported"
+    error_type: ErrorType = "not_supported"
 
 
 class NotImplementedHere(RequestError):
     """An endpoint of Ollama's that the engine has no counterpart for."""
 
     status = HTTPStatus.NOT_IMPLEMENTED
-    error_type = "not_supported"
+    error_type: ErrorType = "not_supported"
 
 
 class EngineError(ProxyError):
     """The engine's fault."""
 
     status = HTTPStatus.BAD_GATEWAY
-    error_type = "upstream_protocol"
+    error_type: ErrorType = "upstream_protocol"
 
 
 class EngineUnavailable(EngineError):
     """The engine can't be reached, or isn't ready."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    error_type = "upstream_connect"
+    error_type: ErrorType = "upstream_connect"
 
 
 class EngineTimeout(EngineError):
     """The engine was silent for longer than the settings allow."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
-    error_type = "upstream_timeout"
+    error_type: ErrorType = "upstream_timeout"
+    timed_out = True
 
 
 class EngineRejected(EngineError):
     """The engine replied with an error of its own."""
 
-    error_type = "upstream_status"
+    error_type: ErrorType = "upstream_status"
 
     def __init__(self, message: str, *, status: HTTPStatus) -> None:
         super().__init__(message)
@@ -147,7 +167,7 @@ class EngineProtocolError(EngineError):
 class StreamInterrupted(EngineError):
     """The engine failed after a part of the response was sent."""
 
-    error_type = "stream_interrupted"
+    error_type: ErrorType = "stream_interrupted"
 
     def __init__(self, cause: EngineError) -> None:
         super().__init__(cause.message)
@@ -158,7 +178,7 @@ class Overloaded(ProxyError):
     """The queue is full, or the bodies of all requests together are too large."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    error_type = "overloaded"
+    error_type: ErrorType = "overloaded"
     retry_after_seconds = 5
 
     def __init__(self, reason: str = "maximum pending requests exceeded") -> None:
@@ -170,7 +190,7 @@ class ShuttingDown(ProxyError):
     """The proxy is stopping, and this request was still waiting or outlasted the grace."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    error_type = "shutting_down"
+    error_type: ErrorType = "shutting_down"
     retry_after_seconds = 5
 
     def __init__(self) -> None:
@@ -179,19 +199,3 @@ class ShuttingDown(ProxyError):
 
 class InternalError(ProxyError):
     """A fault of the proxy; only its log has the details."""
-
-
-ERROR_TYPES = (
-    "invalid_request",
-    "unauthorized",
-    "model_not_found",
-    "not_supported",
-    "overloaded",
-    "upstream_connect",
-    "upstream_timeout",
-    "upstream_status",
-    "upstream_protocol",
-    "stream_interrupted",
-    "shutting_down",
-    "internal",
-)

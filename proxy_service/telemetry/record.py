@@ -121,7 +121,7 @@ class RequestRecord:
     def _outcome(self, status: Status) -> str:
         if status == "cancelled":
             return "client_disconnected"
-        if self.error is not None and "timeout" in self.error.error_type:
+        if self.error is not None and self.error.timed_out:
             return "timeout"
         return "upstream_error" if status == "error" else "completed"
 
