@@ -26,7 +26,7 @@ from proxy_service.server.connection import ClientStream, HTTPResponse
 from proxy_service.server.request import BodyBudget, IncomingRequest
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
-from proxy_service.telemetry.metrics import ProxyMetrics
+from proxy_service.telemetry.metrics import Endpoint, ProxyMetrics
 
 # Seconds after the shutdown's grace, in which the last errors can still be sent.
 _LAST_WORDS_SECONDS = 1.0
@@ -148,7 +148,7 @@ def _add(app: ProxyApp, route: Route) -> None:
     app.add_route(handler, route.path, methods=route.methods, name=name)
 
 
-def _endpoint(handler: Handler, endpoint: str) -> SanicHandler:
+def _endpoint(handler: Handler, endpoint: Endpoint) -> SanicHandler:
     """Wrap a handler: record the endpoint, and wait for the request's body."""
 
     async def handle(exchange: Exchange, **parameters: str) -> HTTPResponse | None:

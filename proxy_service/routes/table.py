@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from proxy_service.routes import embeddings, generation, housekeeping, models, openai
 from proxy_service.server.connection import HTTPResponse
-from proxy_service.telemetry.metrics import UNMATCHED
+from proxy_service.telemetry.metrics import UNMATCHED, Endpoint
 
 Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
@@ -17,7 +17,7 @@ class Route:
     path: str
     methods: tuple[str, ...]
     handler: Handler
-    endpoint: str = UNMATCHED
+    endpoint: Endpoint = UNMATCHED
 
 
 _GET = ("GET", "HEAD")

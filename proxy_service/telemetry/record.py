@@ -6,7 +6,6 @@ This module defines what the metrics mean: which outcome counts as what, and whe
 import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Literal
 
 from proxy_service.errors import ProxyError
 from proxy_service.telemetry.logs import REQUEST_FINISHED, write_event
@@ -15,15 +14,16 @@ from proxy_service.telemetry.metrics import (
     GENERATION_ENDPOINTS,
     STREAMING_ENDPOINTS,
     UNMATCHED,
+    Endpoint,
     ModelMetrics,
+    Outcome,
     ProxyMetrics,
+    Status,
 )
 from proxy_service.wire.engine import Usage
 
 # The log's name for a model that the engine doesn't list; no metric has it.
 UNKNOWN_MODEL = "unknown"
-
-Status = Literal["success", "client_error", "error", "cancelled"]
 
 logger = logging.getLogger("proxy_service.requests")
 
@@ -39,7 +39,7 @@ class RequestRecord:
     metrics: ProxyMetrics
     request_id: str
     started: float
-    endpoint: str = UNMATCHED
+    endpoint: Endpoint = UNMATCHED
     model: str = ""
     http_status: int = 0
     streaming: bool = False
@@ -118,7 +118,7 @@ class RequestRecord:
             return "error"
         return "client_error" if status >= HTTPStatus.BAD_REQUEST else "success"
 
-    def _outcome(self, status: Status) -> str:
+    def _outcome(self, status: Status) -> Outcome:
         if status == "cancelled":
             return "client_disconnected"
         if self.error is not None and self.error.timed_out:
