@@ -33,6 +33,7 @@ from proxy_service.translate.models.listing import from_model_list
 from proxy_service.translate.models.lookup import NameTable
 from proxy_service.translate.models.model import LOADED, RELOADING, UNLOADED, EngineModel
 from proxy_service.translate.models.names import fold_name, is_valid_name
+from proxy_service.wire import engine_paths
 from proxy_service.wire.reading import decode_reply, replace_surrogates
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Catalogue:
         """
         async with (
             self._probe_timeout("list its models"),
-            self._engine.request("GET", "/v1/models") as reply,
+            self._engine.request("GET", engine_paths.MODELS) as reply,
         ):
             body = await reply.body()
         if reply.status != HTTPStatus.OK:
@@ -193,7 +194,7 @@ class Catalogue:
                 return 0
             if current.status == UNLOADED:
                 # Never reload a loaded model: the engine would report "reloading" permanently.
-                _check_reload(await self._post("/v1/models/reload", model), model)
+                _check_reload(await self._post(engine_paths.RELOAD, model), model)
             await self._wait_until_loaded(model, started)
             seconds = self._clock.monotonic() - started
             self._metrics.model(model.name).load_duration.observe(seconds)
@@ -214,7 +215,7 @@ class Catalogue:
                 self._table = self._table.with_status(current, UNLOADED)
                 # With a timeout, because every request for the list of models waits for it.
                 async with self._probe_timeout(f"unload model '{current.name}'"):
-                    await self._post("/v1/models/unload", current)
+                    await self._post(engine_paths.UNLOAD, current)
             await self._ask()
 
     def _unload_soon(self, model: EngineModel) -> None:

@@ -32,13 +32,12 @@ from proxy_service.translate.replies import (
 )
 from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
 from proxy_service.wire import JsonObject
+from proxy_service.wire.engine_paths import CHAT_COMPLETIONS, COMPLETIONS
 from proxy_service.wire.ollama import Common, GenerateRequest, parse_chat, parse_generate
 from proxy_service.wire.writing import to_json
 
 logger = logging.getLogger("proxy_service.generation")
 
-CHAT_PATH = "/v1/chat/completions"
-COMPLETIONS_PATH = "/v1/completions"
 _MAX_LOGGED_OPTIONS = 100
 
 
@@ -74,7 +73,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
         return await _load_or_unload(exchange, model, common, chat=True)
     body = to_engine_chat(request, model)
     return await _generate(
-        exchange, model, _Job(CHAT_PATH, body, common, _stream_options(common, chat=True))
+        exchange, model, _Job(CHAT_COMPLETIONS, body, common, _stream_options(common, chat=True))
     )
 
 
@@ -91,11 +90,11 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     options = _stream_options(common, chat=False)
     if request.raw:
         body = to_engine_raw(request, model)
-        job = _Job(COMPLETIONS_PATH, body, common, options, as_lines=common.stream)
+        job = _Job(COMPLETIONS, body, common, options, as_lines=common.stream)
     else:
         body = to_engine_generate(request, model)
         options = replace(options, context_of=_context_of(request))
-        job = _Job(CHAT_PATH, body, common, options)
+        job = _Job(CHAT_COMPLETIONS, body, common, options)
     return await _generate(exchange, model, job)
 
 

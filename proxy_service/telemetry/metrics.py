@@ -20,6 +20,7 @@ from prometheus_client.exposition import choose_encoder
 from proxy_service import VERSION
 from proxy_service.errors import ERROR_TYPES, ErrorType
 from proxy_service.telemetry.instruments import Counter, Gauge, Histogram, Instruments
+from proxy_service.wire.engine_paths import OPERATIONS
 
 # Seconds. Every threshold of the alerts (5, 10, 30) is a bound, with larger ones above it.
 HTTP_BUCKETS = (
@@ -83,17 +84,7 @@ FINISH_REASONS = (
     *("stop", "length", "tool_calls", "load", "unload", "error", "cancelled", "other"),
 )
 
-# The operations of the engine that the proxy uses, by path; any other is ``other``.
-OPERATIONS = {
-    "/v1/chat/completions": "chat",
-    "/v1/completions": "completions",
-    "/v1/embeddings": "embeddings",
-    "/v1/responses": "responses",
-    "/v1/messages": "messages",
-    "/v1/models": "models",
-    "/v1/models/reload": "load",
-    "/v1/models/unload": "unload",
-}
+# The operation for a path that `OPERATIONS` lacks.
 OTHER_OPERATION = "other"
 
 OTHER_MODEL = "other"

@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from proxy_service.errors import ERROR_TYPES
 from proxy_service.telemetry import metrics
+from proxy_service.wire.engine_paths import OPERATIONS
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -46,5 +47,5 @@ def test_every_value_of_a_label_is_listed() -> None:
     assert of_label("outcome") == set(metrics.OUTCOMES)
     assert of_label("finish_reason") == set(metrics.FINISH_REASONS)
     assert of_label("error_type") == set(ERROR_TYPES)
-    assert of_label("operation") == {*metrics.OPERATIONS.values(), metrics.OTHER_OPERATION}
+    assert of_label("operation") == {*OPERATIONS.values(), metrics.OTHER_OPERATION}
     assert set(metrics.STATUSES) <= named(DOCUMENT)
