@@ -14,7 +14,7 @@ from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
 
 # The engine's integers have 64 bits, but no sensible value needs more than 32.
-_LARGEST = 2**31 - 1
+_MAX_NUMBER = 2**31 - 1
 
 
 class Kind(StrEnum):
@@ -37,8 +37,8 @@ class Option:
 
     kind: Kind
     field: str | None = None
-    low: float = -_LARGEST
-    high: float = _LARGEST
+    low: float = -_MAX_NUMBER
+    high: float = _MAX_NUMBER
     clamp: bool = False
     note: str = ""
 

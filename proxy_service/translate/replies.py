@@ -10,7 +10,7 @@ from proxy_service.wire.engine import Choice, Completion, Delta, ToolCallDelta, 
 from proxy_service.wire.reading import decode_reply
 
 # Far above any real count or time.
-_LARGEST = 2**53
+_MAX_COUNT_OR_TIME = 2**53
 
 # The fields of `Usage`, each with its name in chat completions and in the other APIs.
 _COUNTS = {
@@ -89,7 +89,7 @@ def finish_reason_of(value: JsonObject) -> str | None:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return type(value) in (int, float) and 0 <= cast("float", value) < _LARGEST
+    return type(value) in (int, float) and 0 <= cast("float", value) < _MAX_COUNT_OR_TIME
 
 
 def to_ollama_chat(
