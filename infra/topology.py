@@ -7,7 +7,7 @@ tests take the names from here. Default ports of our own services come from thos
 from dataclasses import dataclass
 
 from embedded_engine.settings import DEFAULT_PORT as ENGINE_PORT
-from proxy_service.settings import DEFAULT_PORT as PROXY_PORT
+from proxy_service.settings.values import DEFAULT_PORT as PROXY_PORT
 
 PROJECT = "frontier"
 """Name of the Pulumi project, and the first word of every name in Docker."""

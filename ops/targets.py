@@ -9,7 +9,7 @@ from ops.demo.urls import DemoUrls, demo_folder, running_demo
 from ops.services.proxy_api import ProxyApi
 from ops.stack.pulumi_stack import read_outputs
 from ops.system.ports import LOOPBACK
-from proxy_service.settings import parse_keys
+from proxy_service.settings.parsers import parse_keys
 
 
 @dataclass(frozen=True)

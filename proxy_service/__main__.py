@@ -11,7 +11,8 @@ from proxy_service.app import create_app
 from proxy_service.clock import SystemClock
 from proxy_service.engines.client import HttpEngine
 from proxy_service.server.connection import ClientConnection
-from proxy_service.settings import BindAddress, ProxySettings, SettingsError
+from proxy_service.settings.schema import ProxySettings, SettingsError
+from proxy_service.settings.values import BindAddress
 from proxy_service.telemetry.logs import set_up_logging
 from proxy_service.telemetry.metrics import ProxyMetrics
 

@@ -24,7 +24,7 @@ from proxy_service.routes.table import ROUTES, Handler, Route
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.server.connection import ClientStream, HTTPResponse
 from proxy_service.server.request import BodyBudget, IncomingRequest
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import Endpoint, ProxyMetrics
 

@@ -20,7 +20,7 @@ from proxy_service.errors import InternalError, InvalidRequest, ProxyError
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.server.connection import ClientStream, Headers, HTTPResponse
 from proxy_service.server.request import BodyBudget, IncomingRequest
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics

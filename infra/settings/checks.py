@@ -11,14 +11,9 @@ from infra.hosts import DOCKER_HOST, is_loopback
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings
 from infra.settings.values import DEFAULT_PASSWORD, EngineMode, ServiceMode
-from proxy_service.settings import (
-    CONCURRENT_REQUESTS,
-    KEY_SHAPE,
-    MODEL_DETAILS_ACCEPTS,
-    QUEUED_REQUESTS,
-    parse_keys,
-    read_model_details,
-)
+from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_model_details
+from proxy_service.settings.parsers import KEY_SHAPE, parse_keys
+from proxy_service.settings.values import CONCURRENT_REQUESTS, QUEUED_REQUESTS
 
 MIN_WAIT_SECONDS = 60
 """A shorter wait leaves a container no time to start before failed probes count."""

@@ -19,7 +19,7 @@ from infra.settings.values import (
     ServiceMode,
 )
 from monitoring.thresholds import Thresholds
-from proxy_service.settings import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
+from proxy_service.settings.values import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ops.services import web
 from ops.system.console import OperatorError
-from proxy_service.settings import ProxySettings, SettingsError
+from proxy_service.settings.schema import ProxySettings, SettingsError
 
 _KEY_VARIABLES = ("API_KEY", "API_KEY_FILE", "METRICS_KEY", "METRICS_KEY_FILE")
 

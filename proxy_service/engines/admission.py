@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 
 from proxy_service.clock import Clock
 from proxy_service.errors import Overloaded, ShuttingDown
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 
 

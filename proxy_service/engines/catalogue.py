@@ -26,7 +26,7 @@ from proxy_service.errors import (
     NotImplementedHere,
     ProxyError,
 )
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.translate.engine_errors import ABSENT, from_reply, no_model_list
 from proxy_service.translate.models.listing import from_model_list

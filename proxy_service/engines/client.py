@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from proxy_service.clock import Clock
 from proxy_service.engines.connection import Connection, Pool, Timeout
 from proxy_service.errors import EngineProtocolError, EngineUnavailable, ProxyError
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.instruments import Histogram
 from proxy_service.telemetry.metrics import ProxyMetrics
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 
-from proxy_service.settings import BindAddress
+from proxy_service.settings.values import BindAddress
 
 # Any port, but nothing that only looks like one, such as "http://localhost:1.evil.example".
 _LOCAL_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[0-9]+)?"

@@ -17,7 +17,6 @@ from typing import cast
 import msgspec
 
 from proxy_service.clock import NS_PER_SECOND, timestamp
-from proxy_service.settings import log_level_number
 
 REQUEST_FINISHED = "request_finished"
 
@@ -154,6 +153,7 @@ def set_up_logging(level: str, log_format: str) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_formatter)
-    logging.basicConfig(level=log_level_number(level), handlers=[handler], force=True)
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=number, handlers=[handler], force=True)
     for name in _FRAMEWORK_LOGGERS:
-        logging.getLogger(name).setLevel(max(log_level_number(level), logging.WARNING))
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))

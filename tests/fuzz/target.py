@@ -8,7 +8,8 @@ from typing import Self
 
 import httpx
 
-from proxy_service.settings import MIB, ProxySettings
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.values import MIB
 from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, words
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from alerts.rules import alerts
 from monitoring.names import ENGINE_JOB, JOB, TARGET_LABELS
 from monitoring.thresholds import Thresholds
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry import metrics
 from tests.observability import grafana
 from tests.observability.history import History

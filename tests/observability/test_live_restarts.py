@@ -12,7 +12,7 @@ from alerts.__main__ import RULES_FILE
 from alerts.prometheus import render
 from monitoring.thresholds import Thresholds, Timing
 from ops.system.ports import LOOPBACK, free_port
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from tests.observability import queries
 from tests.observability.live import RunningPrometheus, scraping
 from tests.processes import start_process

@@ -19,7 +19,7 @@ from sanic import Sanic
 from proxy_service.app import ProxyApp, create_app
 from proxy_service.engines.client import HttpEngine
 from proxy_service.server.connection import ClientConnection
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from tests.processes import RunningProcess, start_process
 

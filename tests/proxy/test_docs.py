@@ -9,7 +9,8 @@ import pytest
 
 import proxy_service
 from proxy_service.routes.table import ROUTES
-from proxy_service.settings import VARIABLES, ProxySettings
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.variables import VARIABLES
 from proxy_service.translate.options import OPTIONS, RETIRED_OPTIONS
 
 PACKAGE = Path(proxy_service.__file__).parent

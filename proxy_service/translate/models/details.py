@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 from typing import cast
 
-from proxy_service.settings import ModelDetails
+from proxy_service.settings.model_details import ModelDetails
 from proxy_service.translate.options import usable_options
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import ModelEntry

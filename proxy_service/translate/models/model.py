@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from proxy_service.settings import ModelDetails
+from proxy_service.settings.model_details import ModelDetails
 from proxy_service.wire import JsonObject
 
 # The engine's name for its default model. The proxy never sends it, because another model

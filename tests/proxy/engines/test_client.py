@@ -12,7 +12,7 @@ from proxy_service.clock import SystemClock
 from proxy_service.engines.client import HttpEngine
 from proxy_service.engines.connection import READ_AHEAD_BYTES, READ_BYTES, ROUND_BYTES
 from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable, ShuttingDown
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from tests.processes import DEADLINE_SECONDS
 from tests.proxy.running import MovableLoop

@@ -13,7 +13,7 @@ import pytest
 
 from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
 from proxy_service.routes.table import ROUTES
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ENDPOINTS
 from tests.proxy.running import TIMEOUT_SECONDS, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
