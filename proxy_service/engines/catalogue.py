@@ -45,7 +45,7 @@ _FRESH_SECONDS = 1.0
 # Seconds between two requests for the list while the engine loads a model.
 _LOADING_PAUSE_SECONDS = 0.25
 
-logger = logging.getLogger("proxy_service.engines.catalogue")
+logger = logging.getLogger("proxy_service.catalogue")
 
 
 def _check_reload(reply: bytes, model: EngineModel) -> None:

@@ -52,7 +52,7 @@ class HTTPResponse:
     body: bytes = b""
 
 
-logger = logging.getLogger("proxy_service.server.connection")
+logger = logging.getLogger("proxy_service.server")
 
 
 class Application(Protocol):

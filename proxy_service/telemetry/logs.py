@@ -3,6 +3,9 @@
 Nothing in an event's fields can begin a second line, or move the cursor of a terminal: JSON is
 written in ASCII, and text escapes what isn't printable. Of a text log only tracebacks take several
 lines, and all of these are marked.
+
+The name of a logger is written as a literal: people filter the log by it, so it stays the same when
+its module moves.
 """
 
 import json
