@@ -19,7 +19,7 @@ from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
 from proxy_service.errors import ProxyError, ShuttingDown, Unauthorized
 from proxy_service.exchange import TEXT, Exchange, Services
-from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS, METRICS_PATHS, OPEN_PATHS
+from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS, PROBE_PATHS
 from proxy_service.routes.table import ROUTES, Handler, Route
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.server.connection import ClientStream, HTTPResponse
@@ -29,7 +29,7 @@ from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import Endpoint, ProxyMetrics
 
 # Seconds after the shutdown's grace, in which the last errors can still be sent.
-_LAST_WORDS_SECONDS = 1.0
+_ERROR_SECONDS = 1.0
 # Methods whose bodies aren't waited for, because no endpoint reads them.
 _WITHOUT_BODY = ("GET", "HEAD")
 # How many bodies of the largest size all requests together may hold. Each takes several times its
@@ -47,7 +47,7 @@ class ProxyApp(Sanic[Config, Services]):
     async def answer(self, request: IncomingRequest, stream: ClientStream) -> None:
         """Answer one request; every request passes through here once."""
         exchange = Exchange(request, stream, self.ctx)
-        if request.path in HOUSEKEEPING_PATHS or request.method == "OPTIONS":
+        if request.path in PROBE_PATHS or request.method == "OPTIONS":
             await self._answer(exchange, stream)
             _log_wrong_key(exchange)
             return
@@ -131,7 +131,7 @@ def _config(settings: ProxySettings) -> Config:
             "ACCESS_LOG": False,
             "MOTD": False,
             "REQUEST_MAX_SIZE": settings.max_body_bytes,
-            "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds + _LAST_WORDS_SECONDS,
+            "GRACEFUL_SHUTDOWN_TIMEOUT": settings.shutdown_grace_seconds + _ERROR_SECONDS,
             "REQUEST_TIMEOUT": settings.client_request_timeout_seconds,
             # `ClientConnection` applies it while the client doesn't read its response.
             "RESPONSE_TIMEOUT": settings.client_stall_timeout_seconds,
@@ -184,7 +184,7 @@ def _log_wrong_key(exchange: Exchange) -> None:
     """Log a refusal that no metric counts, so that brute-force attempts show in the log."""
     record, request = exchange.record, exchange.request
     if isinstance(record.error, Unauthorized):
-        path = request.path if request.path in HOUSEKEEPING_PATHS else None
+        path = request.path if request.path in PROBE_PATHS else None
         fields = {"request_id": record.request_id, "method": request.method, "path": path}
         logger.warning("unauthorized", extra={"fields": fields})
 

@@ -164,8 +164,8 @@ class Exchange:
     async def fail(self, error: ProxyError, *, content_type: str) -> None:
         """End a stream with an error, which can only be reported in the body by now."""
         self.record.error = error
-        last_words = Batch(error_in_stream(error, self.dialect))
-        await self.write(last_words, content_type=content_type, end=True)
+        ending = Batch(error_in_stream(error, self.dialect))
+        await self.write(ending, content_type=content_type, end=True)
 
     async def crashed(self, error: Exception) -> HTTPResponse | None:
         """Log a fault of the proxy; return its response, or end the stream with it."""

@@ -22,7 +22,7 @@ from proxy_service.clock import Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.streaming.engine_stream import DONE, INCOMPLETE, Batch, EngineStream
 from proxy_service.streaming.lines import NdjsonLines, Part
-from proxy_service.streaming.runs import decode
+from proxy_service.streaming.plain_events import decode
 from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextBuffer
 from proxy_service.translate.engine_errors import from_event
@@ -121,7 +121,7 @@ class OllamaStream(EngineStream):
             self.usage = to_usage(usage)
         for choice in decoded["choices"][:1]:
             self._choice(choice, at)
-            self._runs.learn(event.data, decoded)
+            self._plain_events.learn(event.data, decoded)
         if self.finish_reason and self.usage:
             self._finish(at)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
+from proxy_service.routes.probes import PROBE_PATHS
 from proxy_service.routes.table import ROUTES
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ENDPOINTS
@@ -101,7 +101,7 @@ def test_every_route_counts_its_requests_whatever_their_outcome(proxy: RunningPr
     """Also those without a model, and those whose bodies are invalid."""
     sent: Counter[str] = Counter()
     for route in ROUTES:
-        if route.path in HOUSEKEEPING_PATHS:
+        if route.path in PROBE_PATHS:
             continue
         for method in route.methods:
             body = None if method in ("GET", "HEAD") else b"{"

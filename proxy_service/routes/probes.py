@@ -8,7 +8,7 @@ METRICS_PATHS = ("/metrics", "/api/metrics")
 OPEN_PATHS = ("/", "/livez", "/readyz")
 _PATHS = ("/livez", "/readyz", "/health", *METRICS_PATHS)
 # Also with a slash at the end. There is no /health, but requests for it are probes, not traffic.
-HOUSEKEEPING_PATHS = frozenset({"/", *_PATHS, *(f"{path}/" for path in _PATHS)})
+PROBE_PATHS = frozenset({"/", *_PATHS, *(f"{path}/" for path in _PATHS)})
 
 
 async def root(exchange: Exchange) -> HTTPResponse:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy_service.clock import Moment
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.streaming.passthrough import PassthroughStream
-from proxy_service.streaming.runs import PlainRuns, decode
+from proxy_service.streaming.plain_events import PlainEvents, decode
 from tests.proxy.scripted_engine import DONE, USAGE, chunk
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)
@@ -84,8 +84,8 @@ def test_runs_are_counted_like_single_events_in_a_passed_stream(
     assert counts(pieces_of(body, cuts)) == counts([without_runs(body)])
 
 
-def learned(example: bytes) -> PlainRuns:
-    runs = PlainRuns()
+def learned(example: bytes) -> PlainEvents:
+    runs = PlainEvents()
     runs.learn(example[6:-2], json.loads(example[6:]))
     return runs
 

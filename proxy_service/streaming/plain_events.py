@@ -1,4 +1,4 @@
-"""Reads runs of plain events without decoding each of them.
+"""Recognises plain events, and reads runs of them without decoding each.
 
 A plain event carries text and nothing else. The plain events of one stream differ only in their
 text. After one has been decoded, the bytes before and after its text are known. In a run of events
@@ -25,7 +25,7 @@ _KEY = b'"content":'
 _MAX_EXAMPLES = 8
 
 
-class PlainRuns:
+class PlainEvents:
     """Recognises the plain events of one stream by an example."""
 
     __slots__ = ("_before", "_end", "_examples_left")
@@ -103,6 +103,6 @@ def is_plain(decoded: Completion) -> bool:
 
 
 def decode(texts: list[bytes]) -> str:
-    """Join the texts that `PlainRuns.split` returned, and decode them."""
+    """Join the texts that `PlainEvents.split` returned, and decode them."""
     text: str = json.loads(b'"%b"' % b"".join(texts))
     return text
