@@ -4,26 +4,18 @@
 that counts it. Every response, success or error, whole or streamed, is sent through it.
 """
 
-import asyncio
 import logging
 import re
 import secrets
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count
 
-from proxy_service.clock import NS_PER_SECOND, Clock, Moment, http_date, moment
-from proxy_service.engines.admission import Admission
-from proxy_service.engines.catalogue import Catalogue
-from proxy_service.engines.client import Engine
+from proxy_service.clock import NS_PER_SECOND, Moment, http_date, moment
 from proxy_service.errors import InternalError, InvalidRequest, ProxyError
-from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.server.connection import ClientStream, Headers, HTTPResponse
-from proxy_service.server.request import BodyBudget, IncomingRequest
-from proxy_service.settings.schema import ProxySettings
+from proxy_service.server.request import IncomingRequest
+from proxy_service.services import Services
 from proxy_service.streaming.engine_stream import Batch
-from proxy_service.telemetry.lag import LagMeter
-from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.telemetry.record import UNKNOWN_MODEL, RequestRecord
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.wire.errors import dialect_of, error_body, error_in_stream
@@ -40,25 +32,6 @@ _numbers = count(1)
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
 
 logger = logging.getLogger("proxy_service.exchange")
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The long-lived parts of one proxy."""
-
-    settings: ProxySettings
-    engine: Engine
-    metrics: ProxyMetrics
-    clock: Clock
-    catalogue: Catalogue
-    lag: LagMeter
-    admission: Admission
-    origins: AllowedOrigins
-    hosts: AllowedHosts
-    keys: Keys
-    body_budget: BodyBudget
-    reported_options: set[str] = field(default_factory=set)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Exchange:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import replace
-from typing import Any, Self, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Self, TypeVarTuple
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -16,12 +16,15 @@ import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 from sanic import Sanic
 
-from proxy_service.app import ProxyApp, create_app
+from proxy_service.app import create_app
 from proxy_service.engines.client import HttpEngine
 from proxy_service.server.connection import ClientConnection
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from tests.processes import RunningProcess, start_process
+
+if TYPE_CHECKING:
+    from proxy_service.pipeline import ProxyApp
 
 _Args = TypeVarTuple("_Args")
 
