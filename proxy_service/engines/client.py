@@ -88,7 +88,7 @@ class HttpEngine:
     """An `Engine` over plain HTTP/1.1."""
 
     def __init__(self, settings: ProxySettings, metrics: ProxyMetrics, clock: Clock) -> None:
-        self.monotonic = clock.monotonic
+        self._monotonic = clock.monotonic
         self._settings = settings
         self._metrics = metrics
         parts = urlsplit(settings.engine_url)
@@ -114,11 +114,6 @@ class HttpEngine:
     async def stop(self) -> None:
         """Close every connection."""
         self._pool.close()
-
-    @property
-    def idle_connections(self) -> int:
-        """The number of open connections without a request."""
-        return self._pool.idle_count
 
     def request(
         self,
@@ -224,7 +219,7 @@ class _Call:
         safe: bool,
     ) -> None:
         self._engine = engine
-        self._monotonic = engine.monotonic
+        self._monotonic = engine._monotonic  # noqa: SLF001  both are private to this module
         self._request = request
         self._duration = duration
         self._read_timeout = read_timeout

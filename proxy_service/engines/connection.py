@@ -96,11 +96,6 @@ class Pool:
         # Filled and emptied within one callback of the loop, so that all connections can share it.
         self.read_buffer = memoryview(bytearray(READ_BYTES))
 
-    @property
-    def idle_count(self) -> int:
-        """The number of idle connections."""
-        return len(self._idle)
-
     def take(self) -> "Connection | None":
         """Return the connection that became idle last, or None.
 

@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 
 from proxy_service.clock import SystemClock
+from proxy_service.engines import client
 from proxy_service.engines.client import HttpEngine
-from proxy_service.engines.connection import READ_AHEAD_BYTES, READ_BYTES, ROUND_BYTES
+from proxy_service.engines.connection import (
+    READ_AHEAD_BYTES,
+    READ_BYTES,
+    ROUND_BYTES,
+    Connection,
+    Pool,
+)
 from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable, ShuttingDown
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
@@ -24,6 +31,19 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 def engine_of(settings: ProxySettings) -> HttpEngine:
     return HttpEngine(settings, ProxyMetrics(), SystemClock())
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """The client's connections, in the order in which it opens them."""
+    connections: list[Connection] = []
+
+    def connection(pool: Pool, *, idle_seconds: float) -> Connection:
+        connections.append(Connection(pool, idle_seconds=idle_seconds))
+        return connections[-1]
+
+    monkeypatch.setattr(client, "Connection", connection)
+    return connections
 
 
 async def some_rounds(count: int = 200) -> None:
@@ -120,7 +140,9 @@ async def test_a_post_is_not_sent_again() -> None:
     assert (connections, requests) == (1, 2)
 
 
-async def test_a_kept_connection_that_the_engine_has_closed_is_not_used() -> None:
+async def test_a_kept_connection_that_the_engine_has_closed_is_not_used(
+    opened: list[Connection],
+) -> None:
     """Not even before the event loop knows of it; no request is lost."""
     count = 0
     kept, closed = asyncio.Event(), asyncio.Event()
@@ -138,7 +160,7 @@ async def test_a_kept_connection_that_the_engine_has_closed_is_not_used() -> Non
     async with engine_at(serve) as engine:
         for _ in range(3):
             assert await post(engine) == b"ok"
-            assert engine.idle_connections == 1
+            assert opened[-1].is_usable()
             kept.set()
             await closed.wait()
             kept.clear()
@@ -187,7 +209,9 @@ async def test_nothing_is_sent_on_a_connection_that_opens_after_the_grace(
     assert connections.requests == []
 
 
-async def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None:
+async def test_a_kept_connection_is_closed_before_the_engine_closes_it(
+    opened: list[Connection],
+) -> None:
     """After `engine_keep_alive_seconds` without a request."""
     gone = asyncio.Event()
 
@@ -200,7 +224,7 @@ async def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None
     async with engine_at(serve, engine_keep_alive_seconds=0.05) as engine:
         assert await get(engine) == b"ok"
         await asyncio.wait_for(gone.wait(), DEADLINE_SECONDS)
-        assert engine.idle_connections == 0
+        assert not opened[0].is_usable()
 
 
 async def test_the_engine_closing_a_new_connection_is_an_error() -> None:
@@ -293,7 +317,9 @@ async def test_many_streams_at_once_leave_room_for_others() -> None:
     assert max(rounds) <= 2 * (ROUND_BYTES + READ_BYTES)
 
 
-async def test_a_reply_whose_rest_is_discarded_keeps_its_connection() -> None:
+async def test_a_reply_whose_rest_is_discarded_keeps_its_connection(
+    opened: list[Connection],
+) -> None:
     """The end of a stream's framing arrives after the last event that matters."""
     answered = asyncio.Event()
     count = 0
@@ -315,7 +341,7 @@ async def test_a_reply_whose_rest_is_discarded_keeps_its_connection() -> None:
             reply.discard_rest()
         answered.set()
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while not engine.idle_connections:
+            while not opened[0].reader.complete:
                 await some_rounds(1)
         assert await get(engine) == b"ok"
 
