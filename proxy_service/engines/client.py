@@ -219,7 +219,7 @@ class _Call:
         safe: bool,
     ) -> None:
         self._engine = engine
-        self._monotonic = engine._monotonic  # noqa: SLF001  both are private to this module
+        self._monotonic = engine._monotonic  # noqa: SLF001  a call is a part of its engine
         self._request = request
         self._duration = duration
         self._read_timeout = read_timeout
