@@ -24,7 +24,9 @@ class ModelDetails:
     capabilities: tuple[str, ...] = ()
 
 
-MODEL_DETAILS_ACCEPTS = "a JSON object from engine id to " + ", ".join(ModelDetails.__slots__)
+MODEL_DETAILS_ACCEPTS = "a JSON object that maps an engine id to an object with " + ", ".join(
+    ModelDetails.__slots__
+)
 
 
 def read_model_details(text: str) -> dict[str, ModelDetails]:

@@ -56,7 +56,7 @@ VARIABLES = (
         "LOG_LEVEL",
         "log_level",
         parsers.one_of(LOG_LEVELS),
-        "least important events that are logged",
+        "lowest level of the events that are logged",
     ),
     Variable(
         "LOG_FORMAT",
@@ -86,7 +86,7 @@ VARIABLES = (
         "ENGINE_KEEP_ALIVE",
         "engine_keep_alive_seconds",
         parsers.seconds(0, 3600),
-        "how long an unused connection to the engine is kept; less than the engine keeps it",
+        "how long an unused connection to the engine is kept; set it below the engine's limit",
     ),
     Variable(
         "ENGINE_PROBE_INTERVAL",
@@ -110,7 +110,7 @@ VARIABLES = (
         "CLIENT_STALL_TIMEOUT",
         "client_stall_timeout_seconds",
         parsers.seconds(0.1, 86400),
-        "longest time in which a client may read nothing of its response",
+        "how long a client may read nothing of its response",
     ),
     Variable(
         "CLIENT_KEEP_ALIVE",
@@ -197,6 +197,6 @@ VARIABLES = (
         "OLLAMA_VERSION",
         "ollama_version",
         parsers.VERSION,
-        "the version that /api/version returns; clients derive from it which features they use",
+        "the version that /api/version returns; clients choose the features that they use by it",
     ),
 )
