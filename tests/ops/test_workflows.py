@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,17 @@ def test_what_may_write_runs_nothing_of_the_project(workflow: dict[str, Any]) ->
         if "write" in (job.get("permissions") or {}).values():
             commands = "\n".join(step.get("run", "") for step in job["steps"])
             assert not re.search(r"\bmake\b|python|pip|\.ci/|npm|pulumi", commands)
+
+
+def test_python_programs_in_the_steps_run_in_a_checkout() -> None:
+    programs = [
+        program
+        for path in WORKFLOWS
+        for program in re.findall(r"python -c '([^']*)'", path.read_text(encoding="utf-8"))
+    ]
+    assert programs
+    for program in programs:
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
 def test_the_preview_runs_the_cli_that_the_packages_were_upgraded_to(tmp_path: Path) -> None:
