@@ -172,9 +172,7 @@ def _grafana(settings: Settings, placement: Placement) -> GrafanaArgs:
         wait_seconds=settings.wait_seconds,
         protect_data=settings.protect_data,
         host_gateway=is_on_docker_host(addresses.datasource_url(settings)),
-        smtp=Smtp(
-            settings.smtp_host, settings.smtp_from, settings.smtp_user, settings.smtp_password
-        ),
+        smtp=_smtp(settings),
     )
 
 
