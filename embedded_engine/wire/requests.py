@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from embedded_engine.errors import RefusedRequestError
-from embedded_engine.templates import RAW_ROLE
 from embedded_engine.wire.bodies import (
+    RAW_ROLE,
     ChatRequest,
     CompletionRequest,
     Grammar,

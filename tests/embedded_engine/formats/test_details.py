@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from embedded_engine.details import gguf_details, human_number, safetensors_details
-from embedded_engine.gguf import Header, Scalar, Tensor
-from embedded_engine.safetensors import NotSafetensorsError, count_elements
+from embedded_engine.formats.details import gguf_details, human_number, safetensors_details
+from embedded_engine.formats.gguf import Header, Scalar, Tensor
+from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
 
 Q4_1, F32 = 3, 0
 TENSORS = (Tensor(Q4_1, 134_000_000), Tensor(F32, 515_008))

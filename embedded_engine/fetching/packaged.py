@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from embedded_engine.errors import ModelError
-from embedded_engine.progress import Report, download_progress
+from embedded_engine.fetching.progress import Report, download_progress
 from embedded_engine.settings import MODEL_VARIABLE, PackagedModel
 
 Download = Callable[[PackagedModel, Path, Report], None]
