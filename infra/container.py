@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
-from infra.hosts import DOCKER_HOST
+from infra.docker_host import DOCKER_HOST
 from infra.topology import PROJECT, Member, physical_name
 
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}

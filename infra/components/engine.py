@@ -21,7 +21,7 @@ from infra.container import (
     Placement,
     run,
 )
-from infra.settings.values import EngineMode, Secret
+from infra.settings.types import EngineMode, Secret
 from infra.storage import data_volume
 from infra.topology import EMBEDDED_CACHE_VOLUME, ENGINE, MODEL_CACHE_VOLUME
 

@@ -16,7 +16,7 @@ from infra.container import (
     Publication,
     run,
 )
-from infra.settings.values import NO_SECRET, Secret
+from infra.settings.types import NO_SECRET, Secret
 from infra.storage import data_volume
 from infra.topology import GRAFANA, GRAFANA_VOLUME
 

@@ -14,7 +14,7 @@ from infra.container import (
     Publication,
     run,
 )
-from infra.settings.values import Secret
+from infra.settings.types import Secret
 from infra.storage import data_volume
 from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FOLDER
 from monitoring.names import RULES_FILE_NAME

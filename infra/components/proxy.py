@@ -14,7 +14,7 @@ from infra.container import (
     Publication,
     run,
 )
-from infra.settings.values import Secret
+from infra.settings.types import Secret
 from infra.topology import PROXY
 
 MEMORY_MB = 1024

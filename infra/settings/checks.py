@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from itertools import chain
 from urllib.parse import urlsplit
 
-from infra.hosts import DOCKER_HOST, is_loopback
+from infra.docker_host import DOCKER_HOST, is_loopback
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings
-from infra.settings.values import DEFAULT_PASSWORD, EngineMode, ServiceMode
+from infra.settings.types import DEFAULT_PASSWORD, EngineMode, ServiceMode
 from proxy_service.settings import (
     CONCURRENT_REQUESTS,
     KEY_SHAPE,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from infra import topology
-from infra.settings.values import (
+from infra.settings.types import (
     DEFAULT_PASSWORD,
     NO_SECRET,
     EngineMode,

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from ops.system.paths import ROOT
 
 README = (ROOT / "README.md").read_text()

@@ -15,7 +15,7 @@ from google.protobuf.json_format import (  # type: ignore[import-untyped] # has 
 )
 
 from infra import stack
-from infra.readiness import GrafanaApi, Login
+from infra.grafana_readiness import GrafanaCheck, Login
 from infra.settings.schema import Settings
 
 CONTAINER = "docker:index/container:Container"
@@ -64,7 +64,7 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
         return register(request)
 
 
-class GrafanaStandIn(GrafanaApi):
+class GrafanaStandIn(GrafanaCheck):
     """Stand-in for Grafana: records the folders that the program checks."""
 
     def await_ready(self, _deadline_seconds: float = 0) -> None:
@@ -119,12 +119,12 @@ def deploy(
     """Run the program with these settings."""
     monitor = start(stack_name=stack_name, preview=preview)
     CONFIRMED.clear()
-    outputs = stack.build(settings or Settings(), stack_name, connect_stand_in)
+    outputs = stack.build(settings or Settings(), stack_name, stand_in_at)
     finish()
     return Deployed(monitor.requests, outputs, list(CONFIRMED))
 
 
-def connect_stand_in(url: str, login: Login) -> GrafanaApi:
+def stand_in_at(url: str, login: Login) -> GrafanaCheck:
     return GrafanaStandIn(url, login)
 
 

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from infra.settings.schema import Settings
-from infra.settings.values import EngineMode, Secret
+from infra.settings.types import EngineMode, Secret
 from tests.infra.monitor import CONTAINER, VOLUME, Deployed, deploy
 
 EMBEDDED = Settings(engine=EngineMode.EMBEDDED)

@@ -9,7 +9,7 @@ import yaml
 
 from alerts import prometheus as prometheus_rules
 from infra.settings.schema import Settings
-from infra.settings.values import EngineMode, GrafanaRules, Secret, ServiceMode
+from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
 from tests.infra.monitor import (
     ANNOTATION,
     CONTACT_POINT,

@@ -9,7 +9,7 @@ import pytest
 
 from infra.container import duration
 from infra.settings.schema import Settings
-from infra.settings.values import EngineMode, Secret, ServiceMode
+from infra.settings.types import EngineMode, Secret, ServiceMode
 from tests.infra.monitor import CONTAINER, IMAGE, Deployed, deploy
 
 ROOT = Path(__file__).parents[2]

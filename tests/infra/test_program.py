@@ -9,7 +9,7 @@ import pytest
 from alerts.grafana import rule_groups
 from infra.images import platform_of
 from infra.settings.schema import Settings
-from infra.settings.values import EngineMode, Secret, ServiceMode
+from infra.settings.types import EngineMode, Secret, ServiceMode
 from monitoring.names import DATASOURCE_UID
 from monitoring.thresholds import Thresholds
 from tests.infra import monitor
@@ -186,7 +186,7 @@ def test_pulled_images_are_exact_versions_and_stay_on_the_machine(default: Deplo
 def test_a_recorded_digest_is_used_unless_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
     digest = "sha256:" + 64 * "0"
     reference = Settings().grafana_image
-    monkeypatch.setattr("infra.references.recorded_digests", lambda: {reference: digest})
+    monkeypatch.setattr("infra.image_digests.recorded_digests", lambda: {reference: digest})
     with_digest = deploy().inputs(REMOTE_IMAGE, "grafana-image")["name"]
     without = deploy(Settings(use_digests=False)).inputs(REMOTE_IMAGE, "grafana-image")["name"]
     assert (with_digest, without) == (f"{reference}@{digest}", reference)

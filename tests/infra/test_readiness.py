@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from infra.readiness import GrafanaApi, Login, NotReadyError
+from infra.grafana_readiness import GrafanaCheck, Login, NotReadyError
 
 ADMIN = Login("admin", "right", "reset it")
 Serve = Callable[[dict[str, list[int]]], str]
@@ -47,29 +47,29 @@ def _serve() -> Iterator[Serve]:
 
 
 def test_no_representation_shows_the_password() -> None:
-    assert "right" not in repr(GrafanaApi("http://127.0.0.1:1", ADMIN))
+    assert "right" not in repr(GrafanaCheck("http://127.0.0.1:1", ADMIN))
 
 
 def test_it_waits_until_grafana_is_healthy(serve: Serve) -> None:
     url = serve({"/api/health": [503, 503, 200], "/api/org": [200]})
     pauses: list[float] = []
-    GrafanaApi(url, ADMIN, pause=pauses.append).await_ready()
+    GrafanaCheck(url, ADMIN, pause=pauses.append).await_ready()
     assert len(pauses) == 2
 
 
 def test_it_gives_up_at_the_deadline_and_says_why(serve: Serve) -> None:
     url = serve({"/api/health": [503]})
     ticks = iter([0.0, 5.0, 11.0])
-    api = GrafanaApi(url, ADMIN, pause=lambda _: None, clock=lambda: next(ticks))
+    check = GrafanaCheck(url, ADMIN, pause=lambda _: None, clock=lambda: next(ticks))
     with pytest.raises(NotReadyError, match=r"not healthy after 10 s \(status 503\)"):
-        api.await_ready(10)
+        check.await_ready(10)
 
 
 def test_it_also_waits_for_a_grafana_that_refuses_connections() -> None:
     ticks = iter([0.0, 11.0])
-    api = GrafanaApi("http://127.0.0.1:1", ADMIN, clock=lambda: next(ticks))
+    check = GrafanaCheck("http://127.0.0.1:1", ADMIN, clock=lambda: next(ticks))
     with pytest.raises(NotReadyError, match="refused"):
-        api.await_ready(10)
+        check.await_ready(10)
 
 
 @pytest.mark.parametrize(
@@ -81,20 +81,20 @@ def test_it_also_waits_for_a_grafana_that_refuses_connections() -> None:
 )
 def test_a_refused_login_says_what_to_do(serve: Serve, login: Login) -> None:
     url = serve({"/api/health": [200], "/api/org": [200], "/api/folders/there": [200]})
-    api = GrafanaApi(url, login)
+    check = GrafanaCheck(url, login)
     with pytest.raises(NotReadyError, match=r"refuses the login.*reset it"):
-        api.await_ready()
+        check.await_ready()
     with pytest.raises(NotReadyError, match=r"refuses the login.*reset it"):
-        api.confirm_folder("there")
+        check.confirm_folder("there")
 
 
 def test_a_missing_folder_means_that_the_content_is_lost(serve: Serve) -> None:
     url = serve({"/api/folders/there": [200]})
-    api = GrafanaApi(url, ADMIN)
-    api.confirm_folder("there")
+    check = GrafanaCheck(url, ADMIN)
+    check.confirm_folder("there")
     with pytest.raises(NotReadyError, match=r"has lost its content.*pulumi refresh"):
-        api.confirm_folder("gone")
+        check.confirm_folder("gone")
 
 
 def test_a_grafana_that_is_down_passes_the_check_for_lost_content() -> None:
-    GrafanaApi("http://127.0.0.1:1", ADMIN).confirm_folder("any")
+    GrafanaCheck("http://127.0.0.1:1", ADMIN).confirm_folder("any")

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from ops.prometheus.programs import require_programs
 
 

@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from infra.settings.schema import Settings
-from infra.settings.values import Secret, ServiceMode
+from infra.settings.types import Secret, ServiceMode
 from tests.infra.monitor import CONTAINER, IMAGE, SECRET_MARK, Deployed, deploy
 
 SECRETS = {

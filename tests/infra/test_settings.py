@@ -17,7 +17,7 @@ import yaml
 from infra.settings import schema
 from infra.settings.reading import SettingsError, load
 from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
-from infra.settings.values import Secret, ServiceMode
+from infra.settings.types import Secret, ServiceMode
 from ops.maintenance.settings_page import GROUPS
 from tests.infra import monitor
 

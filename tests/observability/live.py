@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 import yaml
 
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from ops.prometheus.programs import require_programs
 from ops.system.ports import LOOPBACK, free_port
 

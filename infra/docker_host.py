@@ -1,4 +1,4 @@
-"""What a URL's host means to the stack: the machine or container itself, or the Docker host."""
+"""What a URL's host means inside a container: the container itself, or the Docker host."""
 
 import ipaddress
 from urllib.parse import urlsplit

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from infra import topology
 from infra.settings.schema import Settings
-from infra.settings.values import EngineMode, ServiceMode
+from infra.settings.types import EngineMode, ServiceMode
 
 
 def engine_url(settings: Settings) -> str:

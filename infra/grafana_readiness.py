@@ -51,8 +51,8 @@ class Login:
 
 
 @dataclass(frozen=True)
-class GrafanaApi:
-    """A Grafana server to check.
+class GrafanaCheck:
+    """Checks of one Grafana server.
 
     Attributes:
         url: Its base URL.
