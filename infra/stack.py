@@ -25,6 +25,7 @@ from infra.docker_host import is_loopback, is_on_docker_host
 from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
 from infra.prometheus_config import prometheus_config
+from infra.secret_output import secret_output
 from infra.settings.reading import load
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, ServiceMode
@@ -238,8 +239,8 @@ def _outputs(settings: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[s
         "dashboardUrl": f"{grafana_url}/d/{dashboard_uid}",
         "engineUrl": urls.engine_url(settings),
         "engine": settings.engine.value,
-        "apiKey": settings.api_key.output,
-        "metricsKey": settings.metrics_key.output,
+        "apiKey": secret_output(settings.api_key),
+        "metricsKey": secret_output(settings.metrics_key),
         "grafanaUser": ADMIN_USER if managed else "",
         "grafanaAdminPassword": pulumi.Output.secret(
             settings.grafana_admin_password.value if managed else ""

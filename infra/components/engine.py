@@ -21,6 +21,7 @@ from infra.container import (
     Placement,
     run,
 )
+from infra.secret_output import secret_output
 from infra.settings.types import EngineMode, Secret
 from infra.storage import data_volume
 from infra.topology import EMBEDDED_CACHE_VOLUME, ENGINE, MODEL_CACHE_VOLUME
@@ -138,7 +139,7 @@ def _model(model: str) -> tuple[str, tuple[Mount, ...]]:
 
 
 def _token(token: Secret) -> Files | None:
-    return Files(SECRETS_FOLDER, {HF_TOKEN_FILE: token.output}) if token else None
+    return Files(SECRETS_FOLDER, {HF_TOKEN_FILE: secret_output(token)}) if token else None
 
 
 def _health_url() -> str:

@@ -16,6 +16,7 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.secret_output import secret_output
 from infra.settings.types import NO_SECRET, Secret
 from infra.storage import data_volume
 from infra.topology import GRAFANA, GRAFANA_VOLUME
@@ -137,9 +138,9 @@ def _smtp_environment(smtp: Smtp) -> Mapping[str, str]:
 
 
 def _secret_files(args: GrafanaArgs) -> Files:
-    secrets = {ADMIN_PASSWORD_FILE: args.admin_password.output}
+    secrets = {ADMIN_PASSWORD_FILE: secret_output(args.admin_password)}
     if args.smtp.host and args.smtp.password:
-        secrets[SMTP_PASSWORD_FILE] = args.smtp.password.output
+        secrets[SMTP_PASSWORD_FILE] = secret_output(args.smtp.password)
     return Files(SECRETS_FOLDER, secrets)
 
 

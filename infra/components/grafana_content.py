@@ -15,6 +15,7 @@ from pulumiverse_grafana import alerting, oss
 
 from alerts.grafana import Query, Rule, RuleGroup
 from infra.grafana_readiness import GrafanaCheck, NotReadyError
+from infra.secret_output import secret_output
 from infra.settings.types import NO_SECRET, Secret
 from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS
 
@@ -206,12 +207,12 @@ def _data(query: Query) -> alerting.RuleGroupRuleDataArgs:
 
 def _webhooks(notification: Notification) -> list[alerting.ContactPointWebhookArgs] | None:
     url = notification.webhook_url
-    return [alerting.ContactPointWebhookArgs(url=url.output)] if url else None
+    return [alerting.ContactPointWebhookArgs(url=secret_output(url))] if url else None
 
 
 def _slacks(notification: Notification) -> list[alerting.ContactPointSlackArgs] | None:
     url = notification.slack_url
-    return [alerting.ContactPointSlackArgs(url=url.output)] if url else None
+    return [alerting.ContactPointSlackArgs(url=secret_output(url))] if url else None
 
 
 def _emails(notification: Notification) -> list[alerting.ContactPointEmailArgs] | None:

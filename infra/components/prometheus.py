@@ -14,6 +14,7 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.secret_output import secret_output
 from infra.settings.types import Secret
 from infra.storage import data_volume
 from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FOLDER
@@ -79,7 +80,7 @@ def prometheus_spec(
             {
                 f"{CONFIG_FOLDER}/prometheus.yml": args.config,
                 f"{RULES_FOLDER}/{RULES_FILE_NAME}": args.rules,
-                **({PROXY_KEY_FILE: args.proxy_key.output} if args.proxy_key else {}),
+                **({PROXY_KEY_FILE: secret_output(args.proxy_key)} if args.proxy_key else {}),
             },
         ),
         publication=args.publication,

@@ -3,8 +3,6 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import pulumi
-
 
 class EngineMode(StrEnum):
     """Where the model runs."""
@@ -30,18 +28,13 @@ class GrafanaRules(StrEnum):
 
 @dataclass(frozen=True)
 class Secret:
-    """A text that must not be shown; resources take it from ``output`` only."""
+    """A text that must not be shown; resources take it from ``secret_output`` only."""
 
     value: str = field(repr=False)
 
     def __bool__(self) -> bool:
         """Return whether the text is not empty."""
         return bool(self.value)
-
-    @property
-    def output(self) -> pulumi.Output[str]:
-        """The text as a Pulumi secret: encrypted in the state and masked in all output."""
-        return pulumi.Output.secret(self.value)
 
 
 NO_SECRET = Secret("")

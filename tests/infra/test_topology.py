@@ -27,7 +27,15 @@ def test_members_have_the_documented_addresses() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["infra", "infra.topology", "infra.prometheus_config", "infra.image_digests"]
+    "module",
+    [
+        "infra",
+        "infra.topology",
+        "infra.prometheus_config",
+        "infra.image_digests",
+        "infra.settings.checks",
+        "infra.settings.types",
+    ],
 )
 def test_operator_commands_can_import_names_without_pulumi(module: str) -> None:
     program = f"import sys, {module}; sys.exit('pulumi' in sys.modules)"
