@@ -1,7 +1,8 @@
 """What a URL's host means inside a container: the container itself, or the Docker host."""
 
-import ipaddress
 from urllib.parse import urlsplit
+
+from proxy_service.settings import BindAddress
 
 DOCKER_HOST = "host.docker.internal"
 """Name of the Docker host inside containers; the stack defines it where Docker itself does not."""
@@ -9,10 +10,7 @@ DOCKER_HOST = "host.docker.internal"
 
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address means the machine or container that uses it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return BindAddress(host, port=0).is_loopback
 
 
 def is_on_docker_host(url: str) -> bool:
