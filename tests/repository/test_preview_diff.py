@@ -1,13 +1,13 @@
 """The comment on a pull request about what it would change in the stack."""
 
 import runpy
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from ops.system.paths import ROOT
+
 PROGRAM = runpy.run_path(str(ROOT / ".github/preview_diff.py"))
 
 
@@ -36,8 +36,8 @@ def test_new_gone_and_changed_resources_are_distinguished() -> None:
         _preview(kept={"memory": 1}, added={}, edited={"memory": 2}),
     )
     assert "docker:index/container:Container edited: changed" in text
-    assert "Container removed: gone" in text
-    assert "Container added: new" in text
+    assert "Container removed: removed" in text
+    assert "Container added: added" in text
     assert "kept" not in text
     assert "-memory: 1\n+memory: 2" in text
 
