@@ -7,7 +7,7 @@ import pytest
 
 from infra.settings.schema import Settings
 from infra.settings.types import Secret, ServiceMode
-from tests.infra.monitor import CONTAINER, IMAGE, SECRET_MARK, Deployed, deploy
+from tests.infra.pulumi_mocks import CONTAINER, IMAGE, SECRET_MARK, Deployed, deploy
 
 SECRETS = {
     "hf_token": "hf-secret-1",

@@ -10,7 +10,7 @@ import yaml
 from alerts import prometheus as prometheus_rules
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
-from tests.infra.monitor import (
+from tests.infra.pulumi_mocks import (
     ANNOTATION,
     CONTACT_POINT,
     CONTAINER,

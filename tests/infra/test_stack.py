@@ -12,8 +12,8 @@ from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret, ServiceMode
 from monitoring.names import DATASOURCE_UID
 from monitoring.thresholds import Thresholds
-from tests.infra import monitor
-from tests.infra.monitor import (
+from tests.infra import pulumi_mocks
+from tests.infra.pulumi_mocks import (
     CONTAINER,
     DOCKER,
     GRAFANA,
@@ -66,15 +66,15 @@ def test_the_default_stack_is_exactly_this(default: Deployed) -> None:
         (VOLUME, "grafana-data"): grafana,
         (CONTAINER, "grafana-container-files"): grafana,
         (CONTAINER, "grafana-container"): grafana,
-        (monitor.FOLDER, "grafana-content-folder"): content,
-        (monitor.DATA_SOURCE, "grafana-content-prometheus"): content,
-        (monitor.DASHBOARD, "grafana-content-overview"): content,
+        (pulumi_mocks.FOLDER, "grafana-content-folder"): content,
+        (pulumi_mocks.DATA_SOURCE, "grafana-content-prometheus"): content,
+        (pulumi_mocks.DASHBOARD, "grafana-content-overview"): content,
         **{
-            (monitor.ANNOTATION, f"grafana-content-deployed-{what}"): content
+            (pulumi_mocks.ANNOTATION, f"grafana-content-deployed-{what}"): content
             for what in ("engine", "proxy", "prometheus")
         },
         **{
-            (monitor.RULE_GROUP, f"grafana-content-rules-{group.name}"): content
+            (pulumi_mocks.RULE_GROUP, f"grafana-content-rules-{group.name}"): content
             for group in rule_groups(Thresholds(), DATASOURCE_UID)
         },
     }
@@ -223,9 +223,9 @@ def test_an_edited_alert_changes_only_prometheus_and_the_rule_group(default: Dep
     }
     # The files' container gets another id, which replaces Prometheus' own. The dashboard draws the
     # threshold as a line.
-    assert changed - {(monitor.DASHBOARD, "grafana-content-overview")} == {
+    assert changed - {(pulumi_mocks.DASHBOARD, "grafana-content-overview")} == {
         (CONTAINER, "prometheus-container-files"),
-        (monitor.RULE_GROUP, "grafana-content-rules-mistral"),
+        (pulumi_mocks.RULE_GROUP, "grafana-content-rules-mistral"),
     }
 
 
@@ -294,8 +294,8 @@ def test_the_outputs_have_every_url(default: Deployed) -> None:
 def test_the_root_program_builds_the_stack() -> None:
     """``pulumi up`` runs ``__main__.py`` and nothing else."""
     pulumi.runtime.set_all_config({"frontier:engine": "embedded"}, [])
-    recorded = monitor.start(preview=True)
+    recorded = pulumi_mocks.start(preview=True)
     runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
-    monitor.finish()
+    pulumi_mocks.finish()
     pulumi.runtime.set_all_config({}, [])
     assert (IMAGE, "engine-image") in recorded.requests

@@ -5,7 +5,7 @@ import yaml
 
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret
-from tests.infra.monitor import CONTAINER, VOLUME, Deployed, deploy
+from tests.infra.pulumi_mocks import CONTAINER, VOLUME, Deployed, deploy
 
 EMBEDDED = Settings(engine=EngineMode.EMBEDDED)
 EXTERNAL = Settings(engine=EngineMode.EXTERNAL, mistral_url="http://host.docker.internal:8080")

@@ -10,7 +10,7 @@ import pytest
 from infra.container import duration
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret, ServiceMode
-from tests.infra.monitor import CONTAINER, IMAGE, Deployed, deploy
+from tests.infra.pulumi_mocks import CONTAINER, IMAGE, Deployed, deploy
 
 ROOT = Path(__file__).parents[2]
 MODES: dict[str, dict[str, Any]] = {

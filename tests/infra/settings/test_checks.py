@@ -1,29 +1,12 @@
-"""Settings are declared once, read in one place, and reported together if they are bad."""
+"""What is wrong with a set of settings is refused, in one error, with what to do."""
 
-import __future__
-
-import dataclasses
-import json
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import pulumi
 import pytest
-import yaml
 
-from infra.settings import schema
-from infra.settings.reading import SettingsError, load
-from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
-from infra.settings.types import Secret, ServiceMode
-from ops.maintenance.settings_page import GROUPS
-from tests.infra import monitor
-
-ROOT = Path(__file__).parents[2]
-PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))
-DECLARED: dict[str, dict[str, Any]] = PROJECT["config"]
+from infra.settings.reading import SettingsError
+from infra.settings.types import ServiceMode
+from tests.infra.settings.loading import Load
 
 ELSEWHERE = {
     "grafana": "external",
@@ -31,105 +14,6 @@ ELSEWHERE = {
     "grafanaToken": "glsa_x",
 }
 """A Grafana on another machine."""
-
-Load = Callable[..., Settings]
-
-
-@pytest.fixture(name="loaded")
-def _loaded(monkeypatch: pytest.MonkeyPatch) -> Load:
-    def load_these(values: dict[str, Any], *, encrypted: bool = True) -> Settings:
-        config = {f"frontier:{name}": str(value) for name, value in values.items()}
-        monitor.start()
-        monitor.finish()
-        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
-        monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps([*config] if encrypted else []))
-        return load(pulumi.Config("frontier"))
-
-    return load_these
-
-
-def test_pulumi_yaml_declares_every_setting_and_no_other_in_the_same_order() -> None:
-    assert list(DECLARED) == list(SETTING_NAMES)
-
-
-def test_every_setting_has_a_type_a_default_and_a_description() -> None:
-    for name, declaration in DECLARED.items():
-        assert {"type", "default", "description"} <= declaration.keys(), name
-
-
-def test_declared_defaults_are_those_of_the_program(loaded: Load) -> None:
-    written = {name: item["default"] for name, item in DECLARED.items()}
-    assert written.keys() == SETTING_NAMES.keys()
-    assert loaded(written) == Settings()
-
-
-def test_all_are_strings_so_that_the_cli_can_set_them_and_leaves_checks_to_the_program() -> None:
-    """`pulumi config set` stores text, and refuses it for a setting of another type."""
-    assert {item["type"] for item in DECLARED.values()} == {"string"}
-    assert {type(item["default"]) for item in DECLARED.values()} == {str}
-
-
-def test_secrets_are_described_as_such() -> None:
-    for name, field in SETTING_NAMES.items():
-        is_secret = SETTING_TYPES[field] is Secret
-        assert DECLARED[name]["description"].startswith("Secret: ") is is_secret, name
-
-
-def test_types_are_the_same_where_annotations_are_strings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As after ``from __future__ import annotations``, and in a later Python's own way."""
-    name = "schema_with_string_annotations"
-    program = compile(
-        Path(schema.__file__).read_text(encoding="utf-8"),
-        schema.__file__,
-        "exec",
-        flags=__future__.annotations.compiler_flag,
-    )
-    module = ModuleType(name)
-    monkeypatch.setitem(sys.modules, name, module)
-    exec(program, module.__dict__)  # noqa: S102 - our own source
-    assert {item.type for item in dataclasses.fields(module.Settings)} > {"str", "int", "Secret"}
-    assert module.SETTING_TYPES == SETTING_TYPES
-    assert module.THRESHOLD_NAMES == THRESHOLD_NAMES
-
-
-def test_only_one_module_reads_pulumis_configuration() -> None:
-    readers = [
-        path.name
-        for path in [*ROOT.glob("infra/**/*.py")]
-        if "get_config" in path.read_text(encoding="utf-8")
-    ]
-    assert readers == ["reading.py"]
-
-
-def test_an_empty_configuration_gives_the_defaults(loaded: Load) -> None:
-    assert loaded({}) == Settings()
-
-
-def test_values_are_read_with_their_types(loaded: Load) -> None:
-    chosen = loaded({"proxyPort": 1234, "protectData": "true", "grafanaAdminPassword": "x"})
-    assert (chosen.proxy_port, chosen.protect_data) == (1234, True)
-    assert chosen.grafana_admin_password == Secret("x")
-
-
-def test_every_documented_example_is_a_setting_of_its_own(loaded: Load) -> None:
-    """All of them together make a stack, and none is the default."""
-    examples = {
-        name: value.replace("{default}", DECLARED[name]["default"])
-        for group in GROUPS.values()
-        for name, value in group.items()
-        if value is not None
-    }
-    chosen = loaded({**examples, "apiKey": "0123456789abcdef", "grafanaToken": "glsa_x"})
-    given = {SETTING_NAMES[name] for name in examples}
-    assert {
-        field for field in given if getattr(chosen, field) == getattr(Settings(), field)
-    } == set()
-
-
-def test_thresholds_are_set_by_name(loaded: Load) -> None:
-    chosen = loaded({"alertThresholds": '{"highLatencySeconds": 7.5}'})
-    assert chosen.alert_thresholds.high_latency_seconds == 7.5
-    assert chosen.alert_thresholds.very_high_latency_seconds == 10
 
 
 def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
@@ -283,11 +167,6 @@ def test_a_secret_value_is_never_part_of_an_error(loaded: Load) -> None:
     assert "not-a-url-secret" not in str(caught.value)
 
 
-def test_a_secret_in_plain_text_is_refused(loaded: Load) -> None:
-    with pytest.raises(SettingsError, match="hfToken: is stored in plain text"):
-        loaded({"hfToken": "hf_x"}, encrypted=False)
-
-
 @pytest.mark.parametrize(
     "access", [{"apiKey": "0123456789abcdef"}, {"allowUnauthenticated": "true"}]
 )
@@ -312,8 +191,3 @@ def test_a_key_that_the_proxy_would_refuse_is_refused_and_not_repeated(loaded: L
 def test_ports_of_external_services_do_not_clash(loaded: Load) -> None:
     chosen = loaded({"prometheus": "external", "prometheusUrl": "http://p:9090", "proxyPort": 9090})
     assert chosen.prometheus is ServiceMode.EXTERNAL
-
-
-def test_every_plain_threshold_is_a_setting() -> None:
-    assert "highErrorRatio" in THRESHOLD_NAMES
-    assert "timing" not in THRESHOLD_NAMES
