@@ -96,10 +96,9 @@ class Recorded:
     def shown(self, panel: dict[str, Any]) -> dict[str, float]:
         """Return what a panel shows now, by the names of its series."""
         values: dict[str, float] = {}
+        substituted = grafana.values_in(panel, range_seconds=RANGE, variables=VARIABLES)
         for target in panel["targets"]:
-            expr = grafana.interpolate(
-                panel, target["expr"], range_seconds=RANGE, variables=VARIABLES
-            )
+            expr = grafana.interpolate(target["expr"], substituted)
             for series in self._prometheus.query(expr, at=NOW):
                 name = grafana.series_name(panel, target, series["metric"])
                 assert name, f"a series without a name: {series}"
