@@ -37,15 +37,15 @@ class LoadableModel:
 
     model_id: str
     folder: Path
+    # Name in `folder`; None for safetensors.
     gguf_file: str | None
-    """Name in `folder`; None for safetensors."""
     chat_template: Path
+    # A `tokenizer.json` to use instead of the model's own.
     tokenizer: Path | None
-    """A `tokenizer.json` to use instead of the model's own."""
+    # Sampling parameters that are used unless a request sets them.
     sampling: Mapping[str, float] = field(default_factory=dict)
-    """Sampling parameters that are used unless a request sets them."""
+    # Format, family and the like, as Ollama shows them; only what is known.
     details: Details = field(default_factory=dict)
-    """Format, family and the like, as Ollama shows them; only what is known."""
     size_bytes: int | None = None
 
 

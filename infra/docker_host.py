@@ -4,8 +4,8 @@ from urllib.parse import urlsplit
 
 from proxy_service.settings import BindAddress
 
+# Name of the Docker host inside containers; the stack defines it where Docker itself does not.
 DOCKER_HOST = "host.docker.internal"
-"""Name of the Docker host inside containers; the stack defines it where Docker itself does not."""
 
 
 def is_loopback(host: str) -> bool:

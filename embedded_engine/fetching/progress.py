@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+# Print one line.
 Report = Callable[[str], None]
-"""Print one line."""
 
 _MEGABYTE = 1_000_000
 _BAR_SECONDS = 0.1

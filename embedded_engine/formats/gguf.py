@@ -35,8 +35,8 @@ class NotGgufError(ValueError):
 class Tensor:
     """What the header says about one tensor."""
 
+    # Number of its `ggml_type`.
     type: int
-    """Number of its `ggml_type`."""
     elements: int
 
 

@@ -103,8 +103,8 @@ class CompletionRequest(SamplingRequest, frozen=True, kw_only=True):
 
     prompt: str
     echo: bool | None = None
+    # Number of alternatives per token.
     logprobs: Count | None = None
-    """Number of alternatives per token."""
 
 
 _Request = TypeVar("_Request", ChatRequest, CompletionRequest)

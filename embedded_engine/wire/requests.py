@@ -19,8 +19,8 @@ from embedded_engine.wire.bodies import (
     TextFormat,
 )
 
+# Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`.
 Arguments = dict[str, Any]
-"""Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`."""
 
 # Fields that have the same name in the wheel as on the wire.
 _SAME_NAME = (

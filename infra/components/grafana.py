@@ -23,8 +23,10 @@ from infra.topology import GRAFANA, GRAFANA_VOLUME
 
 ADMIN_USER = "admin"
 MEMORY_MB = 1024
+
+# The image's own user, who owns its data folder.
 USER = "472:0"
-"""The image's own user, who owns its data folder."""
+
 DATA_FOLDER = "/var/lib/grafana"
 ADMIN_PASSWORD_FILE = f"{SECRETS_FOLDER}/grafana-admin-password"
 SMTP_PASSWORD_FILE = f"{SECRETS_FOLDER}/smtp-password"

@@ -22,8 +22,9 @@ from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS
 FOLDER_UID = "frontier-llm"
 FOLDER_TITLE = "Frontier LLM"
 CONTACT_POINT = "Frontier LLM"
+
+# Alerts with the same values of these labels share a notification: one fault fires several.
 GROUP_BY = ["grafana_folder", "service"]
-"""Alerts with the same values of these labels share a notification: one fault fires several."""
 
 
 @dataclass(frozen=True)

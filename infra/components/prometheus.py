@@ -21,8 +21,10 @@ from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FOLDER
 from monitoring.names import RULES_FILE_NAME
 
 MEMORY_MB = 1024
+
+# The image's own user, nobody, who owns its data folder.
 USER = "65534:65534"
-"""The image's own user, nobody, who owns its data folder."""
+
 CONFIG_FOLDER = "/etc/prometheus"
 DATA_FOLDER = "/prometheus"
 PROXY_KEY_FILE = f"{CONFIG_FOLDER}/proxy-metrics-key"

@@ -21,8 +21,8 @@ from proxy_service.settings import (
     read_model_details,
 )
 
+# A shorter wait leaves a container no time to start before failed probes count.
 MIN_WAIT_SECONDS = 60
-"""A shorter wait leaves a container no time to start before failed probes count."""
 
 _DURATION = re.compile(r"(\d+(y|w|d|h|m|s))+")
 _GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")

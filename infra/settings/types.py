@@ -39,5 +39,5 @@ class Secret:
 
 NO_SECRET = Secret("")
 
+# Everyone knows it, so it is refused when Grafana is published beyond this machine.
 DEFAULT_PASSWORD = Secret("changeme")
-"""Everyone knows it, so it is refused when Grafana is published beyond this machine."""

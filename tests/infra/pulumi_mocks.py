@@ -74,8 +74,8 @@ class GrafanaStandIn(GrafanaCheck):
         CONFIRMED.append(uid)
 
 
+# Folders that the program has checked since the last deployment began.
 CONFIRMED: list[str] = []
-"""Folders that the program has checked since the last deployment began."""
 
 
 @dataclass(frozen=True)

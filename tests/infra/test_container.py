@@ -47,6 +47,7 @@ STACKS = {
     for names in itertools.product(MODES, SERVICES, EXTRAS)
 }
 
+# Inputs that the tests here check. Any other, such as a device, needs a test of its own here.
 FOR_ALL = {
     "name", "image", "user", "labels", "volumes", "networkMode", "privileged", "capabilities",
     "securityOpts",
@@ -57,7 +58,6 @@ FOR_SERVICES = FOR_ALL | {
     "tmpfs", "logDriver", "logOpts", "gpus",
 }  # fmt: skip
 FOR_FILES = FOR_ALL | {"start", "mustRun", "uploads"}
-"""Inputs that the tests here check. Any other, such as a device, needs a test of its own here."""
 
 
 @pytest.fixture(scope="module", params=STACKS, name="deployed")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Seconds. Grafana's default for the scrape interval of a data source, which the stack uses too.
+# Seconds. Grafana's default for the scrape interval of a data source, which the stack uses too.
 SCRAPE_INTERVAL: Final = 15
 
-#: Width of a panel in pixels: how many points Grafana asks for where the panel sets no number.
+# Width of a panel in pixels: how many points Grafana asks for where the panel sets no number.
 _PANEL_WIDTH: Final = 500
 
 

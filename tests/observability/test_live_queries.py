@@ -108,16 +108,16 @@ OUTPUT_TOKENS: Final = sum(sent.output_tokens for sent in OF_MODEL)
 CHUNKS: Final = sum(sent.chunks for sent in AT_ENDPOINT)
 FIRST_TOKEN_P95: Final = quantile(0.95, FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS)
 
-#: What asks the engine for work, at every endpoint; the malformed request only tries to.
+# What asks the engine for work, at every endpoint; the malformed request only tries to.
 FOR_ENGINE: Final = [sent for sent in TICK if sent.endpoint in ("chat", "generate")]
 OUTSIDE_ENGINE: Final = sum(
     sent.seconds - sent.engine_seconds - (sent.load_seconds or 0) for sent in FOR_ENGINE
 )
 
-#: Computed from the scrapes or from the panel where the load alone doesn't say it.
+# Computed from the scrapes or from the panel where the load alone doesn't say it.
 Expected: TypeAlias = "dict[str, float] | Callable[[Recorded, dict[str, Any]], dict[str, float]]"
 
-#: What each panel shows, by its title and the names of its series.
+# What each panel shows, by its title and the names of its series.
 EXPECTED: Final[dict[str, Expected]] = {
     # Status and health
     "Proxy": {"Proxy": 1},

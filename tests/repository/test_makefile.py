@@ -18,8 +18,9 @@ INSTALL = "pip install --quiet --disable-pip-version-check --require-hashes -r"
 RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify", "drill"]
 DEVELOPING = ["test", "e2e", "lint", "types", "format", "render", "pin-images"]
 SUPPLYING = ["lock", "audit", "sbom", "clean"]
+
+# A time stamp after any that is made now: 2100-01-01.
 LATER = 4102444800
-"""A time stamp after any that is made now: 2100-01-01."""
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,12 +8,12 @@ from infra.settings.reading import SettingsError
 from infra.settings.types import ServiceMode
 from tests.infra.settings.loading import Load
 
+# A Grafana on another machine.
 ELSEWHERE = {
     "grafana": "external",
     "grafanaUrl": "https://grafana.example",
     "grafanaToken": "glsa_x",
 }
-"""A Grafana on another machine."""
 
 
 def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
