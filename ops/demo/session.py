@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from monitoring.names import RULES_FILE_NAME
 from ops.demo.ports import DemoPorts, address_of
 from ops.demo.urls import announced, demo_folder

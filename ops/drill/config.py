@@ -8,7 +8,7 @@ import yaml
 
 from alerts.grafana import Dialect, RuleGroup, rule_groups
 from alerts.prometheus import render
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from monitoring.names import JOB
 from monitoring.thresholds import Thresholds, Timing
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from infra.references import DIGESTS_FILE
+from infra.image_digests import DIGESTS_FILE
 from infra.topology import DEFAULT_STACK
 from ops.maintenance.registry import RegistryError, read_digest
 from ops.stack.config import read_stack_config

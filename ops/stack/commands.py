@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.references import recorded_digests
+from infra.image_digests import recorded_digests
 from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA, PROMETHEUS, PROXY, physical_name
 from ops.services.docker_engine import DockerEngine
 from ops.services.prometheus_api import Prometheus, PrometheusError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx
 import yaml
 
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from ops.prometheus.programs import require_programs
 from ops.system.ports import LOOPBACK, free_port
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: Seconds that a start, or a change that the next scrape brings, may take.
+# Seconds that a start, or a change that the next scrape brings, may take.
 TIMEOUT = 60.0
 
 SCRAPE_INTERVAL = "500ms"

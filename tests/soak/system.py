@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from monitoring.names import JOB
 from ops.demo.session import RULES_FILE
 from ops.prometheus.server import start_prometheus
