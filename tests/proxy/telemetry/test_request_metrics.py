@@ -117,7 +117,7 @@ def test_every_route_counts_its_requests_whatever_their_outcome(proxy: RunningPr
         assert counted.keys() <= {"success", "client_error", "error"}
 
 
-def test_housekeeping_is_not_counted(proxy: RunningProxy) -> None:
+def test_probes_are_not_counted(proxy: RunningProxy) -> None:
     """Neither health checks nor scrapes nor the preflights of browsers."""
     before = proxy.scrape()
     paths = ("/livez", "/readyz", "/health", "/metrics", "/api/metrics")
