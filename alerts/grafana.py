@@ -35,11 +35,11 @@ Dialect = Literal["current", "before-12"]
 # Data source of Grafana's own expressions.
 _EXPRESSION_UID: Final = "__expr__"
 
-# Multiples of Grafana's base interval of 10 s, no longer than any wait in the group.
+# Multiples of Grafana's base interval of 10 s, no longer than any `for` in the group.
 _INTERVAL_SECONDS: Final[dict[Group, int]] = {"mistral": 30, "mistral-error-budget": 60}
 
-# The one alert that reports an unreachable Prometheus. The others keep their last state, or
-# a Prometheus that is down would raise all of them at once.
+# The one alert that reports an unreachable Prometheus. The others keep their last state;
+# otherwise all of them would fire at once when Prometheus is down.
 _SPEAKS_FOR_PROMETHEUS: Final = "MistralDown"
 
 

@@ -71,7 +71,7 @@ class Alert:
         return f"docs/runbooks/{self.name}.md"
 
     def labels(self) -> dict[str, str]:
-        """Return the labels by which notifications are routed and the dashboard selects."""
+        """Return the labels that notification routing and the dashboard select by."""
         return {"service": SERVICE, "severity": self.severity}
 
     def annotations(self, *, value: str, runbook_base_url: str) -> dict[str, str]:
@@ -79,8 +79,8 @@ class Alert:
 
         Args:
             value: The target's name for the number, for instance ``$value``.
-            runbook_base_url: URL under which the runbooks are published; empty if they aren't,
-                and then there is only their path.
+            runbook_base_url: URL under which the runbooks are published; if empty, there is only
+                the runbook's path.
         """
         description = self.description.format(
             value=f"{{{{ {value} | {self.value_format} }}}}", model="{{ $labels.model }}"

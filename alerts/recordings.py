@@ -57,7 +57,7 @@ def error_ratio(window_seconds: int, *, group: Group = "mistral") -> Recording:
 
 
 def engine_reachable(timing: Timing) -> Recording:
-    """Return 1 if the engine answered at any time within the wait of MistralEngineUnreachable."""
+    """Return 1 if the engine answered within the `for` duration of MistralEngineUnreachable."""
     wait = promql.duration(timing.page_for_seconds)
     return Recording(
         name=f"job:mistral_upstream_up:max{wait}",

@@ -33,7 +33,7 @@ _NAME_SIZE = 14
 # Pixels; with Grafana's own minimum a narrow table would hide its last columns.
 _COLUMN_WIDTH = 60
 
-# The axis of a share reaches at least this far; for one that stays at 0, Grafana draws 10000 %.
+# The axis of a share reaches at least this far; without it, Grafana draws up to 10000 % for a 0.
 _SHARE_AXIS = 0.1
 
 

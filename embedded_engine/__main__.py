@@ -18,7 +18,7 @@ from embedded_engine.errors import PortTakenError, StartError
 from embedded_engine.models import find_model
 from embedded_engine.settings import PORT_VARIABLE, EngineSettings, from_command_line
 
-# How long replies may take to stop. Docker kills a container 10 s after it was asked to stop.
+# How long replies may take to stop. Docker kills a container 10 s after asking it to stop.
 _STOP_SECONDS = 3.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A shell's exit code for a process that a signal ended is this plus the signal's number.
@@ -45,14 +45,14 @@ def main() -> None:
 
 
 def _serve(settings: EngineSettings) -> None:
-    # Claimed before the download, which would be in vain if the port is taken. It listens only once
+    # Claimed before the download, which would be wasted if the port is taken. It listens only once
     # the model is loaded.
     with _claimed(settings) as listener:
         model = find_model(settings.model, settings.cache, _say)
         _say(f"loading {model.model_id}")
         started = time.monotonic()
         with _killable():
-            # Imported late: the wheel takes a moment, and a download must be stoppable.
+            # Imported late: importing the wheel takes a moment, and a signal must stop a download.
             from embedded_engine.app import create_app  # noqa: PLC0415
             from embedded_engine.engine import load  # noqa: PLC0415
 
@@ -117,7 +117,7 @@ def _port_taken(settings: EngineSettings, error: OSError) -> PortTakenError:
 def _killable() -> Iterator[None]:
     """Let signals end the process at once while the wheel loads a model.
 
-    The wheel holds Python's lock meanwhile, so a Python handler would run only afterwards. The
+    The wheel holds the GIL meanwhile, so a Python handler would run only afterwards. The
     first process of a container has to wait for that: the kernel ignores its default actions.
     """
     if os.getpid() == 1:

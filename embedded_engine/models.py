@@ -79,7 +79,7 @@ def find_model(
     if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
         raise ModelError(
             f"{name} is neither a file, nor a folder, nor a Hugging Face id (owner/name). "
-            f"Set {MODEL_VARIABLE} or --model to one of these, or to nothing for the default model."
+            f"Set {MODEL_VARIABLE} or --model to one of these, or leave both unset for the default."
         )
     return _folder(name, ensure_repository(name, report), cache)
 
@@ -132,7 +132,7 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
 
 
 def _folder_details(folder: Path) -> Details:
-    """Describe a safetensors folder; files that can't be read are left to the engine to report."""
+    """Describe a safetensors folder; the engine reports files that can't be read."""
     elements: Counter[str] = Counter()
     try:
         config = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Config)

@@ -1,8 +1,8 @@
 """Image references: a tag from the settings and, where one is recorded, its digest.
 
-The project comes without digests: ``digests.json`` is empty, and every image is used by its tag.
+The project ships without digests: ``digests.json`` is empty, and every image is used by its tag.
 ``make pin-images`` reads the digests of the images in the settings at their registries and records
-them. A digest holds for exactly the reference it was read for, so a changed tag needs a new run.
+them. A digest is valid only for the reference it was read for, so a changed tag needs a new run.
 """
 
 import json
@@ -19,6 +19,6 @@ def recorded_digests() -> dict[str, str]:
 
 
 def pinned(reference: str, digests: Mapping[str, str]) -> str:
-    """Return a reference with the digest recorded for it; without a record, as it is."""
+    """Return a reference with the digest recorded for it, or unchanged if there is none."""
     digest = digests.get(reference)
     return f"{reference}@{digest}" if digest else reference

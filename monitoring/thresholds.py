@@ -29,7 +29,7 @@ class ThresholdsError(ValueError):
 class Timing:
     """Windows of the rules and how long a condition must hold, in whole seconds.
 
-    Apart from the limits, so that a drill can shorten all of them in one place.
+    Separate from the limits, so that a drill can shorten all of them in one place.
     """
 
     # Window of rates and quantiles. At least four scrapes long, or rates have gaps.
@@ -71,7 +71,7 @@ class Thresholds:
     slow_generation_seconds: float = 30.0
     slow_generation_min_requests: int = 3
     no_requests_minutes: int = 10
-    # How long an engine may take to start that has never answered: it may download its model.
+    # How long an engine that has never answered may take to start: it may download its model.
     engine_start_minutes: int = 30
     slow_first_token_seconds: float = 5.0
     first_token_min_requests: int = 5

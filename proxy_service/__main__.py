@@ -19,8 +19,8 @@ CANNOT_LISTEN = 1
 # Open files; enough for tens of thousands of clients, each with a connection to the engine.
 _DESCRIPTORS = 65_536
 # New objects after which the garbage collector runs. Requests leave hardly any cycles behind, but
-# a hundred at once hold more objects than the interpreter's default threshold, which would make it
-# run several times for each.
+# a hundred at once hold more objects than the interpreter's default threshold, so the collector
+# would run several times for each.
 _COLLECT_AFTER = 10_000
 
 
@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _allow_descriptors() -> None:
-    """Raise the limit of open files as far as allowed; many systems set it to 1024 or less."""
+    """Raise the limit on open files as far as allowed; many systems set it to 1024 or less."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

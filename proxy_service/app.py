@@ -20,10 +20,10 @@ from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
 
-# Seconds after the shutdown's grace, in which the last errors can still be sent.
+# Seconds after the shutdown's grace period for sending the last errors.
 _ERROR_SECONDS = 1.0
-# How many bodies of the largest size all requests together may hold. Each takes several times its
-# size in memory until it is sent to the engine: three of 48 MiB at once took 800 MiB.
+# How many bodies of the largest size all requests together may hold. Until it is sent to the
+# engine, each takes several times its size in memory: three of 48 MiB at once took 800 MiB.
 _BODIES = 3
 
 
@@ -101,7 +101,7 @@ async def _start(app: ProxyApp) -> None:
 
 
 async def _begin_stop(app: ProxyApp) -> None:
-    """Refuse what waits, and end what still runs when the grace is over."""
+    """Refuse queued requests, and end those that still run after the grace period."""
     services = app.ctx
     services.stopping.set()
     services.admission.close()

@@ -18,7 +18,7 @@
 ``error_type`` is the label of ``mistral_request_errors_total`` and the field in the log.
 """
 
-# ruff: noqa: N818  leaves of the tree are named after what happened, branches end in Error
+# ruff: noqa: N818  leaves of the tree are named after the fault, only branches end in Error
 
 from http import HTTPStatus
 from typing import Literal, get_args
@@ -49,15 +49,15 @@ class ProxyError(Exception):
     error_type: ErrorType = "internal"
     # Whether the engine took too long.
     timed_out = False
-    # Whether the text may be logged. It may not if it has words of the request or the engine, which
-    # could be a prompt.
+    # Whether the text may be logged. It may not if it quotes the request or the engine, because the
+    # quotation could be part of a prompt.
     loggable = True
     # Seconds after which a retry makes sense; 0 if none does.
     retry_after_seconds = 0
 
     @property
     def message(self) -> str:
-        """The text for the client, cut if it quotes too much."""
+        """The text for the client, cut if it is too long."""
         text = str(self.args[0]) if self.args else self.error_type
         return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
@@ -187,7 +187,7 @@ class Overloaded(ProxyError):
 
 
 class ShuttingDown(ProxyError):
-    """The proxy is stopping, and this request was still waiting or outlasted the grace."""
+    """The proxy is stopping, and this request was queued or outlasted the grace period."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     error_type: ErrorType = "shutting_down"

@@ -26,7 +26,7 @@ NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 TEXT = "text/plain; charset=utf-8"
 
-# Request ids are unique among processes, too. They aren't secret, and cost no system call.
+# Request ids are unique among processes, too. They aren't secret, and need no system call.
 _PROCESS = secrets.token_hex(4)
 _numbers = count(1)
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
@@ -71,7 +71,7 @@ class Exchange:
             )
 
     def moment(self) -> Moment:
-        """Return the present as responses need it."""
+        """Return the current time in the form that responses need."""
         return moment(self.services.clock, self.record.started)
 
     async def find(self, name: str) -> EngineModel:
@@ -109,13 +109,13 @@ class Exchange:
     def close_if_stopping(self) -> None:
         """Close the connection after this response if the proxy is stopping.
 
-        An idle connection would use up the whole grace of the shutdown.
+        An idle connection would delay the shutdown by the whole grace period.
         """
         if self.services.stopping.is_set():
             self._stream.keep_alive = False
 
     def refuse(self, error: ProxyError) -> HTTPResponse:
-        """Return an error in the shape of the API that was called, and record it."""
+        """Return an error in the format of the API that was called, and record it."""
         self.record.error = error
         return self.response(
             error_body(error, self.dialect), status=error.status, headers=error.headers
@@ -135,7 +135,7 @@ class Exchange:
         self.record.wrote(batch.chunks, batch.deltas, self.services.clock.monotonic())
 
     async def fail(self, error: ProxyError, *, content_type: str) -> None:
-        """End a stream with an error, which can only be reported in the body by now."""
+        """End a stream with an error, which by now can be reported only in the body."""
         self.record.error = error
         ending = Batch(error_in_stream(error, self.dialect))
         await self.write(ending, content_type=content_type, end=True)

@@ -52,7 +52,7 @@ class ProxyApp(Sanic[Config, Services]):
         response = _early_response(exchange, stream) or await self._route(exchange)
         if response is not None:
             await exchange.send(response)
-        exchange.close_if_stopping()  # the stop may have begun after the response's head was sent
+        exchange.close_if_stopping()  # the shutdown may have begun after the head was sent
 
     async def _route(self, exchange: Exchange) -> HTTPResponse | None:
         """Call the endpoint, and turn what it raises into a response."""
@@ -83,7 +83,7 @@ def endpoint_handler(handler: Handler, endpoint: Endpoint) -> EndpointHandler:
 
 
 def _early_response(exchange: Exchange, stream: ClientStream) -> HTTPResponse | None:
-    """Return the response to what reaches no route: bad HTTP or Host, foreign pages, no key."""
+    """Return the response to a request that no route gets: bad HTTP, Host, origin or key."""
     if stream.unroutable is not None:
         return exchange.refuse(stream.unroutable)
     services, request = exchange.services, exchange.request

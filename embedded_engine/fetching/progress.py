@@ -1,4 +1,4 @@
-"""Show how much of a download has arrived: a bar on a terminal, a line now and then elsewhere."""
+"""Show how much of a download has arrived: a bar on a terminal, occasional lines elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -67,7 +67,7 @@ def read_header(stream: BinaryIO) -> Header:
 
 
 class _Reader:
-    """Takes values off the front of a file and never reads past the end of it."""
+    """Reads values one after the other, and never past the end of the file."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.left = min(stream.seek(0, io.SEEK_END), _LONGEST_HEADER_BYTES)

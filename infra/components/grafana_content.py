@@ -240,7 +240,7 @@ def _critical_first(
 
 
 def _confirm(check: GrafanaCheck, folder_uid: str) -> None:
-    """Check for lost content, which nothing else notices; but not in a preview."""
+    """Raise an error if content is lost, which nothing else notices; but not in a preview."""
     if pulumi.runtime.is_dry_run():
         return
     try:

@@ -28,7 +28,7 @@ _EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
 
 def problems(settings: Settings) -> list[str]:
-    """Return a sentence for every setting that is wrong by itself or contradicts another one."""
+    """Return a sentence for every setting that is invalid or contradicts another one."""
     return list(
         chain(
             _engine(settings),
@@ -52,7 +52,7 @@ def _engine(settings: Settings) -> Iterator[str]:
         )
     yield from _url("mistralUrl", settings.mistral_url)
     if not _GPUS.fullmatch(settings.gpus):
-        yield f"gpus: {settings.gpus!r} is not none, all or a list such as device=0,1"
+        yield f"gpus: must be none, all or a list such as device=0,1, not {settings.gpus!r}"
     elif settings.gpus != "none" and _is_cpu_image(settings.mistralrs_image):
         yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
     if not _QUANTIZATION.fullmatch(settings.quantization):
@@ -189,7 +189,7 @@ def _limits(settings: Settings) -> Iterator[str]:
         if seconds < MIN_WAIT_SECONDS:
             yield f"{name}: {seconds} is less than the minimum of {MIN_WAIT_SECONDS}"
     if settings.engine_memory_mb < 1:
-        yield f"engineMemoryMb: {settings.engine_memory_mb} is not 1 or more"
+        yield f"engineMemoryMb: {settings.engine_memory_mb} is less than the minimum of 1"
     counts = {
         "maxConcurrentRequests": (settings.max_concurrent_requests, CONCURRENT_REQUESTS),
         "maxQueuedRequests": (settings.max_queued_requests, QUEUED_REQUESTS),

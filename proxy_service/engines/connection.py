@@ -19,7 +19,7 @@ from typing import NamedTuple, cast
 from proxy_service.engines.reply import ReplyReader
 from proxy_service.errors import EngineProtocolError, EngineTimeout, ProxyError
 
-# Bytes of a body that nobody has taken yet, above which the connection stops reading.
+# Bytes of a body that are buffered for the reader; above this, the connection stops reading.
 READ_AHEAD_BYTES = 64 * 1024
 # Bytes that one read can return.
 READ_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ class ReadScheduler:
 
     Whatever runs in one round delays everything else in the loop, and a new connection, request
     or scrape needs several rounds. So the tasks that wait for data are resumed in order, and only
-    until they were given `ROUND_BYTES` in a round; the others wait for the next one. Their
+    until they have received `ROUND_BYTES` in a round; the others wait for the next one. Their
     connections don't read in the meantime, so that their next read returns more at once.
     """
 
@@ -97,7 +97,7 @@ class Pool:
         self.read_buffer = memoryview(bytearray(READ_BYTES))
 
     def take(self) -> "Connection | None":
-        """Return the connection that became idle last, or None.
+        """Return the connection that became idle most recently, or None.
 
         A connection that the engine has closed is never returned, even if the event loop doesn't
         know yet that it is closed.
@@ -209,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
     def is_usable(self) -> bool:
         """Return whether an idle connection is still open and has received nothing.
 
-        Asks the system, because the event loop learns of either only in its next round.
+        Asks the system, because the event loop learns of both only in its next round.
         """
         return self._transport is not None and not self._poll.poll(0)
 
@@ -316,7 +316,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
 
     def _blocked_by_proxy(self) -> bool:
-        """Return whether the silence isn't the engine's.
+        """Return whether the proxy, not the engine, causes the silence.
 
         Either the proxy isn't waiting for data, or the engine is still reading a long request.
         """

@@ -15,7 +15,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from proxy_service.errors import EngineProtocolError
 
-# Bytes; longer than any server allows a head to be.
+# Bytes; more than any server allows for a head.
 MAX_HEAD_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200
 _NOT_HTTP = "the engine's reply isn't HTTP; check that MISTRAL_URL is the URL of Mistral.rs"
@@ -130,6 +130,6 @@ class ReplyReader:
         self.has_head = self.status >= _FIRST_FINAL_STATUS
 
     def on_message_complete(self) -> None:
-        """Store that the reply is complete, and whether its connection can be reused."""
+        """Record that the reply is complete, and whether its connection can be reused."""
         self.complete = self.has_head
         self.reusable = self._parser.should_keep_alive()

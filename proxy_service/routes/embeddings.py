@@ -29,7 +29,7 @@ from proxy_service.wire.ollama import parse_keep_alive
 from proxy_service.wire.reading import Fields
 from proxy_service.wire.writing import to_json
 
-# What is raised by reading a body of an unknown shape.
+# The exceptions that reading a body of an unknown shape can raise.
 _UNREADABLE = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
@@ -107,7 +107,7 @@ def _read(body: bytes, *, expected: int) -> tuple[list[list[float]], Usage]:
         reply = json.loads(body)
         return vectors_of(reply, expected=expected), to_usage(reply.get("usage"))
     except _UNREADABLE as error:
-        raise EngineProtocolError("the engine's embeddings have an unknown shape") from error
+        raise EngineProtocolError("the engine's embeddings have an unknown format") from error
 
 
 def _refusal(name: str, status: int, body: bytes) -> ProxyError:

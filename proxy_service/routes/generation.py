@@ -115,7 +115,7 @@ def _context_of(request: GenerateRequest) -> Callable[[str], list[int]]:
 async def _load_or_unload(
     exchange: Exchange, model: EngineModel, common: Common, *, chat: bool
 ) -> HTTPResponse:
-    """Answer a request without a prompt, with which clients load and unload models."""
+    """Answer a request without a prompt, which clients send to load and unload models."""
     unload = common.keep_alive_seconds == 0
     if unload:
         await exchange.services.catalogue.unload(model)
@@ -152,7 +152,7 @@ async def _respond(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPRes
 
 
 def _log_unknown_options(exchange: Exchange, options: JsonObject) -> None:
-    """Log each unknown option once, and not more than `_MAX_LOGGED_OPTIONS` of them."""
+    """Log each unknown option once, and at most `_MAX_LOGGED_OPTIONS` of them."""
     reported = exchange.services.reported_options
     for name in unknown_options(options):
         if name not in reported and len(reported) < _MAX_LOGGED_OPTIONS:
@@ -196,7 +196,7 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
             top_logprobs=options.top_logprobs,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineProtocolError("the engine's reply has an unknown shape") from error
+        raise EngineProtocolError("the engine's reply has an unknown format") from error
     if options.context_of is not None:
         response["context"] = options.context_of(cast("str", response["response"]))
     finish_reason = only_choice(completion).get("finish_reason")

@@ -22,7 +22,7 @@ async def livez(exchange: Exchange) -> HTTPResponse:
 
 
 async def readyz(exchange: Exchange) -> HTTPResponse:
-    """Answer ``/readyz`` by the result of the last probe of the engine, without a new one."""
+    """Answer ``/readyz`` with the result of the engine's last probe, without a new one."""
     catalogue = exchange.services.catalogue
     if catalogue.ready:
         return exchange.response(b"ok\n", content_type=TEXT)

@@ -86,7 +86,7 @@ class AllowedHosts:
         names = {name.lower() for name in listed}
         self._checked = "*" not in names and (bool(names) or bind.is_loopback)
         self._names = frozenset({"", "localhost", socket.gethostname().lower(), *names})
-        # What nearly every request has, for a check without parsing.
+        # Nearly every request has one of these; comparing them needs no parsing.
         self._usual = frozenset({f"{host}:{bind.port}" for host in ("localhost", "127.0.0.1")})
 
     def allows(self, header: str) -> bool:
@@ -102,7 +102,7 @@ class AllowedHosts:
 class Keys:
     """Checks the key of a request.
 
-    It compares digests, always with all of them, so that timing reveals nothing of a key.
+    It compares digests, and always all of them, so that timing reveals nothing about a key.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ def explain(error: OSError, bind: BindAddress) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {bind.port} on {bind.host} is taken, perhaps by Ollama; "
-            "stop what uses it, or set another one, for example "
+            "stop the program that uses it, or choose another port, for example "
             f"BIND_ADDRESS={bind.host}:{bind.port + 1}"
         )
     return f"can't listen on {bind}: {error.strerror or error}; set BIND_ADDRESS to another address"

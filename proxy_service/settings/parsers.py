@@ -12,7 +12,7 @@ from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_mod
 from proxy_service.settings.values import BODY_MEBIBYTES, MAX_PORT, MIB, BindAddress
 
 _DIGITS_AND_DOTS = re.compile(r"\d+(\.\d+){2}")
-# Visible ASCII without the comma, which separates keys; too long to guess.
+# Visible ASCII without the comma, which separates keys; long enough to be hard to guess.
 _KEY = re.compile(r"[!-+\--~]{16,256}")
 KEY_SHAPE = "16 to 256 visible ASCII characters, no comma"
 

@@ -62,8 +62,8 @@ class ProxySettings:
         """Read and check every variable.
 
         Raises:
-            SettingsError: Some values are unusable; the text names all of them, each with what
-                it accepts.
+            SettingsError: Some values are unusable; the text names each variable and what it
+                accepts.
         """
         values: dict[str, object] = {}
         faults: list[str] = []

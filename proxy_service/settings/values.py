@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 DEFAULT_PORT = 11434  # Ollama's own
 DEFAULT_ENGINE_URL = "http://127.0.0.1:8080"
-# Far above what Mistral.rs works on at once, which has a queue of its own. It limits what a crowd
-# can pile up, and isn't meant as a throttle.
+# Far more than Mistral.rs, which has a queue of its own, works on at once. It protects against
+# floods of requests, and isn't meant as a throttle.
 DEFAULT_CONCURRENT_REQUESTS = 512
 DEFAULT_QUEUED_REQUESTS = 512  # as Ollama's OLLAMA_MAX_QUEUE
 

@@ -29,7 +29,7 @@ class Variable:
         return self.parser.accepts
 
     def complaint(self, text: str, file: str, error: Exception) -> str:
-        """Return what is wrong with a value; a secret isn't repeated."""
+        """Return what is wrong with a value, without repeating a secret."""
         if not self.secret:
             return f"{self.name}={without_login(text)!r}: expected {self.accepts}"
         if text and file:

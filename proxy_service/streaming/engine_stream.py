@@ -55,7 +55,7 @@ class EngineStream:
         return self._read_first(data) if self._plain_events.needs_example else self._items(data)
 
     def _read_first(self, data: bytes) -> Iterator[Event | list[bytes]]:
-        """Yield the first event separately: once handled, it is the example for the rest."""
+        """Yield the first event separately: once handled, it is the example for the others."""
         length = first_event_length(data)
         yield from self._decoder.feed(data[:length])
         yield from self._items(data[length:])

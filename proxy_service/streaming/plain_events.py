@@ -4,7 +4,7 @@ A plain event carries text and nothing else. The plain events of one stream diff
 text. After one has been decoded, the bytes before and after its text are known. In a run of events
 that match both byte for byte, the texts can then be cut out. The result is always correct:
 
-- a text (`_PLAIN`) contains no unescaped quote, so it can't end earlier than it seems to;
+- a text (`_PLAIN`) contains no unescaped quote, so it can't end early;
 - bytes outside a string don't depend on the string, so each event decodes to the example with
   another text;
 - each text is written exactly as `NdjsonLines` would write it after decoding.
@@ -21,7 +21,7 @@ from proxy_service.wire.engine import Completion
 # Contents of JSON strings that need no decoding, one on each line.
 _PLAIN = re.compile(rb'[\n !#-\[\]-~]*(?:\\["\\bfnrt][\n !#-\[\]-~]*)*')
 _KEY = b'"content":'
-# If so many examples didn't lead to runs, the events differ in more than their text.
+# If this many examples didn't lead to runs, the events differ in more than their text.
 _MAX_EXAMPLES = 8
 
 
@@ -63,7 +63,7 @@ class PlainEvents:
         """Return the texts of the plain events at the beginning of ``data``, and the other data.
 
         The texts are the contents of JSON strings, none of them empty. There are none if the
-        first event isn't plain, or if another event stands between plain ones.
+        first event isn't plain, or if there is another event between plain ones.
         """
         before, end = self._before, self._end
         last = data.rfind(end) if before and data.startswith(before) else -1
@@ -83,7 +83,7 @@ class PlainEvents:
 
 
 def first_event_length(data: bytes) -> int:
-    """Return the length in bytes of the first event, that of all ``data`` if it is incomplete."""
+    """Return the length in bytes of the first event, or of all ``data`` if it is incomplete."""
     end = data.find(b"\n\n")
     return end + 2 if end >= 0 else len(data)
 

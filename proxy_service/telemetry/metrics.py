@@ -172,7 +172,7 @@ class ProxyMetrics:
 
 
 class _Families:
-    """The families."""
+    """All metric families, each created once."""
 
     def __init__(self, instruments: Instruments) -> None:
         counter, gauge, histogram = instruments.counter, instruments.gauge, instruments.histogram
@@ -195,17 +195,17 @@ class _Families:
             "Generations and embeddings that hold a slot at the engine.",
         ).labels()
         self.running_limit = gauge(
-            "mistral_running_requests_limit", "Most requests that may hold a slot at once."
+            "mistral_running_requests_limit", "Number of requests that may hold a slot at once."
         ).labels()
         self.queued_requests = gauge(
             "mistral_queued_requests", "Generations and embeddings that wait for a slot."
         ).labels()
         self.queued_limit = gauge(
-            "mistral_queued_requests_limit", "Most requests that may wait for a slot at once."
+            "mistral_queued_requests_limit", "Number of requests that may wait for a slot at once."
         ).labels()
         self.queue_wait = histogram(
             "mistral_queue_wait_seconds",
-            "Seconds that requests waited in the queue, if they had to and however that ended.",
+            "Seconds that requests waited in the queue; those that didn't wait aren't counted.",
             QUEUE_BUCKETS,
         ).labels()
         self.generate_duration = histogram(

@@ -64,7 +64,7 @@ class RequestRecord:
         self._model_metrics = self.metrics.model(model)
 
     def wrote(self, chunks: int, deltas: int, now: float) -> None:
-        """Count the chunks and deltas that were written to the client's transport."""
+        """Count the chunks and deltas that were written to the client's connection."""
         counter = self.metrics.endpoint(self.endpoint).chunks
         if chunks and counter is not None:
             counter.inc(chunks)
@@ -76,7 +76,7 @@ class RequestRecord:
     def interrupted(self) -> None:
         """Record that the client disconnected, or read nothing for too long.
 
-        A response that was sent completely isn't changed by it.
+        This doesn't change the outcome of a response that was sent completely.
         """
         if not self.delivered:
             self.cancelled = True
@@ -107,7 +107,7 @@ class RequestRecord:
 
     @property
     def status(self) -> Status:
-        """The outcome, as the metrics' label has it."""
+        """The outcome, as a value of the metrics' label."""
         if self.cancelled:
             return "cancelled"
         # An error can follow a status that was sent already.

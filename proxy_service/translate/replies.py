@@ -170,7 +170,7 @@ def to_ollama_counts(usage: Usage, *, at: Moment, load_ns: int) -> JsonObject:
         "prompt_eval_count": usage.get("prompt_tokens", 0),
         "prompt_eval_duration": _to_ns(usage.get("total_prompt_time_sec", 0.0)),
         "eval_count": evaluated,
-        # The engine reports whole milliseconds, so that this may be 0; clients divide by it.
+        # The engine reports whole milliseconds, so this may be 0; clients divide by it.
         "eval_duration": max(evaluation_ns, 1) if evaluated else evaluation_ns,
     }
 

@@ -51,7 +51,7 @@ class Choice(TypedDict, total=False):
 
 
 class Completion(TypedDict, total=False):
-    """An event of a stream, or a whole reply; ``error`` comes without the other fields."""
+    """An event of a stream, or a whole reply; with ``error``, there are no other fields."""
 
     choices: list[Choice]
     usage: Usage | None

@@ -8,7 +8,7 @@ from proxy_service.wire.writing import to_text
 
 
 class Dialect(StrEnum):
-    """The API in whose shape an error is written."""
+    """The API in whose format an error is written."""
 
     OLLAMA = "ollama"
     OPENAI = "openai"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-# Seconds that a start, or a change that the next scrape brings, may take.
+# Seconds that a start, or a change that the next scrape shows, may take.
 TIMEOUT = 60.0
 
 SCRAPE_INTERVAL = "500ms"

@@ -45,8 +45,8 @@ RANGE: Final = 3600
 NOW: Final = STARTED_AT + 3595
 LAST_SCRAPE: Final = NOW - 5
 FIRST_SCRAPE: Final = LAST_SCRAPE - 239 * INTERVAL
-# How much more than the counters grew `increase` returns for the whole range: Prometheus
-# extrapolates from the last scrape to now. At the start the counters are 0, which it knows.
+# The factor by which `increase` over the whole range exceeds the counters' growth: Prometheus
+# extrapolates from the last scrape to now. It knows that the counters are 0 at the start.
 BEYOND_LAST_SCRAPE: Final = (NOW - FIRST_SCRAPE) / (LAST_SCRAPE - FIRST_SCRAPE)
 
 INSTANCE: Final = "proxy:11434"

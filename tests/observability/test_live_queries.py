@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from tests.observability.promtool import Promtool
 
-# Panels that show something else than their title says once a model or an endpoint is chosen, or
-# once generations fail. They return data; what they show isn't compared with the load. To be
+# Panels that don't show what their title says once a model or an endpoint is chosen, or once
+# generations fail. They return data; what they show isn't compared with the load. To be
 # corrected together with the other panels whose numbers mislead, after which this list is empty.
 KNOWN_WRONG: Final = {
     "Output tokens per chunk": (
@@ -108,13 +108,13 @@ OUTPUT_TOKENS: Final = sum(sent.output_tokens for sent in OF_MODEL)
 CHUNKS: Final = sum(sent.chunks for sent in AT_ENDPOINT)
 FIRST_TOKEN_P95: Final = quantile(0.95, FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS)
 
-# What asks the engine for work, at every endpoint; the malformed request only tries to.
+# Requests that need the engine, at every endpoint, including the malformed one.
 FOR_ENGINE: Final = [sent for sent in TICK if sent.endpoint in ("chat", "generate")]
 OUTSIDE_ENGINE: Final = sum(
     sent.seconds - sent.engine_seconds - (sent.load_seconds or 0) for sent in FOR_ENGINE
 )
 
-# Computed from the scrapes or from the panel where the load alone doesn't say it.
+# Computed from the scrapes or the panel where the load alone doesn't determine the value.
 Expected: TypeAlias = "dict[str, float] | Callable[[Recorded, dict[str, Any]], dict[str, float]]"
 
 # What each panel shows, by its title and the names of its series.

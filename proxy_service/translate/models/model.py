@@ -22,7 +22,7 @@ class EngineModel:
         created: Unix seconds.
         status: ``loaded``, ``unloaded`` or ``reloading``.
         name: The name that clients and metrics use; the id unless another is given.
-        details: What the settings say about it, and else what the engine reports.
+        details: What the settings say about it, or else what the engine reports.
         families: The engine's list of families; empty if there is none, or if the settings
             name a family.
         parameters: The model's own values of Ollama's options.
