@@ -7,10 +7,10 @@ import time
 from urllib.parse import quote
 
 from infra.topology import ENGINE
-from ops.demo.urls import DemoUrls
-from ops.services import web
-from ops.services.proxy_api import ProxyApi
-from ops.system.terminal import Terminal
+from ops.clients import web
+from ops.clients.proxy import ProxyApi
+from ops.running.demo import DemoUrls
+from ops.terminal.status import Terminal
 
 QUESTION = "Why is the sky blue?"
 REQUEST_RATE = "rate(mistral_http_requests_total[1m])"

@@ -18,7 +18,7 @@ DOWN = "MistralDown"
 MAX_RETRIES = 2
 HINT = (
     "compare the rule with its promtool cases (tests/observability), then with the drill's "
-    "intervals (ops/drill/config.py)"
+    "intervals (ops/drill/intervals.py)"
 )
 
 

@@ -1,4 +1,4 @@
-"""Where the conditions are caused: a scripted engine, a real proxy and a real Prometheus.
+"""Where the conditions are caused: a stand-in engine, a real proxy and a real Prometheus.
 
 All of it belongs to the drill: free ports, a temporary folder, and processes that end with the
 ``with`` block.
@@ -13,18 +13,18 @@ from types import TracebackType
 from typing import Final, Self
 
 from monitoring.names import JOB, RULES_FILE_NAME
-from ops.drill.config import DrillConfig
-from ops.drill.engine import ScriptedEngine
+from ops.clients import web
+from ops.clients.prometheus import Prometheus, PrometheusError
+from ops.clients.proxy import WITHOUT_KEYS
+from ops.drill.intervals import DrillConfig
 from ops.drill.load import ClientGroup, Traffic, generate_load
+from ops.drill.stand_in_engine import StandInEngine
 from ops.drill.timeline import State
+from ops.processes.polling import Poller
+from ops.processes.ports import LOOPBACK, free_port
+from ops.processes.process import Process
 from ops.prometheus.server import start_prometheus
-from ops.services import web
-from ops.services.prometheus_api import Prometheus, PrometheusError
-from ops.services.proxy_api import WITHOUT_KEYS
-from ops.system.console import OperatorError
-from ops.system.polling import Poller
-from ops.system.ports import LOOPBACK, free_port
-from ops.system.process import Process
+from ops.terminal.console import OperatorError
 
 PROBE_SECONDS: Final = "0.5"
 """Interval at which the proxy probes its engine."""
@@ -40,7 +40,7 @@ class Sandbox:
 
     def __init__(self, config: DrillConfig, address: str = LOOPBACK) -> None:
         self.config = config
-        self.engine = ScriptedEngine()
+        self.engine = StandInEngine()
         self._proxy_target = f"{LOOPBACK}:{free_port(LOOPBACK)}"
         self._prometheus_target = f"{address}:{free_port(address)}"
         self.proxy = f"http://{self._proxy_target}"

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ops.clients.prometheus import Prometheus, PrometheusError
 from ops.drill.timeline import State, Timeline
-from ops.services.prometheus_api import Prometheus, PrometheusError
 
 INTERVAL_SECONDS = 0.25
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ops.processes.runner import Result, Runner
 from ops.prometheus.fetching import FetchError, bin_folder, version_numbers
-from ops.system.runner import Result, Runner
 
 _PACKAGE: Final = "prometheus"
 

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from monitoring.names import JOB
+from ops.clients import web
+from ops.clients.exposition import Exposition, scrape
+from ops.clients.prometheus import Prometheus, PrometheusError
+from ops.clients.proxy import ProxyApi
+from ops.processes.polling import Poller
 from ops.report import Check, failed, judged, passed
-from ops.services import web
-from ops.services.prometheus_api import Prometheus, PrometheusError
-from ops.services.proxy_api import ProxyApi
-from ops.system.polling import Poller
-from ops.verify.exposition import Exposition, scrape
 from ops.verify.scraping import scrape_interval
 from ops.verify.traffic import Reported, TrafficError, first_model, send_traffic
 

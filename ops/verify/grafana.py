@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from alerts.rules import alerts
 from monitoring.names import DASHBOARD_UID, DATASOURCE_UID, JOB
 from monitoring.thresholds import Thresholds
+from ops.clients.grafana import GrafanaApi, GrafanaError
 from ops.report import Check, failed, judged, skipped
-from ops.services.grafana_api import GrafanaApi, GrafanaError
-from ops.targets import Targets
+from ops.running.targets import Targets
 
 HINT = "run `make up` again, which provisions Grafana anew"
 

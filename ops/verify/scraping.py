@@ -7,9 +7,9 @@ from typing import Any
 from alerts.rules import alerts
 from monitoring.names import JOB
 from monitoring.thresholds import Thresholds
+from ops.clients.prometheus import Prometheus, PrometheusError, seconds
+from ops.processes.polling import Poller
 from ops.report import Check, failed, judged, passed
-from ops.services.prometheus_api import Prometheus, PrometheusError, seconds
-from ops.system.polling import Poller
 
 FIRST_SCRAPE_TIMEOUT_SECONDS = 35.0
 """Two of the longest scrape intervals that we configure, and some time for the scrape itself."""

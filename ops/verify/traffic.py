@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops.services.proxy_api import ProxyApi
+from ops.clients.proxy import ProxyApi
 
 OPTIONS = {"temperature": 0, "num_predict": 16}
 UNKNOWN_MODEL = "no-such-model-verify"

@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from infra.settings import schema
+from infra.settings.page import GROUPS
 from infra.settings.reading import SettingsError, load
 from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
 from infra.settings.values import Secret, ServiceMode
-from ops.maintenance.settings_page import GROUPS
 from tests.infra import monitor
 
 ROOT = Path(__file__).parents[2]

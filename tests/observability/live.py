@@ -11,8 +11,8 @@ import httpx
 import yaml
 
 from infra.render import prometheus_config
+from ops.processes.ports import LOOPBACK, free_port
 from ops.prometheus.programs import require_programs
-from ops.system.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 from alerts.__main__ import RULES_FILE
 from alerts.prometheus import render
 from monitoring.thresholds import Thresholds, Timing
-from ops.system.ports import LOOPBACK, free_port
+from ops.processes.ports import LOOPBACK, free_port
 from proxy_service.settings import ProxySettings
 from tests.observability import queries
 from tests.observability.live import RunningPrometheus, scraping

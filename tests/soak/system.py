@@ -16,16 +16,16 @@ from typing import Final, Self
 
 from infra.render import prometheus_config
 from monitoring.names import JOB
-from ops.demo.session import RULES_FILE
+from ops.clients import web
+from ops.clients.exposition import Exposition, scrape
+from ops.clients.prometheus import Prometheus
+from ops.clients.proxy import WITHOUT_KEYS, ProxyApi
+from ops.demo.command import RULES_FILE
+from ops.processes.polling import Poller
+from ops.processes.ports import LOOPBACK, free_port
+from ops.processes.process import LAST_LINES, Process
 from ops.prometheus.server import start_prometheus
-from ops.services import web
-from ops.services.prometheus_api import Prometheus
-from ops.services.proxy_api import WITHOUT_KEYS, ProxyApi
-from ops.system.console import OperatorError
-from ops.system.polling import Poller
-from ops.system.ports import LOOPBACK, free_port
-from ops.system.process import LAST_LINES, Process
-from ops.verify.exposition import Exposition, scrape
+from ops.terminal.console import OperatorError
 from tests.soak.reconciliation import Counts
 
 ENGINE_TIMEOUT_SECONDS: Final = 4.0

@@ -9,7 +9,7 @@ import pytest
 
 from ops.drill.checks import condition_checks
 from ops.drill.conditions import Condition
-from ops.drill.config import DrillConfig
+from ops.drill.intervals import DrillConfig
 from ops.drill.timeline import State, Timeline, judge, worst
 from ops.drill.watcher import AlertSourceError, AlertWatcher
 from ops.drill.webhook import NotifiedAlerts

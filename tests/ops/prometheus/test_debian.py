@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from ops.checkout import ROOT
+from ops.processes.runner import Result, SystemRunner
 from ops.prometheus.debian import DebianPackage
 from ops.prometheus.fetching import FetchError
 from ops.prometheus.programs import OLDEST, version_of
-from ops.system.paths import ROOT
-from ops.system.runner import Result, SystemRunner
-from tests.ops.prometheus.programs import put_programs
+from tests.ops.prometheus.stand_ins import put_programs
 
 NOBODY = 65534
 AS_AN_ORDINARY_USER = f"""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ops.checkout import ROOT
+from ops.processes.runner import Result
+from ops.pulumi.settings import read_stack_config
 from ops.stack.commands import Operator
-from ops.stack.config import read_stack_config
-from ops.system.console import OperatorError
-from ops.system.paths import ROOT
-from ops.system.runner import Result
+from ops.terminal.console import OperatorError
 from tests.ops.scripted_runner import PROGRAMS, ScriptedRunner
 
 OUTPUTS = {
