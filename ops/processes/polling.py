@@ -1,4 +1,4 @@
-"""Poll until a condition holds or a timeout passes. The commands sleep only here."""
+"""Poll until a condition holds or a timeout passes."""
 
 import time
 from collections.abc import Callable
@@ -15,9 +15,15 @@ class Poller:
 
     Attributes:
         max_seconds: Shortens every longer timeout; None leaves each as it is.
+        interval_seconds: Time between two polls.
+        clock: Monotonic clock, in seconds.
+        sleep: Sleeps for some seconds.
     """
 
     max_seconds: float | None = None
+    interval_seconds: float = INTERVAL_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
     def until(
         self, read: Callable[[], Value], good: Callable[[Value], bool], *, timeout: float
@@ -28,9 +34,9 @@ class Poller:
             The last value read, good or not. It is read at least once.
         """
         limit = timeout if self.max_seconds is None else min(timeout, self.max_seconds)
-        deadline = time.monotonic() + limit
+        deadline = self.clock() + limit
         while True:
             value = read()
-            if good(value) or time.monotonic() >= deadline:
+            if good(value) or self.clock() >= deadline:
                 return value
-            time.sleep(INTERVAL_SECONDS)
+            self.sleep(self.interval_seconds)

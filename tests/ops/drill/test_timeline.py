@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -11,7 +11,7 @@ from ops.drill.checks import condition_checks
 from ops.drill.conditions import Condition
 from ops.drill.intervals import DrillConfig
 from ops.drill.timeline import State, Timeline, judge, worst
-from ops.drill.watcher import AlertSourceError, AlertWatcher
+from ops.drill.watcher import POLLER, AlertSourceError, AlertWatcher
 from ops.drill.webhook import NotifiedAlerts
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Clock:
 
 def watching(*scripts: Script) -> AlertWatcher:
     clock = Clock()
-    return AlertWatcher(scripts, clock, clock.sleep)
+    return AlertWatcher(scripts, replace(POLLER, clock=clock, sleep=clock.sleep))
 
 
 def test_polling_ends_as_soon_as_every_source_has_shown_enough() -> None:
