@@ -37,6 +37,16 @@ class ProxyApi:
         """GET a path. Raises UnreachableError when there is no response."""
         return web.get(f"{self.url}{path}", headers=self.headers)
 
+    def first_model(self) -> str | None:
+        """Return the name of the first model that the proxy lists; None if it lists none.
+
+        Raises:
+            UnreachableError: There is no response.
+            ValueError, LookupError: The response isn't a list of models.
+        """
+        models = self.get("/api/tags").json()["models"]
+        return str(models[0]["name"]) if models else None
+
     def metrics(self, path: str = "/metrics") -> web.Response:
         """GET one of the metrics' paths. Raises UnreachableError as ``get``."""
         return web.get(f"{self.url}{path}", headers=_bearing(self.metrics_key or self.key))

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from alerts.rules_file import RULES_FILE
 from infra.render import prometheus_config
-from monitoring.names import RULES_FILE_NAME
+from monitoring.names import SCRAPE_TIMEOUT_SECONDS
 from ops.checkout import ROOT
 from ops.clients.proxy import ProxyApi, keys_of
 from ops.demo.ports import DemoPorts, address_of
@@ -24,9 +25,8 @@ from ops.terminal.console import OperatorError, say
 from ops.terminal.interrupts import interruptible
 from ops.terminal.status import Terminal
 
-RULES_FILE = ROOT / "alerts" / RULES_FILE_NAME
-SCRAPE_INTERVAL = "10s"
-"""Shorter than the full stack's, so that a graph soon has data; a scrape may take 10 s."""
+SCRAPE_INTERVAL = f"{SCRAPE_TIMEOUT_SECONDS}s"
+"""The shortest that there can be, so that a graph soon has data."""
 FETCH_MODEL = (sys.executable, "-m", "embedded_engine", "--fetch-only")
 STOPPED = "The demo has stopped."
 

@@ -6,7 +6,7 @@ import threading
 import time
 from urllib.parse import quote
 
-from infra.topology import ENGINE
+from infra.topology import ENGINE, PROMETHEUS, PROXY
 from ops.clients import web
 from ops.clients.proxy import ProxyApi
 from ops.running.demo import DemoUrls
@@ -23,9 +23,9 @@ def show_when_ready(
     urls: DemoUrls, proxy: ProxyApi, terminal: Terminal, stopping: threading.Event
 ) -> None:
     """Count the seconds until every service is ready, then print what to try."""
-    waiting = [f"{urls.engine}{ENGINE.health_path}", f"{urls.proxy}/readyz"]
+    waiting = [f"{urls.engine}{ENGINE.ready_path}", f"{urls.proxy}{PROXY.ready_path}"]
     if urls.prometheus:
-        waiting.append(f"{urls.prometheus}/-/ready")
+        waiting.append(f"{urls.prometheus}{PROMETHEUS.ready_path}")
     started = time.monotonic()
     interval = 1 if terminal.rewrites else STATUS_SECONDS
     next_status = 0
@@ -81,7 +81,6 @@ def what_to_try(urls: DemoUrls, model: str, *, asks_for_key: bool) -> str:
 def _first_model(proxy: ProxyApi) -> str | None:
     """Return the name of the first model that the proxy lists; None while it lists none."""
     try:
-        models = proxy.get("/api/tags").json()["models"]
-        return str(models[0]["name"])
+        return proxy.first_model()
     except (web.UnreachableError, ValueError, LookupError):
         return None

@@ -9,7 +9,6 @@ import yaml
 from alerts.grafana import Dialect, RuleGroup, rule_groups
 from alerts.prometheus import render
 from infra.render import prometheus_config
-from monitoring.names import JOB
 from monitoring.thresholds import Thresholds, Timing
 
 #: The windows and waits of a real stack, about ten times shorter. They keep their order, so that
@@ -62,25 +61,19 @@ class DrillConfig:
             dataclasses.replace(group, interval_seconds=GRAFANA_SECONDS) for group in groups
         )
 
-    def prometheus_config(self, *, proxy: str, prometheus: str, rules: str) -> str:
+    def prometheus_config(self, *, proxy: str | None, prometheus: str, rules: str) -> str:
         """Return the project's ``prometheus.yml`` with the drill's intervals.
 
         Args:
-            proxy: ``host:port`` of the drill's proxy. If empty, the proxy's job has no target, as
-                when a service discovery loses it.
+            proxy: ``host:port`` of the drill's proxy; None for no target.
             prometheus: ``host:port`` of the drill's Prometheus.
             rules: Path of the rule file.
         """
-        config = yaml.safe_load(
-            prometheus_config(proxy_target=proxy, prometheus_target=prometheus, rules_glob=rules)
+        return prometheus_config(
+            proxy_target=proxy,
+            prometheus_target=prometheus,
+            rules_glob=rules,
+            scrape_interval=self.scrape,
+            scrape_timeout=self.scrape,
+            evaluation_interval=self.evaluation,
         )
-        config["global"] = {
-            "scrape_interval": self.scrape,
-            "scrape_timeout": self.scrape,
-            "evaluation_interval": self.evaluation,
-        }
-        for job in config["scrape_configs"]:
-            job.pop("scrape_timeout", None)
-            if not proxy and job["job_name"] == JOB:
-                job["static_configs"] = []
-        return yaml.safe_dump(config, sort_keys=False)

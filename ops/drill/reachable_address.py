@@ -3,14 +3,11 @@
 import errno
 import socket
 from dataclasses import dataclass
-from typing import Final
 
+from infra.hosts import DOCKER_HOST
 from ops.clients.docker import DockerEngine
 from ops.processes.ports import LOOPBACK
 from ops.terminal.console import OperatorError
-
-#: Docker Desktop's name for the host; it leads to services on the host's loopback address.
-DESKTOP_HOST: Final = "host.docker.internal"
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,9 @@ def find_address(docker: DockerEngine, container: str, given: str | None) -> Add
     gateway = _gateway(docker, container)
     if gateway is None:
         return Address(LOOPBACK, LOOPBACK)
-    # On Linux the network's gateway is this machine. Docker Desktop's is in its virtual machine.
-    return Address(gateway, gateway) if _is_local(gateway) else Address(LOOPBACK, DESKTOP_HOST)
+    # On Linux the network's gateway is this machine. Docker Desktop's is in its virtual machine,
+    # where the host's name leads to the host's loopback address.
+    return Address(gateway, gateway) if _is_local(gateway) else Address(LOOPBACK, DOCKER_HOST)
 
 
 def _gateway(docker: DockerEngine, container: str) -> str | None:

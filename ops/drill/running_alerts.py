@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from infra.topology import PROXY
 from ops.clients import web
 from ops.clients.prometheus import Prometheus, PrometheusError
 from ops.report import Check, failed, judged, skipped
@@ -16,7 +17,7 @@ def stack_checks(targets: Targets, expected: frozenset[str]) -> Iterator[Check]:
         expected: Names of the alerts.
     """
     name = "the running Prometheus has the drill's alerts"
-    if not web.is_ready(f"{targets.proxy}/livez"):
+    if not web.is_ready(f"{targets.proxy}{PROXY.health_path}"):
         yield skipped(name, f"nothing runs at {targets.proxy}; the drill doesn't need it")
         return
     if targets.prometheus is None:

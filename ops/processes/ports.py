@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Final
 
 from ops.terminal.console import OperatorError
+from proxy_service.settings import MAX_PORT
 
 LOOPBACK = "127.0.0.1"
 LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp (include/net/tcp_states.h)."""
-HIGHEST_PORT = 65535
 SHOWN_COMMAND_LENGTH = 60
 """Characters of a process's command line that still fit on an error line."""
 _LASTING: Final = range(20_000, 32_000)
@@ -48,8 +48,8 @@ class Port:
 def read_port(role: str, variable: str, environ: Mapping[str, str], default: int) -> Port:
     """Read a port from the environment. Raises OperatorError when it isn't a TCP port."""
     text = environ.get(variable, "").strip() or str(default)
-    if not text.isdecimal() or not 0 < int(text) <= HIGHEST_PORT:
-        raise OperatorError(f"{variable}={text} is not a port: give a number from 1 to 65535")
+    if not text.isdecimal() or not 0 < int(text) <= MAX_PORT:
+        raise OperatorError(f"{variable}={text} is not a port: give a number from 1 to {MAX_PORT}")
     return Port(role, variable, int(text))
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from infra.topology import DEFAULT_STACK, ENGINE, PROMETHEUS, PROXY
+from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA_USER, PROMETHEUS, PROXY
 from ops.clients.proxy import ProxyApi
 from ops.processes.ports import LOOPBACK
 from ops.running.demo import DemoUrls, demo_folder, running_demo
@@ -33,7 +33,7 @@ class Targets:
     engine: str | None = None
     prometheus: str | None = None
     grafana: str | None = None
-    grafana_user: str = "admin"
+    grafana_user: str = GRAFANA_USER
     grafana_password: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
     metrics_key: str | None = field(default=None, repr=False)
@@ -78,7 +78,7 @@ def stack_targets(stack: str, outputs: Mapping[str, str]) -> Targets:
         proxy=outputs["proxyUrl"],
         prometheus=outputs.get("prometheusUrl") or None,
         grafana=outputs.get("grafanaUrl") or None,
-        grafana_user=outputs.get("grafanaUser") or "admin",
+        grafana_user=outputs.get("grafanaUser") or GRAFANA_USER,
         grafana_password=outputs.get("grafanaAdminPassword") or None,
         api_key=parse_keys(keys)[0] if keys else None,
         metrics_key=outputs.get("metricsKey") or None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.references import recorded_digests
-from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA, PROMETHEUS, PROXY, physical_name
+from infra.topology import DEFAULT_STACK, GRAFANA_USER, MEMBERS, physical_name
 from ops.checkout import ROOT, TOOLS_DIR
 from ops.clients.docker import DockerEngine
 from ops.clients.prometheus import Prometheus, PrometheusError
@@ -26,7 +26,6 @@ from ops.stack.follow import follow
 from ops.stack.recovery import Recovery
 from ops.terminal.console import OperatorError, say
 
-SERVICES = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
 VOLUME = "docker:index/volume:Volume"
 URLS = {
     "Ollama API": "proxyUrl",
@@ -177,7 +176,7 @@ class Operator:
 
     def _login(self, outputs: Mapping[str, str]) -> str:
         """Return how to log in to Grafana; only the default password is shown."""
-        user, password = outputs.get("grafanaUser", "admin"), outputs["grafanaAdminPassword"]
+        user, password = outputs.get("grafanaUser", GRAFANA_USER), outputs["grafanaAdminPassword"]
         if password == self.config.values["grafanaAdminPassword"]:
             return f"Log in to Grafana as {user} with the password {password}."
         return (
@@ -189,7 +188,7 @@ class Operator:
         """Return the names of the stack's existing containers, by service."""
         names = {
             service: physical_name(member.container, self.config.short_name)
-            for service, member in SERVICES.items()
+            for service, member in MEMBERS.items()
         }
         states = self.docker.container_states()
         return {service: name for service, name in names.items() if name in states}
@@ -215,7 +214,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "command", choices=["up", "down", "preview", "logs", "status", "env", "check"]
     )
-    parser.add_argument("service", nargs="?", choices=list(SERVICES), help="for logs")
+    parser.add_argument("service", nargs="?", choices=list(MEMBERS), help="for logs")
     options = parser.parse_args(arguments)
     name = os.environ.get("STACK") or DEFAULT_STACK
     operator = Operator(read_stack_config(ROOT, name), SystemRunner(), ROOT, os.environ)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 
-from infra.topology import ENGINE, GRAFANA
+from infra.topology import ENGINE, GRAFANA, PROMETHEUS, PROXY
 from ops.clients import web
 from ops.report import Check, failed, judged, skipped
 from ops.running.targets import Targets
@@ -15,11 +15,11 @@ def endpoint_checks(targets: Targets) -> Iterator[Check]:
         "proxy responds", f"{targets.proxy}/", _is_ollama, "is the proxy running?"
     )
     yield _endpoint_check(
-        "proxy is alive", f"{targets.proxy}/livez", _is_ok, "read the proxy's log"
+        "proxy is alive", f"{targets.proxy}{PROXY.health_path}", _is_ok, "read the proxy's log"
     )
     yield _endpoint_check(
         "proxy reaches the engine",
-        f"{targets.proxy}/readyz",
+        f"{targets.proxy}{PROXY.ready_path}",
         _is_ok,
         "the engine is down or still loads its model; read its log",
     )
@@ -29,7 +29,7 @@ def endpoint_checks(targets: Targets) -> Iterator[Check]:
     else:
         yield skipped("engine is healthy", "its port is not published; the proxy checks it")
     if targets.prometheus:
-        url = f"{targets.prometheus}/-/ready"
+        url = f"{targets.prometheus}{PROMETHEUS.ready_path}"
         yield _endpoint_check("Prometheus is ready", url, _is_ok, "read Prometheus' log")
     else:
         yield skipped("Prometheus is ready", "there is none")

@@ -31,14 +31,6 @@ class Reported:
     chunks: int
 
 
-def first_model(proxy: ProxyApi) -> str:
-    """Return the first model that the proxy lists. Raises TrafficError if it lists none."""
-    models = proxy.get("/api/tags").json().get("models", [])
-    if not models:
-        raise TrafficError("the proxy lists no model at /api/tags")
-    return str(models[0]["name"])
-
-
 def send_traffic(
     proxy: ProxyApi, model: str, *, timeout: float, while_in_flight: Callable[[], None]
 ) -> Reported:

@@ -14,13 +14,14 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
+from alerts.rules_file import RULES_FILE
 from infra.render import prometheus_config
+from infra.topology import PROMETHEUS, PROXY
 from monitoring.names import JOB
 from ops.clients import web
 from ops.clients.exposition import Exposition, scrape
 from ops.clients.prometheus import Prometheus
 from ops.clients.proxy import WITHOUT_KEYS, ProxyApi
-from ops.demo.command import RULES_FILE
 from ops.processes.polling import Poller
 from ops.processes.ports import LOOPBACK, free_port
 from ops.processes.process import LAST_LINES, Process
@@ -113,7 +114,7 @@ class SystemUnderTest:
 
     def await_engine(self) -> bool:
         """Wait until the proxy reaches the engine. Return False after a timeout."""
-        ready = f"{self.proxy}/readyz"
+        ready = f"{self.proxy}{PROXY.ready_path}"
         return Poller().until(lambda: web.is_ready(ready), bool, timeout=_READY_TIMEOUT_SECONDS)
 
     def await_scrape(self) -> None:
@@ -158,7 +159,7 @@ class SystemUnderTest:
         command = [sys.executable, "-m", "proxy_service"]
         process = Process(command, self._folder / "proxy.log", addresses | _SETTINGS | WITHOUT_KEYS)
         cleanup.callback(process.end)
-        process.await_ready(lambda: web.is_ready(f"{self.proxy}/livez"))
+        process.await_ready(lambda: web.is_ready(f"{self.proxy}{PROXY.health_path}"))
 
     def _start_prometheus(self, cleanup: ExitStack) -> None:
         config = prometheus_config(
@@ -169,7 +170,7 @@ class SystemUnderTest:
         )
         process = start_prometheus(self._folder, config, self._prometheus_target)
         cleanup.callback(process.end)
-        process.await_ready(lambda: web.is_ready(f"{self.prometheus.url}/-/ready"))
+        process.await_ready(lambda: web.is_ready(f"{self.prometheus.url}{PROMETHEUS.ready_path}"))
 
     def _lines(self, name: str) -> list[str]:
         log = self._folder / f"{name}.log"
