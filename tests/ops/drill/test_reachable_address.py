@@ -1,14 +1,9 @@
 """Where the drill listens so that a Grafana in a container can connect to it."""
 
-import json
-
 import pytest
 
-from ops.clients import web
 from ops.clients.docker import DockerEngine
 from ops.drill.reachable_address import Address, find_address
-from ops.drill.timeline import State
-from ops.drill.webhook import webhook_receiver
 from ops.processes.runner import Result
 from ops.terminal.console import OperatorError
 from tests.ops.scripted_runner import ScriptedRunner
@@ -45,18 +40,3 @@ def test_an_address_from_the_operator_must_belong_to_this_machine() -> None:
     assert address(Result(0, ""), given="127.0.0.1") == Address("127.0.0.1", "127.0.0.1")
     with pytest.raises(OperatorError, match=f"{ELSEWHERE} isn't an address of this machine"):
         address(Result(0, ""), given=ELSEWHERE)
-
-
-def test_the_receiver_takes_notifications_only_on_its_secret_path() -> None:
-    alert = {"status": "firing", "labels": {"alertname": "MistralDown"}}
-    with webhook_receiver("127.0.0.1") as receiver:
-        base = f"http://127.0.0.1:{receiver.server_port}"
-
-        refused = web.send("POST", f"{base}/", {"alerts": [alert]})
-        assert (refused.status, receiver.alerts.states()) == (404, {})
-
-        garbled = web.send("POST", f"{base}{receiver.path}", json.dumps("x"))
-        assert garbled.status == 400
-
-        assert web.send("POST", f"{base}{receiver.path}", {"alerts": [alert]}).ok
-        assert receiver.alerts.states() == {"MistralDown": State.FIRING}

@@ -3,8 +3,7 @@ import socket
 
 import pytest
 
-from ops.clients.prometheus import seconds
-from ops.running.targets import Targets, stack_targets
+from ops.running.targets import Targets
 from ops.verify.command import main
 from tests.ops.verify.stand_ins import running_standin
 
@@ -133,30 +132,3 @@ def test_findings_are_json_on_request(capsys: pytest.CaptureFixture[str]) -> Non
     findings = json.loads(capsys.readouterr().out)
     assert findings["counts"]["fail"] == 0
     assert {"name", "outcome", "evidence", "hint"} == findings["checks"][0].keys()
-
-
-def test_a_stacks_outputs_say_where_its_services_are() -> None:
-    outputs = {
-        "proxyUrl": "http://p",
-        "prometheusUrl": "http://q",
-        "grafanaUrl": "",
-        "grafanaAdminPassword": "secret",
-        "apiKey": "first-key-of-two,second-key-of-two",
-        "metricsKey": "key-of-the-metrics",
-    }
-
-    targets = stack_targets("dev", outputs)
-
-    assert targets.proxy == "http://p"
-    assert targets.prometheus == "http://q"
-    assert targets.grafana is None
-    assert targets.proxy_api.headers == {"Authorization": "Bearer first-key-of-two"}
-    assert targets.proxy_api.metrics_key == "key-of-the-metrics"
-    assert "key-of" not in repr(targets)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("15s", 15), ("1m30s", 90), ("1m0s", 60), ("500ms", 0.5), ("2h", 7200)]
-)
-def test_prometheus_durations_are_seconds(text: str, expected: float) -> None:
-    assert seconds(text) == expected
