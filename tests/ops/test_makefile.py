@@ -98,7 +98,7 @@ case "$*" in *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python;; esac
     done = make(checkout, "env", f"PYTHON={new}")
 
     assert (done.returncode, done.stdout) == (0, "")
-    assert f"Making .venv with {new}" in done.stderr
+    assert f"Creating .venv with {new}" in done.stderr
 
 
 def test_running_needs_no_test_tools(with_venv: Path) -> None:
