@@ -218,9 +218,9 @@ def test_a_stop_while_the_model_is_fetched_starts_nothing(
         f"print('fetching', flush=True); signal.sigwait({signals})"
     )
     script = (
-        "import sys; from ops.demo import session; "
-        f"session.FETCH_MODEL = (sys.executable, '-c', {fetching!r}); "
-        "sys.exit(session.main())"
+        "import sys; from ops.demo import command; "
+        f"command.FETCH_MODEL = (sys.executable, '-c', {fetching!r}); "
+        "sys.exit(command.main())"
     )
     with demo(tmp_path, model, command=("-c", script)) as running:
         running.read_until("fetching")
