@@ -7,14 +7,14 @@ from typing import Literal
 
 from monitoring.names import SERVICE
 
-#: What a person must do: act now, act soon, or know about it.
+# What a person must do: act now, act soon, or know about it.
 Severity = Literal["critical", "warning", "info"]
 
-#: Template function that formats the value; Prometheus and Grafana both have these.
+# Template function that formats the value; Prometheus and Grafana both have these.
 ValueFormat = Literal["humanize", "humanizeDuration", "humanizePercentage"]
 
-#: Rules that are evaluated together, in order. The error budget's windows are long and change
-#: slowly, so its rules are evaluated less often.
+# Rules that are evaluated together, in order. The error budget's windows are long and change
+# slowly, so its rules are evaluated less often.
 Group = Literal["mistral", "mistral-error-budget"]
 
 

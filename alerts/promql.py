@@ -6,7 +6,7 @@ from typing import Final
 
 from monitoring.names import JOB
 
-#: Selects the proxy's series.
+# Selects the proxy's series.
 PROXY: Final = f'job="{JOB}"'
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))

@@ -15,7 +15,7 @@ REQUESTS: Final = "mistral_http_requests_total"
 
 BUDGET: Final = "mistral-error-budget"
 
-#: Cancelled requests and client errors count neither in the error ratio nor in its minimum.
+# Cancelled requests and client errors count neither in the error ratio nor in its minimum.
 _JUDGED: Final = 'status=~"success|error"'
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: The label, besides job and instance, by which a metric is filtered.
+# The label, besides job and instance, by which a metric is filtered.
 FILTERS: Final = {
     "mistral_http_requests_total": "endpoint",
     "mistral_http_request_duration_seconds": "endpoint",

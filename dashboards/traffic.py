@@ -16,9 +16,9 @@ _FAILED: Final = 'status="error"'
 _JUDGED: Final = 'status=~"success|error"'
 _UPSTREAM: Final = "mistral_upstream_request_duration_seconds"
 
-#: Requests that need the engine, and the proxy's requests to the engine for them. Listing models
-#: is left out, since the proxy also does that on its own. The variables for endpoint and model
-#: don't apply, since the metrics of the engine's operations have no such labels.
+# Requests that need the engine, and the proxy's requests to the engine for them. Listing models
+# is left out, since the proxy also does that on its own. The variables for endpoint and model
+# don't apply, since the metrics of the engine's operations have no such labels.
 _OF_ALL: Final = 'job=~"$job",instance=~"$instance"'
 _ENGINES_WORK: Final = (
     f'{_OF_ALL},endpoint=~"chat|generate|pull|embed.*|v1_.*",endpoint!="v1_models"'

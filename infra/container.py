@@ -29,21 +29,21 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
-from infra.hosts import DOCKER_HOST
+from infra.docker_host import DOCKER_HOST
 from infra.topology import PROJECT, Member, physical_name
 
+# At most 30 MB of logs for each container.
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
-"""At most 30 MB of logs for each container."""
 
 SECURITY_OPTIONS = ["no-new-privileges:true"]
 
 TMPFS_OPTIONS = "rw,noexec,nosuid,size=64m"
 
+# Folder of secret files inside a container, the same as for Docker's own secrets.
 SECRETS_FOLDER = "/run/secrets"
-"""Folder of secret files inside a container, the same as for Docker's own secrets."""
 
+# Time that Docker may take to create a container, on top of the wait for health.
 _CREATE_MARGIN_SECONDS = 60
-"""Time that Docker may take to create a container, on top of the wait for health."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from embedded_engine.settings import DEFAULT_PORT as ENGINE_PORT
 from proxy_service.settings import DEFAULT_PORT as PROXY_PORT
 
+# Name of the Pulumi project, and the first word of every name in Docker.
 PROJECT = "frontier"
-"""Name of the Pulumi project, and the first word of every name in Docker."""
 
+# The stack whose names in Docker have no suffix.
 DEFAULT_STACK = "dev"
-"""The stack whose names in Docker have no suffix."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,13 @@ GRAFANA_USER = "admin"
 
 NETWORK = "frontier"
 MODEL_CACHE_VOLUME = "frontier-model-cache"
+# Not the other engine's volume: each engine lays its models out in its own way.
 EMBEDDED_CACHE_VOLUME = "frontier-embedded-cache"
-"""Not the other engine's volume: each engine lays its models out in its own way."""
 PROMETHEUS_VOLUME = "frontier-prometheus-data"
 GRAFANA_VOLUME = "frontier-grafana-data"
 
+# Folder of the rules inside Prometheus' container.
 RULES_FOLDER = "/etc/prometheus/rules"
-"""Folder of the rules inside Prometheus' container."""
 
 
 def physical_name(name: str, stack: str) -> str:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME, JsonObject
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mistralrs import ChatCompletionChunkResponse as Chunk
     from mistralrs import ResponseLogprob, ToolCallResponse, Usage
-
-JsonObject = dict[str, Any]
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b":\n\n"
@@ -70,7 +70,7 @@ def models_body(  # noqa: PLR0913 - each is a fact of its own
     return {
         "object": "list",
         "data": [
-            {"id": "default", **common, "root": "default"},
+            {"id": DEFAULT_MODEL_NAME, **common, "root": DEFAULT_MODEL_NAME},
             {"id": model_id, **common, "root": model_id, "status": "loaded", **known},
         ],
     }

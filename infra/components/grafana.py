@@ -16,13 +16,16 @@ from infra.container import (
     Publication,
     run,
 )
-from infra.settings.values import NO_SECRET, Secret
+from infra.secret_output import secret_output
+from infra.settings.types import NO_SECRET, Secret
 from infra.storage import data_volume
 from infra.topology import GRAFANA, GRAFANA_USER, GRAFANA_VOLUME
 
 MEMORY_MB = 1024
+
+# The image's own user, who owns its data folder.
 USER = "472:0"
-"""The image's own user, who owns its data folder."""
+
 DATA_FOLDER = "/var/lib/grafana"
 ADMIN_PASSWORD_FILE = f"{SECRETS_FOLDER}/grafana-admin-password"
 SMTP_PASSWORD_FILE = f"{SECRETS_FOLDER}/smtp-password"
@@ -136,9 +139,9 @@ def _smtp_environment(smtp: Smtp) -> Mapping[str, str]:
 
 
 def _secret_files(args: GrafanaArgs) -> Files:
-    secrets = {ADMIN_PASSWORD_FILE: args.admin_password.output}
+    secrets = {ADMIN_PASSWORD_FILE: secret_output(args.admin_password)}
     if args.smtp.host and args.smtp.password:
-        secrets[SMTP_PASSWORD_FILE] = args.smtp.password.output
+        secrets[SMTP_PASSWORD_FILE] = secret_output(args.smtp.password)
     return Files(SECRETS_FOLDER, secrets)
 
 

@@ -7,23 +7,23 @@ from collections.abc import Iterator
 from itertools import chain
 from urllib.parse import urlsplit
 
-from infra.hosts import DOCKER_HOST, is_loopback
+from infra.docker_host import DOCKER_HOST, is_loopback
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings
-from infra.settings.values import DEFAULT_PASSWORD, EngineMode, ServiceMode
+from infra.settings.types import DEFAULT_PASSWORD, EngineMode, ServiceMode
 from proxy_service.settings import (
     CONCURRENT_REQUESTS,
     KEY_SHAPE,
+    MAX_PORT,
     MODEL_DETAILS_ACCEPTS,
     QUEUED_REQUESTS,
     parse_keys,
     read_model_details,
 )
 
+# A shorter wait leaves a container no time to start before failed probes count.
 MIN_WAIT_SECONDS = 60
-"""A shorter wait leaves a container no time to start before failed probes count."""
 
-_HIGHEST_PORT = 65535
 _DURATION = re.compile(r"(\d+(y|w|d|h|m|s))+")
 _GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")
 _PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
@@ -91,8 +91,8 @@ def _addresses(settings: Settings) -> Iterator[str]:
         )
     ports = _published_ports(settings)
     for name, port in ports.items():
-        if not 0 < port <= _HIGHEST_PORT:
-            yield f"{name}: {port} is not a port from 1 to {_HIGHEST_PORT}"
+        if not 0 < port <= MAX_PORT:
+            yield f"{name}: {port} is not a port from 1 to {MAX_PORT}"
     for port, uses in Counter(ports.values()).items():
         if uses > 1:
             names = " and ".join(name for name, value in ports.items() if value == port)

@@ -10,7 +10,7 @@ import pulumi
 
 from infra.settings.checks import problems
 from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
-from infra.settings.values import EngineMode, GrafanaRules, Secret, ServiceMode
+from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
 from monitoring.thresholds import Thresholds, ThresholdsError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from alerts.rules_file import RULES_FILE
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from monitoring.names import SCRAPE_TIMEOUT_SECONDS
 from ops.checkout import ROOT
 from ops.clients.proxy import ProxyApi, keys_of

@@ -8,7 +8,7 @@ import yaml
 
 from alerts.grafana import Dialect, RuleGroup, rule_groups
 from alerts.prometheus import render
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from monitoring.thresholds import Thresholds, Timing
 
 #: The windows and waits of a real stack, about ten times shorter. They keep their order, so that

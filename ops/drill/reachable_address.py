@@ -4,7 +4,7 @@ import errno
 import socket
 from dataclasses import dataclass
 
-from infra.hosts import DOCKER_HOST
+from infra.docker_host import DOCKER_HOST
 from ops.clients.docker import DockerEngine
 from ops.processes.ports import LOOPBACK
 from ops.terminal.console import OperatorError

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from infra.references import DIGESTS_FILE
+from infra.image_digests import DIGESTS_FILE
 from infra.topology import DEFAULT_STACK
 from ops.checkout import ROOT
 from ops.pin_images.registry import RegistryError, read_digest

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from infra.references import pinned
+from infra.image_digests import pinned
 from infra.topology import DEFAULT_STACK
 
 IMAGE_SETTINGS = ("pythonImage", "mistralrsImage", "prometheusImage", "grafanaImage")

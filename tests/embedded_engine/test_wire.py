@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
-from embedded_engine.templates import RAW_ROLE
-from embedded_engine.wire.bodies import read_chat, read_completion
+from embedded_engine.wire.bodies import RAW_ROLE, read_chat, read_completion
 from embedded_engine.wire.requests import chat_arguments, completion_arguments
 from embedded_engine.wire.responses import (
     Transcript,

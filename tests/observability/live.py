@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from infra.topology import PROMETHEUS
 from ops.processes.ports import LOOPBACK, free_port
 from ops.prometheus.programs import require_programs
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: Seconds that a start, or a change that the next scrape brings, may take.
+# Seconds that a start, or a change that the next scrape brings, may take.
 TIMEOUT = 60.0
 
 SCRAPE_INTERVAL = "500ms"

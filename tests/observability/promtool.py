@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Promtool = Callable[..., subprocess.CompletedProcess[str]]
 
-#: Labels that a scrape adds to every series of the proxy.
+# Labels that a scrape adds to every series of the proxy.
 TARGET = 'job="mistral",instance="proxy:11434",engine="mistral",engine_type="inference"'
 
 ALERTS = {alert.name: alert for alert in alerts(Thresholds())}

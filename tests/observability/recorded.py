@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 TICKS: Final = 8
 INTERVAL: Final = grafana.SCRAPE_INTERVAL
 
-#: Seconds that the dashboard shows, and what Grafana makes of them.
+# Seconds that the dashboard shows, and what Grafana makes of them.
 RANGE: Final = 3600
-#: Seconds since 1970 at which the dashboard is looked at. No sample is at the edge of a range, so
-#: that it doesn't matter whether Prometheus counts an edge as part of it.
+# Seconds since 1970 at which the dashboard is looked at. No sample is at the edge of a range, so
+# that it doesn't matter whether Prometheus counts an edge as part of it.
 NOW: Final = STARTED_AT + 3595
 LAST_SCRAPE: Final = NOW - 5
 FIRST_SCRAPE: Final = LAST_SCRAPE - 239 * INTERVAL
-#: How much more than the counters grew `increase` returns for the whole range: Prometheus
-#: extrapolates from the last scrape to now. At the start the counters are 0, which it knows.
+# How much more than the counters grew `increase` returns for the whole range: Prometheus
+# extrapolates from the last scrape to now. At the start the counters are 0, which it knows.
 BEYOND_LAST_SCRAPE: Final = (NOW - FIRST_SCRAPE) / (LAST_SCRAPE - FIRST_SCRAPE)
 
 INSTANCE: Final = "proxy:11434"
@@ -65,8 +65,8 @@ VARIABLES: Final = {
 
 SCRAPE_SECONDS: Final = 0.012
 
-#: What the engine's own metrics grow by in a tick, and its gauges. The tests run no engine that has
-#: such metrics.
+# What the engine's own metrics grow by in a tick, and its gauges. The tests run no engine that has
+# such metrics.
 ENGINE_GAUGES: Final = {
     "mistralrs_sequences_running": 3,
     "mistralrs_sequences_waiting": 1,
@@ -96,10 +96,9 @@ class Recorded:
     def shown(self, panel: dict[str, Any]) -> dict[str, float]:
         """Return what a panel shows now, by the names of its series."""
         values: dict[str, float] = {}
+        substituted = grafana.values_in(panel, range_seconds=RANGE, variables=VARIABLES)
         for target in panel["targets"]:
-            expr = grafana.interpolate(
-                panel, target["expr"], range_seconds=RANGE, variables=VARIABLES
-            )
+            expr = grafana.interpolate(target["expr"], substituted)
             for series in self._prometheus.query(expr, at=NOW):
                 name = grafana.series_name(panel, target, series["metric"])
                 assert name, f"a series without a name: {series}"

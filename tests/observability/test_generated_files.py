@@ -15,7 +15,7 @@ from alerts.prometheus import render as render_rules
 from alerts.rules_file import RULES_FILE
 from dashboards.__main__ import DASHBOARD_FILE
 from dashboards.overview import render as render_dashboard
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from monitoring.thresholds import Thresholds
 
 if TYPE_CHECKING:

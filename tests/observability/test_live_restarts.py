@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ACTIVE = 'mistral_active_requests{job="mistral"}'
 CHATS = 'mistral_http_requests_total{job="mistral",endpoint="chat",status="success"}'
 
-#: A proxy that is down fires its alert after two seconds.
+# A proxy that is down fires its alert after two seconds.
 QUICK = Thresholds(timing=Timing(down_for_seconds=2))
 
 

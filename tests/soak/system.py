@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from alerts.rules_file import RULES_FILE
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from infra.topology import PROMETHEUS, PROXY
 from monitoring.names import JOB
 from ops.clients import web
