@@ -55,11 +55,12 @@ PROXY = Member(
 )
 PROMETHEUS = Member("frontier-prometheus", "prometheus", 9090, "/-/healthy", "/-/ready")
 GRAFANA = Member("frontier-grafana", "grafana", 3000, "/api/health", "/api/health")
-MEMBERS = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
-"""Every service, by the name that operators use."""
 
+# Every service, by the name that operators use.
+MEMBERS = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
+
+# Grafana's administrator.
 GRAFANA_USER = "admin"
-"""Grafana's administrator."""
 
 NETWORK = "frontier"
 MODEL_CACHE_VOLUME = "frontier-model-cache"

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Final
 
+# The checkout.
 ROOT: Final = Path(__file__).resolve().parents[1]
-"""The checkout."""
 
+# Run-time state. It may be deleted while nothing runs.
 RUN_DIR: Final = ROOT / ".run"
-"""Run-time state. It may be deleted while nothing runs."""
 
+# Programs that the commands fetched for this checkout alone.
 TOOLS_DIR: Final = ROOT / ".tools"
-"""Programs that the commands fetched for this checkout alone."""

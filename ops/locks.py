@@ -22,6 +22,7 @@ LOCK = "requirements.txt"
 OLDEST_PYTHON = "3.11"
 UV = ".tools/python/bin/uv"
 
+# Folders with a lock, each with those whose locks fix its versions of shared packages.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     ".": (),
     "proxy_service": (".",),
@@ -32,7 +33,6 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "bench": (),
     "tools": (),
 }
-"""Folders with a lock, each with those whose locks fix its versions of shared packages."""
 
 _PIN = re.compile(r"(?m)^(?P<name>[A-Za-z0-9._-]+)(?P<extras>\[[^\]]*\])?==(?P<version>[^\s;\\]+)")
 

@@ -14,6 +14,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "settings.md"
 
+# The page's groups, in its order: each setting with an example of its value.
+#
+# ``{default}`` stands for the setting's default. A secret's example is None, since nobody should
+# copy one.
 GROUPS: Mapping[str, Mapping[str, str | None]] = {
     "Engine": {
         "engine": "external",
@@ -75,10 +79,6 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "protectData": "true",
     },
 }
-"""The page's groups, in its order: each setting with an example of its value.
-
-``{default}`` stands for the setting's default. A secret's example is None: nobody should copy one.
-"""
 
 INTRODUCTION = """\
 # Settings

@@ -11,8 +11,8 @@ from ops.clients import web
 SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
+# Query with the value 1 while Prometheus scrapes the proxy.
 PROXY_IS_UP = f'min(up{{job="{JOB}"}})'
-"""Query with the value 1 while Prometheus scrapes the proxy."""
 
 
 class PrometheusError(Exception):

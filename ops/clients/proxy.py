@@ -10,8 +10,8 @@ from proxy_service.settings import ProxySettings, SettingsError
 
 _KEY_VARIABLES = ("API_KEY", "API_KEY_FILE", "METRICS_KEY", "METRICS_KEY_FILE")
 
+# Variables for a proxy that requires no key, whatever the operator's environment says.
 WITHOUT_KEYS = dict.fromkeys(_KEY_VARIABLES, "")
-"""Variables for a proxy that requires no key, whatever the operator's environment says."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from email.message import Message
 from http.client import HTTPException
 from typing import Any
 
+# For requests that a healthy service answers at once.
 TIMEOUT_SECONDS = 5.0
-"""For requests that a healthy service answers at once."""
 
 # The services are the operator's own, so no HTTP proxy of the environment is used.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))

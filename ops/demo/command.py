@@ -25,8 +25,8 @@ from ops.terminal.console import OperatorError, say
 from ops.terminal.interrupts import interruptible
 from ops.terminal.status import Terminal
 
+# The shortest that there can be, so that a graph soon has data.
 SCRAPE_INTERVAL = f"{SCRAPE_TIMEOUT_SECONDS}s"
-"""The shortest that there can be, so that a graph soon has data."""
 FETCH_MODEL = (sys.executable, "-m", "embedded_engine", "--fetch-only")
 STOPPED = "The demo has stopped."
 

@@ -15,8 +15,9 @@ from ops.terminal.status import Terminal
 QUESTION = "Why is the sky blue?"
 REQUEST_RATE = "rate(mistral_http_requests_total[1m])"
 POLL_SECONDS = 0.25
+
+# Interval of the status where it can't be rewritten in place.
 STATUS_SECONDS = 10
-"""Interval of the status where it can't be rewritten in place."""
 
 
 def show_when_ready(

@@ -20,18 +20,20 @@ from ops.drill.timeline import State
 from ops.drill.watcher import AlertSourceError
 from ops.processes.polling import Poller
 
+# Uid of folder, data source and contact point, and value of the alerts' label ``drill``.
 NAME: Final = "mistral-drill"
-"""Uid of folder, data source and contact point, and value of the alerts' label ``drill``."""
 FOLDER_TITLE: Final = "Mistral drill (temporary)"
 FIRST_WITH_OWN_RECEIVERS: Final = (11, 0)
 FIRST_WITH_CURRENT_FIELDS: Final = (12, 0)
-NEVER: Final = "vector(0) > 0"
-"""An expression that never returns a sample."""
-RESOLVE_TIMEOUT_SECONDS: Final = 180.0
-"""Grafana's Alertmanager drops an alert that is no longer sent after about two minutes."""
 
+# An expression that never returns a sample.
+NEVER: Final = "vector(0) > 0"
+
+# Grafana's Alertmanager drops an alert that is no longer sent after about two minutes.
+RESOLVE_TIMEOUT_SECONDS: Final = 180.0
+
+# Grafana's Alertmanager reads its configuration once a minute.
 ROUTE_TIMEOUT_SECONDS: Final = 90.0
-"""Grafana's Alertmanager reads its configuration once a minute."""
 
 _PROVISIONING: Final = "/api/v1/provisioning"
 _POLICIES: Final = f"{_PROVISIONING}/policies"

@@ -11,9 +11,9 @@ from alerts.prometheus import render
 from infra.prometheus_config import prometheus_config
 from monitoring.thresholds import Thresholds, Timing
 
-#: The windows and waits of a real stack, about ten times shorter. They keep their order, so that
-#: the alert of a cause still fires before the alerts of its symptoms. All but the look-backs are
-#: multiples of Grafana's evaluation interval.
+# The windows and waits of a real stack, about ten times shorter. They keep their order, so that
+# the alert of a cause still fires before the alerts of its symptoms. All but the look-backs are
+# multiples of Grafana's evaluation interval.
 SHORT: Final = Timing(
     window_seconds=15,
     down_for_seconds=10,
@@ -25,7 +25,7 @@ SHORT: Final = Timing(
     slow_burn_seconds=30,
 )
 
-#: The shortest interval at which Grafana evaluates rules.
+# The shortest interval at which Grafana evaluates rules.
 GRAFANA_SECONDS: Final = 10
 
 

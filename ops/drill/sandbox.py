@@ -27,8 +27,8 @@ from ops.processes.process import Process
 from ops.prometheus.server import start_prometheus
 from ops.terminal.console import OperatorError
 
+# Interval at which the proxy probes its engine.
 PROBE_SECONDS: Final = "0.5"
-"""Interval at which the proxy probes its engine."""
 
 
 class Sandbox:

@@ -15,15 +15,17 @@ from dataclasses import dataclass
 
 TIMEOUT_SECONDS = 20.0
 DOCKER_HUB = "docker.io"
+
+# Docker Hub serves the API from another host than the one in references.
 DOCKER_HUB_API = "registry-1.docker.io"
-"""Docker Hub serves the API from another host than the one in references."""
+
+# Indexes first: their digest holds for every platform.
 MANIFEST_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
-"""Indexes first: their digest holds for every platform."""
 LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+)(:\d+)?")
 
 

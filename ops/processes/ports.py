@@ -20,14 +20,18 @@ from ops.terminal.console import OperatorError
 from proxy_service.settings import MAX_PORT
 
 LOOPBACK = "127.0.0.1"
+
+# State of a listening socket in /proc/net/tcp (include/net/tcp_states.h).
 LISTEN = "0A"
-"""State of a listening socket in /proc/net/tcp (include/net/tcp_states.h)."""
+
+# Characters of a process's command line that still fit on an error line.
 SHOWN_COMMAND_LENGTH = 60
-"""Characters of a process's command line that still fit on an error line."""
+
+# Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections.
 _LASTING: Final = range(20_000, 32_000)
-"""Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections."""
+
+# What ``free_port`` has returned, since nothing may listen there yet.
 _picked: Final = set[int]()
-"""What ``free_port`` has returned, since nothing may listen there yet."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from ops.terminal.console import OperatorError, say
 
 FOLDER: Final = TOOLS_DIR / "prometheus"
 
+# The lowest version that is good: Debian 12's, the oldest with which the tests are run.
 OLDEST: Final = (2, 42)
-"""The lowest version that is good: Debian 12's, the oldest with which the tests are run."""
 
 _PACKAGE_MANAGERS: Final = {
     "brew": "brew install prometheus",

@@ -13,8 +13,9 @@ from ops.terminal.console import OperatorError
 STATE_FOLDER = ".pulumi-state"
 PASSPHRASE_FILE = ".pulumi-passphrase"  # noqa: S105 (a file's name)
 PASSPHRASE_BYTES = 32
+
+# Part of `pulumi whoami`'s error for a user who is not logged in.
 NOT_LOGGED_IN = "PULUMI_ACCESS_TOKEN must be set"
-"""Part of `pulumi whoami`'s error for a user who is not logged in."""
 OWN_PASSPHRASE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
 

@@ -11,8 +11,9 @@ from ops.processes.runner import Runner
 from ops.terminal.console import OperatorError, say
 
 QUIET = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+
+# Resource plugins that the program needs; their versions are those of the Python packages.
 PLUGINS = ("docker", "grafana")
-"""Resource plugins that the program needs; their versions are those of the Python packages."""
 
 
 def find_cli(runner: Runner, tools: Path, required: str) -> str | None:

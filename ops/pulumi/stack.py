@@ -9,11 +9,10 @@ from ops.processes.runner import Result, Runner
 from ops.pulumi.cli import QUIET, path_with
 from ops.terminal.console import OperatorError
 
+# Part of Pulumi's error for a state that was written only in part.
+#
+# Its file backends write in place, so a command that is killed can leave one.
 CORRUPT_STATE = "failed to load checkpoint"
-"""Part of Pulumi's error for a state that was written only in part.
-
-Its file backends write in place, so a command that is killed can leave one.
-"""
 CORRUPT_STATE_REMEDY = (
     "\nA command was killed while it wrote the state. To restore the state before it, copy "
     "STACK.json.bak over\nSTACK.json in .pulumi/stacks of the backend's folder (.pulumi-state "

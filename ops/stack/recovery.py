@@ -8,22 +8,23 @@ from ops.processes.runner import Result
 from ops.pulumi.stack import PulumiStack, State
 from ops.terminal.console import OperatorError, say
 
+# Without Grafana's resources: they can't be read while Grafana is down.
 DOCKER_RESOURCES = "**docker:index/**"
-"""Without Grafana's resources: they can't be read while Grafana is down."""
 CONTAINER = "docker:index/container:Container"
 NETWORK = "docker:index/network:Network"
 IMAGE = "docker:index/image:Image"
+
+# How to remove what a killed command was creating, in this order.
+#
+# Docker refuses a second container of the same name, and makes a second network. It finds existing
+# volumes and images again.
 REMOVALS = {
     CONTAINER: ("container", "rm", "--force", "--volumes"),
     NETWORK: ("network", "rm"),
 }
-"""How to remove what a killed command was creating, in this order.
 
-Docker refuses a second container of the same name, and makes a second network. It finds existing
-volumes and images again.
-"""
+# Part of the error of Pulumi's file backends, which also has the process that holds the lock.
 LOCKED = "the stack is currently locked"
-"""Part of the error of Pulumi's file backends, which also has the process that holds the lock."""
 
 
 @dataclass(frozen=True)

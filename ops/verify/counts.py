@@ -18,10 +18,11 @@ from ops.report import Check, failed, judged, passed
 from ops.verify.scraping import scrape_interval
 from ops.verify.traffic import Reported, TrafficError, send_traffic
 
+# The proxy updates its metrics a few ms after a response's last byte; later is a fault.
 METRICS_TIMEOUT_SECONDS = 5.0
-"""The proxy updates its metrics a few ms after a response's last byte; later is a fault."""
+
+# How long the last scrape may take until its counts show; added to two scrape intervals.
 LAST_SCRAPE_SECONDS = SCRAPE_TIMEOUT_SECONDS + 2.0
-"""How long the last scrape may take until its counts show; added to two scrape intervals."""
 OTHER_TRAFFIC_HINT = "other clients may be using the proxy; try again while they don't"
 
 LOST_HINT = "counts are missing: read the proxy's log, and see (3) above"

@@ -10,8 +10,8 @@ from ops.clients.exposition import Exposition
 from ops.clients.proxy import ProxyApi
 from ops.report import Check, failed, judged, passed
 
+# Upper bound for the proxy's series with ten models, from the project's monitoring contract.
 SERIES_BUDGET = 3000
-"""Upper bound for the proxy's series with ten models, from the project's monitoring contract."""
 PROXY_HINT = "read the proxy's log, and /metrics itself"
 KEY_HINT = "set METRICS_KEY_FILE or METRICS_KEY to it"
 

@@ -11,8 +11,8 @@ from ops.clients.prometheus import PROXY_IS_UP, Prometheus, PrometheusError, sec
 from ops.processes.polling import Poller
 from ops.report import Check, failed, judged, passed
 
+# Two of the longest scrape intervals that we configure, and some time for the scrape itself.
 FIRST_SCRAPE_TIMEOUT_SECONDS = 2 * SCRAPE_INTERVAL_SECONDS + 5.0
-"""Two of the longest scrape intervals that we configure, and some time for the scrape itself."""
 
 
 def scraping_checks(prometheus: Prometheus, poller: Poller) -> Iterator[Check]:

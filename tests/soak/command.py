@@ -26,8 +26,9 @@ from tests.soak.system import SystemUnderTest, counts_in
 CANNOT_RUN = 2
 REST_TIMEOUT_SECONDS = 60.0
 PROMETHEUS_TIMEOUT_SECONDS = 30.0
+
+# Added to the seed for the warm-up, so that its request ids differ from the run's.
 WARM_UP_SEED = 10_000_000
-"""Added to the seed for the warm-up, so that its request ids differ from the run's."""
 
 
 @dataclass(frozen=True)

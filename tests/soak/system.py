@@ -29,8 +29,8 @@ from ops.prometheus.server import start_prometheus
 from ops.terminal.console import OperatorError
 from tests.soak.reconciliation import Counts
 
+# The proxy's timeout for a silent engine. Only the long pauses exceed it.
 ENGINE_TIMEOUT_SECONDS: Final = 4.0
-"""The proxy's timeout for a silent engine. Only the long pauses exceed it."""
 
 _SETTINGS: Final = {
     "ENGINE_SILENCE_TIMEOUT": str(ENGINE_TIMEOUT_SECONDS),

@@ -23,8 +23,8 @@ from ops.demo.waiting import QUESTION
 from ops.processes.ports import LOOPBACK, Port, free_port, port_problems
 from tests.tiny_llama import make_tiny_llama
 
+# A run is killed after this time, so that a demo that hangs fails the test.
 HANGING_SECONDS = 300
-"""A run is killed after this time, so that a demo that hangs fails the test."""
 VARIABLES = ("ENGINE_PORT", "PROXY_PORT", "PROMETHEUS_PORT")
 
 

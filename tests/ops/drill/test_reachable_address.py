@@ -8,8 +8,8 @@ from ops.processes.runner import Result
 from ops.terminal.console import OperatorError
 from tests.ops.scripted_runner import ScriptedRunner
 
+# Reserved for documentation (RFC 5737), so no machine has it.
 ELSEWHERE = "192.0.2.250"
-"""Reserved for documentation (RFC 5737), so no machine has it."""
 
 
 def address(gateways: Result, *, given: str | None = None) -> Address:

@@ -23,6 +23,8 @@ from tests.ops.prometheus.stand_in_apt import put_apt
 from tests.ops.prometheus.stand_ins import put_programs
 
 NOBODY = 65534
+
+# The rights are given up once all is imported, since the checkout may be closed to others.
 AS_AN_ORDINARY_USER = f"""
 import os, sys
 from pathlib import Path
@@ -36,7 +38,6 @@ if os.geteuid() == 0:
     os.setuid({NOBODY})
 DebianPackage(Runner(), OLDEST).fetch_into(Path(sys.argv[1]))
 """
-"""The rights are given up once all is imported, since the checkout may be closed to others."""
 
 HAS_APT = all(shutil.which(program) for program in ("apt-get", "apt-cache", "dpkg-deb"))
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from ops.running.demo import FILE_NAME, DemoUrls, announced, running_demo
 
 URLS = DemoUrls("http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3")
+
+# Above the highest process id that Linux or macOS gives.
 NO_PROCESS = 2**30
-"""Above the highest process id that Linux or macOS gives."""
 
 
 def test_a_demo_is_found_while_it_runs(tmp_path: Path) -> None:
