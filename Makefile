@@ -92,7 +92,7 @@ format: $(TESTING) ## Rewrite the sources in the project's style
 render: $(RUNTIME) ## Write the generated files: alert rules, dashboard, docs/settings.md
 	@$(RUN) alerts
 	@$(RUN) dashboards
-	@$(RUN) ops.maintenance.settings_page
+	@$(RUN) infra.settings.page
 
 .PHONY: bench bench-quick
 bench: $(RUNTIME) ## Compare the proxy with nginx and LiteLLM's proxy, in about 15 minutes
@@ -107,10 +107,10 @@ fuzz: $(TESTING) ## Look for requests and engine replies that break the proxy, f
 	@$(RUN) tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
 
 pin-images: $(RUNTIME) ## Pin the images by digest: read the digests of their tags and record them
-	@$(RUN) ops.maintenance.pin_images
+	@$(RUN) ops.pin_images
 
 lock: $(RUNTIME) $(TOOLS_INSTALLED) ## Update the lock files from each requirements.in (ARGS=--upgrade: newest releases)
-	@$(RUN) ops.maintenance.locks $(ARGS)
+	@$(RUN) ops.locks $(ARGS)
 
 audit: $(TOOLS_INSTALLED) ## Check every locked package against PyPI's security advisories
 	@failed=; for lock in $(LOCKS); do echo "$$lock:"; \

@@ -11,7 +11,7 @@ from alerts import prometheus as prometheus_rules
 from dashboards import overview
 from infra import image_digests, topology, urls
 from infra.components.engine import Engine, EngineArgs
-from infra.components.grafana import ADMIN_PASSWORD_FILE, ADMIN_USER, Grafana, GrafanaArgs, Smtp
+from infra.components.grafana import ADMIN_PASSWORD_FILE, Grafana, GrafanaArgs, Smtp
 from infra.components.grafana_content import (
     GrafanaContent,
     GrafanaContentArgs,
@@ -219,7 +219,7 @@ def _login(settings: Settings, stack: str) -> Login:
         return Login("", settings.grafana_token.value, "set grafanaToken to a valid token")
     container = topology.physical_name(topology.GRAFANA.container, stack)
     return Login(
-        ADMIN_USER,
+        topology.GRAFANA_USER,
         settings.grafana_admin_password.value,
         "it keeps the password of its first start. To set the new one, run\n"
         f"  docker exec {container} sh -c "
@@ -241,7 +241,7 @@ def _outputs(settings: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[s
         "engine": settings.engine.value,
         "apiKey": secret_output(settings.api_key),
         "metricsKey": secret_output(settings.metrics_key),
-        "grafanaUser": ADMIN_USER if managed else "",
+        "grafanaUser": topology.GRAFANA_USER if managed else "",
         "grafanaAdminPassword": pulumi.Output.secret(
             settings.grafana_admin_password.value if managed else ""
         ),

@@ -17,6 +17,9 @@ TARGET_LABELS: Final = {"engine": "mistral", "engine_type": "inference"}
 # must not be shorter.
 SCRAPE_TIMEOUT_SECONDS: Final = 10
 
+# Seconds between two scrapes, and between two evaluations of the rules, unless another is given.
+SCRAPE_INTERVAL_SECONDS: Final = 15
+
 # Value of the label ``service`` of every alert; notifications and the dashboard select by it.
 SERVICE: Final = "mistral"
 

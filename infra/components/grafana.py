@@ -19,9 +19,8 @@ from infra.container import (
 from infra.secret_output import secret_output
 from infra.settings.types import NO_SECRET, Secret
 from infra.storage import data_volume
-from infra.topology import GRAFANA, GRAFANA_VOLUME
+from infra.topology import GRAFANA, GRAFANA_USER, GRAFANA_VOLUME
 
-ADMIN_USER = "admin"
 MEMORY_MB = 1024
 
 # The image's own user, who owns its data folder.
@@ -103,7 +102,7 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
     return {
         "GF_SERVER_HTTP_PORT": str(GRAFANA.port),
         "GF_SERVER_ROOT_URL": args.url,
-        "GF_SECURITY_ADMIN_USER": ADMIN_USER,
+        "GF_SECURITY_ADMIN_USER": GRAFANA_USER,
         "GF_SECURITY_ADMIN_PASSWORD__FILE": ADMIN_PASSWORD_FILE,
         "GF_SECURITY_DISABLE_GRAVATAR": "true",
         "GF_USERS_ALLOW_SIGN_UP": "false",

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.topology import ENGINE, PROMETHEUS, PROXY
-from ops.demo.urls import DemoUrls
-from ops.system.ports import LOOPBACK, Port, read_port
+from ops.processes.ports import LOOPBACK, Port, read_port
+from ops.running.demo import DemoUrls
 
 
 @dataclass(frozen=True)

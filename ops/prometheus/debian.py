@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ops.processes.runner import Result, Runner
 from ops.prometheus.fetching import FetchError, bin_folder, version_numbers
-from ops.system.runner import Result, Runner
 
 _PACKAGE: Final = "prometheus"
 
+# Prometheus' web pages use these packages. Of the others it needs libc alone, which is there.
 _OF_ITS_PAGES: Final = ("libjs-", "fonts-")
-"""Prometheus' web pages use these packages. Of the others it needs libc alone, which is there."""
 
+# 200 MB that no page reads.
 _SOURCES_OF_DATA: Final = "usr/share/javascript/moment-timezone/data/unpacked"
-"""200 MB that no page reads."""
 
 _CONFIGURATION: Final = """\
 // Hooks of other packages, for instance PackageKit's, would change the system's state.

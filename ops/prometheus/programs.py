@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from ops.checkout import TOOLS_DIR
+from ops.processes.runner import Runner, SystemRunner
 from ops.prometheus.debian import DebianPackage
 from ops.prometheus.fetching import FetchError, bin_folder, version_numbers
 from ops.prometheus.release import OfficialRelease, release_for
-from ops.system.console import OperatorError, say
-from ops.system.paths import TOOLS_DIR
-from ops.system.runner import Runner, SystemRunner
+from ops.terminal.console import OperatorError, say
 
 FOLDER: Final = TOOLS_DIR / "prometheus"
 
+# The lowest version that is good: Debian 12's, the oldest with which the tests are run.
 OLDEST: Final = (2, 42)
-"""The lowest version that is good: Debian 12's, the oldest with which the tests are run."""
 
 _PACKAGE_MANAGERS: Final = {
     "brew": "brew install prometheus",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ops.processes.process import Process
 from ops.prometheus.programs import require_programs
-from ops.system.process import Process
 
 
 def start_prometheus(folder: Path, config: str, target: str) -> Process:

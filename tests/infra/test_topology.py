@@ -17,7 +17,7 @@ def test_the_default_stack_has_plain_names_and_others_a_suffix() -> None:
 
 
 def test_members_have_the_documented_addresses() -> None:
-    assert [member.target for member in topology.MEMBERS] == [
+    assert [member.target for member in topology.MEMBERS.values()] == [
         "mistral:8080",
         "frontier-mistral-ollama-proxy:11434",
         "prometheus:9090",

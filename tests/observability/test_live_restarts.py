@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from alerts.__main__ import RULES_FILE
 from alerts.prometheus import render
+from alerts.rules_file import RULES_FILE
 from monitoring.thresholds import Thresholds, Timing
-from ops.system.ports import LOOPBACK, free_port
+from ops.processes.ports import LOOPBACK, free_port
 from proxy_service.settings.schema import ProxySettings
 from tests.observability import queries
 from tests.observability.live import RunningPrometheus, scraping

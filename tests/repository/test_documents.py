@@ -5,7 +5,7 @@ import re
 import yaml
 
 from infra.prometheus_config import prometheus_config
-from ops.system.paths import ROOT
+from ops.checkout import ROOT
 
 README = (ROOT / "README.md").read_text()
 STACK = (ROOT / "docs" / "stack.md").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.system.paths import ROOT
+from ops.checkout import ROOT
 
 LOCKS = (
     "requirements.txt",

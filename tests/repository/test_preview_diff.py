@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.system.paths import ROOT
+from ops.checkout import ROOT
 
 PROGRAM = runpy.run_path(str(ROOT / ".github/preview_diff.py"))
 

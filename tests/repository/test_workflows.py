@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.maintenance.locks import INPUT, pins
-from ops.system.paths import ROOT
+from ops.checkout import ROOT
+from ops.locks import INPUT, pins
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from infra.settings.page import GROUPS
 from infra.settings.reading import SettingsError
 from infra.settings.schema import SETTING_NAMES, Settings
 from infra.settings.types import Secret
-from ops.maintenance.settings_page import GROUPS
 from tests.infra.settings.loading import DECLARED, Load
 from tests.processes import ROOT
 

@@ -6,8 +6,8 @@ import pytest
 from ops.prometheus import programs
 from ops.prometheus.fetching import FetchError
 from ops.prometheus.programs import Programs, ensure_programs, find_programs, require_programs
-from ops.system.console import OperatorError
-from tests.ops.prometheus.programs import put_programs
+from ops.terminal.console import OperatorError
+from tests.ops.prometheus.stand_ins import put_programs
 
 
 @pytest.fixture
