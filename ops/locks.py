@@ -22,7 +22,7 @@ LOCK = "requirements.txt"
 OLDEST_PYTHON = "3.11"
 UV = ".tools/python/bin/uv"
 
-# Folders with a lock, each with those whose locks fix its versions of shared packages.
+# Folders with a lock, each with the folders whose locks set the versions that it shares.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     ".": (),
     "proxy_service": (".",),
@@ -53,7 +53,7 @@ class Locks:
         """Write every lock.
 
         Args:
-            upgrade: Take the newest releases, also of packages that the inputs pin.
+            upgrade: Take the newest releases, even of packages that the inputs pin.
 
         Raises:
             OperatorError: An input can't be resolved; the message says why.

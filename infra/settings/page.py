@@ -1,7 +1,7 @@
 """``python -m infra.settings.page``: write ``docs/settings.md`` from ``Pulumi.yaml``.
 
 ``Pulumi.yaml`` has each setting's name, default and meaning. Its schema has room for neither groups
-nor examples, so those are in ``GROUPS`` below; tests hold the two together.
+nor examples, so those are in ``GROUPS`` below; tests check that the two match.
 """
 
 import shlex
@@ -85,13 +85,13 @@ INTRODUCTION = """\
 
 <!-- Generated from Pulumi.yaml by `make render`; edit that file. -->
 
-These are all settings of the stack that `make up` starts. Set one as its example shows, or by hand
-in `Pulumi.dev.yaml` (for the stack `dev`) under `config:`, as `frontier:SETTING`. `make up` applies
-it. If `make up` installed Pulumi or keeps the stack's state in this folder, run
+These are all the settings of the stack that `make up` starts. Set one as its example shows, or by
+hand in `Pulumi.dev.yaml` (for the stack `dev`) under `config:`, as `frontier:SETTING`. `make up`
+applies it. If `make up` installed Pulumi or keeps the stack's state in this folder, run
 `eval "$(make env)"` before the first `pulumi` command.
 
-A command without a value asks for the value, which keeps secrets out of the shell's history. The
-stack refuses secrets that are stored in plain text. All bad settings are reported together, in one
+A command without a value prompts for it, which keeps secrets out of the shell's history. The
+stack refuses secrets that are stored in plain text. All invalid settings are reported in one
 error, before anything is changed.
 """
 
@@ -122,7 +122,7 @@ def _row(name: str, schema: Mapping[str, Any], example: str | None) -> str:
     if example is not None:
         example = example.replace("{default}", schema["default"])
     cells = (f"`{name}`", default, meaning, f"`{command(name, example)}`")
-    # A bar would end the cell, even in code.
+    # A vertical bar would end the cell, even in code.
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
 

@@ -75,7 +75,7 @@ def _prometheus() -> Programs | None:
 
 
 def _fetch_model(environ: Mapping[str, str]) -> None:
-    """Fetch the model in the foreground, where the engine can show how far it is.
+    """Fetch the model in the foreground, where the engine can show its progress.
 
     Raises:
         OperatorError: It can't be fetched; the engine has printed why.

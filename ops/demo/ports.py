@@ -18,7 +18,7 @@ class DemoPorts:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "DemoPorts":
-        """Read ENGINE_PORT, PROXY_PORT and PROMETHEUS_PORT. Raises OperatorError on a bad one."""
+        """Read ENGINE_PORT, PROXY_PORT, PROMETHEUS_PORT. Raises OperatorError on an invalid one."""
         return cls(
             engine=read_port("the engine", "ENGINE_PORT", environ, ENGINE.port),
             proxy=read_port("the proxy", "PROXY_PORT", environ, PROXY.port),

@@ -1,4 +1,4 @@
-"""What the demo shows while the model is loaded, and once all is ready."""
+"""What the demo shows while the model loads, and once everything is ready."""
 
 import json
 import os
@@ -16,7 +16,7 @@ QUESTION = "Why is the sky blue?"
 REQUEST_RATE = "rate(mistral_http_requests_total[1m])"
 POLL_SECONDS = 0.25
 
-# Interval of the status where it can't be rewritten in place.
+# Seconds between two status lines where a line can't be rewritten in place.
 STATUS_SECONDS = 10
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 TIMEOUT_SECONDS = 20.0
 DOCKER_HUB = "docker.io"
 
-# Docker Hub serves the API from another host than the one in references.
+# Docker Hub serves the API from a different host than the one in references.
 DOCKER_HUB_API = "registry-1.docker.io"
 
 # Indexes first: their digest holds for every platform.

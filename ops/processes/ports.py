@@ -24,7 +24,7 @@ LOOPBACK = "127.0.0.1"
 # State of a listening socket in /proc/net/tcp (include/net/tcp_states.h).
 LISTEN = "0A"
 
-# Characters of a process's command line that still fit on an error line.
+# Maximum length of a process's command line in an error message.
 SHOWN_COMMAND_LENGTH = 60
 
 # Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections.
@@ -53,7 +53,7 @@ def read_port(role: str, variable: str, environ: Mapping[str, str], default: int
     """Read a port from the environment. Raises OperatorError when it isn't a TCP port."""
     text = environ.get(variable, "").strip() or str(default)
     if not text.isdecimal() or not 0 < int(text) <= MAX_PORT:
-        raise OperatorError(f"{variable}={text} is not a port: give a number from 1 to {MAX_PORT}")
+        raise OperatorError(f"{variable}={text} is not a port: set a number from 1 to {MAX_PORT}")
     return Port(role, variable, int(text))
 
 
@@ -80,8 +80,8 @@ def port_problems(ports: list[Port]) -> list[str]:
 def free_port(address: str) -> int:
     """Return a TCP port of an address of this machine that nothing listens on.
 
-    It stays free when its process dies and is started again: no outgoing connection is given it.
-    The same port isn't returned twice.
+    It stays free while its process is restarted: the system doesn't use it for outgoing
+    connections. The same port isn't returned twice.
     """
     for port in random.sample(_LASTING, len(_LASTING)):
         if port in _picked:

@@ -59,7 +59,7 @@ class Process:
         self._popen.send_signal(number)
 
     def kill(self) -> None:
-        """Kill it: it has no chance to clean up."""
+        """Kill it, so that it can't clean up."""
         self._popen.kill()
         self._popen.wait()
 

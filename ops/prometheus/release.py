@@ -64,7 +64,7 @@ class OfficialRelease:
         return f"{self.release.url} (120 MB)"
 
     def fetch_into(self, folder: Path) -> None:
-        """Put both programs into ``bin/`` of an empty folder. Raises FetchError; says why."""
+        """Put both programs into ``bin/`` of an empty folder. Raises FetchError with the reason."""
         archive = f"{self.release.name}.tar.gz"
         file = folder.with_name(archive)
         try:

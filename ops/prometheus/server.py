@@ -15,7 +15,7 @@ def start_prometheus(folder: Path, config: str, target: str) -> Process:
         target: ``host:port`` to listen on.
 
     Raises:
-        OperatorError: There is no Prometheus of a good version.
+        OperatorError: There is no Prometheus of a supported version.
     """
     file = folder / "prometheus.yml"
     file.write_text(config, encoding="utf-8")

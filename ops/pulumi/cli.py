@@ -1,4 +1,4 @@
-"""The Pulumi CLI and its plugins: those on PATH, else installed for this checkout alone."""
+"""The Pulumi CLI and its plugins: those on PATH, or else installed for this checkout only."""
 
 import os
 import re
@@ -17,7 +17,7 @@ PLUGINS = ("docker", "grafana")
 
 
 def find_cli(runner: Runner, tools: Path, required: str) -> str | None:
-    """Return a CLI of at least version ``required``, on PATH or in ``tools``; None without one."""
+    """Return a CLI of version ``required`` or later, from PATH or ``tools``; None without one."""
     for candidate in (runner.which("pulumi"), str(_own_cli(tools))):
         if candidate and _version_of(runner, candidate) >= _numbers(required):
             return candidate
@@ -28,7 +28,7 @@ def ensure_cli(runner: Runner, tools: Path, required: str, install: Callable[[Pa
     """Return a CLI as ``find_cli`` does, installing one into ``tools`` if there is none.
 
     Raises:
-        OperatorError: It can't be installed; says why.
+        OperatorError: It can't be installed; the message says why.
     """
     found = find_cli(runner, tools, required)
     if found:
@@ -58,7 +58,7 @@ def ensure_plugins(runner: Runner, cli: str) -> None:
     """Install the resource plugins with ``pulumi install`` unless they are on PATH.
 
     Raises:
-        OperatorError: They can't be installed; says why.
+        OperatorError: They can't be installed; the message says why.
     """
     path = {"PATH": path_with(cli)}
     if all(runner.which(f"pulumi-resource-{plugin}") for plugin in PLUGINS):

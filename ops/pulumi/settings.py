@@ -21,7 +21,7 @@ class StackConfig:
     """A stack's settings by name, secrets left out.
 
     Attributes:
-        stack: Name as given, with its organisation if the backend has them.
+        stack: Name as the user wrote it, with its organisation if the backend has them.
         required_cli: Lowest version of the Pulumi CLI that the project works with.
         values: Settings with their effective values.
         own: Names of the settings in the stack's file.

@@ -88,7 +88,7 @@ class PulumiStack:
         return outputs or None
 
     def state(self) -> State:
-        """Return the state. Raises OperatorError when it can't be read; says what to do."""
+        """Return the state. Raises OperatorError, which says what to do, if it can't be read."""
         exported = self.capture("stack", "export")
         if not exported.ok:
             why = f"the state of {self.name} can't be read: {exported.reason}"

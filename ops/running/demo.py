@@ -1,4 +1,4 @@
-"""Where a running demo answers, kept in a file so that ``make verify`` finds it."""
+"""The URLs of a running demo, kept in a file so that ``make verify`` finds them."""
 
 import json
 import os

@@ -50,10 +50,10 @@ class Targets:
 
 
 def find_targets(stack: str | None) -> Targets:
-    """Return what runs: a named stack, else the demo, else the default stack or ports.
+    """Return what is running: a named stack, else the demo, else the default stack or ports.
 
     Args:
-        stack: The stack to take, even while a demo runs; None for whatever runs.
+        stack: The stack to return, even while a demo runs; None for the first that is running.
 
     Raises:
         OperatorError: The named stack is not up.

@@ -63,7 +63,7 @@ class Operator:
         """Check Docker, and install the CLI and plugins if needed; return the CLI's path.
 
         Raises:
-            OperatorError: One of them is missing; says what to do.
+            OperatorError: One of them is missing; the message says what to do.
         """
         self.docker.require()
         tools = self.root / TOOLS_DIR.name
@@ -144,7 +144,7 @@ class Operator:
         return 0 if all("(healthy)" in states[name] for name in containers.values()) else 1
 
     def env(self) -> int:
-        """Print the variables that make `pulumi` by hand use the same state."""
+        """Print the variables that `pulumi` needs to use the same state."""
         cli = find_cli(self.runner, self.root / TOOLS_DIR.name, self.config.required_cli)
         backend = None
         if cli is not None:

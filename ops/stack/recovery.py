@@ -16,8 +16,8 @@ IMAGE = "docker:index/image:Image"
 
 # How to remove what a killed command was creating, in this order.
 #
-# Docker refuses a second container of the same name, and makes a second network. It finds existing
-# volumes and images again.
+# Docker refuses a second container of the same name, but creates a second network. It reuses
+# existing volumes and images.
 REMOVALS = {
     CONTAINER: ("container", "rm", "--force", "--volumes"),
     NETWORK: ("network", "rm"),
@@ -44,7 +44,7 @@ class Recovery:
         return any(state.begun(kind) for kind in REMOVALS)
 
     def refresh(self, state: State) -> State:
-        """Update the state from Docker, and remove what a killed command left half made.
+        """Update the state from Docker, and remove what a killed command left incomplete.
 
         Args:
             state: The stack's state.
@@ -84,7 +84,7 @@ class Recovery:
                 there = self.docker.run(noun, "inspect", "--format", "{{.Id}}", name)
                 found = there.stdout.strip()
                 if there.ok and found not in finished and self.docker.run(noun, *removal, found).ok:
-                    say(f"Removed {name}, which an interrupted command had left half made.")
+                    say(f"Removed {name}, which an interrupted command had left incomplete.")
 
     def _why_no_refresh(self, refreshed: Result) -> str:
         why = f"the refresh failed:\n{refreshed.stdout}{refreshed.stderr}"

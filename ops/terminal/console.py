@@ -21,7 +21,7 @@ def mute() -> None:
 
 
 def run_command(command: Callable[[], int]) -> int:
-    """Run a command's body and turn what stops it into an exit code.
+    """Run a command's body, and translate what stops it into an exit code.
 
     Returns:
         What ``command`` returns; 1 after an OperatorError, which is printed, and after the

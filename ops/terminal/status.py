@@ -13,7 +13,7 @@ _ERASE_LINE = "\r\033[K"
 class Terminal:
     """Prints lines, and on a terminal a status below them.
 
-    Several threads may print at once. Where the output is no terminal, each status is a line.
+    Several threads may print at once. If the output isn't a terminal, each status is a line.
 
     Args:
         output: Where to print; standard output by default.
@@ -31,7 +31,7 @@ class Terminal:
             output.write(f"{text}\n")
 
     def show_status(self, text: str) -> None:
-        """Replace the status; an empty one is none."""
+        """Replace the status; an empty text removes it."""
         if self.rewrites:
             with self.printing():
                 self._status = text[: shutil.get_terminal_size().columns - 1]
@@ -40,7 +40,7 @@ class Terminal:
 
     @contextmanager
     def printing(self) -> Iterator[TextIO]:
-        """Take the status away while whole lines are printed to the output."""
+        """Hide the status while whole lines are printed to the output."""
         with self._lock:
             if self._status:
                 self.output.write(_ERASE_LINE)

@@ -59,7 +59,7 @@ def test_a_folder_with_two_gguf_files_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/nowhere/model", "./model.gguf", "model", "a/b/c", "~/model"])
-def test_a_name_that_can_not_be_a_hugging_face_id_is_refused_at_once(
+def test_a_name_that_cannot_be_a_hugging_face_id_is_refused_at_once(
     name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="neither a file, nor a folder, nor a Hugging Face id"):

@@ -133,7 +133,7 @@ def test_containers_that_hold_files_never_run_and_are_on_no_network(deployed: De
 def test_only_the_model_folder_of_the_host_is_mounted_and_read_only(
     services: list[dict[str, Any]],
 ) -> None:
-    """Above all, Docker's socket isn't."""
+    """Above all, Docker's socket isn't mounted."""
     volumes = [volume for inputs in services for volume in inputs.get("volumes", [])]
     mounted = {volume["hostPath"]: volume["readOnly"] for volume in volumes if "hostPath" in volume}
     assert mounted.keys() <= {"/srv/models/tiny"}

@@ -15,7 +15,7 @@ Serve = Callable[[dict[str, list[int]]], str]
 
 @pytest.fixture(name="serve")
 def _serve() -> Iterator[Serve]:
-    """Start a stand-in for Grafana that returns these statuses for a path, the last one forever."""
+    """Start a stand-in for Grafana that returns a path's statuses in order, then the last again."""
     servers: list[ThreadingHTTPServer] = []
 
     def start(answers: dict[str, list[int]]) -> str:

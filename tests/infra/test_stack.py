@@ -192,7 +192,7 @@ def test_a_recorded_digest_is_used_unless_switched_off(monkeypatch: pytest.Monke
     assert (with_digest, without) == (f"{reference}@{digest}", reference)
 
 
-def test_data_volumes_cannot_be_lost_by_an_edit(default: Deployed) -> None:
+def test_an_edit_cannot_delete_data_volumes(default: Deployed) -> None:
     for name, request in default.of(VOLUME).items():
         assert set(request.ignoreChanges) == {"labels", "driverOpts"}, name
         assert "labels" not in default.inputs(VOLUME, name)

@@ -35,7 +35,7 @@ _EVERYTHING = {
 
 
 class Asked(NamedTuple):
-    """A query, and the panel, alert or runbook that has it."""
+    """A query, and the panel, alert or runbook that contains it."""
 
     where: str
     expr: str
@@ -105,7 +105,7 @@ def metrics_in(expr: str) -> dict[str, set[str]]:
 
 
 def grouping_labels(expr: str) -> set[str]:
-    """Return the labels by which a query groups or joins."""
+    """Return the labels that a query groups or joins by."""
     return {
         label.strip() for labels in _GROUPING.findall(expr) for label in labels.split(",") if label
     }

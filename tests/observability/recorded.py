@@ -199,7 +199,7 @@ def add_engine(history: History, tick: int, at: int) -> None:
 
 
 def add_alerts(history: History, at: int) -> None:
-    """Add the alerts as Prometheus records them: one fires, one waits, one is someone else's."""
+    """Add alerts as Prometheus records them: one firing, one pending, one of another service."""
     ours = {alert.name: alert.labels() for alert in alerts(Thresholds())}
     for name, state, labels in (
         ("MistralHighErrorRate", "firing", ours["MistralHighErrorRate"]),
@@ -216,7 +216,7 @@ def cumulative(values: Iterable[float], edges: Sequence[float]) -> dict[float, i
 
 
 def quantile(q: float, values: Iterable[float], edges: Sequence[float]) -> float:
-    """Return a quantile as a histogram knows it: a straight line through the bucket it is in."""
+    """Return a quantile as a histogram yields it: interpolated within its bucket."""
     lower_edge, below = 0.0, 0
     counts = cumulative(values, edges)
     rank = q * counts[math.inf]

@@ -61,7 +61,7 @@ GENERATIONS: Final = [sent for sent in TICK if sent.engine_seconds]
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, promtool: Promtool) -> Iterator[Recorded]:
-    """Give a Prometheus with an hour of samples."""
+    """Yield a Prometheus with an hour of samples."""
     with recorded_hour(tmp_path_factory.mktemp("prometheus"), promtool) as hour:
         yield hour
 
@@ -149,7 +149,7 @@ EXPECTED: Final[dict[str, Expected]] = {
         "mean": sum(DURATIONS) / len(DURATIONS),
     },
     "p95 latency by endpoint": {ENDPOINT: quantile(0.95, DURATIONS, metrics.HTTP_BUCKETS)},
-    "Latency spread": lambda _, panel: buckets(panel, DURATIONS, metrics.HTTP_BUCKETS),
+    "Latency distribution": lambda _, panel: buckets(panel, DURATIONS, metrics.HTTP_BUCKETS),
     "Requests within 5 s": {
         "within 5 s": sum(seconds <= 5 for seconds in DURATIONS) / len(DURATIONS)
     },
@@ -173,7 +173,7 @@ EXPECTED: Final[dict[str, Expected]] = {
     "p95 generation time by model": {
         MODEL: quantile(0.95, GENERATION_TIMES, metrics.GENERATE_BUCKETS)
     },
-    "Generation time spread": lambda _, panel: buckets(
+    "Generation time distribution": lambda _, panel: buckets(
         panel, GENERATION_TIMES, metrics.GENERATE_BUCKETS
     ),
     "How generations end": per_second(Counter(s.finish_reason for s in OF_MODEL)),
@@ -195,14 +195,14 @@ EXPECTED: Final[dict[str, Expected]] = {
     "Streamed chunks by endpoint": per_second({ENDPOINT: CHUNKS}),
     "How streams end": per_second(Counter(s.outcome for s in AT_ENDPOINT if s.outcome)),
     "Time to first token": percentiles(FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS, 50, 95, 99),
-    "Time to first token spread": lambda _, panel: buckets(
+    "Time to first token distribution": lambda _, panel: buckets(
         panel, FIRST_TOKENS, metrics.FIRST_TOKEN_BUCKETS
     ),
     "Time per output token": percentiles(TIMES_PER_TOKEN, metrics.OUTPUT_TOKEN_BUCKETS, 50, 95),
     # Model loads
     "Loads by model": {MODEL: len(LOAD_TIMES) * TICKS},
     "Load time by model": {MODEL: quantile(0.95, LOAD_TIMES, metrics.LOAD_BUCKETS)},
-    "Load time spread": lambda _, panel: buckets(panel, LOAD_TIMES, metrics.LOAD_BUCKETS),
+    "Load time distribution": lambda _, panel: buckets(panel, LOAD_TIMES, metrics.LOAD_BUCKETS),
     # Engine
     "Sequences in the engine": {"running": 3, "waiting": 1},
     "KV cache in use": {"used": 30 / 40},

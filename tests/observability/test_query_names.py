@@ -52,7 +52,7 @@ every_query = pytest.mark.parametrize("asked", queries.everything(), ids=lambda 
 
 @pytest.fixture(scope="module")
 def series() -> dict[str, set[str]]:
-    """Give each series of a new proxy with one model, and its labels."""
+    """Return each series of a new proxy with one model, and its labels."""
     catalogue = proxy.ProxyMetrics()
     catalogue.model("some-model")
     text, _ = catalogue.expose("")

@@ -58,7 +58,7 @@ class Sent:
 
     Attributes:
         seconds: From the request's head to the last byte of its response.
-        engine_seconds: What of that the proxy waited for the engine's reply.
+        engine_seconds: How much of that the proxy waited for the engine's reply.
         queue_seconds: How long the request waited for a slot; None if it did not wait.
         load_seconds: How long the engine took to load the model first; None if it was loaded.
         first_token: Seconds until the first content of a stream.
@@ -262,7 +262,7 @@ class Traffic:
                 self._await_idle()
 
     def _cut_a_stream(self) -> None:
-        """Let the engine break off once the proxy has passed on what arrived so far."""
+        """Let the engine break off a stream once the proxy has passed on what has arrived."""
         passed_on = threading.Event()
         reply = stream(*[chunk("x")] * CUT_AFTER, passed_on, Step.CUT)
         self._interrupt(CUT, reply, lambda _: passed_on.set())

@@ -9,6 +9,6 @@ from ops.checkout import ROOT
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A project folder with this project's settings and nothing else."""
+    """Return a project folder with this project's settings and nothing else."""
     (tmp_path / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
     return tmp_path

@@ -1,4 +1,4 @@
-"""The lock files match their inputs, seen without a network; and the command that writes them."""
+"""The lock files match their inputs, checked offline; and the command that writes them."""
 
 import re
 from pathlib import Path

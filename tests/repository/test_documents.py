@@ -1,4 +1,4 @@
-"""What the documents claim is what the project has."""
+"""The documents' claims match the project."""
 
 import re
 
@@ -25,8 +25,8 @@ def test_every_relative_link_leads_somewhere() -> None:
     assert broken == []
 
 
-def test_the_scrape_job_for_ones_own_prometheus_is_the_stacks() -> None:
-    """What a reader copies makes the same series as the stack's own Prometheus."""
+def test_the_documented_scrape_job_matches_the_stacks() -> None:
+    """The job that a reader copies makes the same series as the stack's own Prometheus."""
     (shown,) = re.findall(r"```yaml\n(- job_name: mistral\n.*?)```", STACK, re.DOTALL)
     rendered = prometheus_config(proxy_target="HOST:11434", prometheus_target="x:1", rules_glob="x")
 
@@ -34,7 +34,7 @@ def test_the_scrape_job_for_ones_own_prometheus_is_the_stacks() -> None:
 
 
 def test_every_file_that_is_named_in_full_exists() -> None:
-    """A path in backticks, as in `infra/stack.py`, is one."""
+    """Any path in backticks, such as `infra/stack.py`, is checked."""
     folders = "|".join(entry.name for entry in ROOT.iterdir() if entry.is_dir())
     text = README + CONTRIBUTING
     named = re.findall(rf"`((?:{folders})/[\w./-]*)`", text)
@@ -53,7 +53,7 @@ def test_every_make_target_in_the_documents_exists() -> None:
 
 
 def test_the_images_that_a_restore_uses_are_the_settings_defaults() -> None:
-    """They move with the settings."""
+    """They change together with the settings."""
     named = re.findall(r"[\w./-]+:v?\d+(?:\.\d+)+", (ROOT / "docs" / "backup.md").read_text())
     settings = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 

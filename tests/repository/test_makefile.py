@@ -19,7 +19,7 @@ RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify", "drill"]
 DEVELOPING = ["test", "e2e", "lint", "types", "format", "render", "pin-images"]
 SUPPLYING = ["lock", "audit", "sbom", "clean"]
 
-# A time stamp after any that is made now: 2100-01-01.
+# A timestamp later than any made now: 2100-01-01.
 LATER = 4102444800
 
 
@@ -122,7 +122,7 @@ def test_only_the_demo_and_the_soak_test_install_the_engine(with_venv: Path) -> 
     assert asked(with_venv)[-1] == "tests.soak"
 
 
-def test_an_intel_mac_is_told_before_anything_is_installed_that_the_engine_is_not_for_it(
+def test_the_demo_is_refused_on_an_intel_mac_before_anything_is_installed(
     with_venv: Path,
 ) -> None:
     system = with_venv / "system"
@@ -173,7 +173,7 @@ def test_verify_checks_a_stack_only_when_one_is_named(with_venv: Path) -> None:
     assert asked(with_venv)[-1] == "ops.verify --stack prod --json"
 
 
-def test_a_list_of_packages_that_cannot_be_written_fails_whichever_image_it_is_of(
+def test_sbom_fails_if_the_list_of_any_image_cannot_be_written(
     with_venv: Path,
 ) -> None:
     tools = with_venv / ".tools" / "python"

@@ -31,7 +31,7 @@ def test_actions_are_pinned_by_commit_with_the_version_beside_it(path: Path) -> 
     assert [action for action in used if not pinned.fullmatch(action)] == []
 
 
-def test_every_use_of_an_action_is_of_the_same_commit() -> None:
+def test_an_action_has_the_same_commit_everywhere() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
     pins = set(re.findall(r"uses: *([\w./-]+)@(.*)", text))
     assert len(pins) == len({action for action, _ in pins})
@@ -43,7 +43,7 @@ def test_the_stack_is_brought_up_for_real_every_night() -> None:
     assert "make e2e" in [step.get("run") for step in job["steps"]]
 
 
-def test_what_may_write_runs_nothing_of_the_project(workflow: dict[str, Any]) -> None:
+def test_jobs_that_may_write_run_none_of_the_projects_code(workflow: dict[str, Any]) -> None:
     assert set((workflow["permissions"] or {}).values()) <= {"read"}
     for job in workflow["jobs"].values():
         if "write" in (job.get("permissions") or {}).values():

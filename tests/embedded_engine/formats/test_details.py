@@ -81,7 +81,7 @@ def test_safetensors_are_described_by_their_type_and_elements() -> None:
     }
 
 
-def test_packed_safetensors_do_not_tell_how_many_parameters_they_hold() -> None:
+def test_the_parameters_of_packed_safetensors_are_unknown() -> None:
     assert safetensors_details("", Counter({"U8": 12, "BF16": 3})) == {"format": "safetensors"}
 
 

@@ -1,4 +1,4 @@
-"""Each kind of engine, and what the other services get to know of it."""
+"""Each kind of engine, and what the other services know about it."""
 
 import pytest
 import yaml

@@ -91,7 +91,10 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
         ({"proxyPort": "eleven"}, "proxyPort: 'eleven' is not a whole number"),
         ({"protectData": "yes"}, "protectData: 'yes' is not true or false"),
         ({"gpus": "all"}, "gpus: mistralrsImage is a CPU image"),
-        ({"gpus": "device="}, "gpus: 'device=' is not none, all or a list"),
+        (
+            {"gpus": "device="},
+            "gpus: must be none, all or a list such as device=0,1",
+        ),
         ({"bindAddress": "localhost"}, "bindAddress: 'localhost' is not an IPv4 address"),
         (
             {"bindAddress": "192.0.2.7"},
@@ -113,7 +116,7 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
         ({"quantization": "4 bits"}, "quantization: '4 bits' is not a level"),
         ({"maxConcurrentRequests": 0}, "maxConcurrentRequests: 0 is not in the range 1 to 100000"),
         ({"maxQueuedRequests": -1}, "maxQueuedRequests: -1 is not in the range 0 to 100000"),
-        ({"engineMemoryMb": 0}, "engineMemoryMb: 0 is not 1 or more"),
+        ({"engineMemoryMb": 0}, "engineMemoryMb: 0 is less than the minimum of 1"),
         ({"alertThresholds": "[]"}, "alertThresholds: '[]' is not a JSON object"),
         ({"alertThresholds": '{"highLatency": 1}'}, "did you mean highLatencySeconds?"),
         (
@@ -173,7 +176,7 @@ def test_a_secret_value_is_never_part_of_an_error(loaded: Load) -> None:
 @pytest.mark.parametrize(
     "access", [{"apiKey": "0123456789abcdef"}, {"allowUnauthenticated": "true"}]
 )
-def test_a_public_address_is_accepted_with_an_own_password_and_a_key_or_a_waiver(
+def test_a_public_address_is_accepted_with_a_new_password_and_a_key_or_allow_unauthenticated(
     loaded: Load, access: dict[str, str]
 ) -> None:
     chosen = loaded({"bindAddress": "0.0.0.0", "grafanaAdminPassword": "own", **access})

@@ -50,7 +50,7 @@ def test_the_example_of_an_engine_image_has_the_version_of_the_default() -> None
     assert example.rpartition("-")[2] == default.rpartition("-")[2]
 
 
-def test_a_command_is_quoted_for_the_shell_and_gives_no_secret() -> None:
+def test_a_command_is_quoted_for_the_shell_and_contains_no_secret() -> None:
     value = '{"a": 1}'
     assert shlex.split(command("x", value)) == ["pulumi", "config", "set", "x", value]
     assert command("apiKey", None) == "pulumi config set --secret apiKey"

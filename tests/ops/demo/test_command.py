@@ -211,7 +211,7 @@ def test_an_engine_that_ends_by_itself_ends_the_demo_with_its_reason(
 def test_a_stop_while_the_model_is_fetched_starts_nothing(
     tmp_path: Path, model: Path, number: signal.Signals
 ) -> None:
-    """Even if what fetches it ends as if it had succeeded."""
+    """Even if the process that fetches it exits with code 0."""
     signals = "{signal.SIGINT, signal.SIGTERM}"
     fetching = (
         f"import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signals}); "

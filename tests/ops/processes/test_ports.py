@@ -10,14 +10,14 @@ from ops.terminal.console import OperatorError
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that this process listens on."""
+    """Yield a port that this process listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener.getsockname()[1]
 
 
-def test_a_free_port_is_no_problem() -> None:
+def test_a_free_port_is_not_reported() -> None:
     assert port_problems([Port("the proxy", "PROXY_PORT", free_port(LOOPBACK))]) == []
 
 
@@ -58,12 +58,12 @@ def test_one_port_for_two_services_names_both_variables() -> None:
     assert problems == [f"A_PORT and B_PORT are both {number}: give them different ports"]
 
 
-def test_the_holder_of_a_free_port_is_nobody() -> None:
+def test_a_free_port_has_no_holder() -> None:
     assert holder(free_port(LOOPBACK)) is None
 
 
 @pytest.mark.parametrize("text", ["http", "-1", "0", "65536", "80.5"])
-def test_a_value_that_is_no_port_names_its_variable(text: str) -> None:
+def test_the_error_of_an_invalid_port_names_its_variable(text: str) -> None:
     with pytest.raises(OperatorError, match=f"PROXY_PORT={text} is not a port"):
         read_port("the proxy", "PROXY_PORT", {"PROXY_PORT": text}, 1)
 
@@ -72,7 +72,7 @@ def test_an_empty_variable_means_the_default() -> None:
     assert read_port("the proxy", "PROXY_PORT", {"PROXY_PORT": ""}, 11434).number == 11434
 
 
-def test_a_free_port_is_given_to_one_caller_alone() -> None:
+def test_a_free_port_is_returned_to_only_one_caller() -> None:
     ports = {free_port(LOOPBACK) for _ in range(50)}
 
     assert len(ports) == 50

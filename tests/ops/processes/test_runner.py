@@ -8,7 +8,7 @@ import pytest
 from ops.checkout import ROOT
 from ops.processes.runner import SystemRunner
 
-# Ends only after a signal, and then with an exit code of its own.
+# Ends only at a signal, with a different exit code for each signal.
 PATIENT = (
     "import signal, sys; codes = {signal.SIGINT: 7, signal.SIGTERM: 8}; "
     "signal.pthread_sigmask(signal.SIG_BLOCK, codes); "

@@ -1,4 +1,4 @@
-"""Stand-ins for Prometheus' programs, which say a version and nothing else."""
+"""Stand-ins for Prometheus' programs, which print a version and nothing else."""
 
 from pathlib import Path
 

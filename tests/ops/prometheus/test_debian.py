@@ -43,7 +43,7 @@ HAS_APT = all(shutil.which(program) for program in ("apt-get", "apt-cache", "dpk
 
 
 class Runner(SystemRunner):
-    """Runs programs where any user may be; the checkout may be closed to others."""
+    """Runs programs in a folder that any user may enter, unlike perhaps the checkout."""
 
     def capture(self, command: Sequence[str], environ: Mapping[str, str]) -> Result:
         done = subprocess.run(
@@ -59,7 +59,7 @@ class Runner(SystemRunner):
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user may write to."""
+    """Yield a folder that every user may write to."""
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="packages-") as name:
         Path(name).chmod(0o777)
         yield Path(name)
@@ -67,7 +67,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(params=["stand-ins", *(["the system's apt"] if HAS_APT else [])])
 def archive(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive of packages, which is all that apt knows of."""
+    """Return an archive of packages, the only one that apt uses."""
     packages = folder / "archive"
     packages.mkdir()
     if request.param == "stand-ins":
@@ -79,7 +79,7 @@ def archive(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.Mo
     configuration = folder / "apt.conf"
     configuration.write_text(
         f'Dir::Etc::sourcelist "{sources}";\nDir::Etc::sourceparts "/dev/null";\n'
-        # As PackageKit's: it must not be run.
+        # A hook such as PackageKit's, which must not run.
         f'APT::Update::Post-Invoke {{ "touch {folder}/hook-was-run"; }};\n',
         encoding="utf-8",
     )
@@ -120,9 +120,7 @@ def add_prometheus(archive: Path, version: str) -> None:
     add_package(archive, "adduser", "3.1")
 
 
-def test_a_user_who_can_change_nothing_of_the_system_unpacks_the_package(
-    archive: Path, folder: Path
-) -> None:
+def test_an_unprivileged_user_can_unpack_the_package(archive: Path, folder: Path) -> None:
     add_prometheus(archive, "2.42.0+ds-5")
     new = folder / "tools" / "new"
 

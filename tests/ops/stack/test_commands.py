@@ -92,7 +92,7 @@ def test_env_points_pulumi_by_hand_to_the_state_that_make_up_made(
     assert all(line.startswith("export ") for line in exported.splitlines())
 
 
-def test_env_without_a_state_says_what_makes_one(root: Path) -> None:
+def test_env_without_a_state_says_which_command_creates_one(root: Path) -> None:
     with pytest.raises(OperatorError, match="make up"):
         operator(root, ScriptedRunner()).env()
 

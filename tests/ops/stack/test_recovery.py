@@ -42,7 +42,7 @@ def removed(runner: ScriptedRunner) -> list[str]:
 def test_what_a_killed_up_was_creating_is_removed_after_the_refresh(
     root: Path, command: Callable[[Operator], int], last: str
 ) -> None:
-    """Docker refuses a second container of a name, and keeps a network that is in use."""
+    """Docker refuses a second container of the same name, and keeps a network that is in use."""
     runner = ScriptedRunner(HALF_MADE)
 
     assert command(operator(root, runner)) == 0
