@@ -198,6 +198,8 @@ class Connection(SanicProtocol):
 
 async def kill():
     await connected.wait()
+    while not app.state.is_running:  # a signal before that may be lost
+        await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGTERM)
 
 async def started(app):
