@@ -5,6 +5,7 @@ another user's process can't be named unless this one runs as root.
 """
 
 import errno
+import fcntl
 import os
 import random
 import re
@@ -12,7 +13,9 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +31,8 @@ _LASTING: Final = range(20_000, 32_000)
 """Below the ports that Linux (from 32768) and macOS (from 49152) give to outgoing connections."""
 _picked: Final = set[int]()
 """What ``free_port`` has returned, since nothing may listen there yet."""
+_RESERVATIONS: Final = Path("/tmp/frontier-llm-stack-ports")  # noqa: S108  TMPDIR can differ
+"""Byte N is locked by the process that ``free_port`` has given port N, until that process ends."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +81,11 @@ def port_problems(ports: list[Port]) -> list[str]:
 def free_port(address: str) -> int:
     """Return a TCP port of an address of this machine that nothing listens on.
 
-    It stays free when its process dies and is started again: no outgoing connection is given it.
-    The same port isn't returned twice.
+    It stays free when its process dies and is started again: no outgoing connection is given it,
+    and until the caller's process ends, ``free_port`` returns it to no other on this machine.
     """
     for port in random.sample(_LASTING, len(_LASTING)):
-        if port in _picked:
+        if port in _picked or not _reserve(port):
             continue
         with socket.socket() as probe:
             try:
@@ -92,6 +97,24 @@ def free_port(address: str) -> int:
                 _picked.add(port)
                 return port
     raise OperatorError(f"no port of {address} from {_LASTING[0]} to {_LASTING[-1]} is free")
+
+
+def _reserve(port: int) -> bool:
+    """Reserve a port for this process; return False if another process has it."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int:
+    """Open the file of reservations, once: closing a second descriptor would end all locks."""
+    with suppress(FileExistsError):
+        os.close(os.open(_RESERVATIONS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        _RESERVATIONS.chmod(0o666)  # other users' processes need it, too
+    return os.open(_RESERVATIONS, os.O_RDWR | os.O_NOFOLLOW)
 
 
 def _unavailable(number: int) -> str | None:

@@ -1,10 +1,13 @@
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from ops.system.console import OperatorError
+from ops.system.paths import ROOT
 from ops.system.ports import LOOPBACK, Port, free_port, holder, port_problems, read_port
 
 
@@ -76,3 +79,18 @@ def test_a_free_port_is_given_to_one_caller_alone() -> None:
     ports = {free_port(LOOPBACK) for _ in range(50)}
 
     assert len(ports) == 50
+
+
+def test_a_free_port_is_given_to_one_process_alone() -> None:
+    """Although nothing listens there yet: two test runs side by side must not collide."""
+    port = free_port(LOOPBACK)
+    program = (
+        "from ops.system import ports\n"
+        f"ports._LASTING = range({port}, {port + 1})\n"
+        "ports.free_port(ports.LOOPBACK)"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert f"no port of {LOOPBACK} from {port} to {port} is free" in other.stderr
