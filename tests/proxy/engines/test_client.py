@@ -2,20 +2,21 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from proxy_service.clock import SystemClock
+from proxy_service.engines import connection
 from proxy_service.engines.client import HttpEngine
 from proxy_service.engines.connection import READ_AHEAD_BYTES, READ_BYTES, ROUND_BYTES
 from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable, ShuttingDown
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
-from tests.processes import DEADLINE_SECONDS
-from tests.proxy.running import MovableLoop
+from tests.processes import DEADLINE_SECONDS, free_port
+from tests.proxy.loops import MovableLoop
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -26,10 +27,12 @@ def engine_of(settings: ProxySettings) -> HttpEngine:
     return HttpEngine(settings, ProxyMetrics(), SystemClock())
 
 
-async def some_rounds(count: int = 200) -> None:
-    """Let the event loop do what it can do now."""
-    for _ in range(count):
-        await asyncio.sleep(0)
+def on_movable_loop(test: Callable[[MovableLoop], Coroutine[Any, Any, None]]) -> None:
+    """Run a test that needs the proxy's event loop, with a time that it can move."""
+    with asyncio.Runner(loop_factory=MovableLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, MovableLoop)
+        runner.run(test(loop))
 
 
 @asynccontextmanager
@@ -138,7 +141,6 @@ async def test_a_kept_connection_that_the_engine_has_closed_is_not_used() -> Non
     async with engine_at(serve) as engine:
         for _ in range(3):
             assert await post(engine) == b"ok"
-            assert engine.idle_connections == 1
             kept.set()
             await closed.wait()
             kept.clear()
@@ -187,8 +189,7 @@ async def test_nothing_is_sent_on_a_connection_that_opens_after_the_grace(
     assert connections.requests == []
 
 
-async def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None:
-    """After `engine_keep_alive_seconds` without a request."""
+async def close_after_the_keep_alive(loop: MovableLoop) -> None:
     gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -197,10 +198,15 @@ async def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None
         if not await reader.read(1):
             gone.set()
 
-    async with engine_at(serve, engine_keep_alive_seconds=0.05) as engine:
+    async with engine_at(serve, engine_keep_alive_seconds=15) as engine:
         assert await get(engine) == b"ok"
+        loop.put_forward(16)
         await asyncio.wait_for(gone.wait(), DEADLINE_SECONDS)
-        assert engine.idle_connections == 0
+
+
+def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None:
+    """After `engine_keep_alive_seconds` without a request."""
+    on_movable_loop(close_after_the_keep_alive)
 
 
 async def test_the_engine_closing_a_new_connection_is_an_error() -> None:
@@ -224,11 +230,19 @@ async def test_a_request_names_path_host_and_credentials_of_the_url() -> None:
     assert b"\r\nAuthorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in head
 
 
-async def test_a_slow_reader_slows_the_engine_down() -> None:
+async def test_a_slow_reader_slows_the_engine_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client holds no more than two fixed buffers of a reply, and all of it arrives."""
     piece = b"x" * 16384
     frame = b"%x\r\n%b\r\n" % (len(piece), piece)
     sent, total = 0, 2000
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+    transports: list[asyncio.Transport] = []
+
+    async def remember(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  the loop's
+        transport, protocol = await connect(*arguments, **options)
+        transports.append(transport)
+        return transport, protocol
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
@@ -242,14 +256,15 @@ async def test_a_slow_reader_slows_the_engine_down() -> None:
         await writer.drain()
         await reader.read()
 
+    monkeypatch.setattr(loop, "create_connection", remember)
     async with engine_at(serve) as engine, engine.request("GET", "/") as reply:
-        before = -1
-        while sent > before:  # until the system's own buffers are full, too
-            before = sent
-            await some_rounds()
+        (transport,) = transports
+        while transport.is_reading() and sent < total:  # noqa: ASYNC110  it has no event for this
+            await asyncio.sleep(0)
+        sent_before = sent
         sizes = [len(data) async for data in reply.iter_bytes()]
 
-    assert before < total
+    assert sent_before < total
     assert max(sizes) <= READ_AHEAD_BYTES + READ_BYTES
     assert sum(sizes) == total * len(piece)
 
@@ -293,18 +308,18 @@ async def test_many_streams_at_once_leave_room_for_others() -> None:
     assert max(rounds) <= 2 * (ROUND_BYTES + READ_BYTES)
 
 
-async def test_a_reply_whose_rest_is_discarded_keeps_its_connection() -> None:
-    """The end of a stream's framing arrives after the last event that matters."""
+async def keep_the_connection_of_a_discarded_rest(loop: MovableLoop) -> None:
     answered = asyncio.Event()
     count = 0
+    begin, end = STREAM + b"3\r\nend\r\n", b"0\r\n\r\n"
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal count
         count += 1
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(STREAM + b"3\r\nend\r\n")
+        writer.write(begin)
         await answered.wait()
-        writer.write(b"0\r\n\r\n")
+        writer.write(end)
         await reader.readuntil(b"\r\n\r\n")
         writer.write(OK)
         await reader.read()
@@ -315,11 +330,19 @@ async def test_a_reply_whose_rest_is_discarded_keeps_its_connection() -> None:
             reply.discard_rest()
         answered.set()
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while not engine.idle_connections:
-                await some_rounds(1)
+            while loop.read_from_engine.total() < len(begin + end):  # noqa: ASYNC110  as above
+                await asyncio.sleep(0)
         assert await get(engine) == b"ok"
 
     assert count == 1
+
+
+def test_a_reply_whose_rest_is_discarded_keeps_its_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The end of a stream's framing arrives after the last event that matters."""
+    monkeypatch.setattr(connection, "_DRAIN_SECONDS", DEADLINE_SECONDS)
+    on_movable_loop(keep_the_connection_of_a_discarded_rest)
 
 
 async def test_leaving_a_reply_closes_its_connection() -> None:
@@ -352,9 +375,9 @@ async def wait_longer_for_the_reader_then_for_the_engine(loop: MovableLoop) -> N
         loop.put_forward(11)
         assert await anext(data) == b"abc"
         waiting = asyncio.ensure_future(anext(data))
-        await some_rounds()
+        await loop.settle()
         loop.put_forward(9)
-        await some_rounds()
+        await loop.settle()
         assert not waiting.done()
         loop.put_forward(2)
         with pytest.raises(EngineTimeout):
@@ -363,38 +386,46 @@ async def wait_longer_for_the_reader_then_for_the_engine(loop: MovableLoop) -> N
 
 def test_a_slow_reader_is_not_a_silent_engine() -> None:
     """Only waiting for the engine counts as its silence."""
-    with asyncio.Runner(loop_factory=MovableLoop) as runner:
-        loop = runner.get_loop()
-        assert isinstance(loop, MovableLoop)
-        runner.run(wait_longer_for_the_reader_then_for_the_engine(loop))
+    on_movable_loop(wait_longer_for_the_reader_then_for_the_engine)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_a_whole_reply_may_take_longer_than_a_stream_may_be_silent(*, streamed: bool) -> None:
+def test_a_whole_reply_may_take_longer_than_a_stream_may_be_silent(*, streamed: bool) -> None:
     """The engine is silent until it is complete. The error names the variable of the timeout."""
-    short, long = 0.1, 3600.0
-    limits = {
-        "engine_silence_timeout_seconds": short if streamed else long,
-        "engine_reply_timeout_seconds": long if streamed else short,
-    }
-    variable = "ENGINE_SILENCE_TIMEOUT" if streamed else "ENGINE_REPLY_TIMEOUT"
+    limits = {"engine_silence_timeout_seconds": 10, "engine_reply_timeout_seconds": 3600}
+    seconds, variable = (
+        (10, "ENGINE_SILENCE_TIMEOUT") if streamed else (3600, "ENGINE_REPLY_TIMEOUT")
+    )
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        del writer
-        await reader.readuntil(b"\r\n\r\n")
-        await reader.read(1)
+    async def be_silent(loop: MovableLoop) -> None:
+        asked = asyncio.Event()
 
-    async with engine_at(serve, **limits) as engine:
-        with pytest.raises(EngineTimeout, match=f"for 0.1 s .{variable}"):
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            del writer
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await reader.read(1)
+
+        async def ask(engine: HttpEngine) -> None:
             async with engine.request("GET", "/", streamed=streamed):
                 pass
+
+        async with engine_at(serve, **limits) as engine:
+            asking = asyncio.create_task(ask(engine))
+            await asked.wait()
+            loop.put_forward(seconds - 1)
+            await loop.settle()
+            assert not asking.done()
+            loop.put_forward(2)
+            with pytest.raises(EngineTimeout, match=f"for {seconds} s .{variable}"):
+                await asking
+
+    on_movable_loop(be_silent)
 
 
 async def test_the_error_of_a_refused_connection_names_the_url() -> None:
     """And the variable that sets it."""
-    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
+    url = f"http://127.0.0.1:{free_port()}"
 
     with pytest.raises(EngineUnavailable, match=f"{url}.*MISTRAL_URL"):
         await get(engine_of(ProxySettings(engine_url=url)))

@@ -207,12 +207,6 @@ def proxy(engine: ScriptedEngine) -> Iterator[RunningProxy]:
         yield running
 
 
-def end_silence(engine: ScriptedEngine, proxy: RunningProxy, call: int) -> None:
-    """Move time past every timeout, once the engine is silent in this call."""
-    assert eventually(lambda: any(received.silent.is_set() for received in engine.calls()[call:]))
-    proxy.put_forward(proxy.settings.engine_reply_timeout_seconds + 1)
-
-
 def counts(proxy: RunningProxy, endpoint: str) -> Counter[str]:
     """Return an endpoint's counts by status and by error type, once no request runs."""
     text = ""
@@ -274,7 +268,8 @@ def test_a_fault_ends_as_it_should(
     SEEN.clear()
     with ThreadPoolExecutor(1) as pool:
         if error_type == "upstream_timeout":
-            pool.submit(end_silence, engine, proxy, calls)
+            seconds = proxy.settings.engine_reply_timeout_seconds + 1
+            pool.submit(proxy.put_forward_in_silence, engine, seconds, skip=calls)
         with proxy.http.stream("POST", asked.path, json=asked.body) as response:
             parts = response.iter_bytes()
             first = next(parts, b"")

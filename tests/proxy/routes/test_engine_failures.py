@@ -1,11 +1,12 @@
 """What clients get when the engine fails or isn't there."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
 from proxy_service.settings import ProxySettings
+from tests.processes import free_port
 from tests.proxy.bodies import CHAT
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import Reply, ScriptedEngine, Step, json_reply, stream
@@ -13,21 +14,29 @@ from tests.proxy.scripted_engine import Reply, ScriptedEngine, Step, json_reply,
 
 def test_the_proxy_reports_a_missing_engine_and_recovers(settings: ProxySettings) -> None:
     """Without a restart; `/` and the version are still served."""
-    with ScriptedEngine() as first:
-        port = first.port
-        with RunningProxy(replace(settings, engine_url=first.url)) as proxy:
+    port = free_port()
+    with (
+        ScriptedEngine(port) as first,
+        RunningProxy(replace(settings, engine_url=first.url)) as proxy,
+    ):
+        proxy.probe()
+        first.stop()
+        for path in ("/api/tags", "/api/ps", "/readyz"):
+            assert proxy.http.get(path).status_code == 503
+        assert proxy.http.post("/api/chat", json=CHAT).status_code == 503
+        assert proxy.http.get("/").status_code == 200
+        assert proxy.http.get("/api/version").status_code == 200
+        assert proxy.http.get("/livez").status_code == 200
+        with ScriptedEngine(port):
+            assert proxy.http.post("/api/chat", json=CHAT).status_code == 200
             proxy.probe()
-            first.stop()
-            for path in ("/api/tags", "/api/ps", "/readyz"):
-                assert proxy.http.get(path).status_code == 503
-            assert proxy.http.post("/api/chat", json=CHAT).status_code == 503
-            assert proxy.http.get("/").status_code == 200
-            assert proxy.http.get("/api/version").status_code == 200
-            assert proxy.http.get("/livez").status_code == 200
-            with ScriptedEngine(port):
-                assert proxy.http.post("/api/chat", json=CHAT).status_code == 200
-                proxy.probe()
-                assert proxy.http.get("/readyz").status_code == 200
+            assert proxy.http.get("/readyz").status_code == 200
+
+
+def hang_for_too_long(engine: ScriptedEngine, proxy: RunningProxy, *, skip: int = 0) -> None:
+    """Move time past the timeout of a probe, once the engine hangs in it."""
+    seconds = proxy.settings.engine_probe_timeout_seconds + 1
+    proxy.put_forward_in_silence(engine, seconds, path="/v1/models", skip=skip)
 
 
 def test_requests_that_wait_for_an_engine_that_hangs_share_one_probe(
@@ -35,28 +44,26 @@ def test_requests_that_wait_for_an_engine_that_hangs_share_one_probe(
 ) -> None:
     """They share its failure, and don't each wait for another timeout."""
     engine.on("/v1/models", stream(Step.STALL))
-    codes: list[int] = []
-    with RunningProxy(replace(settings, engine_probe_timeout_seconds=0.5)) as proxy:
-        threads = [
-            threading.Thread(target=lambda: codes.append(proxy.http.get("/api/tags").status_code))
-            for _ in range(20)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with RunningProxy(settings) as proxy, ThreadPoolExecutor(20) as pool:
+        sent = [pool.submit(proxy.http.get, "/api/tags") for _ in range(20)]
+        assert proxy.counted("mistral_active_requests", 20)
+        hang_for_too_long(engine, proxy)
+        codes = [response.result().status_code for response in sent]
 
     assert codes == [504] * 20
-    assert len(engine.calls("/v1/models")) < 5
+    assert len(engine.calls("/v1/models")) == 1
 
 
 def test_the_engines_list_of_models_has_the_timeout_of_a_probe(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
     """It is passed through, but isn't a generation."""
-    engine.on("/v1/models", stream(Step.STALL))
-    with RunningProxy(replace(settings, engine_probe_timeout_seconds=0.2)) as proxy:
-        response = proxy.http.get("/v1/models")
+    with RunningProxy(settings) as proxy, ThreadPoolExecutor(1) as pool:
+        assert proxy.counted("mistral_upstream_up", 1)
+        engine.on("/v1/models", stream(Step.STALL))
+        sent = pool.submit(proxy.http.get, "/v1/models")
+        hang_for_too_long(engine, proxy, skip=1)
+        response = sent.result()
 
     assert response.status_code == 504
     assert "ENGINE_PROBE_TIMEOUT" in response.json()["error"]["message"]

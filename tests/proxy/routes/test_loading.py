@@ -1,6 +1,7 @@
 """Loading and unloading of models."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -96,9 +97,15 @@ def test_embedding_with_a_keep_alive_of_0_unloads_the_model(
 def test_an_unload_that_hangs_times_out(engine: ScriptedEngine, settings: ProxySettings) -> None:
     """Requests for the list of models wait for it, because no probe may run at the same time."""
     engine.on("/v1/models/unload", stream(Step.STALL))
-    short = replace(settings, model_unload=True, engine_probe_timeout_seconds=0.3)
-    with RunningProxy(short) as proxy:
-        response = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
+    body = {"model": MODEL, "keep_alive": 0}
+    with (
+        RunningProxy(replace(settings, model_unload=True)) as proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        sent = pool.submit(proxy.http.post, "/api/generate", json=body)
+        seconds = settings.engine_probe_timeout_seconds + 1
+        proxy.put_forward_in_silence(engine, seconds, path="/v1/models/unload")
+        response = sent.result()
         assert proxy.http.get("/api/tags").status_code == 200
 
     assert response.status_code == 504

@@ -9,7 +9,7 @@ import pytest
 
 from proxy_service.settings import ProxySettings
 from tests.proxy.bodies import CHAT
-from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
     USAGE,
@@ -68,8 +68,7 @@ def test_a_long_silence_of_the_engine_does_not_end_a_response(
         ThreadPoolExecutor(1) as pool,
     ):
         pending = pool.submit(proxy.http.post, "/api/chat", json=CHAT | {"stream": streamed})
-        assert eventually(lambda: any(call.silent.is_set() for call in engine.calls()))
-        proxy.put_forward(599)
+        proxy.put_forward_in_silence(engine, 599)
         go_on.set()
         response = pending.result()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from proxy_service.settings import ProxySettings
-from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
@@ -103,7 +103,7 @@ def test_the_time_in_the_engine_is_measured_apart_from_the_proxys_own(
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
         parts = response.iter_bytes()
         next(parts)
-        proxy.put_forward(5)
+        proxy.put_forward_in_silence(engine, 5)
         go_on.set()
         b"".join(parts)
     scrape = proxy.idle()
@@ -155,10 +155,3 @@ def test_an_engine_that_never_answered_has_a_last_success_of_0(settings: ProxySe
     with RunningProxy(replace(settings, engine_url="http://127.0.0.1:9")) as proxy:
         proxy.probe()
         assert proxy.scrape().value(LAST_SUCCESS) == 0
-
-
-def test_a_blocked_event_loop_shows(proxy: RunningProxy) -> None:
-    """It is blocked for longer than the pause between two samples, so that one of them is late."""
-    proxy.hold_up(seconds=1.5)
-
-    assert eventually(lambda: proxy.scrape().value("mistral_event_loop_lag_seconds") > 0.9)

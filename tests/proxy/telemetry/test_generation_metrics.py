@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
@@ -81,8 +81,7 @@ def test_empty_deltas_are_not_chunks(engine: ScriptedEngine, proxy: RunningProxy
 
     sending = threading.Thread(target=proxy.http.post, args=["/api/chat"], kwargs={"json": HELLO})
     sending.start()
-    assert eventually(lambda: any(call.silent.is_set() for call in engine.calls()))
-    proxy.put_forward(5)
+    proxy.put_forward_in_silence(engine, 5)
     text.set()
     sending.join()
     scrape = proxy.idle()

@@ -15,6 +15,7 @@ from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
 from proxy_service.routes.table import ROUTES
 from proxy_service.settings import ProxySettings
 from proxy_service.telemetry.metrics import ENDPOINTS
+from tests.processes import free_port
 from tests.proxy.running import TIMEOUT_SECONDS, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
     DONE,
@@ -273,9 +274,7 @@ def test_a_stream_that_the_engine_cuts_is_an_error(
 
 def test_an_engine_that_is_down_is_an_error_and_shows_as_down(settings: ProxySettings) -> None:
     """Refused connections are reported at once."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with RunningProxy(replace(settings, engine_url=f"http://127.0.0.1:{port}")) as proxy:
+    with RunningProxy(replace(settings, engine_url=f"http://127.0.0.1:{free_port()}")) as proxy:
         response = proxy.http.post("/api/chat", json=HELLO)
         scrape = proxy.idle()
 
@@ -287,11 +286,10 @@ def test_an_engine_that_is_down_is_an_error_and_shows_as_down(settings: ProxySet
 
 
 def response_after_silence(engine: ScriptedEngine, proxy: RunningProxy) -> httpx.Response:
-    """Send a chat and, once the engine is silent, let more time pass than it may be."""
+    """Send a chat, and let more time pass than the engine may be silent."""
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(proxy.http.post, "/api/chat", json=HELLO)
-        assert eventually(lambda: any(call.silent.is_set() for call in engine.calls()))
-        proxy.put_forward(SILENCE_SECONDS + 1)
+        proxy.put_forward_in_silence(engine, SILENCE_SECONDS + 1)
         return sent.result()
 
 
