@@ -15,7 +15,6 @@ from tests.proxy.scripted_engine import (
     USAGE,
     ScriptedEngine,
     chunk,
-    json_reply,
     stream,
 )
 from tests.proxy.telemetry.counting import HELLO, LAST_SUCCESS, UPSTREAM, WHOLE
@@ -36,47 +35,6 @@ def test_a_load_is_recorded_only_when_the_engine_loads(
     assert response.json()["load_duration"] > 0
     assert proxy.idle().value(loads, model=MODEL) == 1
     assert [call.json for call in engine.calls("/v1/models/reload")] == [{"model_id": MODEL}]
-
-
-@pytest.mark.parametrize(
-    ("reloaded", "status", "text"),
-    [
-        ({"status": "not_found"}, 404, "not found"),
-        ({"status": "internal_error", "error": "out of memory"}, 503, "out of memory"),
-        ({"status": "no_loader_config"}, 503, "no_loader_config"),
-        ({"status": "reloading"}, 503, "did not load"),
-        ({}, 502, "unknown shape"),
-    ],
-)
-def test_a_model_that_the_engine_cannot_load_is_an_error_at_once(
-    engine: ScriptedEngine,
-    proxy: RunningProxy,
-    reloaded: dict[str, str],
-    status: int,
-    text: str,
-) -> None:
-    """The engine reports it with a 200. Nothing is sent to the model, and no load is counted."""
-    engine.status_of[MODEL] = "unloaded"
-    engine.on("/v1/models/reload", json_reply({"model_id": MODEL} | reloaded))
-    proxy.probe()
-    reply = proxy.http.post("/api/chat", json=WHOLE)
-
-    assert reply.status_code == status
-    assert text in reply.json()["error"]
-    assert engine.calls() == []
-    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
-
-
-def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """It is listed as unloaded when the request arrives, but no longer when it has to be loaded."""
-    engine.status_of[MODEL] = "unloaded"
-    proxy.probe()
-    del engine.status_of[MODEL]
-    reply = proxy.http.post("/api/chat", json=WHOLE)
-
-    assert reply.status_code == 404
-    assert engine.calls("/v1/models/reload") == []
-    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
 
 
 def test_a_model_that_the_engine_no_longer_lists_is_not_loaded(

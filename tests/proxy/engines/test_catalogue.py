@@ -1,4 +1,4 @@
-"""Loading and unloading of models."""
+"""The engine's models: loading and unloading, and probes that fail."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -156,3 +156,44 @@ def test_a_refusal_right_after_a_load_is_retried_once(
     engine.on(engine_path, poisoned)
     assert proxy.http.post(path, json=body).status_code == 503
     assert len(engine.calls(engine_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("reloaded", "status", "text"),
+    [
+        ({"status": "not_found"}, 404, "not found"),
+        ({"status": "internal_error", "error": "out of memory"}, 503, "out of memory"),
+        ({"status": "no_loader_config"}, 503, "no_loader_config"),
+        ({"status": "reloading"}, 503, "did not load"),
+        ({}, 502, "unknown shape"),
+    ],
+)
+def test_a_model_that_the_engine_cannot_load_is_an_error_at_once(
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    reloaded: dict[str, str],
+    status: int,
+    text: str,
+) -> None:
+    """The engine reports it with a 200. Nothing is sent to the model, and no load is counted."""
+    engine.status_of[MODEL] = "unloaded"
+    engine.on("/v1/models/reload", json_reply({"model_id": MODEL} | reloaded))
+    proxy.probe()
+    reply = proxy.http.post("/api/chat", json=CHAT)
+
+    assert reply.status_code == status
+    assert text in reply.json()["error"]
+    assert engine.calls() == []
+    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
+
+
+def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """It is listed as unloaded when the request arrives, but no longer when it has to be loaded."""
+    engine.status_of[MODEL] = "unloaded"
+    proxy.probe()
+    del engine.status_of[MODEL]
+    reply = proxy.http.post("/api/chat", json=CHAT)
+
+    assert reply.status_code == 404
+    assert engine.calls("/v1/models/reload") == []
+    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
