@@ -6,7 +6,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
-# Only lock files are installed from: pip refuses whatever their hashes don't name.
+# Install only from lock files: pip refuses any package whose hash isn't in them.
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 RUNTIME := $(VENV)/.runtime-installed
 ENGINE := $(VENV)/.engine-installed
@@ -33,17 +33,17 @@ help: ## List the commands and variables
 #= PROMETHEUS_PORT=  demo: port of Prometheus (9090)
 #= STACK=            up, down, preview, logs, status, verify, drill: the Pulumi stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
-#= MINUTES=          soak, fuzz: how long (30, 10)
+#= MINUTES=          soak, fuzz: minutes to run (30, 10)
 #= ARGS=             verify, drill, soak, lock: further options, for instance ARGS="--no-traffic --json"
-#= PYTHON=           the Python (3.11 or later) that .venv is made with
+#= PYTHON=           the Python (3.11 or later) to create .venv with
 
-demo: $(ENGINE) ## Run engine, proxy and Prometheus here, without Docker, until Ctrl-C
+demo: $(ENGINE) ## Run engine, proxy and Prometheus on this machine, without Docker, until Ctrl-C
 	@$(RUN) ops.demo
 
 up: $(RUNTIME) ## Start or update the full stack with Pulumi and Docker
 	@$(RUN) ops.stack up
 
-down: $(RUNTIME) ## Take the stack down; downloaded models and metrics are kept
+down: $(RUNTIME) ## Remove the stack; keep downloaded models and metrics
 	@$(RUN) ops.stack down
 
 preview: $(RUNTIME) ## Show what `make up` would change
@@ -55,23 +55,23 @@ logs: $(RUNTIME) ## Follow the logs of the stack's containers (SERVICE= for one)
 status: $(RUNTIME) ## Show the stack's containers, URLs and firing alerts
 	@$(RUN) ops.stack status
 
-env: $(RUNTIME) ## Print what `pulumi` by hand needs for the same state: eval "$(make env)"
+env: $(RUNTIME) ## Print the variables that `pulumi` needs to use the stack's state: eval "$(make env)"
 	@$(RUN) ops.stack env
 
 verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
-soak: $(ENGINE) prometheus ## Mixed traffic with faults for MINUTES; every request must be accounted for
+soak: $(ENGINE) prometheus ## Send mixed traffic with faults for MINUTES; account for every request
 	@$(RUN) tests.soak $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
 
-drill: $(RUNTIME) prometheus ## Cause each alert's condition on copies, and see the alert fire and resolve
+drill: $(RUNTIME) prometheus ## Cause each alert's condition on copies; check that the alert fires and resolves
 	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
 test: node $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
 	@$(RUN) pytest -q -m 'not e2e'
 	@$(RUN) tests.clients
 
-test-clients: $(TESTING) ## Run only the tests with other people's Ollama clients; needs Node.js
+test-clients: $(TESTING) ## Run only the tests with third-party Ollama clients; needs Node.js
 	@$(RUN) tests.clients
 
 e2e: $(TESTING) ## Run the real `pulumi up` cycle; needs Docker
@@ -89,16 +89,16 @@ format: $(TESTING) ## Rewrite the sources in the project's style
 	@$(RUN) ruff check --fix --quiet .
 	@$(RUN) ruff format --quiet .
 
-render: $(RUNTIME) ## Write what is generated: alert rules, dashboard, docs/settings.md
+render: $(RUNTIME) ## Write the generated files: alert rules, dashboard, docs/settings.md
 	@$(RUN) alerts
 	@$(RUN) dashboards
-	@$(RUN) ops.maintenance.settings_page
+	@$(RUN) infra.settings.page
 
 .PHONY: bench bench-quick
-bench: $(RUNTIME) ## Measure the proxy beside nginx and LiteLLM's proxy, in about 15 minutes
+bench: $(RUNTIME) ## Compare the proxy with nginx and LiteLLM's proxy, in about 15 minutes
 	@$(RUN) bench
 
-bench-quick: $(RUNTIME) ## Fail when the proxy has become slower than bench/results records
+bench-quick: $(RUNTIME) ## Check that the proxy hasn't become slower than recorded in bench/results
 	@$(RUN) bench --quick
 
 .PHONY: fuzz
@@ -107,12 +107,12 @@ fuzz: $(TESTING) ## Look for requests and engine replies that break the proxy, f
 	@$(RUN) tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
 
 pin-images: $(RUNTIME) ## Pin the images by digest: read the digests of their tags and record them
-	@$(RUN) ops.maintenance.pin_images
+	@$(RUN) ops.pin_images
 
-lock: $(RUNTIME) $(TOOLS_INSTALLED) ## Bring the lock files up to their requirements.in (ARGS=--upgrade: newest releases)
-	@$(RUN) ops.maintenance.locks $(ARGS)
+lock: $(RUNTIME) $(TOOLS_INSTALLED) ## Update the lock files from each requirements.in (ARGS=--upgrade: newest releases)
+	@$(RUN) ops.locks $(ARGS)
 
-audit: $(TOOLS_INSTALLED) ## Look up every locked package in PyPI's advisories
+audit: $(TOOLS_INSTALLED) ## Check every locked package against PyPI's security advisories
 	@failed=; for lock in $(LOCKS); do echo "$$lock:"; \
 		$(TOOLS)/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
 			-r $$lock || failed=1; done; test -z "$$failed"
@@ -123,7 +123,7 @@ sbom: $(TOOLS_INSTALLED) ## Write each image's packages to .run/sbom-*.json, as 
 		$(TOOLS)/bin/cyclonedx-py requirements --output-reproducible --output-file .run/sbom-$$image.json \
 			$$image/requirements.txt || exit 1; echo .run/sbom-$$image.json; done
 
-clean: ## Delete what the commands made here, except the stack's state: .venv, .tools, .run, caches
+clean: ## Delete .venv, .tools, .run and caches, but not the stack's state
 	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -132,7 +132,7 @@ node:
 	@command -v npm >/dev/null || { \
 		echo 'error: the tests run ollama-js, which needs Node.js 18 or later with npm: install it' >&2; exit 1; }
 
-prometheus: $(RUNTIME) ## Fetch Prometheus into .tools unless a good version is on PATH
+prometheus: $(RUNTIME) ## Fetch Prometheus into .tools unless a supported version is on PATH
 	@$(RUN) ops.prometheus
 
 $(RUNTIME): requirements.txt
@@ -143,7 +143,7 @@ $(RUNTIME): requirements.txt
 
 $(ENGINE): embedded_engine/requirements.txt $(RUNTIME)
 	@case "$$(uname -s) $$(uname -m)" in 'Darwin x86_64') \
-		echo 'error: Mistral.rs has no Python package for Intel Macs; run `make up`, with engine external or mistralrs' >&2; \
+		echo 'error: Mistral.rs has no Python package for Intel Macs; run `make up` with engine set to external or mistralrs' >&2; \
 		exit 1;; esac
 	@echo 'Installing embedded_engine/requirements.txt into $(VENV) …' >&2
 	@$(BIN)/python $(INSTALL) -r embedded_engine/requirements.txt
@@ -160,15 +160,15 @@ $(TOOLS_INSTALLED): tools/requirements.txt | $(RUNTIME)
 	@$(TOOLS)/bin/python $(INSTALL) -r tools/requirements.txt
 	@touch $@
 
-# Makes .venv unless a working one of the right age is there; a half-made one is removed.
+# Create .venv unless it exists, works and has a recent enough Python; remove an incomplete one.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 define make_venv
 found=; if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
 	for python in $(if $(PYTHON),'$(PYTHON)',python3 python3.13 python3.12 python3.11 python3.14); do \
 		if "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then found="$$python"; break; fi; done; \
 	if [ -z "$$found" ]; then \
-		echo "error: $(if $(PYTHON),$(PYTHON) is not Python 3.11 or later,Python 3.11 or later is needed and not on PATH: install it or give PYTHON=/path/to/python3)" >&2; \
+		echo "error: $(if $(PYTHON),$(PYTHON) is not Python 3.11 or later,Python 3.11 or later is not on PATH: install it or set PYTHON=/path/to/python3)" >&2; \
 		exit 1; fi; \
-	echo "Making $(VENV) with $$found …" >&2; rm -rf $(VENV); \
+	echo "Creating $(VENV) with $$found …" >&2; rm -rf $(VENV); \
 	"$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
 endef

@@ -1,4 +1,4 @@
-# ruff: noqa: INP001 - a program for the workflow beside it, not part of a package
+# ruff: noqa: INP001 - a script for the preview workflow, not part of a package
 """Compare what two revisions of the Pulumi program would create, as Markdown for a pull request.
 
 Usage: ``python preview_diff.py base.json head.json``. Both files are written by ``pulumi preview
@@ -42,7 +42,7 @@ def markdown(base: dict[str, str], head: dict[str, str]) -> str:
 def _shortened(text: str) -> str:
     """Cut a comment at the end of a line and close the open Markdown and HTML blocks.
 
-    A line of a diff can't be mistaken for a block's delimiter, because it starts with its sign.
+    A diff line can't be mistaken for a block's delimiter, because it starts with +, - or a space.
     """
     lines = text[:COMMENT_LIMIT].splitlines()[:-1]
     if sum(line.startswith("```") for line in lines) % 2:
@@ -80,7 +80,7 @@ def _lines(text: str) -> object:
 
 
 def _section(title: str, before: str | None, after: str | None) -> str:
-    what = "new" if before is None else "gone" if after is None else "changed"
+    what = "added" if before is None else "removed" if after is None else "changed"
     lines = difflib.unified_diff(
         (before or "").splitlines(), (after or "").splitlines(), lineterm="", n=2
     )
@@ -91,7 +91,7 @@ def _section(title: str, before: str | None, after: str | None) -> str:
 def main(base: str, head: str) -> None:
     """Print the differences between two preview files."""
     plans = [planned(json.loads(Path(file).read_text(encoding="utf-8"))) for file in (base, head)]
-    print(markdown(*plans))  # noqa: T201 - what the workflow comments
+    print(markdown(*plans))  # noqa: T201 - the workflow posts it as a comment
 
 
 if __name__ == "__main__":

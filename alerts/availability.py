@@ -13,7 +13,7 @@ from monitoring.names import JOB
 if TYPE_CHECKING:
     from monitoring.thresholds import Thresholds
 
-#: How far back Prometheus looks for a time at which the engine answered.
+# How far back Prometheus looks for a time at which the engine answered.
 _REMEMBERED: Final = "1d"
 
 

@@ -38,8 +38,8 @@ def fast_burn(t: Thresholds) -> Alert:
         for_seconds=t.timing.page_for_seconds,
         summary="Failed requests will use up the error budget within days.",
         description=(
-            "{value} of the requests of the last hour failed, and requests still fail. That is "
-            f"more than {FAST_BURN:g} times what the objective of "
+            "{value} of the requests of the last hour failed, and requests are still failing. "
+            f"That is more than {FAST_BURN:g} times what the objective of "
             f"{t.availability_objective * 100:g} % allows. Find the most frequent type of error "
             "and fix it now, or roll back the change that caused it."
         ),
@@ -67,8 +67,8 @@ def slow_burn(t: Thresholds) -> Alert:
         for_seconds=t.timing.ticket_for_seconds,
         summary="Failed requests slowly use up the error budget.",
         description=(
-            "{value} of the requests of the last day failed, and requests still fail. That is "
-            f"more than {SLOW_BURN:g} times what the objective of "
+            "{value} of the requests of the last day failed, and requests are still failing. "
+            f"That is more than {SLOW_BURN:g} times what the objective of "
             f"{t.availability_objective * 100:g} % allows. This isn't urgent, but find the errors "
             "that recur before the budget is used up."
         ),

@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from alerts.model import Alert, Group, Recording
     from monitoring.thresholds import Thresholds
 
-#: State of a rule when the query fails or returns no series.
+# State of a rule when the query fails or returns no series.
 State = Literal["OK", "Error", "KeepLast"]
 
-#: Version of Grafana that the rules are for. Before 10.4, Grafana refuses ``KeepLast``; before 12,
-#: it drops ``missing_series_evals_to_resolve``.
+# Version of Grafana that the rules are for. Before 10.4, Grafana refuses ``KeepLast``; before 12,
+# it drops ``missing_series_evals_to_resolve``.
 Dialect = Literal["current", "before-12"]
 
-#: Data source of Grafana's own expressions.
+# Data source of Grafana's own expressions.
 _EXPRESSION_UID: Final = "__expr__"
 
-#: Multiples of Grafana's base interval of 10 s, no longer than any wait in the group.
+# Multiples of Grafana's base interval of 10 s, no longer than any `for` in the group.
 _INTERVAL_SECONDS: Final[dict[Group, int]] = {"mistral": 30, "mistral-error-budget": 60}
 
-#: The one alert that reports an unreachable Prometheus. The others keep their last state, or
-#: a Prometheus that is down would raise all of them at once.
+# The one alert that reports an unreachable Prometheus. The others keep their last state;
+# otherwise all of them would fire at once when Prometheus is down.
 _SPEAKS_FOR_PROMETHEUS: Final = "MistralDown"
 
 
@@ -49,7 +49,7 @@ class Query:
 
     ref_id: str
     datasource_uid: str
-    #: How far back the query looks; 0 for expressions, whose input is another step.
+    # How far back the query looks; 0 for expressions, whose input is another step.
     from_seconds: int
     model: dict[str, Any]
 
@@ -64,7 +64,7 @@ class Rule:
     for_: str
     no_data_state: State
     exec_err_state: State
-    #: Number of evaluations without a series after which its alert resolves.
+    # Number of evaluations without a series after which its alert resolves.
     missing_series_evals_to_resolve: int | None
     labels: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)

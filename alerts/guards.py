@@ -4,7 +4,7 @@ Neither Prometheus nor Grafana's Alertmanager has inhibition rules here, so each
 what silences it: symptoms are silent while the alert on their cause fires, and the less severe
 alert of a pair while the more severe one fires.
 
-A guard silences an alert only once the other one's condition has held for its whole wait.
+A guard silences an alert only once the other one's condition has held for its `for` duration.
 Otherwise a value that swings around a limit would fire neither alert.
 """
 
@@ -33,9 +33,10 @@ def unless_down(t: Thresholds) -> str:
 def unless_explained(t: Thresholds, *, window_seconds: int | None = None) -> tuple[str, ...]:
     """Return the guards of a symptom: silent while the proxy is down or its engine unreachable.
 
-    An engine that didn't answer for the wait of MistralEngineUnreachable explains the symptoms as
-    long as their window contains that time, even if that alert doesn't fire because the engine is
-    starting for the first time. ``window_seconds`` is the window, by default the usual one.
+    An engine that didn't answer for the `for` duration of MistralEngineUnreachable explains the
+    symptoms as long as their window contains that time, even if that alert doesn't fire because
+    the engine is starting for the first time. ``window_seconds`` is the window, by default the
+    usual one.
     """
     reachable = recorded.engine_reachable(t.timing).of(JOB)
     window = duration(window_seconds or t.timing.window_seconds)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def high_active_requests(t: Thresholds) -> Alert:
     """Return the alert on too many requests at once.
 
-    A lost scrape leaves the gauge without a sample, so the last one within the wait of MistralDown
-    is used.
+    A lost scrape leaves the gauge without a sample, so the last one within MistralDown's `for`
+    duration is used.
     """
     recent = f"[{duration(t.timing.down_for_seconds)}]"
     return Alert(

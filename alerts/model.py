@@ -7,14 +7,14 @@ from typing import Literal
 
 from monitoring.names import SERVICE
 
-#: What a person must do: act now, act soon, or know about it.
+# What a person must do: act now, act soon, or know about it.
 Severity = Literal["critical", "warning", "info"]
 
-#: Template function that formats the value; Prometheus and Grafana both have these.
+# Template function that formats the value; Prometheus and Grafana both have these.
 ValueFormat = Literal["humanize", "humanizeDuration", "humanizePercentage"]
 
-#: Rules that are evaluated together, in order. The error budget's windows are long and change
-#: slowly, so its rules are evaluated less often.
+# Rules that are evaluated together, in order. The error budget's windows are long and change
+# slowly, so its rules are evaluated less often.
 Group = Literal["mistral", "mistral-error-budget"]
 
 
@@ -71,7 +71,7 @@ class Alert:
         return f"docs/runbooks/{self.name}.md"
 
     def labels(self) -> dict[str, str]:
-        """Return the labels by which notifications are routed and the dashboard selects."""
+        """Return the labels that notification routing and the dashboard select by."""
         return {"service": SERVICE, "severity": self.severity}
 
     def annotations(self, *, value: str, runbook_base_url: str) -> dict[str, str]:
@@ -79,8 +79,8 @@ class Alert:
 
         Args:
             value: The target's name for the number, for instance ``$value``.
-            runbook_base_url: URL under which the runbooks are published; empty if they aren't,
-                and then there is only their path.
+            runbook_base_url: URL under which the runbooks are published; if empty, there is only
+                the runbook's path.
         """
         description = self.description.format(
             value=f"{{{{ {value} | {self.value_format} }}}}", model="{{ $labels.model }}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HEADER: Final = "# Generated from alerts/ by `make render`; edit the source, not this file.\n"
 
-#: Windows of an hour and more needn't be evaluated at every scrape.
+# Windows of an hour or more needn't be evaluated at every scrape.
 _SLOW_GROUP_SECONDS: Final = 60
 
 

@@ -1,4 +1,4 @@
-"""Builds PromQL, so that selectors and durations are written in one way."""
+"""Builds PromQL, so that selectors and durations are written the same way everywhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from monitoring.names import JOB
 
-#: Selects the proxy's series.
+# Selects the proxy's series.
 PROXY: Final = f'job="{JOB}"'
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
@@ -19,17 +19,17 @@ def duration(seconds: int) -> str:
 
 
 def increase(metric: str, seconds: int, *, by: str = "job", where: str = "") -> str:
-    """Return the query of how much a counter of the proxy grew in the last ``seconds``."""
+    """Return the query for the growth of a proxy's counter in the last ``seconds``."""
     return f"sum by ({by}) (increase({metric}{{{_match(where)}}}[{duration(seconds)}]))"
 
 
 def rate(metric: str, seconds: int, *, by: str = "job", where: str = "") -> str:
-    """Return the query of a counter's growth per second over the last ``seconds``."""
+    """Return the query for a counter's growth per second over the last ``seconds``."""
     return f"sum by ({by}) (rate({metric}{{{_match(where)}}}[{duration(seconds)}]))"
 
 
 def p95(histogram: str, seconds: int, *, by: str = "job") -> str:
-    """Return the query of the 95th percentile of a histogram of the proxy."""
+    """Return the query for the 95th percentile of a proxy's histogram."""
     return f"histogram_quantile(0.95, {rate(f'{histogram}_bucket', seconds, by=f'{by}, le')})"
 
 

@@ -15,7 +15,7 @@ REQUESTS: Final = "mistral_http_requests_total"
 
 BUDGET: Final = "mistral-error-budget"
 
-#: Cancelled requests and client errors count neither in the error ratio nor in its minimum.
+# Cancelled requests and client errors count neither in the error ratio nor in its minimum.
 _JUDGED: Final = 'status=~"success|error"'
 
 
@@ -57,7 +57,7 @@ def error_ratio(window_seconds: int, *, group: Group = "mistral") -> Recording:
 
 
 def engine_reachable(timing: Timing) -> Recording:
-    """Return 1 if the engine answered at any time within the wait of MistralEngineUnreachable."""
+    """Return 1 if the engine answered within the `for` duration of MistralEngineUnreachable."""
     wait = promql.duration(timing.page_for_seconds)
     return Recording(
         name=f"job:mistral_upstream_up:max{wait}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.machine import ROOT, WORK, compile_tool, cores, installed
 from bench.processes import Process
-from ops.services.proxy_api import WITHOUT_KEYS
+from ops.clients.proxy import WITHOUT_KEYS
 
 BASE_PORT = 18600
 OPENAI_PATH = "/v1/chat/completions"

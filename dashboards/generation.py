@@ -47,7 +47,7 @@ DURATION_BY_MODEL: Final = Signal(
     queries=(Query(q.quantile(0.95, _DURATION, by="model"), "{{model}}"),),
 )
 DURATION_SPREAD: Final = Signal(
-    title="Generation time spread",
+    title="Generation time distribution",
     description="Number of completed generations by duration.",
     unit="s",
     queries=(Query(q.buckets(_DURATION), "{{le}}"),),
@@ -91,7 +91,7 @@ FINISH_REASONS: Final = Signal(
 )
 MODELS: Final = Signal(
     title="Models",
-    description="Whether each model is loaded, and its loads by the proxy in the time shown.",
+    description="Whether each model is loaded, and how often the proxy loaded it in that time.",
     unit="none",
     when_empty="no model seen yet",
     queries=(
@@ -118,7 +118,7 @@ LOADS: Final = Signal(
     queries=(Query(q.used_total(f"{_LOAD}_count", by="model"), "{{model}}"),),
 )
 LOAD_SPREAD: Final = Signal(
-    title="Load time spread",
+    title="Load time distribution",
     description="Number of loads by duration. Loads from the file cache are fast.",
     unit="s",
     when_empty=_NO_LOADS,
@@ -155,7 +155,7 @@ FIRST_TOKEN: Final = Signal(
     queries=tuple(Query(q.quantile(p / 100, _FIRST), f"p{p}") for p in (50, 95, 99)),
 )
 FIRST_TOKEN_SPREAD: Final = Signal(
-    title="Time to first token spread",
+    title="Time to first token distribution",
     description="Number of streams by their time to first token.",
     unit="s",
     queries=(Query(q.buckets(_FIRST), "{{le}}"),),

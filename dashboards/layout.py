@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = 24
 
-#: The ids of a row's panels follow its own, so that a new panel changes no id in another row.
+# The ids of a row's panels follow its own, so that a new panel changes no id in another row.
 _IDS_PER_ROW: Final = 100
 
 

@@ -25,7 +25,7 @@ def _engine_rate(metric: str, by: str = "") -> str:
 
 ENGINE_SEQUENCES: Final = Signal(
     title="Sequences in the engine",
-    description="Running and waiting sequences. May show the last values while the engine is idle.",
+    description="Running and waiting sequences. An idle engine may still show its last values.",
     unit="short",
     when_empty=_NO_METRICS,
     queries=(
@@ -70,7 +70,7 @@ ENGINE_FIRST_TOKEN: Final = Signal(
 )
 ENGINE_PREFIX_CACHE: Final = Signal(
     title="Prefix cache hits",
-    description="Share of new sequences whose beginning was in the cache, so it isn't read again.",
+    description="Share of new sequences whose beginning was cached and wasn't processed again.",
     unit="percentunit",
     when_empty=_NO_METRICS,
     queries=(

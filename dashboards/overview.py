@@ -21,8 +21,8 @@ TITLE: Final = "Mistral.rs Metrics"
 _TILE: Final = 4
 _GRAPH: Final = 8
 _NEW_PROXY_SECONDS: Final = 600
-#: Seconds. The last reply is at most 20 s old, because of the intervals of probes and scrapes;
-#: after two minutes MistralEngineUnreachable fires.
+# Seconds. The last reply is at most 20 s old, because of the intervals of probes and scrapes;
+# after two minutes MistralEngineUnreachable fires.
 _REPLY_AGES: Final = (30, ORANGE), (120, RED)
 _BUSY_SHARE: Final = 0.8
 _BUDGET_FINE: Final = 0.25

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
     from dashboards.signals import Query, Signal
 
-#: Below every value, so that only a missing value is grey.
+# Below every value, so that only a missing value is grey.
 _LOWEST = -1e9
 
-#: Number of columns of a heatmap; more would be too narrow to see.
+# Number of columns of a heatmap; more would be too narrow to see.
 _HEATMAP_COLUMNS = 60
 
-#: Pixels; the same size for all, where Grafana would fit each number to its own space.
+# Pixels; the same size for all, where Grafana would fit each number to its own space.
 _COUNT_SIZE = 24
 _NAME_SIZE = 14
 
-#: Pixels; with Grafana's own minimum a narrow table would hide its last columns.
+# Pixels; with Grafana's own minimum a narrow table would hide its last columns.
 _COLUMN_WIDTH = 60
 
-#: The axis of a share reaches at least this far; for one that stays at 0, Grafana draws 10000 %.
+# The axis of a share reaches at least this far; without it, Grafana draws up to 10000 % for a 0.
 _SHARE_AXIS = 0.1
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-#: The label, besides job and instance, by which a metric is filtered.
+# The label that a metric is filtered by, besides job and instance.
 FILTERS: Final = {
     "mistral_http_requests_total": "endpoint",
     "mistral_http_request_duration_seconds": "endpoint",
@@ -39,12 +39,12 @@ def select(metric: str, *where: str) -> str:
 
 
 def rate(metric: str, *where: str, by: str = "") -> str:
-    """Return the query of a counter's growth per second."""
+    """Return the query for a counter's growth per second."""
     return f"{_sum(by)} (rate({select(metric, *where)}[$__rate_interval]))"
 
 
 def used_rate(metric: str, *where: str, by: str) -> str:
-    """Return the query of a counter's growth per second by a label, where it grew at all.
+    """Return the query for a counter's growth per second by a label, where it grew at all.
 
     The proxy creates every series at 0, so that the first event shows in a rate. Series that stay
     at 0 in the time shown would only fill the legend.
@@ -53,23 +53,23 @@ def used_rate(metric: str, *where: str, by: str) -> str:
 
 
 def used_total(metric: str, *where: str, by: str) -> str:
-    """Return the query of a counter by a label, where it grew in the time shown."""
+    """Return the query for a counter by a label, where it grew in the time shown."""
     return f"{_sum(by)} ({select(metric, *where)}) and {growth(metric, *where, by=by)} > 0"
 
 
 def growth(metric: str, *where: str, by: str = "") -> str:
-    """Return the query of a counter's growth in the time shown."""
+    """Return the query for a counter's growth in the time shown."""
     return f"{_sum(by)} (increase({select(metric, *where)}[$__range]))"
 
 
 def quantile(q: float, histogram: str, *, by: str = "") -> str:
-    """Return the query of a quantile; it has no series, rather than NaN, without observations."""
+    """Return the query for a quantile; without observations it has no series, rather than NaN."""
     labels = f"le, {by}" if by else "le"
     return f"histogram_quantile({q:g}, {rate(f'{histogram}_bucket', by=labels)}) >= 0"
 
 
 def mean(histogram: str, *, by: str = "") -> str:
-    """Return the query of the mean of a histogram's observations."""
+    """Return the query for the mean of a histogram's observations."""
     return ratio(rate(f"{histogram}_sum", by=by), rate(f"{histogram}_count", by=by))
 
 
@@ -79,7 +79,7 @@ def ratio(part: str, whole: str) -> str:
 
 
 def buckets(histogram: str) -> str:
-    """Return the query of each bucket's growth, for a heatmap."""
+    """Return the query for each bucket's growth, for a heatmap."""
     return f"sum by (le) (increase({select(f'{histogram}_bucket')}[$__rate_interval]))"
 
 

@@ -18,13 +18,13 @@ class Query:
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """Something to look at, which panels of any shape can show.
+    """A measured value that any kind of panel can show.
 
     Attributes:
         title: Unique on the dashboard.
         description: What it means to a person who reads it.
         unit: Grafana's unit id, for instance ``s`` or ``reqps``.
-        when_empty: What a panel says while there is no series, which isn't an error.
+        when_empty: Text that a panel shows while there is no series, which isn't an error.
     """
 
     title: str

@@ -16,10 +16,10 @@ RED: Final = "red"
 BLUE: Final = "blue"
 GREY: Final = "#8e8e8e"
 
-#: The data source that is chosen at the top of the dashboard.
+# The data source that is chosen at the top of the dashboard.
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-#: The colour of each outcome, the same in all panels.
+# The colour of each outcome, the same in all panels.
 OUTCOME_COLOURS: Final = {
     "success": GREEN,
     "completed": GREEN,

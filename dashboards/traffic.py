@@ -16,9 +16,9 @@ _FAILED: Final = 'status="error"'
 _JUDGED: Final = 'status=~"success|error"'
 _UPSTREAM: Final = "mistral_upstream_request_duration_seconds"
 
-#: Requests that need the engine, and the proxy's requests to the engine for them. Listing models
-#: is left out, since the proxy also does that on its own. The variables for endpoint and model
-#: don't apply, since the metrics of the engine's operations have no such labels.
+# Requests that need the engine, and the proxy's requests to the engine for them. Listing models
+# is left out, because the proxy also does that on its own. The variables for endpoint and model
+# don't apply, because the metrics of the engine's operations have no such labels.
 _OF_ALL: Final = 'job=~"$job",instance=~"$instance"'
 _ENGINES_WORK: Final = (
     f'{_OF_ALL},endpoint=~"chat|generate|pull|embed.*|v1_.*",endpoint!="v1_models"'
@@ -58,7 +58,7 @@ ENGINE_REPLY: Final = Signal(
 )
 FIRING: Final = Signal(
     title="Firing alerts",
-    description="Number of alerts of this stack that fire now in Prometheus.",
+    description="Number of this stack's alerts that are firing in Prometheus now.",
     unit="none",
     queries=(Query(f'count(ALERTS{{alertstate="firing",{_OF_SERVICE}}}) or vector(0)', "Firing"),),
 )
@@ -70,7 +70,7 @@ ALERTS: Final = Signal(
         Query(
             f'max by (alertname) (2 * ALERTS{{alertstate="firing",{_OF_SERVICE}}})'
             f' or max by (alertname) (ALERTS{{alertstate="pending",{_OF_SERVICE}}})'
-            ' or label_replace(vector(0), "alertname", "all quiet", "", "")'
+            ' or label_replace(vector(0), "alertname", "no alerts", "", "")'
             f" unless on () ALERTS{{{_OF_SERVICE}}}",
             "{{alertname}}",
         ),
@@ -102,7 +102,7 @@ TOTALS: Final = Signal(
 )
 P95_NOW: Final = Signal(
     title="p95 latency",
-    description="19 of 20 requests finish within this time, from head to last byte.",
+    description="95 % of the requests finish within this time, from head to last byte.",
     unit="s",
     queries=(Query(q.quantile(0.95, _DURATION), "p95"),),
 )
@@ -137,7 +137,7 @@ LATENCY_BY_ENDPOINT: Final = Signal(
     queries=(Query(q.quantile(0.95, _DURATION, by="endpoint"), "{{endpoint}}"),),
 )
 LATENCY_SPREAD: Final = Signal(
-    title="Latency spread",
+    title="Latency distribution",
     description="Number of requests by duration. Two bands mean two kinds of requests.",
     unit="s",
     queries=(Query(q.buckets(_DURATION), "{{le}}"),),
@@ -156,8 +156,8 @@ WITHIN_5_SECONDS: Final = Signal(
 ENGINE_WAIT: Final = Signal(
     title="Waiting for the engine",
     description=(
-        "p95 of the time that the proxy waits for the engine, by operation. For a generation "
-        "that is all of it, without the time in which the client reads."
+        "p95 of the time that the proxy waits for the engine, by operation. For a generation, "
+        "that is until its end, without the time while the client reads."
     ),
     unit="s",
     queries=(Query(q.quantile(0.95, _UPSTREAM, by="operation"), "{{operation}}"),),
@@ -166,8 +166,8 @@ OVERHEAD: Final = Signal(
     title="Time outside the engine",
     description=(
         "Mean time per request that isn't spent waiting for the engine: in the queue, in the "
-        "proxy, and for clients that send or read slowly. Generations, embeddings and pulls of "
-        "all endpoints and models."
+        "proxy, and for clients that send or read slowly. Counts generations, embeddings and "
+        "pulls, for all endpoints and models."
     ),
     unit="s",
     queries=(
@@ -238,7 +238,7 @@ ACTIVE_NOW: Final = replace(ACTIVE, title="Active now")
 
 
 def error_budget(objective: float) -> Signal:
-    """Return the share of the error budget that is left, for an objective between 0 and 1."""
+    """Return the signal for the error budget that is left, for an objective from 0 to 1."""
     share = q.ratio(q.growth(_REQUESTS, _FAILED), q.growth(_REQUESTS, _JUDGED))
     return Signal(
         title="Error budget",

@@ -14,7 +14,7 @@ from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS, JOB, SERVICE, TARG
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Matches every value. Grafana's own "All" lists them, which is long if there are many.
+# Matches every value. Grafana's own "All" lists them, which is long if there are many.
 _ALL: Final = ".+"
 
 _GRAFANA: Final = common.DataSourceRef(type_val="grafana", uid="-- Grafana --")

@@ -18,7 +18,7 @@ from embedded_engine.errors import PortTakenError, StartError
 from embedded_engine.models import find_model
 from embedded_engine.settings import PORT_VARIABLE, EngineSettings, from_command_line
 
-# How long replies may take to stop. Docker kills a container 10 s after it was asked to stop.
+# How long replies may take to stop. Docker kills a container 10 s after asking it to stop.
 _STOP_SECONDS = 3.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A shell's exit code for a process that a signal ended is this plus the signal's number.
@@ -45,14 +45,14 @@ def main() -> None:
 
 
 def _serve(settings: EngineSettings) -> None:
-    # Bound before the download, which would be in vain if the port is taken. It listens only once
+    # Claimed before the download, which would be wasted if the port is taken. It listens only once
     # the model is loaded.
-    with _bound(settings) as listener:
+    with _claimed(settings) as listener:
         model = find_model(settings.model, settings.cache, _say)
         _say(f"loading {model.model_id}")
         started = time.monotonic()
         with _killable():
-            # Imported late: the wheel takes a moment, and a download must be stoppable.
+            # Imported late: importing the wheel takes a moment, and a signal must stop a download.
             from embedded_engine.app import create_app  # noqa: PLC0415
             from embedded_engine.engine import load  # noqa: PLC0415
 
@@ -66,24 +66,44 @@ def _serve(settings: EngineSettings) -> None:
         os._exit(0)
 
 
-def _bound(settings: EngineSettings) -> socket.socket:
+def _claimed(settings: EngineSettings) -> socket.socket:
+    """Return a socket that is bound so that no other process can bind the port.
+
+    Two sockets that both have SO_REUSEADDR can be bound to one port on Linux as long as neither
+    listens. So this one doesn't have it while the model is loaded. On macOS, addresses that are
+    equal can't be shared in any case.
+
+    Raises:
+        PortTakenError: Another process has the port.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
+        try:
+            listener.bind(address)
+        except OSError:
+            # Closed connections of an earlier server may be all that holds the port.
+            _reuse_address(listener, on=True)
+            listener.bind(address)
+            _reuse_address(listener, on=False)
     except OSError as error:
         raise _port_taken(settings, error) from error
     return listener
 
 
 def _listen(listener: socket.socket, settings: EngineSettings) -> None:
+    # The connections inherit it: closed ones must not keep the next server from the port.
+    _reuse_address(listener, on=True)
     try:
         listener.listen()
     except OSError as error:
         raise _port_taken(settings, error) from error
+
+
+def _reuse_address(listener: socket.socket, *, on: bool) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, on)
 
 
 def _port_taken(settings: EngineSettings, error: OSError) -> PortTakenError:
@@ -97,7 +117,7 @@ def _port_taken(settings: EngineSettings, error: OSError) -> PortTakenError:
 def _killable() -> Iterator[None]:
     """Let signals end the process at once while the wheel loads a model.
 
-    The wheel holds Python's lock meanwhile, so a Python handler would run only afterwards. The
+    The wheel holds the GIL meanwhile, so a Python handler would run only afterwards. The
     first process of a container has to wait for that: the kernel ignores its default actions.
     """
     if os.getpid() == 1:

@@ -29,8 +29,8 @@ _SHUTDOWN_SECONDS = 1.0
 
 
 _READ = ("GET", "HEAD")
-_ToChunk = Callable[..., responses.JsonObject]
-_ToBody = Callable[[Sequence[responses.Transcript]], responses.JsonObject]
+_ToChunk = Callable[..., bodies.JsonObject]
+_ToBody = Callable[[Sequence[responses.Transcript]], bodies.JsonObject]
 
 
 def create_app(engine: Engine) -> Sanic[Any, Any]:
@@ -202,5 +202,5 @@ def _add_errors(app: Sanic[Any, Any]) -> None:
     app.exception(NotFound, MethodNotAllowed)(no_such_route)
 
 
-def _json(value: responses.JsonObject, status: int = 200) -> HTTPResponse:
+def _json(value: bodies.JsonObject, status: int = 200) -> HTTPResponse:
     return HTTPResponse(msgspec.json.encode(value), status=status, content_type="application/json")

@@ -3,7 +3,7 @@
 It relies on these facts about `mistralrs` 0.9.5, all found by experiment:
 - A call that doesn't stream borrows the Runner until it ends, and any other call meanwhile
   fails ("Already borrowed"). A streaming call returns at once. So everything streams.
-- Its iterator blocks, without holding Python's lock, so each request has its own thread.
+- Its iterator blocks, without holding the GIL, so each request has its own thread.
 - Dropping the iterator stops the generation at the next token. There is no other way.
 - Its errors have a Rust backtrace after the first line.
 """
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# How many chunks a slow client may be behind before its thread waits for it. The engine itself
-# never waits: it continues to the end of the reply.
+# How many chunks may be queued for a slow client before its thread waits. The engine itself never
+# waits: it continues to the end of the reply.
 _CHUNKS_AHEAD = 64
 
 _TOOL_CHOICES = {"auto": mistralrs.ToolChoice.Auto, "none": mistralrs.ToolChoice.NoTools}
@@ -115,7 +115,7 @@ class Engine:
         return not any(thread.is_alive() for thread in threads)
 
     def _pump(self, arguments: Arguments, choices: int, generation: Generation) -> None:
-        """Move a request's chunks until its end, an error or cancellation; runs in a thread."""
+        """Pass on a request's chunks until its end, an error or cancellation; runs in a thread."""
         try:
             for index in range(choices):
                 chunks = self._submit(arguments)

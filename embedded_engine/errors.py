@@ -4,7 +4,7 @@ EngineError
   StartError: the process ends with its message and exit code 1
     ModelError: the model can't be found, fetched or loaded
     PortTakenError: another process listens there
-  RequestError: a status and a text, in the shape that the real server has for them
+  RequestError: a status and a text, in the format of the real server
     UnreadableRequestError 400/413/415/422 · text/plain
     RefusedRequestError 500, or 422 once the engine has read the prompt · {"message": ...}
 """
@@ -35,7 +35,7 @@ class RequestError(EngineError):
 
 
 class UnreadableRequestError(RequestError):
-    """The body isn't what the endpoint takes; the reply is plain text."""
+    """The body isn't what the endpoint accepts; the reply is plain text."""
 
 
 class RefusedRequestError(RequestError):

@@ -14,22 +14,21 @@ from pathlib import Path
 
 import msgspec
 
-from embedded_engine.details import JsonObject, gguf_details, safetensors_details
 from embedded_engine.errors import ModelError
-from embedded_engine.gguf import Metadata, NotGgufError, read_header
-from embedded_engine.packaged import Download, ensure_packaged
-from embedded_engine.progress import Report
-from embedded_engine.safetensors import NotSafetensorsError, count_elements
+from embedded_engine.fetching.hugging_face import ensure_repository
+from embedded_engine.fetching.packaged import Download, ensure_packaged
+from embedded_engine.fetching.progress import Report
+from embedded_engine.formats.details import Details, gguf_details, safetensors_details
+from embedded_engine.formats.gguf import Metadata, NotGgufError, read_header
+from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
+from embedded_engine.formats.templates import folder_template, with_raw_role
+from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
 from embedded_engine.settings import DEFAULT_MODEL, MODEL_VARIABLE
-from embedded_engine.templates import folder_template, with_raw_role
-from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
 
 _GGUF = ".gguf"
 _GGUF_TEMPLATE = "tokenizer.chat_template"
-# Part of the cache key: increase it when `tokenizer.py` writes something else.
+# Part of the cache key: increase it when `formats.tokenizer` writes something else.
 _TOKENIZER_REVISION = 1
-# The files of a Hugging Face repository that the engine reads.
-_REPOSITORY_FILES = ["*.json", "*.jinja", "*.model", "*.safetensors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +37,15 @@ class LoadableModel:
 
     model_id: str
     folder: Path
+    # Name in `folder`; None for safetensors.
     gguf_file: str | None
-    """Name in `folder`; None for safetensors."""
     chat_template: Path
+    # A `tokenizer.json` to use instead of the model's own.
     tokenizer: Path | None
-    """A `tokenizer.json` to use instead of the model's own."""
+    # Sampling parameters that are used unless a request sets them.
     sampling: Mapping[str, float] = field(default_factory=dict)
-    """Sampling parameters that are used unless a request sets them."""
-    details: JsonObject = field(default_factory=dict)
-    """Format, family and the like, as Ollama shows them; only what is known."""
+    # Format, family and the like, as Ollama shows them; only what is known.
+    details: Details = field(default_factory=dict)
     size_bytes: int | None = None
 
 
@@ -80,9 +79,9 @@ def find_model(
     if path.is_absolute() or name.count("/") != 1 or name.startswith((".", "~")):
         raise ModelError(
             f"{name} is neither a file, nor a folder, nor a Hugging Face id (owner/name). "
-            f"Set {MODEL_VARIABLE} or --model to one of these, or to nothing for the default model."
+            f"Set {MODEL_VARIABLE} or --model to one of these, or leave both unset for the default."
         )
-    return _folder(name, _hugging_face(name, report), cache)
+    return _folder(name, ensure_repository(name, report), cache)
 
 
 def _packaged(cache: Path, report: Report, download: Download | None) -> LoadableModel:
@@ -132,8 +131,8 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
     return _gguf(model_id, files[0], cache)
 
 
-def _folder_details(folder: Path) -> JsonObject:
-    """Describe a safetensors folder; files that can't be read are left to the engine to report."""
+def _folder_details(folder: Path) -> Details:
+    """Describe a safetensors folder; the engine reports files that can't be read."""
     elements: Counter[str] = Counter()
     try:
         config = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Config)
@@ -148,28 +147,6 @@ def _folder_details(folder: Path) -> JsonObject:
 def _weights(folder: Path) -> list[Path]:
     """List the files with the weights; some repositories have them twice, under other names."""
     return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
-
-
-def _hugging_face(repository: str, report: Report) -> Path:
-    """Download a safetensors repository into Hugging Face's own cache; return its folder.
-
-    Uses HF_TOKEN, HF_HOME and HF_ENDPOINT as all Hugging Face tools do. The tests don't cover
-    it: they have no model hub.
-    """
-    # Imported late: it takes a second, and most starts don't need it.
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
-
-    report(f"fetching {repository} from Hugging Face")
-    try:
-        return Path(snapshot_download(repository, allow_patterns=_REPOSITORY_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"{repository} can't be fetched from Hugging Face: {reason}\n"
-            "Check the id, the network and, for a gated model, HF_TOKEN. Or use a model that "
-            f"is on this machine: {MODEL_VARIABLE}=/path/to/model"
-        ) from error
 
 
 def _written_template(cache: Path, template: str | None) -> Path:

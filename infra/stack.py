@@ -9,9 +9,9 @@ import pulumi_docker as docker
 from alerts import grafana as grafana_rules
 from alerts import prometheus as prometheus_rules
 from dashboards import overview
-from infra import addresses, references, topology
+from infra import image_digests, topology, urls
 from infra.components.engine import Engine, EngineArgs
-from infra.components.grafana import ADMIN_PASSWORD_FILE, ADMIN_USER, Grafana, GrafanaArgs, Smtp
+from infra.components.grafana import ADMIN_PASSWORD_FILE, Grafana, GrafanaArgs, Smtp
 from infra.components.grafana_content import (
     GrafanaContent,
     GrafanaContentArgs,
@@ -21,13 +21,14 @@ from infra.components.grafana_content import (
 from infra.components.prometheus import PROXY_KEY_FILE, Prometheus, PrometheusArgs
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.container import Placement, Publication
-from infra.hosts import is_loopback, is_on_docker_host
+from infra.docker_host import is_loopback, is_on_docker_host
+from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
-from infra.readiness import GrafanaApi, Login
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
+from infra.secret_output import secret_output
 from infra.settings.reading import load
 from infra.settings.schema import Settings
-from infra.settings.values import EngineMode, ServiceMode
+from infra.settings.types import EngineMode, ServiceMode
 from monitoring.names import DATASOURCE_UID
 
 
@@ -39,14 +40,14 @@ def main() -> None:
 
 
 def build(
-    settings: Settings, stack: str, connect: Callable[[str, Login], GrafanaApi] = GrafanaApi
+    settings: Settings, stack: str, check_of: Callable[[str, Login], GrafanaCheck] = GrafanaCheck
 ) -> dict[str, pulumi.Input[str]]:
     """Create every component.
 
     Args:
         settings: Checked settings.
         stack: Name of the Pulumi stack.
-        connect: Returns access to the Grafana at a URL, with a login.
+        check_of: Returns the checks of the Grafana at a URL, with a login.
 
     Returns:
         The stack's outputs: URLs, the kind of engine, keys, and Grafana's login.
@@ -68,11 +69,11 @@ def build(
         grafana = Grafana("grafana", _grafana(settings, placement), on_docker)
     dashboard = overview.render(
         settings.alert_thresholds,
-        prometheus_url=addresses.prometheus_url(settings),
+        prometheus_url=urls.prometheus_url(settings),
         runbook_base_url=settings.runbook_base_url,
     )
-    api = connect(addresses.grafana_url(settings), _login(settings, stack))
-    _grafana_content(settings, dashboard, api, grafana, deployed)
+    check = check_of(urls.grafana_url(settings), _login(settings, stack))
+    _grafana_content(settings, dashboard, check, grafana, deployed)
     return _outputs(settings, json.loads(dashboard)["uid"])
 
 
@@ -87,8 +88,8 @@ def _placement(stack: str, provider: docker.Provider) -> Placement:
 
 
 def _image(settings: Settings, reference: str) -> str:
-    digests = references.recorded_digests() if settings.use_digests else {}
-    return references.pinned(reference, digests)
+    digests = image_digests.recorded_digests() if settings.use_digests else {}
+    return image_digests.pinned(reference, digests)
 
 
 def _build(settings: Settings, base_image: str) -> Build:
@@ -113,7 +114,7 @@ def _engine(settings: Settings, placement: Placement) -> EngineArgs:
 
 
 def _proxy(settings: Settings, placement: Placement) -> ProxyArgs:
-    engine_url = addresses.engine_url(settings)
+    engine_url = urls.engine_url(settings)
     return ProxyArgs(
         placement=placement,
         build=_build(settings, settings.python_image),
@@ -147,7 +148,7 @@ def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
             prometheus_target=f"localhost:{topology.PROMETHEUS.port}",
             rules_glob=f"{topology.RULES_FOLDER}/*.yml",
             grafana_target=topology.GRAFANA.target if managed_grafana else None,
-            engine_target=addresses.engine_metrics_target(settings),
+            engine_target=urls.engine_metrics_target(settings),
             proxy_key_file=PROXY_KEY_FILE if settings.api_key else None,
         ),
         rules=prometheus_rules.render(
@@ -158,7 +159,7 @@ def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
         publication=Publication(settings.bind_address, settings.prometheus_port),
         wait_seconds=settings.wait_seconds,
         protect_data=settings.protect_data,
-        host_gateway=is_on_docker_host(addresses.engine_url(settings)),
+        host_gateway=is_on_docker_host(urls.engine_url(settings)),
     )
 
 
@@ -167,14 +168,12 @@ def _grafana(settings: Settings, placement: Placement) -> GrafanaArgs:
         placement=placement,
         image=_image(settings, settings.grafana_image),
         admin_password=settings.grafana_admin_password,
-        url=addresses.grafana_url(settings),
+        url=urls.grafana_url(settings),
         publication=Publication(settings.bind_address, settings.grafana_port),
         wait_seconds=settings.wait_seconds,
         protect_data=settings.protect_data,
-        host_gateway=is_on_docker_host(addresses.datasource_url(settings)),
-        smtp=Smtp(
-            settings.smtp_host, settings.smtp_from, settings.smtp_user, settings.smtp_password
-        ),
+        host_gateway=is_on_docker_host(urls.datasource_url(settings)),
+        smtp=_smtp(settings),
     )
 
 
@@ -185,18 +184,18 @@ def _smtp(settings: Settings) -> Smtp:
 def _grafana_content(
     settings: Settings,
     dashboard: str,
-    api: GrafanaApi,
+    check: GrafanaCheck,
     grafana: Grafana | None,
     deployed: Mapping[str, pulumi.Output[str]],
 ) -> None:
     provider = api_provider(
         "grafana-api",
-        api.url,
-        pulumi.Output.secret(api.login.credentials),
+        check.url,
+        pulumi.Output.secret(check.login.credentials),
         depends_on=[] if grafana is None else [grafana.container],
     )
     args = GrafanaContentArgs(
-        datasource_url=addresses.datasource_url(settings),
+        datasource_url=urls.datasource_url(settings),
         dashboard=dashboard,
         rule_groups=grafana_rules.rule_groups(
             settings.alert_thresholds,
@@ -208,7 +207,7 @@ def _grafana_content(
             settings.alert_webhook_url, settings.alert_slack_url, settings.email_addresses
         ),
         owns_policies=grafana is not None,
-        api=api,
+        check=check,
         deployed=deployed,
         volume=None if grafana is None else grafana.volume,
     )
@@ -220,7 +219,7 @@ def _login(settings: Settings, stack: str) -> Login:
         return Login("", settings.grafana_token.value, "set grafanaToken to a valid token")
     container = topology.physical_name(topology.GRAFANA.container, stack)
     return Login(
-        ADMIN_USER,
+        topology.GRAFANA_USER,
         settings.grafana_admin_password.value,
         "it keeps the password of its first start. To set the new one, run\n"
         f"  docker exec {container} sh -c "
@@ -231,18 +230,18 @@ def _login(settings: Settings, stack: str) -> Login:
 
 def _outputs(settings: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[str]]:
     managed = settings.grafana is ServiceMode.MANAGED
-    grafana_url = addresses.grafana_url(settings)
+    grafana_url = urls.grafana_url(settings)
     return {
-        "proxyUrl": addresses.proxy_url(settings),
-        "metricsUrl": f"{addresses.proxy_url(settings)}/metrics",
-        "prometheusUrl": addresses.prometheus_url(settings),
+        "proxyUrl": urls.proxy_url(settings),
+        "metricsUrl": f"{urls.proxy_url(settings)}/metrics",
+        "prometheusUrl": urls.prometheus_url(settings),
         "grafanaUrl": grafana_url,
         "dashboardUrl": f"{grafana_url}/d/{dashboard_uid}",
-        "engineUrl": addresses.engine_url(settings),
+        "engineUrl": urls.engine_url(settings),
         "engine": settings.engine.value,
-        "apiKey": settings.api_key.output,
-        "metricsKey": settings.metrics_key.output,
-        "grafanaUser": ADMIN_USER if managed else "",
+        "apiKey": secret_output(settings.api_key),
+        "metricsKey": secret_output(settings.metrics_key),
+        "grafanaUser": topology.GRAFANA_USER if managed else "",
         "grafanaAdminPassword": pulumi.Output.secret(
             settings.grafana_admin_password.value if managed else ""
         ),

@@ -7,13 +7,13 @@ tests take the names from here. Default ports of our own services come from thos
 from dataclasses import dataclass
 
 from embedded_engine.settings import DEFAULT_PORT as ENGINE_PORT
-from proxy_service.settings import DEFAULT_PORT as PROXY_PORT
+from proxy_service.settings.values import DEFAULT_PORT as PROXY_PORT
 
+# Name of the Pulumi project, and the first word of every name in Docker.
 PROJECT = "frontier"
-"""Name of the Pulumi project, and the first word of every name in Docker."""
 
+# The stack whose names in Docker have no suffix.
 DEFAULT_STACK = "dev"
-"""The stack whose names in Docker have no suffix."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,14 @@ class Member:
         alias: Host name at which the others reach it; the same in every stack.
         port: TCP port inside the network; also the default port on the host.
         health_path: Returns 200 while the service is healthy.
+        ready_path: Returns 200 while the service can do its work.
     """
 
     container: str
     alias: str
     port: int
     health_path: str
+    ready_path: str
 
     @property
     def target(self) -> str:
@@ -43,23 +45,32 @@ class Member:
         return f"http://{self.target}"
 
 
-ENGINE = Member("frontier-mistral", "mistral", ENGINE_PORT, "/health")
+ENGINE = Member("frontier-mistral", "mistral", ENGINE_PORT, "/health", "/health")
 PROXY = Member(
-    "frontier-mistral-ollama-proxy", "frontier-mistral-ollama-proxy", PROXY_PORT, "/livez"
+    "frontier-mistral-ollama-proxy",
+    "frontier-mistral-ollama-proxy",
+    PROXY_PORT,
+    "/livez",
+    "/readyz",
 )
-PROMETHEUS = Member("frontier-prometheus", "prometheus", 9090, "/-/healthy")
-GRAFANA = Member("frontier-grafana", "grafana", 3000, "/api/health")
-MEMBERS = (ENGINE, PROXY, PROMETHEUS, GRAFANA)
+PROMETHEUS = Member("frontier-prometheus", "prometheus", 9090, "/-/healthy", "/-/ready")
+GRAFANA = Member("frontier-grafana", "grafana", 3000, "/api/health", "/api/health")
+
+# Every service, by the name that operators use.
+MEMBERS = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
+
+# Grafana's administrator.
+GRAFANA_USER = "admin"
 
 NETWORK = "frontier"
 MODEL_CACHE_VOLUME = "frontier-model-cache"
+# Not the other engine's volume: each engine lays its models out in its own way.
 EMBEDDED_CACHE_VOLUME = "frontier-embedded-cache"
-"""Not the other engine's volume: each engine lays its models out in its own way."""
 PROMETHEUS_VOLUME = "frontier-prometheus-data"
 GRAFANA_VOLUME = "frontier-grafana-data"
 
+# Folder of the rules inside Prometheus' container.
 RULES_FOLDER = "/etc/prometheus/rules"
-"""Folder of the rules inside Prometheus' container."""
 
 
 def physical_name(name: str, stack: str) -> str:

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Scrape job of the proxy (the name is fixed by the project's specification).
+# Scrape job of the proxy (the name is fixed by the project's specification).
 JOB: Final = "mistral"
 
-#: Scrape job of the engine's own metrics.
+# Scrape job of the engine's own metrics.
 ENGINE_JOB: Final = "mistralrs"
 
-#: Labels that the scrape configuration adds to the proxy's series (fixed by the specification).
+# Labels that the scrape configuration adds to the proxy's series (fixed by the specification).
 TARGET_LABELS: Final = {"engine": "mistral", "engine_type": "inference"}
 
-#: Seconds that one scrape of the proxy may take (fixed by the specification). The scrape interval
-#: must not be shorter.
+# Seconds that one scrape of the proxy may take (fixed by the specification). The scrape interval
+# must not be shorter.
 SCRAPE_TIMEOUT_SECONDS: Final = 10
 
-#: Value of the label ``service`` of every alert; notifications and the dashboard select by it.
+# Seconds between two scrapes, and between two evaluations of the rules, unless another is given.
+SCRAPE_INTERVAL_SECONDS: Final = 15
+
+# Value of the label ``service`` of every alert; notifications and the dashboard select by it.
 SERVICE: Final = "mistral"
 
-#: File that holds the rules of Prometheus, here and in the container.
+# File that holds the rules of Prometheus, here and in the container.
 RULES_FILE_NAME: Final = "mistral-alerts.yml"
 
-#: Constant uid of Grafana's Prometheus data source, so that links and rules stay valid.
+# Constant uid of Grafana's Prometheus data source, so that links and rules stay valid.
 DATASOURCE_UID: Final = "mistral-prometheus"
 
-#: Constant uid of the dashboard, which is part of its address.
+# Constant uid of the dashboard, which is part of its address.
 DASHBOARD_UID: Final = "mistral-metrics"
 
-#: Tags of the annotations in Grafana that mark a deployment.
+# Tags of the annotations in Grafana that mark a deployment.
 DEPLOYMENT_TAGS: Final = ("deployment", "mistral")

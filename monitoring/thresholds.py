@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-#: Largest finite bucket of the proxy's histograms. No quantile is above it, so an alert with this
-#: limit would never fire.
+# Largest finite bucket of the proxy's histograms. No quantile is above it, so an alert with this
+# limit would never fire.
 LARGEST_BUCKET_SECONDS: Final = 600.0
 
-#: Burn rates, as in the SRE Workbook's chapter "Alerting on SLOs": 14.4 uses 2 % of the error
-#: budget of 30 days in one hour, 3 uses 10 % of it in one day.
+# Burn rates, as in the SRE Workbook's chapter "Alerting on SLOs": 14.4 uses 2 % of the error
+# budget of 30 days in one hour, 3 uses 10 % of it in one day.
 FAST_BURN: Final = 14.4
 SLOW_BURN: Final = 3.0
 
-#: Below this objective the fast burn rate can't be reached, even if every request fails.
+# Below this objective the fast burn rate can't be reached, even if every request fails.
 LOWEST_OBJECTIVE: Final = 0.94
 
 
@@ -29,22 +29,22 @@ class ThresholdsError(ValueError):
 class Timing:
     """Windows of the rules and how long a condition must hold, in whole seconds.
 
-    Apart from the limits, so that a drill can shorten all of them in one place.
+    Separate from the limits, so that a drill can shorten all of them in one place.
     """
 
-    #: Window of rates and quantiles. At least four scrapes long, or rates have gaps.
+    # Window of rates and quantiles. At least four scrapes long, or rates have gaps.
     window_seconds: int = 300
-    #: MistralDown. At least two scrapes long, so that one lost scrape doesn't fire it.
+    # MistralDown. At least two scrapes long, so that one lost scrape doesn't fire it.
     down_for_seconds: int = 60
-    #: Critical alerts about symptoms.
+    # Critical alerts about symptoms.
     page_for_seconds: int = 120
-    #: Warnings.
+    # Warnings.
     ticket_for_seconds: int = 300
-    #: Alerts of severity info.
+    # Alerts of severity info.
     notice_for_seconds: int = 60
-    #: The alerts on the error budget compare a long and a short window: the long one shows that the
-    #: errors matter, the short one that they continue. The short window of the fast burn is
-    #: ``window_seconds``.
+    # The alerts on the error budget compare a long and a short window: the long one shows that the
+    # errors matter, the short one that they continue. The short window of the fast burn is
+    # ``window_seconds``.
     fast_burn_seconds: int = 3_600
     slow_burn_short_seconds: int = 7_200
     slow_burn_seconds: int = 86_400
@@ -60,24 +60,24 @@ class Thresholds:
 
     high_latency_seconds: float = 5.0
     very_high_latency_seconds: float = 10.0
-    #: With fewer requests in the window, latency is not judged.
+    # With fewer requests in the window, latency is not judged.
     latency_min_requests: int = 5
-    #: Share of failed requests, 0 to 1. Requests that clients cancelled or got wrong don't count.
+    # Share of failed requests, 0 to 1. Requests that clients cancelled or got wrong don't count.
     high_error_ratio: float = 0.05
-    #: With fewer failed and successful requests in the window, errors are not judged.
+    # With fewer failed and successful requests in the window, errors are not judged.
     error_min_requests: int = 10
-    #: More than this many at once fire the alert; exactly this many don't.
+    # More than this many at once fire the alert; exactly this many don't.
     high_active_requests: int = 50
     slow_generation_seconds: float = 30.0
     slow_generation_min_requests: int = 3
     no_requests_minutes: int = 10
-    #: How long an engine may take to start that has never answered: it may download its model.
+    # How long an engine that has never answered may take to start: it may download its model.
     engine_start_minutes: int = 30
     slow_first_token_seconds: float = 5.0
     first_token_min_requests: int = 5
-    #: Share of requests that must succeed, 0 to 1; the rest is the error budget.
+    # Share of requests that must succeed, 0 to 1; the rest is the error budget.
     availability_objective: float = 0.99
-    #: With fewer requests in the long window, the error budget is not judged.
+    # With fewer requests in the long window, the error budget is not judged.
     budget_min_requests: int = 100
     timing: Timing = field(default_factory=Timing)
 

@@ -34,7 +34,7 @@ class Moment(NamedTuple):
 
 
 def moment(clock: Clock, since: float) -> Moment:
-    """Return the present; ``since`` is when the request began, in monotonic seconds."""
+    """Return the current time; ``since`` is when the request began, in monotonic seconds."""
     elapsed_ns = int((clock.monotonic() - since) * NS_PER_SECOND)
     return Moment(timestamp(clock.time_ns()), elapsed_ns or 1)
 
@@ -53,5 +53,5 @@ def _second(seconds: int) -> str:
 
 @lru_cache(maxsize=1)
 def http_date(seconds: int) -> str:
-    """Return a whole second as HTTP's ``Date`` header has it (RFC 9110, 5.6.7)."""
+    """Return a whole second in the format of HTTP's ``Date`` header (RFC 9110, 5.6.7)."""
     return formatdate(seconds, usegmt=True)

@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a request, and how it is written for each API.
+"""Everything that can go wrong with a request.
 
 ::
 
@@ -18,37 +18,46 @@
 ``error_type`` is the label of ``mistral_request_errors_total`` and the field in the log.
 """
 
-# ruff: noqa: N818  leaves of the tree are named after what happened, branches end in Error
+# ruff: noqa: N818  leaves of the tree are named after the fault, only branches end in Error
 
-import json
-from enum import StrEnum
 from http import HTTPStatus
+from typing import Literal, get_args
+
+ErrorType = Literal[
+    "invalid_request",
+    "unauthorized",
+    "model_not_found",
+    "not_supported",
+    "overloaded",
+    "upstream_connect",
+    "upstream_timeout",
+    "upstream_status",
+    "upstream_protocol",
+    "stream_interrupted",
+    "shutting_down",
+    "internal",
+]
+ERROR_TYPES: tuple[ErrorType, ...] = get_args(ErrorType)
 
 _LONGEST_MESSAGE = 2000  # characters
-
-
-class Dialect(StrEnum):
-    """The API in whose shape an error is written."""
-
-    OLLAMA = "ollama"
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
 
 
 class ProxyError(Exception):
     """A request that fails; the text is written for the person who sent it."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
-    error_type: str = "internal"
-    # Whether the text may be logged. It may not if it has words of the request or the engine, which
-    # could be a prompt.
+    error_type: ErrorType = "internal"
+    # Whether the engine took too long.
+    timed_out = False
+    # Whether the text may be logged. It may not if it quotes the request or the engine, because the
+    # quotation could be part of a prompt.
     loggable = True
     # Seconds after which a retry makes sense; 0 if none does.
     retry_after_seconds = 0
 
     @property
     def message(self) -> str:
-        """The text for the client, cut if it quotes too much."""
+        """The text for the client, cut if it is too long."""
         text = str(self.args[0]) if self.args else self.error_type
         return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
@@ -64,7 +73,7 @@ class RequestError(ProxyError):
 
     loggable = False
     status = HTTPStatus.BAD_REQUEST
-    error_type = "invalid_request"
+    error_type: ErrorType = "invalid_request"
 
 
 class InvalidRequest(RequestError):
@@ -85,7 +94,7 @@ class Unauthorized(RequestError):
     """The request has none of the keys that open its path."""
 
     status = HTTPStatus.UNAUTHORIZED
-    error_type = "unauthorized"
+    error_type: ErrorType = "unauthorized"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -97,47 +106,48 @@ class ModelNotFound(RequestError):
     """The engine serves no model with this name."""
 
     status = HTTPStatus.NOT_FOUND
-    error_type = "model_not_found"
+    error_type: ErrorType = "model_not_found"
 
 
 class UnsupportedFeature(RequestError):
     """Ollama supports this with some models; the engine behind this proxy doesn't."""
 
-    error_type = "not_supported"
+    error_type: ErrorType = "not_supported"
 
 
 class NotImplementedHere(RequestError):
     """An endpoint of Ollama's that the engine has no counterpart for."""
 
     status = HTTPStatus.NOT_IMPLEMENTED
-    error_type = "not_supported"
+    error_type: ErrorType = "not_supported"
 
 
 class EngineError(ProxyError):
     """The engine's fault."""
 
     status = HTTPStatus.BAD_GATEWAY
-    error_type = "upstream_protocol"
+    error_type: ErrorType = "upstream_protocol"
 
 
 class EngineUnavailable(EngineError):
     """The engine can't be reached, or isn't ready."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    error_type = "upstream_connect"
+    error_type: ErrorType = "upstream_connect"
 
 
 class EngineTimeout(EngineError):
     """The engine was silent for longer than the settings allow."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
-    error_type = "upstream_timeout"
+    error_type: ErrorType = "upstream_timeout"
+    timed_out = True
 
 
 class EngineRejected(EngineError):
     """The engine replied with an error of its own."""
 
-    error_type = "upstream_status"
+    error_type: ErrorType = "upstream_status"
 
     def __init__(self, message: str, *, status: HTTPStatus) -> None:
         super().__init__(message)
@@ -157,7 +167,7 @@ class EngineProtocolError(EngineError):
 class StreamInterrupted(EngineError):
     """The engine failed after a part of the response was sent."""
 
-    error_type = "stream_interrupted"
+    error_type: ErrorType = "stream_interrupted"
 
     def __init__(self, cause: EngineError) -> None:
         super().__init__(cause.message)
@@ -168,7 +178,7 @@ class Overloaded(ProxyError):
     """The queue is full, or the bodies of all requests together are too large."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    error_type = "overloaded"
+    error_type: ErrorType = "overloaded"
     retry_after_seconds = 5
 
     def __init__(self, reason: str = "maximum pending requests exceeded") -> None:
@@ -177,10 +187,10 @@ class Overloaded(ProxyError):
 
 
 class ShuttingDown(ProxyError):
-    """The proxy is stopping, and this request was still waiting or outlasted the grace."""
+    """The proxy is stopping, and this request was queued or outlasted the grace period."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    error_type = "shutting_down"
+    error_type: ErrorType = "shutting_down"
     retry_after_seconds = 5
 
     def __init__(self) -> None:
@@ -189,67 +199,3 @@ class ShuttingDown(ProxyError):
 
 class InternalError(ProxyError):
     """A fault of the proxy; only its log has the details."""
-
-
-ERROR_TYPES = (
-    "invalid_request",
-    "unauthorized",
-    "model_not_found",
-    "not_supported",
-    "overloaded",
-    "upstream_connect",
-    "upstream_timeout",
-    "upstream_status",
-    "upstream_protocol",
-    "stream_interrupted",
-    "shutting_down",
-    "internal",
-)
-
-_OPENAI_TYPES = {
-    HTTPStatus.BAD_REQUEST: "invalid_request_error",
-    HTTPStatus.UNAUTHORIZED: "invalid_request_error",
-    HTTPStatus.NOT_FOUND: "not_found_error",
-}
-_OPENAI_CODES = {HTTPStatus.UNAUTHORIZED: "invalid_api_key"}
-_ANTHROPIC_TYPES = _OPENAI_TYPES | {HTTPStatus.UNAUTHORIZED: "authentication_error"}
-
-
-def dialect_of(path: str) -> Dialect:
-    """Return the API that ``path`` belongs to."""
-    if path.startswith("/v1/messages"):
-        return Dialect.ANTHROPIC
-    return Dialect.OPENAI if path.startswith("/v1/") else Dialect.OLLAMA
-
-
-def error_body(error: ProxyError, dialect: Dialect) -> bytes:
-    """Return ``error`` as the JSON object that clients of ``dialect`` expect."""
-    status, message = error.status, error.message
-    anthropic_type = _ANTHROPIC_TYPES.get(status, "api_error")
-    if isinstance(error, Overloaded):
-        anthropic_type = "overloaded_error"
-    shapes: dict[Dialect, object] = {
-        Dialect.OLLAMA: {"error": message},
-        Dialect.OPENAI: {
-            "error": {
-                "message": message,
-                "type": _OPENAI_TYPES.get(status, "api_error"),
-                "param": None,
-                "code": _OPENAI_CODES.get(status),
-            }
-        },
-        Dialect.ANTHROPIC: {
-            "type": "error",
-            "error": {"type": anthropic_type, "message": message},
-        },
-    }
-    return json.dumps(shapes[dialect], separators=(",", ":")).encode("ascii")
-
-
-def error_in_stream(error: ProxyError, dialect: Dialect) -> bytes:
-    """Return ``error`` as the last line or event of a stream for clients of ``dialect``."""
-    body = error_body(error, dialect)
-    if dialect is Dialect.OLLAMA:
-        return body + b"\n"
-    name = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
-    return b"\n\n" + name + b"data: " + body + b"\n\n"  # ends an event that may be incomplete

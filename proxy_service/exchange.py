@@ -4,35 +4,21 @@
 that counts it. Every response, success or error, whole or streamed, is sent through it.
 """
 
-import asyncio
 import logging
 import re
 import secrets
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import count
 
-from proxy_service.clock import NS_PER_SECOND, Clock, Moment, http_date, moment
-from proxy_service.engines.admission import Admission
-from proxy_service.engines.catalogue import Catalogue
-from proxy_service.engines.client import Engine
-from proxy_service.errors import (
-    InternalError,
-    InvalidRequest,
-    ProxyError,
-    dialect_of,
-    error_body,
-    error_in_stream,
-)
-from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
+from proxy_service.clock import NS_PER_SECOND, Moment, http_date, moment
+from proxy_service.errors import InternalError, InvalidRequest, ProxyError
 from proxy_service.server.connection import ClientStream, Headers, HTTPResponse
-from proxy_service.server.request import BodyBudget, IncomingRequest
-from proxy_service.settings import ProxySettings
+from proxy_service.server.request import IncomingRequest
+from proxy_service.services import Services
 from proxy_service.streaming.engine_stream import Batch
-from proxy_service.telemetry.lag import LagMeter
-from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.telemetry.record import UNKNOWN_MODEL, RequestRecord
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
+from proxy_service.wire.errors import dialect_of, error_body, error_in_stream
 from proxy_service.wire.writing import to_json
 
 JSON = "application/json; charset=utf-8"
@@ -40,31 +26,12 @@ NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 TEXT = "text/plain; charset=utf-8"
 
-# Request ids are unique among processes, too. They aren't secret, and cost no system call.
+# Request ids are unique among processes, too. They aren't secret, and need no system call.
 _PROCESS = secrets.token_hex(4)
 _numbers = count(1)
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
 
 logger = logging.getLogger("proxy_service.exchange")
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The long-lived parts of one proxy."""
-
-    settings: ProxySettings
-    engine: Engine
-    metrics: ProxyMetrics
-    clock: Clock
-    catalogue: Catalogue
-    lag: LagMeter
-    admission: Admission
-    origins: AllowedOrigins
-    hosts: AllowedHosts
-    keys: Keys
-    body_budget: BodyBudget
-    reported_options: set[str] = field(default_factory=set)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Exchange:
@@ -104,7 +71,7 @@ class Exchange:
             )
 
     def moment(self) -> Moment:
-        """Return the present as responses need it."""
+        """Return the current time in the form that responses need."""
         return moment(self.services.clock, self.record.started)
 
     async def find(self, name: str) -> EngineModel:
@@ -142,13 +109,13 @@ class Exchange:
     def close_if_stopping(self) -> None:
         """Close the connection after this response if the proxy is stopping.
 
-        An idle connection would use up the whole grace of the shutdown.
+        An idle connection would delay the shutdown by the whole grace period.
         """
         if self.services.stopping.is_set():
             self._stream.keep_alive = False
 
     def refuse(self, error: ProxyError) -> HTTPResponse:
-        """Return an error in the shape of the API that was called, and record it."""
+        """Return an error in the format of the API that was called, and record it."""
         self.record.error = error
         return self.response(
             error_body(error, self.dialect), status=error.status, headers=error.headers
@@ -168,10 +135,10 @@ class Exchange:
         self.record.wrote(batch.chunks, batch.deltas, self.services.clock.monotonic())
 
     async def fail(self, error: ProxyError, *, content_type: str) -> None:
-        """End a stream with an error, which can only be reported in the body by now."""
+        """End a stream with an error, which by now can be reported only in the body."""
         self.record.error = error
-        last_words = Batch(error_in_stream(error, self.dialect))
-        await self.write(last_words, content_type=content_type, end=True)
+        ending = Batch(error_in_stream(error, self.dialect))
+        await self.write(ending, content_type=content_type, end=True)
 
     async def crashed(self, error: Exception) -> HTTPResponse | None:
         """Log a fault of the proxy; return its response, or end the stream with it."""

@@ -8,7 +8,7 @@ import http.client
 import os
 import sys
 
-from proxy_service.settings import ProxySettings, SettingsError
+from proxy_service.settings.schema import ProxySettings, SettingsError
 
 _TIMEOUT_SECONDS = 3.0
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  only compared

@@ -21,10 +21,11 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from ops.system import paths, ports
+from ops import checkout
+from ops.processes import ports
 
 # The project's root: `python -m <package>` works from here.
-ROOT = paths.ROOT
+ROOT = checkout.ROOT
 
 # Long enough for a busy machine; nothing waits this long unless it fails.
 DEADLINE_SECONDS = 60.0

@@ -55,7 +55,7 @@ _THOUGHT = (
 def make_tiny_llama(folder: Path, *, thinks: bool = False) -> Path:
     """Write config, weights, tokenizer and chat template into `folder` and return it.
 
-    If it `thinks`, its template opens a thought, or closes it at once when thinking is off.
+    If it `thinks`, its template opens a thought, and closes it at once when thinking is off.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()

@@ -13,6 +13,10 @@ from embedded_engine.errors import UnreadableRequestError
 
 DEFAULT_MODEL_NAME = "default"
 
+# Role of a message that reaches the model without its chat template. No client uses it by accident,
+# and a chat request that has it is refused.
+RAW_ROLE = "raw prompt"
+
 Count = Annotated[int, Meta(ge=0)]
 JsonObject = dict[str, Any]
 
@@ -99,8 +103,8 @@ class CompletionRequest(SamplingRequest, frozen=True, kw_only=True):
 
     prompt: str
     echo: bool | None = None
+    # Number of alternatives per token.
     logprobs: Count | None = None
-    """Number of alternatives per token."""
 
 
 _Request = TypeVar("_Request", ChatRequest, CompletionRequest)

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from embedded_engine.errors import RefusedRequestError
-from embedded_engine.templates import RAW_ROLE
 from embedded_engine.wire.bodies import (
+    RAW_ROLE,
     ChatRequest,
     CompletionRequest,
     Grammar,
@@ -19,8 +19,8 @@ from embedded_engine.wire.bodies import (
     TextFormat,
 )
 
+# Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`.
 Arguments = dict[str, Any]
-"""Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`."""
 
 # Fields that have the same name in the wheel as on the wire.
 _SAME_NAME = (

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME, JsonObject
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mistralrs import ChatCompletionChunkResponse as Chunk
     from mistralrs import ResponseLogprob, ToolCallResponse, Usage
-
-JsonObject = dict[str, Any]
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b":\n\n"
@@ -54,7 +54,7 @@ def models_body(  # noqa: PLR0913 - each is a fact of its own
     details: JsonObject | None = None,
     parameters: Mapping[str, float] | None = None,
 ) -> JsonObject:
-    """Return the body of `GET /v1/models`: the alias `default` and the one model there is.
+    """Return the body of `GET /v1/models`: the alias `default` and the only model.
 
     The real server doesn't report the last four, nor that no memory of a GPU is used. The context
     length has vLLM's name for it; size, details and parameters have Ollama's.
@@ -70,7 +70,7 @@ def models_body(  # noqa: PLR0913 - each is a fact of its own
     return {
         "object": "list",
         "data": [
-            {"id": "default", **common, "root": "default"},
+            {"id": DEFAULT_MODEL_NAME, **common, "root": DEFAULT_MODEL_NAME},
             {"id": model_id, **common, "root": model_id, "status": "loaded", **known},
         ],
     }
@@ -117,7 +117,7 @@ def completion_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
 
 @dataclass(slots=True)
 class Transcript:
-    """What one choice's stream has brought so far."""
+    """The chunks of one choice's stream so far, joined."""
 
     content: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)

@@ -21,32 +21,33 @@ from infra.container import (
     Placement,
     run,
 )
-from infra.settings.values import EngineMode, Secret
+from infra.secret_output import secret_output
+from infra.settings.types import EngineMode, Secret
 from infra.storage import data_volume
 from infra.topology import EMBEDDED_CACHE_VOLUME, ENGINE, MODEL_CACHE_VOLUME
 
+# A download of about 1.5 GB that needs no token and runs on a laptop's CPU.
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"
-"""A download of about 1.5 GB that needs no token and runs on a laptop's CPU."""
 
+# Where the official image keeps Hugging Face's cache: its ``HF_HOME``.
 MISTRALRS_CACHE = "/data"
-"""Where the official image keeps Hugging Face's cache: its ``HF_HOME``."""
 
+# Where our image keeps its models: its ``MODEL_CACHE``.
 EMBEDDED_CACHE = "/models"
-"""Where our image keeps its models: its ``MODEL_CACHE``."""
 
+# The engine starts several threads for each of the machine's processors.
 PROCESS_LIMIT = 4096
-"""The engine starts several threads for each of the machine's processors."""
 
 HF_TOKEN_FILE = f"{SECRETS_FOLDER}/hf-token"
 
+# For each engine's cache: the word in its logical name, and its volume.
 _CACHES = {
     EngineMode.MISTRALRS: ("model", MODEL_CACHE_VOLUME),
     EngineMode.EMBEDDED: ("embedded", EMBEDDED_CACHE_VOLUME),
 }
-"""For each engine's cache: the word in its logical name, and its volume."""
 
+# Where a model folder of the host is mounted inside the container.
 LOCAL_MODELS = "/local-models"
-"""Where a model folder of the host is mounted inside the container."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def _model(model: str) -> tuple[str, tuple[Mount, ...]]:
 
 
 def _token(token: Secret) -> Files | None:
-    return Files(SECRETS_FOLDER, {HF_TOKEN_FILE: token.output}) if token else None
+    return Files(SECRETS_FOLDER, {HF_TOKEN_FILE: secret_output(token)}) if token else None
 
 
 def _health_url() -> str:

@@ -16,14 +16,16 @@ from infra.container import (
     Publication,
     run,
 )
-from infra.settings.values import NO_SECRET, Secret
+from infra.secret_output import secret_output
+from infra.settings.types import NO_SECRET, Secret
 from infra.storage import data_volume
-from infra.topology import GRAFANA, GRAFANA_VOLUME
+from infra.topology import GRAFANA, GRAFANA_USER, GRAFANA_VOLUME
 
-ADMIN_USER = "admin"
 MEMORY_MB = 1024
+
+# The image's own user, who owns its data folder.
 USER = "472:0"
-"""The image's own user, who owns its data folder."""
+
 DATA_FOLDER = "/var/lib/grafana"
 ADMIN_PASSWORD_FILE = f"{SECRETS_FOLDER}/grafana-admin-password"
 SMTP_PASSWORD_FILE = f"{SECRETS_FOLDER}/smtp-password"
@@ -100,7 +102,7 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
     return {
         "GF_SERVER_HTTP_PORT": str(GRAFANA.port),
         "GF_SERVER_ROOT_URL": args.url,
-        "GF_SECURITY_ADMIN_USER": ADMIN_USER,
+        "GF_SECURITY_ADMIN_USER": GRAFANA_USER,
         "GF_SECURITY_ADMIN_PASSWORD__FILE": ADMIN_PASSWORD_FILE,
         "GF_SECURITY_DISABLE_GRAVATAR": "true",
         "GF_USERS_ALLOW_SIGN_UP": "false",
@@ -137,9 +139,9 @@ def _smtp_environment(smtp: Smtp) -> Mapping[str, str]:
 
 
 def _secret_files(args: GrafanaArgs) -> Files:
-    secrets = {ADMIN_PASSWORD_FILE: args.admin_password.output}
+    secrets = {ADMIN_PASSWORD_FILE: secret_output(args.admin_password)}
     if args.smtp.host and args.smtp.password:
-        secrets[SMTP_PASSWORD_FILE] = args.smtp.password.output
+        secrets[SMTP_PASSWORD_FILE] = secret_output(args.smtp.password)
     return Files(SECRETS_FOLDER, secrets)
 
 

@@ -14,15 +14,17 @@ import pulumiverse_grafana as grafana
 from pulumiverse_grafana import alerting, oss
 
 from alerts.grafana import Query, Rule, RuleGroup
-from infra.readiness import GrafanaApi, NotReadyError
-from infra.settings.values import NO_SECRET, Secret
+from infra.grafana_readiness import GrafanaCheck, NotReadyError
+from infra.secret_output import secret_output
+from infra.settings.types import NO_SECRET, Secret
 from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS
 
 FOLDER_UID = "frontier-llm"
 FOLDER_TITLE = "Frontier LLM"
 CONTACT_POINT = "Frontier LLM"
+
+# Alerts with the same values of these labels share a notification: one fault fires several.
 GROUP_BY = ["grafana_folder", "service"]
-"""Alerts with the same values of these labels share a notification: one fault fires several."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class GrafanaContentArgs:
         notification: Where alerts are sent.
         owns_policies: Whether to write Grafana's only tree of notification policies. If not, each
             rule names its contact point instead.
-        api: Checks that Grafana can be written to, and that its content is still there.
+        check: Checks that Grafana can be written to, and that its content is still there.
         deployed: Ids of the containers whose deployments are marked, by service.
         volume: Grafana's database. Its deletion deletes the content too, so that the resources need
             no deletion of their own.
@@ -59,7 +61,7 @@ class GrafanaContentArgs:
     dashboard: str
     rule_groups: Sequence[RuleGroup]
     owns_policies: bool
-    api: GrafanaApi
+    check: GrafanaCheck
     deployed: Mapping[str, pulumi.Output[str]]
     notification: Notification = field(default_factory=Notification)
     volume: pulumi.Resource | None = None
@@ -100,11 +102,11 @@ class GrafanaContent(pulumi.ComponentResource):
             self._rule_group(group, folder, source, None if args.owns_policies else contact_point)
         if contact_point is not None and args.owns_policies:
             self._policy(contact_point)
-        folder.uid.apply(lambda uid: _confirm(args.api, uid))
+        folder.uid.apply(lambda uid: _confirm(args.check, uid))
         self.register_outputs({})
 
     def _api_options(self, args: GrafanaContentArgs) -> pulumi.ResourceOptions:
-        gate = pulumi.ResourceHook(f"{self._name}-ready", lambda _: args.api.await_ready())
+        gate = pulumi.ResourceHook(f"{self._name}-ready", lambda _: args.check.await_ready())
         return pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.volume,
@@ -206,12 +208,12 @@ def _data(query: Query) -> alerting.RuleGroupRuleDataArgs:
 
 def _webhooks(notification: Notification) -> list[alerting.ContactPointWebhookArgs] | None:
     url = notification.webhook_url
-    return [alerting.ContactPointWebhookArgs(url=url.output)] if url else None
+    return [alerting.ContactPointWebhookArgs(url=secret_output(url))] if url else None
 
 
 def _slacks(notification: Notification) -> list[alerting.ContactPointSlackArgs] | None:
     url = notification.slack_url
-    return [alerting.ContactPointSlackArgs(url=url.output)] if url else None
+    return [alerting.ContactPointSlackArgs(url=secret_output(url))] if url else None
 
 
 def _emails(notification: Notification) -> list[alerting.ContactPointEmailArgs] | None:
@@ -237,12 +239,12 @@ def _critical_first(
     )
 
 
-def _confirm(api: GrafanaApi, folder_uid: str) -> None:
-    """Check for lost content, which nothing else notices; but not in a preview."""
+def _confirm(check: GrafanaCheck, folder_uid: str) -> None:
+    """Raise an error if content is lost, which nothing else notices; but not in a preview."""
     if pulumi.runtime.is_dry_run():
         return
     try:
-        api.confirm_folder(folder_uid)
+        check.confirm_folder(folder_uid)
     except NotReadyError as error:
         # Pulumi shows this error without a traceback.
         raise pulumi.RunError(str(error)) from error

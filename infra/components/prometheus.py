@@ -14,14 +14,17 @@ from infra.container import (
     Publication,
     run,
 )
-from infra.settings.values import Secret
+from infra.secret_output import secret_output
+from infra.settings.types import Secret
 from infra.storage import data_volume
 from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FOLDER
 from monitoring.names import RULES_FILE_NAME
 
 MEMORY_MB = 1024
+
+# The image's own user, nobody, who owns its data folder.
 USER = "65534:65534"
-"""The image's own user, nobody, who owns its data folder."""
+
 CONFIG_FOLDER = "/etc/prometheus"
 DATA_FOLDER = "/prometheus"
 PROXY_KEY_FILE = f"{CONFIG_FOLDER}/proxy-metrics-key"
@@ -79,7 +82,7 @@ def prometheus_spec(
             {
                 f"{CONFIG_FOLDER}/prometheus.yml": args.config,
                 f"{RULES_FOLDER}/{RULES_FILE_NAME}": args.rules,
-                **({PROXY_KEY_FILE: args.proxy_key.output} if args.proxy_key else {}),
+                **({PROXY_KEY_FILE: secret_output(args.proxy_key)} if args.proxy_key else {}),
             },
         ),
         publication=args.publication,

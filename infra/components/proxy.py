@@ -14,7 +14,8 @@ from infra.container import (
     Publication,
     run,
 )
-from infra.settings.values import Secret
+from infra.secret_output import secret_output
+from infra.settings.types import Secret
 from infra.topology import PROXY
 
 MEMORY_MB = 1024
@@ -88,7 +89,10 @@ def _access(args: ProxyArgs) -> dict[str, str]:
 def _key_files(args: ProxyArgs) -> Files | None:
     if not args.api_key:
         return None
-    keys = {API_KEY_FILE: args.api_key.output, METRICS_KEY_FILE: args.metrics_key.output}
+    keys = {
+        API_KEY_FILE: secret_output(args.api_key),
+        METRICS_KEY_FILE: secret_output(args.metrics_key),
+    }
     return Files(SECRETS_FOLDER, keys)
 
 

@@ -2,8 +2,9 @@
 
 Imports point down this list:
 
+* ``page`` writes ``docs/settings.md`` from ``Pulumi.yaml`` (``make render``).
 * ``reading`` turns ``pulumi.Config`` into checked ``Settings``, or raises one error for all faults.
 * ``checks`` and ``reachability`` find what is wrong with a set of settings.
 * ``schema`` has the ``Settings`` themselves: names, types and defaults.
-* ``values`` has the types that a setting can have beyond text, numbers and switches.
+* ``types`` has the types that a setting can have beyond text, numbers and switches.
 """

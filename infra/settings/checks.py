@@ -7,23 +7,17 @@ from collections.abc import Iterator
 from itertools import chain
 from urllib.parse import urlsplit
 
-from infra.hosts import DOCKER_HOST, is_loopback
+from infra.docker_host import DOCKER_HOST, is_loopback
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings
-from infra.settings.values import DEFAULT_PASSWORD, EngineMode, ServiceMode
-from proxy_service.settings import (
-    CONCURRENT_REQUESTS,
-    KEY_SHAPE,
-    MODEL_DETAILS_ACCEPTS,
-    QUEUED_REQUESTS,
-    parse_keys,
-    read_model_details,
-)
+from infra.settings.types import DEFAULT_PASSWORD, EngineMode, ServiceMode
+from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_model_details
+from proxy_service.settings.parsers import KEY_SHAPE, parse_keys
+from proxy_service.settings.values import CONCURRENT_REQUESTS, MAX_PORT, QUEUED_REQUESTS
 
+# A shorter wait leaves a container no time to start before failed probes count.
 MIN_WAIT_SECONDS = 60
-"""A shorter wait leaves a container no time to start before failed probes count."""
 
-_HIGHEST_PORT = 65535
 _DURATION = re.compile(r"(\d+(y|w|d|h|m|s))+")
 _GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")
 _PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
@@ -34,7 +28,7 @@ _EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
 
 def problems(settings: Settings) -> list[str]:
-    """Return a sentence for every setting that is wrong by itself or contradicts another one."""
+    """Return a sentence for every setting that is invalid or contradicts another one."""
     return list(
         chain(
             _engine(settings),
@@ -58,7 +52,7 @@ def _engine(settings: Settings) -> Iterator[str]:
         )
     yield from _url("mistralUrl", settings.mistral_url)
     if not _GPUS.fullmatch(settings.gpus):
-        yield f"gpus: {settings.gpus!r} is not none, all or a list such as device=0,1"
+        yield f"gpus: must be none, all or a list such as device=0,1, not {settings.gpus!r}"
     elif settings.gpus != "none" and _is_cpu_image(settings.mistralrs_image):
         yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
     if not _QUANTIZATION.fullmatch(settings.quantization):
@@ -91,8 +85,8 @@ def _addresses(settings: Settings) -> Iterator[str]:
         )
     ports = _published_ports(settings)
     for name, port in ports.items():
-        if not 0 < port <= _HIGHEST_PORT:
-            yield f"{name}: {port} is not a port from 1 to {_HIGHEST_PORT}"
+        if not 0 < port <= MAX_PORT:
+            yield f"{name}: {port} is not a port from 1 to {MAX_PORT}"
     for port, uses in Counter(ports.values()).items():
         if uses > 1:
             names = " and ".join(name for name, value in ports.items() if value == port)
@@ -195,7 +189,7 @@ def _limits(settings: Settings) -> Iterator[str]:
         if seconds < MIN_WAIT_SECONDS:
             yield f"{name}: {seconds} is less than the minimum of {MIN_WAIT_SECONDS}"
     if settings.engine_memory_mb < 1:
-        yield f"engineMemoryMb: {settings.engine_memory_mb} is not 1 or more"
+        yield f"engineMemoryMb: {settings.engine_memory_mb} is less than the minimum of 1"
     counts = {
         "maxConcurrentRequests": (settings.max_concurrent_requests, CONCURRENT_REQUESTS),
         "maxQueuedRequests": (settings.max_queued_requests, QUEUED_REQUESTS),

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from infra.hosts import is_loopback, on_docker_host
+from infra.docker_host import is_loopback, on_docker_host
 from infra.settings.schema import Settings
-from infra.settings.values import EngineMode, ServiceMode
+from infra.settings.types import EngineMode, ServiceMode
 
 
 def unreachable(settings: Settings) -> Iterator[str]:

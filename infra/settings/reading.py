@@ -10,7 +10,7 @@ import pulumi
 
 from infra.settings.checks import problems
 from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
-from infra.settings.values import EngineMode, GrafanaRules, Secret, ServiceMode
+from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
 from monitoring.thresholds import Thresholds, ThresholdsError
 
 
@@ -43,11 +43,11 @@ def load(config: pulumi.Config) -> Settings:
 
 def _report(errors: list[str]) -> str:
     lines = "\n".join(f"  - {error}" for error in errors)
-    return f"{len(errors)} bad setting(s) (change one with `pulumi config set`):\n{lines}"
+    return f"{len(errors)} invalid setting(s) (change one with `pulumi config set`):\n{lines}"
 
 
 def _unknown_settings(config: pulumi.Config) -> list[str]:
-    """Report names in the stack's file that aren't settings: a typing error would go unnoticed."""
+    """Report names in the stack's file that aren't settings: a typo would go unnoticed."""
     names = _own(config, pulumi.runtime.get_config_env())
     return [
         _no_such_name(name, "setting", SETTING_NAMES) for name in names if name not in SETTING_NAMES

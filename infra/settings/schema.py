@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from infra import topology
-from infra.settings.values import (
+from infra.settings.types import (
     DEFAULT_PASSWORD,
     NO_SECRET,
     EngineMode,
@@ -19,7 +19,7 @@ from infra.settings.values import (
     ServiceMode,
 )
 from monitoring.thresholds import Thresholds
-from proxy_service.settings import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
+from proxy_service.settings.values import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
 
 
 @dataclass(frozen=True)
@@ -98,15 +98,15 @@ def setting_name(field_name: str) -> str:
     return first + "".join(part.capitalize() for part in others)
 
 
+# The field of each setting, by the setting's name in ``Pulumi.yaml``.
 SETTING_NAMES = {setting_name(item.name): item.name for item in dataclasses.fields(Settings)}
-"""The field of each setting, by the setting's name in ``Pulumi.yaml``."""
 
+# The type of each setting's value, by its field's name.
 SETTING_TYPES: dict[str, Any] = get_type_hints(Settings)
-"""The type of each setting's value, by its field's name."""
 
+# The field of each threshold, by the threshold's name in ``alertThresholds``.
 THRESHOLD_NAMES = {
     setting_name(name): name
     for name, kind in get_type_hints(Thresholds).items()
     if kind in (int, float)
 }
-"""The field of each threshold, by the threshold's name in ``alertThresholds``."""

@@ -2,8 +2,8 @@
 
 import sys
 
-from ops.demo.session import main
-from ops.system.console import run_command
+from ops.demo.command import main
+from ops.terminal.console import run_command
 
 if __name__ == "__main__":
     sys.exit(run_command(main))

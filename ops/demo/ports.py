@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.topology import ENGINE, PROMETHEUS, PROXY
-from ops.demo.urls import DemoUrls
-from ops.system.ports import LOOPBACK, Port, read_port
+from ops.processes.ports import LOOPBACK, Port, read_port
+from ops.running.demo import DemoUrls
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class DemoPorts:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "DemoPorts":
-        """Read ENGINE_PORT, PROXY_PORT and PROMETHEUS_PORT. Raises OperatorError on a bad one."""
+        """Read ENGINE_PORT, PROXY_PORT, PROMETHEUS_PORT. Raises OperatorError on an invalid one."""
         return cls(
             engine=read_port("the engine", "ENGINE_PORT", environ, ENGINE.port),
             proxy=read_port("the proxy", "PROXY_PORT", environ, PROXY.port),

@@ -1,4 +1,4 @@
-"""What the demo shows while the model is loaded, and once all is ready."""
+"""What the demo shows while the model loads, and once everything is ready."""
 
 import json
 import os
@@ -6,26 +6,27 @@ import threading
 import time
 from urllib.parse import quote
 
-from infra.topology import ENGINE
-from ops.demo.urls import DemoUrls
-from ops.services import web
-from ops.services.proxy_api import ProxyApi
-from ops.system.terminal import Terminal
+from infra.topology import ENGINE, PROMETHEUS, PROXY
+from ops.clients import web
+from ops.clients.proxy import ProxyApi
+from ops.running.demo import DemoUrls
+from ops.terminal.status import Terminal
 
 QUESTION = "Why is the sky blue?"
 REQUEST_RATE = "rate(mistral_http_requests_total[1m])"
 POLL_SECONDS = 0.25
+
+# Seconds between two status lines where a line can't be rewritten in place.
 STATUS_SECONDS = 10
-"""Interval of the status where it can't be rewritten in place."""
 
 
 def show_when_ready(
     urls: DemoUrls, proxy: ProxyApi, terminal: Terminal, stopping: threading.Event
 ) -> None:
     """Count the seconds until every service is ready, then print what to try."""
-    waiting = [f"{urls.engine}{ENGINE.health_path}", f"{urls.proxy}/readyz"]
+    waiting = [f"{urls.engine}{ENGINE.ready_path}", f"{urls.proxy}{PROXY.ready_path}"]
     if urls.prometheus:
-        waiting.append(f"{urls.prometheus}/-/ready")
+        waiting.append(f"{urls.prometheus}{PROMETHEUS.ready_path}")
     started = time.monotonic()
     interval = 1 if terminal.rewrites else STATUS_SECONDS
     next_status = 0
@@ -81,7 +82,6 @@ def what_to_try(urls: DemoUrls, model: str, *, asks_for_key: bool) -> str:
 def _first_model(proxy: ProxyApi) -> str | None:
     """Return the name of the first model that the proxy lists; None while it lists none."""
     try:
-        models = proxy.get("/api/tags").json()["models"]
-        return str(models[0]["name"])
+        return proxy.first_model()
     except (web.UnreachableError, ValueError, LookupError):
         return None

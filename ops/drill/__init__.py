@@ -1,6 +1,6 @@
 """The drill: cause the condition of each alert and watch the alert fire and resolve.
 
-The conditions are caused on copies, never on the services that clients use: a scripted engine, a
+The conditions are caused on copies, never on the services that clients use: a stand-in engine, a
 real proxy in front of it and a real Prometheus that evaluates the project's rules with short
 windows. A running Grafana gets the same rules, in a folder of their own, while the drill runs.
 

@@ -11,14 +11,14 @@ from ops.drill.timeline import judge
 from ops.drill.watcher import AlertSource, AlertWatcher
 from ops.report import Check, failed, judged, passed, skipped
 
+# Load while the alerts resolve. A real stack has some too, and enough healthy requests soon
+# outnumber the failed and slow ones that the cause left behind.
 RECOVERY_LOAD = ClientGroup(4, pause_seconds=0.1)
-"""Load while the alerts resolve. A real stack has some too, and enough healthy requests soon
-outnumber the failed and slow ones that the cause left behind."""
 DOWN = "MistralDown"
 MAX_RETRIES = 2
 HINT = (
     "compare the rule with its promtool cases (tests/observability), then with the drill's "
-    "intervals (ops/drill/config.py)"
+    "intervals (ops/drill/intervals.py)"
 )
 
 

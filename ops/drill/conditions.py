@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from ops.drill.config import DrillConfig
-from ops.drill.engine import HEALTHY, SLOW_MODEL, Behaviour
+from ops.drill.intervals import DrillConfig
 from ops.drill.load import ClientGroup
 from ops.drill.sandbox import Sandbox
+from ops.drill.stand_in_engine import HEALTHY, SLOW_MODEL, Behaviour
 
+# By how much a slow response exceeds its limit.
 MARGIN_SECONDS: Final = 1.0
-"""By how much a slow response exceeds its limit."""
 
 
 @dataclass(frozen=True)

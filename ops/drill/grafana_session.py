@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ops.drill.addresses import Address
-from ops.drill.grafana import DrillContent, GrafanaAlerts
+from ops.clients.grafana import GrafanaApi, GrafanaError
+from ops.drill.grafana_content import DrillContent, GrafanaAlerts
+from ops.drill.reachable_address import Address
 from ops.drill.sandbox import Sandbox
 from ops.drill.watcher import AlertSource
 from ops.drill.webhook import webhook_receiver
 from ops.report import Check, failed, judged
-from ops.services.grafana_api import GrafanaApi, GrafanaError
 
 
 @dataclass

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
-from ops.drill.engine import MODEL
+from ops.drill.stand_in_engine import MODEL
 
 TIMEOUT_SECONDS = 120.0
 

@@ -1,4 +1,4 @@
-"""Where the conditions are caused: a scripted engine, a real proxy and a real Prometheus.
+"""Where the conditions are caused: a stand-in engine, a real proxy and a real Prometheus.
 
 All of it belongs to the drill: free ports, a temporary folder, and processes that end with the
 ``with`` block.
@@ -12,22 +12,23 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
-from monitoring.names import JOB, RULES_FILE_NAME
-from ops.drill.config import DrillConfig
-from ops.drill.engine import ScriptedEngine
+from infra.topology import PROMETHEUS, PROXY
+from monitoring.names import RULES_FILE_NAME
+from ops.clients import web
+from ops.clients.prometheus import PROXY_IS_UP, Prometheus, PrometheusError
+from ops.clients.proxy import WITHOUT_KEYS
+from ops.drill.intervals import DrillConfig
 from ops.drill.load import ClientGroup, Traffic, generate_load
+from ops.drill.stand_in_engine import StandInEngine
 from ops.drill.timeline import State
+from ops.processes.polling import Poller
+from ops.processes.ports import LOOPBACK, free_port
+from ops.processes.process import Process
 from ops.prometheus.server import start_prometheus
-from ops.services import web
-from ops.services.prometheus_api import Prometheus, PrometheusError
-from ops.services.proxy_api import WITHOUT_KEYS
-from ops.system.console import OperatorError
-from ops.system.polling import Poller
-from ops.system.ports import LOOPBACK, free_port
-from ops.system.process import Process
+from ops.terminal.console import OperatorError
 
+# Interval at which the proxy probes its engine.
 PROBE_SECONDS: Final = "0.5"
-"""Interval at which the proxy probes its engine."""
 
 
 class Sandbox:
@@ -40,7 +41,7 @@ class Sandbox:
 
     def __init__(self, config: DrillConfig, address: str = LOOPBACK) -> None:
         self.config = config
-        self.engine = ScriptedEngine()
+        self.engine = StandInEngine()
         self._proxy_target = f"{LOOPBACK}:{free_port(LOOPBACK)}"
         self._prometheus_target = f"{address}:{free_port(address)}"
         self.proxy = f"http://{self._proxy_target}"
@@ -57,7 +58,9 @@ class Sandbox:
             self.start_proxy()
             self._prometheus_process = self._start_prometheus()
             cleanup.callback(self._prometheus_process.end)
-            self._prometheus_process.await_ready(lambda: web.is_ready(f"{self.prometheus}/-/ready"))
+            self._prometheus_process.await_ready(
+                lambda: web.is_ready(f"{self.prometheus}{PROMETHEUS.ready_path}")
+            )
             self._await_inactive_alerts()
             self._cleanup = cleanup.pop_all()
         return self
@@ -90,11 +93,11 @@ class Sandbox:
         }
         command = [sys.executable, "-m", "proxy_service"]
         self._proxy_process = Process(command, self._folder / "proxy.log", environ)
-        self._proxy_process.await_ready(lambda: web.is_ready(f"{self.proxy}/readyz"))
+        self._proxy_process.await_ready(lambda: web.is_ready(f"{self.proxy}{PROXY.ready_path}"))
 
     def remove_target(self) -> None:
         """Remove the proxy from Prometheus' configuration."""
-        self._reconfigure(proxy="")
+        self._reconfigure(proxy=None)
 
     def restore_target(self) -> None:
         """Put the proxy back into Prometheus' configuration."""
@@ -112,7 +115,7 @@ class Sandbox:
 
         def inactive() -> bool:
             try:
-                scraped = prometheus.scalar(f'min(up{{job="{JOB}"}})') == 1
+                scraped = prometheus.scalar(PROXY_IS_UP) == 1
                 rules = prometheus.alert_rules().values()
             except PrometheusError:
                 return False  # on a busy machine the API may time out
@@ -124,12 +127,12 @@ class Sandbox:
                 f"within {self.config.timeout_seconds:g} s; try again on a less busy machine"
             )
 
-    def _reconfigure(self, *, proxy: str) -> None:
+    def _reconfigure(self, *, proxy: str | None) -> None:
         config = self._prometheus_config(proxy=proxy)
         (self._folder / "prometheus.yml").write_text(config, encoding="utf-8")
         self._prometheus_process.send(signal.SIGHUP)
 
-    def _prometheus_config(self, *, proxy: str) -> str:
+    def _prometheus_config(self, *, proxy: str | None) -> str:
         return self.config.prometheus_config(
             proxy=proxy,
             prometheus=self._prometheus_target,

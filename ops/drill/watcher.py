@@ -1,14 +1,14 @@
 """Poll every source of alert states and record what it reports."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from ops.clients.prometheus import Prometheus, PrometheusError
 from ops.drill.timeline import State, Timeline
-from ops.services.prometheus_api import Prometheus, PrometheusError
+from ops.processes.polling import Poller
 
-INTERVAL_SECONDS = 0.25
+POLLER = Poller(interval_seconds=0.25)
 
 
 class AlertSourceError(Exception):
@@ -53,26 +53,24 @@ class AlertWatcher:
 
     Attributes:
         sources: Sources to poll.
-        clock: Monotonic clock, in seconds.
-        sleep: Sleeps between two polls.
+        poller: Decides when they are polled, and has the clock.
         timelines: What each source reported, in the order of ``sources``.
         errors: Last error of each source that failed, by ``where``.
     """
 
     sources: Sequence[AlertSource]
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    poller: Poller = POLLER
     timelines: list[Timeline] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._started = self.clock()
+        self._started = self.poller.clock()
         self.timelines = [Timeline() for _ in self.sources]
 
     @property
     def seconds(self) -> float:
         """Seconds since the watcher was created."""
-        return self.clock() - self._started
+        return self.poller.clock() - self._started
 
     def poll(self) -> None:
         """Read every source once. A source that fails keeps its last known states."""
@@ -84,11 +82,9 @@ class AlertWatcher:
 
     def poll_until(self, good: Callable[["AlertWatcher"], bool], *, timeout: float) -> bool:
         """Poll until ``good`` or ``timeout`` seconds have passed. Return whether it was good."""
-        deadline = self.seconds + timeout
-        while True:
+
+        def poll_once() -> bool:
             self.poll()
-            if good(self):
-                return True
-            if self.seconds >= deadline:
-                return False
-            self.sleep(INTERVAL_SECONDS)
+            return good(self)
+
+        return self.poller.until(poll_once, bool, timeout=timeout)

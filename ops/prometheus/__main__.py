@@ -3,7 +3,7 @@
 import sys
 
 from ops.prometheus.programs import ensure_programs
-from ops.system.console import run_command
+from ops.terminal.console import run_command
 
 
 def _main() -> int:

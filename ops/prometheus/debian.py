@@ -1,6 +1,6 @@
-"""Prometheus from the packages of Debian and its kin, unpacked rather than installed.
+"""Prometheus from a package of Debian or a derivative, unpacked rather than installed.
 
-apt-get is given folders of its own, so that the system's package lists and cache stay as they are.
+apt-get uses folders of our own, so that the system's package lists and cache stay as they are.
 """
 
 import re
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ops.processes.runner import Result, Runner
 from ops.prometheus.fetching import FetchError, bin_folder, version_numbers
-from ops.system.runner import Result, Runner
 
 _PACKAGE: Final = "prometheus"
 
+# Prometheus' web pages use these packages. Of the others it needs libc alone, which is there.
 _OF_ITS_PAGES: Final = ("libjs-", "fonts-")
-"""Prometheus' web pages use these packages. Of the others it needs libc alone, which is there."""
 
+# 200 MB that no page reads.
 _SOURCES_OF_DATA: Final = "usr/share/javascript/moment-timezone/data/unpacked"
-"""200 MB that no page reads."""
 
 _CONFIGURATION: Final = """\
 // Hooks of other packages, for instance PackageKit's, would change the system's state.
@@ -38,13 +38,13 @@ Dir::State::lists "{folder}/lists";
 Dir::State::status "{folder}/status";
 Dir::Cache "{folder}/cache";
 Debug::NoLocking "true";
-// The user that root's apt-get would download as can't write to a folder of ours.
+// If run by root, apt-get would download as a user who can't write to our folder.
 APT::Sandbox::User "root";
 """
 
 _LAUNCHER: Final = """\
 #!/bin/sh
-# Debian's build reads its web pages from /usr/share/prometheus/web unless told otherwise.
+# Debian's build reads its web pages from /usr/share/prometheus/web by default.
 here="$(dirname "$0")/.."
 exec "$here/usr/bin/prometheus" --web.local-assets="$here/usr/share/prometheus/web/" "$@"
 """
@@ -59,7 +59,7 @@ class DebianPackage:
 
     Attributes:
         runner: Starts apt and dpkg.
-        oldest: Lowest version that is good.
+        oldest: Lowest supported version.
     """
 
     runner: Runner
@@ -71,7 +71,7 @@ class DebianPackage:
         return "this system's package archive"
 
     def fetch_into(self, folder: Path) -> None:
-        """Put both programs into ``bin/`` of an empty folder. Raises FetchError; says why."""
+        """Put both programs into ``bin/`` of an empty folder. Raises FetchError with the reason."""
         apt = folder.with_name("apt")
         downloads = apt / "downloads"
         for each in (folder, apt / "lists" / "partial", apt / "cache", downloads):

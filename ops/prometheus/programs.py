@@ -1,8 +1,8 @@
 """Find ``prometheus`` and ``promtool``, or fetch them into ``.tools/prometheus``.
 
-Nothing outside the checkout changes, and no rights of root are needed. Programs on PATH come first
-where they are new enough. Debian and its kin fetch the distribution's package, the others the
-official release.
+Nothing outside the checkout changes, and root isn't needed. Programs on PATH are preferred if they
+are recent enough. On Debian and its derivatives the distribution's package is fetched, elsewhere
+the official release.
 """
 
 import platform
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from ops.checkout import TOOLS_DIR
+from ops.processes.runner import Runner, SystemRunner
 from ops.prometheus.debian import DebianPackage
 from ops.prometheus.fetching import FetchError, bin_folder, version_numbers
 from ops.prometheus.release import OfficialRelease, release_for
-from ops.system.console import OperatorError, say
-from ops.system.paths import TOOLS_DIR
-from ops.system.runner import Runner, SystemRunner
+from ops.terminal.console import OperatorError, say
 
 FOLDER: Final = TOOLS_DIR / "prometheus"
 
+# The lowest supported version: Debian 12's, the oldest that the tests run with.
 OLDEST: Final = (2, 42)
-"""The lowest version that is good: Debian 12's, the oldest with which the tests are run."""
 
 _PACKAGE_MANAGERS: Final = {
     "brew": "brew install prometheus",
@@ -50,15 +50,15 @@ class Source(Protocol):
         """What it is, for the operator."""
 
     def fetch_into(self, folder: Path) -> None:
-        """Put both programs into ``bin/`` of an empty folder. Raises FetchError; says why."""
+        """Put both programs into ``bin/`` of an empty folder. Raises FetchError with the reason."""
 
 
 def find_programs(runner: Runner | None = None, folder: Path | None = None) -> Programs | None:
-    """Return programs of a good version: those on PATH, else those that were fetched before.
+    """Return programs of a supported version: on PATH, or else fetched earlier.
 
     Args:
         runner: Starts other programs.
-        folder: Where fetched programs lie; FOLDER unless a test gives another.
+        folder: Folder for fetched programs; FOLDER unless a test sets another.
     """
     runner = runner or SystemRunner()
     fetched = bin_folder(folder or FOLDER)
@@ -90,15 +90,15 @@ def require_programs() -> Programs:
 def ensure_programs(
     runner: Runner | None = None, folder: Path | None = None, sources: list[Source] | None = None
 ) -> Programs:
-    """Return programs of a good version, fetching them where there are none.
+    """Return programs of a supported version; fetch them if there are none.
 
     Args:
         runner: Starts other programs.
-        folder: Where fetched programs lie; FOLDER unless a test gives another.
+        folder: Folder for fetched programs; FOLDER unless a test sets another.
         sources: Tried in this order; None for those that this machine can use.
 
     Raises:
-        OperatorError: They can't be fetched; says why and what to do.
+        OperatorError: They can't be fetched; the message says why and what to do.
     """
     runner, folder = runner or SystemRunner(), folder or FOLDER
     found = find_programs(runner, folder)
@@ -118,7 +118,7 @@ def ensure_programs(
 
 
 def version_of(runner: Runner, program: str) -> tuple[int, ...]:
-    """Return the version that a program says it has; empty when it doesn't start."""
+    """Return the version that a program reports; empty when it doesn't start."""
     try:
         result = runner.capture([program, "--version"], {})
     except OSError:

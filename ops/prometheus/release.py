@@ -13,8 +13,8 @@ from urllib.error import HTTPError
 
 import yaml
 
+from ops.checkout import ROOT
 from ops.prometheus.fetching import FetchError, bin_folder
-from ops.system.paths import ROOT
 
 _RELEASES: Final = "https://github.com/prometheus/prometheus/releases/download"
 _TIMEOUT_SECONDS: Final = 30.0
@@ -64,7 +64,7 @@ class OfficialRelease:
         return f"{self.release.url} (120 MB)"
 
     def fetch_into(self, folder: Path) -> None:
-        """Put both programs into ``bin/`` of an empty folder. Raises FetchError; says why."""
+        """Put both programs into ``bin/`` of an empty folder. Raises FetchError with the reason."""
         archive = f"{self.release.name}.tar.gz"
         file = folder.with_name(archive)
         try:
@@ -79,8 +79,8 @@ class OfficialRelease:
             raise FetchError(str(getattr(error, "reason", error))) from error
 
     def _published_sum(self, archive: str) -> str:
-        with self._open("sha256sums.txt") as reply:
-            for line in reply.read().decode("ascii", "replace").splitlines():
+        with self._open("sha256sums.txt") as response:
+            for line in response.read().decode("ascii", "replace").splitlines():
                 digest, _, name = line.partition("  ")
                 if name == archive:
                     return str(digest)
@@ -89,8 +89,8 @@ class OfficialRelease:
     def _download(self, archive: str, file: Path) -> str:
         """Download to a file; return its SHA-256 sum."""
         digest = hashlib.sha256()
-        with self._open(archive) as reply, file.open("wb") as output:
-            while block := reply.read(_BLOCK):
+        with self._open(archive) as response, file.open("wb") as output:
+            while block := response.read(_BLOCK):
                 digest.update(block)
                 output.write(block)
         return digest.hexdigest()
@@ -99,8 +99,8 @@ class OfficialRelease:
     def _open(self, name: str) -> Iterator[IO[bytes]]:
         with urllib.request.urlopen(  # noqa: S310 (a fixed scheme)
             f"{self.release.url}/{name}", timeout=_TIMEOUT_SECONDS
-        ) as reply:
-            yield reply
+        ) as response:
+            yield response
 
 
 def _unpack(file: Path, name: str, folder: Path) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from ops.processes.process import Process
 from ops.prometheus.programs import require_programs
-from ops.system.process import Process
 
 
 def start_prometheus(folder: Path, config: str, target: str) -> Process:
@@ -15,7 +15,7 @@ def start_prometheus(folder: Path, config: str, target: str) -> Process:
         target: ``host:port`` to listen on.
 
     Raises:
-        OperatorError: There is no Prometheus of a good version.
+        OperatorError: There is no Prometheus of a supported version.
     """
     file = folder / "prometheus.yml"
     file.write_text(config, encoding="utf-8")

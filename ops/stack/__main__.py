@@ -3,7 +3,7 @@
 import sys
 
 from ops.stack.commands import main
-from ops.system.console import run_command
+from ops.terminal.console import run_command
 
 if __name__ == "__main__":
     sys.exit(run_command(lambda: main(sys.argv[1:])))

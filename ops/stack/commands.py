@@ -11,37 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.references import recorded_digests
-from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA, PROMETHEUS, PROXY, physical_name
-from ops.services.docker_engine import DockerEngine
-from ops.services.prometheus_api import Prometheus, PrometheusError
-from ops.stack.backend import choose_backend, create_local_backend, ensure_passphrase
-from ops.stack.config import StackConfig, read_stack_config
+from infra.image_digests import recorded_digests
+from infra.topology import DEFAULT_STACK, GRAFANA_USER, MEMBERS, physical_name
+from ops.checkout import ROOT, TOOLS_DIR
+from ops.clients.docker import DockerEngine
+from ops.clients.prometheus import Prometheus, PrometheusError
+from ops.processes.runner import Runner, SystemRunner
+from ops.pulumi.backend import choose_backend, create_local_backend, ensure_passphrase
+from ops.pulumi.cli import ensure_cli, ensure_plugins, find_cli, install_officially, path_with
+from ops.pulumi.settings import StackConfig, read_stack_config
+from ops.pulumi.stack import PulumiStack
+from ops.running.stack import find_stack
 from ops.stack.follow import follow
-from ops.stack.pulumi_cli import ensure_cli, ensure_plugins, find_cli, install_officially, path_with
-from ops.stack.pulumi_stack import PulumiStack, State, find_stack
-from ops.system.console import OperatorError, say
-from ops.system.paths import ROOT, TOOLS_DIR
-from ops.system.runner import Result, Runner, SystemRunner
+from ops.stack.recovery import Recovery
+from ops.terminal.console import OperatorError, say
 
-SERVICES = {"engine": ENGINE, "proxy": PROXY, "prometheus": PROMETHEUS, "grafana": GRAFANA}
-DOCKER_RESOURCES = "**docker:index/**"
-"""Without Grafana's resources: they can't be read while Grafana is down."""
 VOLUME = "docker:index/volume:Volume"
-CONTAINER = "docker:index/container:Container"
-NETWORK = "docker:index/network:Network"
-IMAGE = "docker:index/image:Image"
-HALF_MADE = {
-    CONTAINER: ("container", "rm", "--force", "--volumes"),
-    NETWORK: ("network", "rm"),
-}
-"""How to remove what a killed command was creating, in this order.
-
-Docker refuses a second container of the same name, and makes a second network. It finds existing
-volumes and images again.
-"""
-LOCKED = "the stack is currently locked"
-"""Part of the error of Pulumi's file backends, which also has the process that holds the lock."""
 URLS = {
     "Ollama API": "proxyUrl",
     "Metrics": "metricsUrl",
@@ -78,7 +63,7 @@ class Operator:
         """Check Docker, and install the CLI and plugins if needed; return the CLI's path.
 
         Raises:
-            OperatorError: One of them is missing; says what to do.
+            OperatorError: One of them is missing; the message says what to do.
         """
         self.docker.require()
         tools = self.root / TOOLS_DIR.name
@@ -92,8 +77,9 @@ class Operator:
         self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
         stack.select(create=True)
-        state = self._refresh(stack, stack.state())
-        code = stack.show("up", "--yes", *self._images_to_replace(state))
+        recovery = Recovery(stack, self.docker)
+        state = recovery.refresh(stack.state())
+        code = stack.show("up", "--yes", *recovery.images_to_replace(state))
         if code == 0:
             say(self._how_to_reach(stack.outputs() or {}))
         return code
@@ -111,9 +97,10 @@ class Operator:
             say(f"There is no stack {stack.name}, so there is nothing to take down.")
             return 0
         state = stack.state()
-        if any(state.begun(kind) for kind in HALF_MADE):
+        recovery = Recovery(stack, self.docker)
+        if recovery.is_needed(state):
             # A container that isn't in the state would keep the network in use.
-            state = self._refresh(stack, state)
+            state = recovery.refresh(state)
         volumes = [str(volume["outputs"]["name"]) for volume in state.resources(VOLUME)]
         # Without Pulumi's own refresh, which would read from a Grafana that may be gone.
         code = stack.show("destroy", "--yes", "--exclude-protected")
@@ -157,7 +144,7 @@ class Operator:
         return 0 if all("(healthy)" in states[name] for name in containers.values()) else 1
 
     def env(self) -> int:
-        """Print the variables that make `pulumi` by hand use the same state."""
+        """Print the variables that `pulumi` needs to use the same state."""
         cli = find_cli(self.runner, self.root / TOOLS_DIR.name, self.config.required_cli)
         backend = None
         if cli is not None:
@@ -167,60 +154,6 @@ class Operator:
         variables = {"PATH": path_with(cli), **backend}
         say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
         return 0
-
-    def _refresh(self, stack: PulumiStack, state: State) -> State:
-        """Update the state from Docker, and remove what a killed command left half made.
-
-        Args:
-            stack: The stack.
-            state: Its state.
-
-        Returns:
-            Its new state.
-
-        Raises:
-            OperatorError: The refresh failed; nothing was removed.
-        """
-        refreshed = stack.capture(
-            *("refresh", "--target", DOCKER_RESOURCES, "--yes", "--skip-preview"),
-            "--clear-pending-creates",
-        )
-        if not refreshed.ok:
-            raise OperatorError(self._why_no_refresh(refreshed))
-        new_state = stack.state()
-        # Only after the refresh, which fails while another command is running.
-        self._remove_half_made(state, new_state)
-        return new_state
-
-    def _remove_half_made(self, before: State, after: State) -> None:
-        """Remove what was being created before a refresh, unless it was finished."""
-        for kind, (noun, *removal) in HALF_MADE.items():
-            finished = {resource["id"] for resource in after.resources(kind)}
-            for begun in before.begun(kind):
-                name = str(begun["inputs"]["name"])
-                there = self.docker.run(noun, "inspect", "--format", "{{.Id}}", name)
-                found = there.stdout.strip()
-                if there.ok and found not in finished and self.docker.run(noun, *removal, found).ok:
-                    say(f"Removed {name}, which an interrupted command had left half made.")
-
-    def _images_to_replace(self, state: State) -> list[str]:
-        """Return options that rebuild missing images; the provider doesn't look for them."""
-        return [
-            option
-            for image in state.resources(IMAGE)
-            if not self.docker.run("image", "inspect", image["outputs"]["repoDigest"]).ok
-            for option in ("--replace", image["urn"])
-        ]
-
-    def _why_no_refresh(self, refreshed: Result) -> str:
-        why = f"the refresh failed:\n{refreshed.stdout}{refreshed.stderr}"
-        if LOCKED not in why:
-            return why
-        return (
-            f"{why}\nIf no other command is running on this stack, one was killed. Unlock it with\n"
-            f'  eval "$(make env)" && pulumi cancel --yes {shlex.quote(self.config.stack)}\n'
-            "and try again."
-        )
 
     def _open(self, cli: str) -> PulumiStack:
         backend = choose_backend(self.runner, cli, self.root, self.environ)
@@ -243,7 +176,7 @@ class Operator:
 
     def _login(self, outputs: Mapping[str, str]) -> str:
         """Return how to log in to Grafana; only the default password is shown."""
-        user, password = outputs.get("grafanaUser", "admin"), outputs["grafanaAdminPassword"]
+        user, password = outputs.get("grafanaUser", GRAFANA_USER), outputs["grafanaAdminPassword"]
         if password == self.config.values["grafanaAdminPassword"]:
             return f"Log in to Grafana as {user} with the password {password}."
         return (
@@ -255,7 +188,7 @@ class Operator:
         """Return the names of the stack's existing containers, by service."""
         names = {
             service: physical_name(member.container, self.config.short_name)
-            for service, member in SERVICES.items()
+            for service, member in MEMBERS.items()
         }
         states = self.docker.container_states()
         return {service: name for service, name in names.items() if name in states}
@@ -281,7 +214,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "command", choices=["up", "down", "preview", "logs", "status", "env", "check"]
     )
-    parser.add_argument("service", nargs="?", choices=list(SERVICES), help="for logs")
+    parser.add_argument("service", nargs="?", choices=list(MEMBERS), help="for logs")
     options = parser.parse_args(arguments)
     name = os.environ.get("STACK") or DEFAULT_STACK
     operator = Operator(read_stack_config(ROOT, name), SystemRunner(), ROOT, os.environ)

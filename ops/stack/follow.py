@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from shlex import quote
 
-from ops.system.supervisor import Supervisor
+from ops.processes.supervisor import Supervisor
 
 
 def follow(containers: Mapping[str, str], environ: Mapping[str, str]) -> int:

@@ -8,20 +8,21 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from monitoring.names import JOB
+from monitoring.names import JOB, SCRAPE_TIMEOUT_SECONDS
+from ops.clients import web
+from ops.clients.exposition import Exposition, scrape
+from ops.clients.prometheus import Prometheus, PrometheusError
+from ops.clients.proxy import ProxyApi
+from ops.processes.polling import Poller
 from ops.report import Check, failed, judged, passed
-from ops.services import web
-from ops.services.prometheus_api import Prometheus, PrometheusError
-from ops.services.proxy_api import ProxyApi
-from ops.system.polling import Poller
-from ops.verify.exposition import Exposition, scrape
 from ops.verify.scraping import scrape_interval
-from ops.verify.traffic import Reported, TrafficError, first_model, send_traffic
+from ops.verify.traffic import Reported, TrafficError, send_traffic
 
+# The proxy updates its metrics a few ms after a response's last byte; later is a fault.
 METRICS_TIMEOUT_SECONDS = 5.0
-"""The proxy updates its metrics a few ms after a response's last byte; later is a fault."""
-SCRAPE_TIMEOUT_SECONDS = 12.0
-"""A scrape times out after 10 s. This is added to two scrape intervals."""
+
+# How long the last scrape may take until its counts show; added to two scrape intervals.
+LAST_SCRAPE_SECONDS = SCRAPE_TIMEOUT_SECONDS + 2.0
 OTHER_TRAFFIC_HINT = "other clients may be using the proxy; try again while they don't"
 
 LOST_HINT = "counts are missing: read the proxy's log, and see (3) above"
@@ -100,7 +101,7 @@ class TrafficTest:
     def checks(self) -> Iterator[Check]:
         """Send the traffic and check its effects."""
         try:
-            model = self.model or first_model(self.proxy)
+            model = self.model or self._first_model()
             counts = _PrometheusCounts(self.prometheus, self.poller) if self.prometheus else None
             if counts:
                 counts.await_scrape(self.proxy)
@@ -126,6 +127,15 @@ class TrafficTest:
         yield self._finished_check(ACTIVE.of(before))
         if counts:
             yield from counts.checks(growth)
+
+    def _first_model(self) -> str:
+        try:
+            model = self.proxy.first_model()
+        except LookupError:
+            model = None
+        if model is None:
+            raise TrafficError("the proxy lists no model at /api/tags")
+        return model
 
     def _active_above(self, before: float) -> float:
         return self._active_until(lambda active: active > before)
@@ -207,7 +217,7 @@ class _PrometheusCounts:
         return {series: self._prometheus.scalar(series.promql) or 0.0 for series in SUMS}
 
     def _timeout(self) -> float:
-        return 2 * scrape_interval(self._prometheus) + SCRAPE_TIMEOUT_SECONDS
+        return 2 * scrape_interval(self._prometheus) + LAST_SCRAPE_SECONDS
 
 
 def _in_flight_check(before: float, during: float) -> Check:

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Iterator
 
-from infra.topology import ENGINE, GRAFANA
+from infra.topology import ENGINE, GRAFANA, PROMETHEUS, PROXY
+from ops.clients import web
 from ops.report import Check, failed, judged, skipped
-from ops.services import web
-from ops.targets import Targets
+from ops.running.targets import Targets
 
 
 def endpoint_checks(targets: Targets) -> Iterator[Check]:
@@ -15,11 +15,11 @@ def endpoint_checks(targets: Targets) -> Iterator[Check]:
         "proxy responds", f"{targets.proxy}/", _is_ollama, "is the proxy running?"
     )
     yield _endpoint_check(
-        "proxy is alive", f"{targets.proxy}/livez", _is_ok, "read the proxy's log"
+        "proxy is alive", f"{targets.proxy}{PROXY.health_path}", _is_ok, "read the proxy's log"
     )
     yield _endpoint_check(
         "proxy reaches the engine",
-        f"{targets.proxy}/readyz",
+        f"{targets.proxy}{PROXY.ready_path}",
         _is_ok,
         "the engine is down or still loads its model; read its log",
     )
@@ -29,7 +29,7 @@ def endpoint_checks(targets: Targets) -> Iterator[Check]:
     else:
         yield skipped("engine is healthy", "its port is not published; the proxy checks it")
     if targets.prometheus:
-        url = f"{targets.prometheus}/-/ready"
+        url = f"{targets.prometheus}{PROMETHEUS.ready_path}"
         yield _endpoint_check("Prometheus is ready", url, _is_ok, "read Prometheus' log")
     else:
         yield skipped("Prometheus is ready", "there is none")
@@ -42,23 +42,23 @@ def endpoint_checks(targets: Targets) -> Iterator[Check]:
 
 def _endpoint_check(name: str, url: str, good: Callable[[web.Response], bool], hint: str) -> Check:
     try:
-        reply = web.get(url)
+        response = web.get(url)
     except web.UnreachableError as error:
         return failed(name, str(error), hint)
-    shown = " ".join(reply.text.split())[:60]
-    return judged(name, f"{url}: {reply.status} {shown}".strip(), ok=good(reply), hint=hint)
+    shown = " ".join(response.text.split())[:60]
+    return judged(name, f"{url}: {response.status} {shown}".strip(), ok=good(response), hint=hint)
 
 
-def _is_ok(reply: web.Response) -> bool:
-    return reply.ok
+def _is_ok(response: web.Response) -> bool:
+    return response.ok
 
 
-def _is_ollama(reply: web.Response) -> bool:
-    return reply.ok and reply.text == "Ollama is running"
+def _is_ollama(response: web.Response) -> bool:
+    return response.ok and response.text == "Ollama is running"
 
 
-def _database_is_ok(reply: web.Response) -> bool:
+def _database_is_ok(response: web.Response) -> bool:
     try:
-        return reply.ok and reply.json()["database"] == "ok"
+        return response.ok and response.json()["database"] == "ok"
     except (json.JSONDecodeError, KeyError, TypeError):
         return False

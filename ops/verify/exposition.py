@@ -1,20 +1,17 @@
 """(2) What the proxy exposes: both paths, the documented metrics, buckets, number of series."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Self
-
-from prometheus_client import Metric
-from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.thresholds import Thresholds
+from ops.clients import web
+from ops.clients.exposition import Exposition
+from ops.clients.proxy import ProxyApi
 from ops.report import Check, failed, judged, passed
-from ops.services import web
-from ops.services.proxy_api import ProxyApi
 
+# Upper bound for the proxy's series with ten models, from the project's monitoring contract.
 SERIES_BUDGET = 3000
-"""Upper bound for the proxy's series with ten models, from the project's monitoring contract."""
 PROXY_HINT = "read the proxy's log, and /metrics itself"
 KEY_HINT = "set METRICS_KEY_FILE or METRICS_KEY to it"
 
@@ -45,60 +42,24 @@ DOCUMENTED = (
 )
 
 
-@dataclass(frozen=True)
-class Exposition:
-    """A parsed scrape, families by name."""
-
-    families: Mapping[str, Metric]
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse Prometheus' text format. Raises ValueError if it is malformed."""
-        return cls({family.name: family for family in text_string_to_metric_families(text)})
-
-    def total(self, sample_name: str, labels: Mapping[str, str] | None = None) -> float:
-        """Return the sum of the samples with that name and at least these labels; 0 if none."""
-        wanted = (labels or {}).items()
-        return sum(
-            sample.value
-            for family in self.families.values()
-            for sample in family.samples
-            if sample.name == sample_name and wanted <= sample.labels.items()
-        )
-
-    @property
-    def series(self) -> int:
-        """Number of the proxy's own series."""
-        return sum(
-            len(family.samples)
-            for name, family in self.families.items()
-            if name.startswith("mistral_")
-        )
-
-
-def scrape(proxy: ProxyApi) -> Exposition:
-    """Return the proxy's current metrics. Raises UnreachableError or ValueError."""
-    return Exposition.parse(proxy.metrics().text)
-
-
 def exposition_checks(proxy: ProxyApi) -> Iterator[Check]:
     """Check both paths and what they expose."""
     parsed: dict[str, Exposition] = {}
     for path in ("/metrics", "/api/metrics"):
         try:
-            reply = proxy.metrics(path)
-            if reply.status == HTTPStatus.UNAUTHORIZED:
+            response = proxy.metrics(path)
+            if response.status == HTTPStatus.UNAUTHORIZED:
                 yield failed(f"{path} parses", "requires another key", KEY_HINT)
                 continue
-            exposition = Exposition.parse(reply.text)
+            exposition = Exposition.parse(response.text)
         except (web.UnreachableError, ValueError) as error:
             yield failed(f"{path} parses", str(error), PROXY_HINT)
             continue
-        content_type = reply.headers.get("Content-Type", "")
+        content_type = response.headers.get("Content-Type", "")
         yield judged(
             f"{path} parses",
-            f"{reply.status}, {content_type or 'no Content-Type'}, {exposition.series} series",
-            ok=reply.ok and "version=" in content_type,
+            f"{response.status}, {content_type or 'no Content-Type'}, {exposition.series} series",
+            ok=response.ok and "version=" in content_type,
             hint="Prometheus 3 refuses an exposition without a versioned Content-Type",
         )
         parsed[path] = exposition

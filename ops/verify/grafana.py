@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from alerts.rules import alerts
-from monitoring.names import DASHBOARD_UID, DATASOURCE_UID, JOB
+from monitoring.names import DASHBOARD_UID, DATASOURCE_UID
 from monitoring.thresholds import Thresholds
+from ops.clients.grafana import GrafanaApi, GrafanaError
+from ops.clients.prometheus import PROXY_IS_UP
 from ops.report import Check, failed, judged, skipped
-from ops.services.grafana_api import GrafanaApi, GrafanaError
-from ops.targets import Targets
+from ops.running.targets import Targets
 
 HINT = "run `make up` again, which provisions Grafana anew"
 
@@ -42,17 +43,16 @@ def _datasource(grafana: GrafanaApi) -> tuple[str, bool]:
 
 def _query(grafana: GrafanaApi) -> tuple[str, bool]:
     """Query as a panel does; Grafana's other ways do not exist in every version."""
-    expression = f'min(up{{job="{JOB}"}})'
     query = {
         "refId": "A",
         "datasource": {"type": "prometheus", "uid": DATASOURCE_UID},
-        "expr": expression,
+        "expr": PROXY_IS_UP,
         "instant": True,
         "range": False,
     }
     found = grafana.post("/api/ds/query", {"queries": [query], "from": "now-5m", "to": "now"})
     value = float(found["results"]["A"]["frames"][0]["data"]["values"][1][-1])
-    return f"{expression} = {value:g}", value == 1
+    return f"{PROXY_IS_UP} = {value:g}", value == 1
 
 
 def _dashboard(grafana: GrafanaApi) -> tuple[str, bool]:

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from alerts.rules import alerts
-from monitoring.names import JOB
+from monitoring.names import JOB, SCRAPE_INTERVAL_SECONDS
 from monitoring.thresholds import Thresholds
+from ops.clients.prometheus import PROXY_IS_UP, Prometheus, PrometheusError, seconds
+from ops.processes.polling import Poller
 from ops.report import Check, failed, judged, passed
-from ops.services.prometheus_api import Prometheus, PrometheusError, seconds
-from ops.system.polling import Poller
 
-FIRST_SCRAPE_TIMEOUT_SECONDS = 35.0
-"""Two of the longest scrape intervals that we configure, and some time for the scrape itself."""
+# Two of the longest scrape intervals that we configure, and some time for the scrape itself.
+FIRST_SCRAPE_TIMEOUT_SECONDS = 2 * SCRAPE_INTERVAL_SECONDS + 5.0
 
 
 def scraping_checks(prometheus: Prometheus, poller: Poller) -> Iterator[Check]:
@@ -65,10 +65,9 @@ def _age_seconds(target: dict[str, Any]) -> float:
 
 
 def _query_check(prometheus: Prometheus) -> Check:
-    expression = f'min(up{{job="{JOB}"}})'
-    value = prometheus.scalar(expression)
+    value = prometheus.scalar(PROXY_IS_UP)
     return judged(
-        "a query succeeds", f"{expression} = {value}", ok=value == 1, hint="see the target above"
+        "a query succeeds", f"{PROXY_IS_UP} = {value}", ok=value == 1, hint="see the target above"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from ops.services.proxy_api import ProxyApi
+from ops.clients.proxy import ProxyApi
 
 OPTIONS = {"temperature": 0, "num_predict": 16}
 UNKNOWN_MODEL = "no-such-model-verify"
@@ -29,14 +29,6 @@ class Reported:
 
     tokens: int
     chunks: int
-
-
-def first_model(proxy: ProxyApi) -> str:
-    """Return the first model that the proxy lists. Raises TrafficError if it lists none."""
-    models = proxy.get("/api/tags").json().get("models", [])
-    if not models:
-        raise TrafficError("the proxy lists no model at /api/tags")
-    return str(models[0]["name"])
 
 
 def send_traffic(

@@ -1,1 +1,1 @@
-"""The engine's side: connections to the engine, its models, and admission to it."""
+"""The engine side: connections to the engine, its models, and admission to it."""

@@ -1,7 +1,7 @@
 """Admission to the engine: how many requests it may work on at once, and how many may wait.
 
 A request beyond the first limit waits in the queue; one beyond the second limit is refused at
-once. This bounds what a crowd of clients can pile up. The queue is first in, first out. A client
+once. This protects the proxy from floods of requests. The queue is first in, first out. A client
 that disconnects leaves the queue.
 """
 
@@ -10,12 +10,12 @@ from contextlib import AbstractAsyncContextManager
 
 from proxy_service.clock import Clock
 from proxy_service.errors import Overloaded, ShuttingDown
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 
 
 class Admission:
-    """Gives out the slots at the engine, and keeps the queue for them."""
+    """Assigns the engine's slots, and keeps the queue for them."""
 
     def __init__(self, settings: ProxySettings, *, metrics: ProxyMetrics, clock: Clock) -> None:
         self._slots = asyncio.Semaphore(settings.max_concurrent_requests)

@@ -1,7 +1,7 @@
 """The engine's models: their names, whether the engine is ready, loading and unloading.
 
-A background task asks the engine for its list of models again and again. Requests use the last
-list, and ask again only for a name that isn't in it. While the engine is down, the last list is
+A background task asks the engine for its list of models repeatedly. Requests use the last list,
+and ask again only for a name that isn't in it. While the engine is down, the last list is
 kept, so that a request fails with the engine's error and not with "not found".
 """
 
@@ -26,30 +26,26 @@ from proxy_service.errors import (
     NotImplementedHere,
     ProxyError,
 )
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.translate.engine_errors import ABSENT, from_reply, no_model_list
-from proxy_service.translate.models.listing import (
-    LOADED,
-    RELOADING,
-    UNLOADED,
-    EngineModel,
-    from_model_list,
-)
+from proxy_service.translate.models.listing import from_model_list
 from proxy_service.translate.models.lookup import NameTable
+from proxy_service.translate.models.model import LOADED, RELOADING, UNLOADED, EngineModel
 from proxy_service.translate.models.names import fold_name, is_valid_name
+from proxy_service.wire import engine_paths
 from proxy_service.wire.reading import decode_reply, replace_surrogates
 
 if TYPE_CHECKING:
-    from proxy_service.wire.openai import ModelList
+    from proxy_service.wire.engine import ModelList
 
-# Seconds; a list younger than this isn't asked for again because of an unknown name. Otherwise
-# made-up names would send a request to the engine each.
+# Seconds; an unknown name doesn't cause a new request for a list younger than this. Otherwise
+# each made-up name would cause a request to the engine.
 _FRESH_SECONDS = 1.0
 # Seconds between two requests for the list while the engine loads a model.
 _LOADING_PAUSE_SECONDS = 0.25
 
-logger = logging.getLogger("proxy_service.engines.catalogue")
+logger = logging.getLogger("proxy_service.catalogue")
 
 
 def _check_reload(reply: bytes, model: EngineModel) -> None:
@@ -58,7 +54,7 @@ def _check_reload(reply: bytes, model: EngineModel) -> None:
         value = cast("dict[str, object]", decode_reply(reply))
         status, reason = value["status"], value.get("error")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineProtocolError("the engine's reply to a reload has an unknown shape") from error
+        raise EngineProtocolError("the engine's reply to a reload has an unknown format") from error
     if status == "not_found":
         raise ModelNotFound(f"model '{model.name}' not found")
     if status not in (LOADED, RELOADING):
@@ -88,12 +84,12 @@ class Catalogue:
         self._in_use: Counter[str] = Counter()
         self._watcher: asyncio.Task[None] | None = None
         self._unloads: set[asyncio.Task[None]] = set()
-        self._failure: EngineError | None = EngineUnavailable("the engine hasn't been asked yet")
+        self._failure: EngineError | None = EngineUnavailable("the engine hasn't been probed yet")
         self._was_ready = False
 
     @property
     def ready(self) -> bool:
-        """Whether the engine answered the last request for its models."""
+        """Whether the engine answered the last probe."""
         return self._failure is None
 
     @property
@@ -128,7 +124,7 @@ class Catalogue:
         await self._ask()
         return self._table.models
 
-    async def listing(self) -> tuple[bytes, str]:
+    async def raw_list(self) -> tuple[bytes, str]:
         """Return the body and the content type of the engine's own list of models.
 
         Raises:
@@ -136,7 +132,7 @@ class Catalogue:
         """
         async with (
             self._probe_timeout("list its models"),
-            self._engine.request("GET", "/v1/models") as reply,
+            self._engine.request("GET", engine_paths.MODELS) as reply,
         ):
             body = await reply.body()
         if reply.status != HTTPStatus.OK:
@@ -179,14 +175,14 @@ class Catalogue:
         return await self.load(model)
 
     def end_use(self, model: EngineModel, *, unload: bool) -> None:
-        """End one use of ``model``, after which it may be unloaded, and unload it if asked to."""
+        """End one use of ``model``; if it was the last one and ``unload`` is set, unload it."""
         self._in_use[model.id] -= 1
         if unload:
             self._unload_soon(model)
 
     async def load(self, model: EngineModel) -> int:
         """Have the engine load ``model`` if it isn't loaded; return how many ns this took."""
-        # The request may have waited for a slot since `find`, and the model was unloaded meanwhile.
+        # The request may have waited for a slot since `find`, and the model may be unloaded now.
         known = self._table.find(model.id) or model
         if known.status == LOADED:
             return 0
@@ -198,7 +194,7 @@ class Catalogue:
                 return 0
             if current.status == UNLOADED:
                 # Never reload a loaded model: the engine would report "reloading" permanently.
-                _check_reload(await self._post("/v1/models/reload", model), model)
+                _check_reload(await self._post(engine_paths.RELOAD, model), model)
             await self._wait_until_loaded(model, started)
             seconds = self._clock.monotonic() - started
             self._metrics.model(model.name).load_duration.observe(seconds)
@@ -209,17 +205,17 @@ class Catalogue:
         if not self._settings.model_unload:
             return
         async with self._loading:
-            # No probe meanwhile: its list would be older than what happens here.
+            # Keep probes out meanwhile: their lists would be older than the status set here.
             async with self._asking:
                 current = self._table.find(model.id)
                 if current is None or current.status != LOADED or self._in_use[model.id]:
                     return
                 # Marked before it happens: a request that arrives now then waits for the lock, and
-                # loads the model again. The engine never replies for a model that it unloaded.
+                # loads the model again. The engine never replies to requests for an unloaded model.
                 self._table = self._table.with_status(current, UNLOADED)
                 # With a timeout, because every request for the list of models waits for it.
                 async with self._probe_timeout(f"unload model '{current.name}'"):
-                    await self._post("/v1/models/unload", current)
+                    await self._post(engine_paths.UNLOAD, current)
             await self._ask()
 
     def _unload_soon(self, model: EngineModel) -> None:
@@ -289,7 +285,7 @@ class Catalogue:
         self._set_failure(None)
 
     async def _fetch(self) -> tuple[EngineModel, ...]:
-        body, _ = await self.listing()
+        body, _ = await self.raw_list()
         try:
             listed = cast("ModelList", replace_surrogates(decode_reply(body)))
             return from_model_list(listed, self._details)
@@ -316,8 +312,8 @@ class Catalogue:
         if failure is not None and self._failure is None:
             logger.warning("engine_lost", extra={"fields": {"reason": failure.message}})
         elif failure is None and self._failure is not None:
-            # The engine's return is logged at the level of its loss, so that a log that shows one
-            # shows both. The first time, the engine has only finished loading its model.
+            # Log the engine's return at the level of its loss, so that a log with one has both.
+            # The first time, the engine has only finished loading its model.
             logger.log(logging.WARNING if self._was_ready else logging.INFO, "engine_ready")
             self._was_ready = True
         self._failure = failure

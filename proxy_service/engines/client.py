@@ -1,7 +1,7 @@
 """The HTTP client for the engine: the only module that opens a connection.
 
-The interface is narrow (`Engine`, `EngineReply`). It is implemented by a client of our own on
-`httptools`, because the client is the largest part of the proxy's cost; see docs/adr/0009.
+The interface is narrow (`Engine`, `EngineReply`). Our own client on `httptools` implements it,
+because the client is the largest part of the proxy's cost; see docs/adr/0009.
 A request uses an idle connection or opens a new one. The number of connections has no limit,
 because each stream needs its own.
 """
@@ -16,11 +16,11 @@ from urllib.parse import unquote, urlsplit
 from proxy_service.clock import Clock
 from proxy_service.engines.connection import Connection, Pool, Timeout
 from proxy_service.errors import EngineProtocolError, EngineUnavailable, ProxyError
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.instruments import Histogram
 from proxy_service.telemetry.metrics import ProxyMetrics
 
-# Bytes; far above any reply that is read as a whole. Streams never are.
+# Bytes; far above any reply that is read as a whole. Streams are never read as a whole.
 MAX_REPLY_BYTES = 256 * 1024 * 1024
 _HTTP_PORT = 80
 
@@ -60,8 +60,8 @@ class Engine(Protocol):
     ) -> AbstractAsyncContextManager[EngineReply]:
         """Send a request and wait for the head of its reply.
 
-        Leaving the context before the end of the body closes the connection, so that the engine
-        stops generating, unless the rest is discarded.
+        Unless the rest is discarded, leaving the context before the end of the body closes the
+        connection, so that the engine stops generating.
 
         Args:
             method: The HTTP method.
@@ -88,7 +88,7 @@ class HttpEngine:
     """An `Engine` over plain HTTP/1.1."""
 
     def __init__(self, settings: ProxySettings, metrics: ProxyMetrics, clock: Clock) -> None:
-        self.monotonic = clock.monotonic
+        self._monotonic = clock.monotonic
         self._settings = settings
         self._metrics = metrics
         parts = urlsplit(settings.engine_url)
@@ -114,11 +114,6 @@ class HttpEngine:
     async def stop(self) -> None:
         """Close every connection."""
         self._pool.close()
-
-    @property
-    def idle_connections(self) -> int:
-        """The number of open connections without a request."""
-        return self._pool.idle_count
 
     def request(
         self,
@@ -158,7 +153,7 @@ class HttpEngine:
                 if not safe or not connection.reader.untouched:
                     raise
         connection = await self._connect()
-        if self._interruption is not None:  # the shutdown's grace ended while it was opened
+        if self._interruption is not None:  # the grace period ended while it was being opened
             connection.close()
             raise self._interruption
         return await _send_over(connection, request, read_timeout)
@@ -205,8 +200,8 @@ class _Call:
     """One request: a context that returns itself, as an `EngineReply`.
 
     ``duration`` observes once, however the request ends, how many seconds the proxy waited for
-    the engine. The time between reads, in which the proxy translates and its client reads, isn't
-    the engine's.
+    the engine. The time between reads, when the proxy translates and its client reads, doesn't
+    count.
     """
 
     __slots__ = (
@@ -224,7 +219,7 @@ class _Call:
         safe: bool,
     ) -> None:
         self._engine = engine
-        self._monotonic = engine.monotonic
+        self._monotonic = engine._monotonic  # noqa: SLF001  a call is a part of its engine
         self._request = request
         self._duration = duration
         self._read_timeout = read_timeout
@@ -262,7 +257,7 @@ class _Call:
         return self
 
     def __aiter__(self) -> Self:
-        """Return itself; a generator would cost more per read than handling most reads does."""
+        """Return itself; a generator would cost more per read than handling most reads costs."""
         return self
 
     async def __anext__(self) -> bytes:

@@ -2,12 +2,12 @@
 
 Theory of operation. A connection is in one of three states::
 
-    busy      --release, response complete-->  idle      --send-->  busy
-    busy      --drain, response incomplete-->  draining  --response complete-->  idle
+    busy      --release, reply complete-->  idle      --send-->  busy
+    busy      --drain, reply incomplete-->  draining  --reply complete-->  idle
 
 and can be closed in any of them. It holds at most `READ_AHEAD_BYTES` of a body plus one read.
 Above that it stops reading, so that the engine's own buffers fill up. One timer per connection
-limits each state: silence when busy, idleness when idle, the rest of the response when draining.
+limits each state: silence when busy, idleness when idle, the rest of the reply when draining.
 Reads only record the time, so that none of them touches the timer.
 """
 
@@ -16,16 +16,16 @@ import select
 from enum import Enum
 from typing import NamedTuple, cast
 
-from proxy_service.engines.response import ResponseReader
+from proxy_service.engines.reply import ReplyReader
 from proxy_service.errors import EngineProtocolError, EngineTimeout, ProxyError
 
-# Bytes of a body that nobody has taken yet, above which the connection stops reading.
+# Bytes of a body that are buffered for the reader; above this, the connection stops reading.
 READ_AHEAD_BYTES = 64 * 1024
 # Bytes that one read can return.
 READ_BYTES = 64 * 1024
 # Bytes that all connections together hand over in one round of the event loop.
 ROUND_BYTES = 64 * 1024
-# Seconds that the rest of a response may take while draining; then the connection is closed.
+# Seconds that the rest of a reply may take while draining; then the connection is closed.
 _DRAIN_SECONDS = 0.25
 
 
@@ -49,7 +49,7 @@ class ReadScheduler:
 
     Whatever runs in one round delays everything else in the loop, and a new connection, request
     or scrape needs several rounds. So the tasks that wait for data are resumed in order, and only
-    until they were given `ROUND_BYTES` in a round; the others wait for the next one. Their
+    until they have received `ROUND_BYTES` in a round; the others wait for the next one. Their
     connections don't read in the meantime, so that their next read returns more at once.
     """
 
@@ -96,13 +96,8 @@ class Pool:
         # Filled and emptied within one callback of the loop, so that all connections can share it.
         self.read_buffer = memoryview(bytearray(READ_BYTES))
 
-    @property
-    def idle_count(self) -> int:
-        """The number of idle connections."""
-        return len(self._idle)
-
     def take(self) -> "Connection | None":
-        """Return the connection that became idle last, or None.
+        """Return the connection that became idle most recently, or None.
 
         A connection that the engine has closed is never returned, even if the event loop doesn't
         know yet that it is closed.
@@ -142,7 +137,7 @@ class Connection(asyncio.BufferedProtocol):
     """One connection, which the event loop's ``create_connection`` makes; see the module."""
 
     def __init__(self, pool: Pool, *, idle_seconds: float) -> None:
-        self.reader = ResponseReader()
+        self.reader = ReplyReader()
         self._pool = pool
         self._read_timeout = Timeout(float("inf"), "")
         self._idle_seconds = idle_seconds
@@ -160,7 +155,7 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, request: bytes, read_timeout: Timeout) -> None:
-        """Send a request, head and body; what arrives from now on is its response."""
+        """Send a request, head and body; what arrives from now on is its reply."""
         self.reader.begin()
         self._read_timeout = read_timeout
         self._enter(State.BUSY, read_timeout.seconds)
@@ -168,11 +163,11 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(request)
 
     async def receive(self) -> None:
-        """Wait until more of the response, or its end, has arrived.
+        """Wait until more of the reply, or its end, has arrived.
 
         Raises:
             EngineTimeout: The engine was silent for too long.
-            EngineProtocolError: The connection broke, or the response isn't HTTP.
+            EngineProtocolError: The connection broke, or the reply isn't HTTP.
         """
         if self._failure is None:
             self._resume_reading()
@@ -197,7 +192,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def release(self) -> None:
-        """Return the connection to the pool if its response is complete, else close it."""
+        """Return the connection to the pool if its reply is complete, else close it."""
         if self.reader.complete and self.reader.reusable:
             self._enter(State.IDLE, self._idle_seconds)
             self._pool.add_idle(self)
@@ -205,7 +200,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
 
     def drain(self) -> None:
-        """Release the connection once the rest of its response has arrived, and discard that."""
+        """Release the connection once the rest of its reply has arrived, and discard that."""
         if self.reader.complete:
             self.release()
         else:
@@ -214,7 +209,7 @@ class Connection(asyncio.BufferedProtocol):
     def is_usable(self) -> bool:
         """Return whether an idle connection is still open and has received nothing.
 
-        Asks the system, because the event loop learns of either only in its next round.
+        Asks the system, because the event loop learns of both only in its next round.
         """
         return self._transport is not None and not self._poll.poll(0)
 
@@ -265,7 +260,7 @@ class Connection(asyncio.BufferedProtocol):
             self._pool.scheduler.schedule(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the interface's
-        """End the response, and resume the task that waits for it."""
+        """End the reply, and resume the task that waits for it."""
         if self._transport is None:
             return
         self._forget()
@@ -321,7 +316,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
 
     def _blocked_by_proxy(self) -> bool:
-        """Return whether the silence isn't the engine's.
+        """Return whether the proxy, not the engine, causes the silence.
 
         Either the proxy isn't waiting for data, or the engine is still reading a long request.
         """

@@ -21,15 +21,15 @@ from proxy_service.translate.embeddings import (
     vectors_of,
 )
 from proxy_service.translate.engine_errors import from_reply
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import to_usage
+from proxy_service.wire.engine import Usage
+from proxy_service.wire.engine_paths import EMBEDDINGS
 from proxy_service.wire.ollama import parse_keep_alive
-from proxy_service.wire.openai import Usage
 from proxy_service.wire.reading import Fields
 from proxy_service.wire.writing import to_json
 
-PATH = "/v1/embeddings"
-# What is raised by reading a body of an unknown shape.
+# The exceptions that reading a body of an unknown shape can raise.
 _UNREADABLE = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
@@ -95,7 +95,7 @@ async def _find(
 async def _call(exchange: Exchange, body: bytes, name: str, *, just_loaded: bool) -> bytes:
     return await call_engine(
         exchange,
-        Call(PATH, body),
+        Call(EMBEDDINGS, body),
         lambda reply: reply.body(),
         partial(_refusal, name),
         just_loaded=just_loaded,
@@ -107,7 +107,7 @@ def _read(body: bytes, *, expected: int) -> tuple[list[list[float]], Usage]:
         reply = json.loads(body)
         return vectors_of(reply, expected=expected), to_usage(reply.get("usage"))
     except _UNREADABLE as error:
-        raise EngineProtocolError("the engine's embeddings have an unknown shape") from error
+        raise EngineProtocolError("the engine's embeddings have an unknown format") from error
 
 
 def _refusal(name: str, status: int, body: bytes) -> ProxyError:

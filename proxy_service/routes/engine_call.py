@@ -1,4 +1,4 @@
-"""How the routes call the engine, and what becomes of its errors.
+"""How the routes call the engine, and how its errors are handled.
 
 docs/adr/0010 says which calls are repeated, and why no others are.
 """
@@ -31,7 +31,7 @@ async def call_engine(
     *,
     just_loaded: bool,
 ) -> _Result:
-    """Call the engine, and return what ``read`` makes of a reply with status 200.
+    """Call the engine, and return what ``read`` returns for a reply with status 200.
 
     Args:
         exchange: The client's request.
@@ -60,7 +60,7 @@ async def call_engine(
 
 
 def within_stream(error: ProxyError) -> ProxyError:
-    """Return the error as it counts once part of the response was sent."""
+    """Return the error that counts once part of the response was sent."""
     if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
         return StreamInterrupted(error)
     return error

@@ -22,7 +22,7 @@ from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models.capabilities import refuse_incapable
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.options import stop_strings, unknown_options
 from proxy_service.translate.replies import (
     only_choice,
@@ -32,13 +32,12 @@ from proxy_service.translate.replies import (
 )
 from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
 from proxy_service.wire import JsonObject
+from proxy_service.wire.engine_paths import CHAT_COMPLETIONS, COMPLETIONS
 from proxy_service.wire.ollama import Common, GenerateRequest, parse_chat, parse_generate
 from proxy_service.wire.writing import to_json
 
 logger = logging.getLogger("proxy_service.generation")
 
-CHAT_PATH = "/v1/chat/completions"
-COMPLETIONS_PATH = "/v1/completions"
 _MAX_LOGGED_OPTIONS = 100
 
 
@@ -74,7 +73,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
         return await _load_or_unload(exchange, model, common, chat=True)
     body = to_engine_chat(request, model)
     return await _generate(
-        exchange, model, _Job(CHAT_PATH, body, common, _stream_options(common, chat=True))
+        exchange, model, _Job(CHAT_COMPLETIONS, body, common, _stream_options(common, chat=True))
     )
 
 
@@ -91,11 +90,11 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     options = _stream_options(common, chat=False)
     if request.raw:
         body = to_engine_raw(request, model)
-        job = _Job(COMPLETIONS_PATH, body, common, options, as_lines=common.stream)
+        job = _Job(COMPLETIONS, body, common, options, as_lines=common.stream)
     else:
         body = to_engine_generate(request, model)
         options = replace(options, context_of=_context_of(request))
-        job = _Job(CHAT_PATH, body, common, options)
+        job = _Job(CHAT_COMPLETIONS, body, common, options)
     return await _generate(exchange, model, job)
 
 
@@ -116,7 +115,7 @@ def _context_of(request: GenerateRequest) -> Callable[[str], list[int]]:
 async def _load_or_unload(
     exchange: Exchange, model: EngineModel, common: Common, *, chat: bool
 ) -> HTTPResponse:
-    """Answer a request without a prompt, with which clients load and unload models."""
+    """Answer a request without a prompt, which clients send to load and unload models."""
     unload = common.keep_alive_seconds == 0
     if unload:
         await exchange.services.catalogue.unload(model)
@@ -153,7 +152,7 @@ async def _respond(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPRes
 
 
 def _log_unknown_options(exchange: Exchange, options: JsonObject) -> None:
-    """Log each unknown option once, and not more than `_MAX_LOGGED_OPTIONS` of them."""
+    """Log each unknown option once, and at most `_MAX_LOGGED_OPTIONS` of them."""
     reported = exchange.services.reported_options
     for name in unknown_options(options):
         if name not in reported and len(reported) < _MAX_LOGGED_OPTIONS:
@@ -197,7 +196,7 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
             top_logprobs=options.top_logprobs,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineProtocolError("the engine's reply has an unknown shape") from error
+        raise EngineProtocolError("the engine's reply has an unknown format") from error
     if options.context_of is not None:
         response["context"] = options.context_of(cast("str", response["response"]))
     finish_reason = only_choice(completion).get("finish_reason")

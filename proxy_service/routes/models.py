@@ -9,7 +9,7 @@ from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
 from proxy_service.translate.models.digests import digest
-from proxy_service.translate.models.listing import LOADED, EngineModel
+from proxy_service.translate.models.model import LOADED, EngineModel
 from proxy_service.translate.models.names import is_valid_name, with_tag
 from proxy_service.translate.models.rendering import to_process, to_show, to_tag
 from proxy_service.wire.reading import Fields
@@ -132,7 +132,7 @@ async def has_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: AR
 async def create_blob(exchange: Exchange, digest: str) -> HTTPResponse:  # noqa: ARG001  the path's
     """Refuse ``POST /api/blobs/:digest``."""
     del exchange
-    raise _not_implemented("take blobs")
+    raise _not_implemented("accept blobs")
 
 
 async def status(exchange: Exchange) -> HTTPResponse:
@@ -151,7 +151,7 @@ async def account(exchange: Exchange) -> HTTPResponse:
 
 
 async def web(exchange: Exchange) -> HTTPResponse:
-    """Refuse Ollama's web search and fetch, which are cloud services of its makers."""
+    """Refuse web search and fetch, which are services of Ollama's cloud."""
     del exchange
     raise NotImplementedHere("this server can't search or fetch the web")
 

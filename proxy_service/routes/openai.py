@@ -18,18 +18,19 @@ from proxy_service.exchange import EVENT_STREAM, Exchange
 from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
+from proxy_service.telemetry.metrics import GENERATION_ENDPOINTS
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import failed_while_generating, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import Usage
+from proxy_service.wire.engine import Usage
 from proxy_service.wire.reading import decode_object, fold_keys
 from proxy_service.wire.writing import to_json
 
 
 async def models(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /v1/models``."""
-    body, content_type = await exchange.services.catalogue.listing()
+    body, content_type = await exchange.services.catalogue.raw_list()
     return exchange.response(body, content_type=content_type)
 
 
@@ -98,9 +99,9 @@ async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
 
 
 def _count(exchange: Exchange, body: bytes) -> None:
-    """Count a whole reply's tokens, unless it holds embeddings."""
+    """Count the tokens of a whole reply if it is a generation, and not embeddings."""
     value = parse_reply(body)
-    if isinstance(value, dict) and exchange.record.endpoint != "v1_embeddings":
+    if isinstance(value, dict) and exchange.record.endpoint in GENERATION_ENDPOINTS:
         _completed(exchange, to_usage(value.get("usage")), finish_reason_of(value))
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from proxy_service.routes import embeddings, generation, housekeeping, models, openai
+from proxy_service.routes import embeddings, generation, models, openai, probes
 from proxy_service.server.connection import HTTPResponse
-from proxy_service.telemetry.metrics import UNMATCHED
+from proxy_service.telemetry.metrics import UNMATCHED, Endpoint
 
 Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
@@ -17,18 +17,18 @@ class Route:
     path: str
     methods: tuple[str, ...]
     handler: Handler
-    endpoint: str = UNMATCHED
+    endpoint: Endpoint = UNMATCHED
 
 
 _GET = ("GET", "HEAD")
 _POST = ("POST",)
 
 ROUTES = (
-    Route("/", _GET, housekeeping.root),
-    Route("/livez", _GET, housekeeping.livez),
-    Route("/readyz", _GET, housekeeping.readyz),
-    Route("/metrics", _GET, housekeeping.metrics),
-    Route("/api/metrics", _GET, housekeeping.metrics),
+    Route("/", _GET, probes.root),
+    Route("/livez", _GET, probes.livez),
+    Route("/readyz", _GET, probes.readyz),
+    Route("/metrics", _GET, probes.metrics),
+    Route("/api/metrics", _GET, probes.metrics),
     Route("/api/chat", _POST, generation.chat, "chat"),
     Route("/api/generate", _POST, generation.generate, "generate"),
     Route("/api/embed", _POST, embeddings.embed, "embed"),

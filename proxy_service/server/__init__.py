@@ -1,1 +1,1 @@
-"""The clients' side: connections, requests, and who may send them."""
+"""The client side: connections, requests, and who may send them."""

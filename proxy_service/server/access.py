@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 
-from proxy_service.settings import BindAddress
+from proxy_service.settings.values import BindAddress
 
 # Any port, but nothing that only looks like one, such as "http://localhost:1.evil.example".
 _LOCAL_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[0-9]+)?"
@@ -86,7 +86,7 @@ class AllowedHosts:
         names = {name.lower() for name in listed}
         self._checked = "*" not in names and (bool(names) or bind.is_loopback)
         self._names = frozenset({"", "localhost", socket.gethostname().lower(), *names})
-        # What nearly every request has, for a check without parsing.
+        # Nearly every request has one of these; comparing them needs no parsing.
         self._usual = frozenset({f"{host}:{bind.port}" for host in ("localhost", "127.0.0.1")})
 
     def allows(self, header: str) -> bool:
@@ -102,7 +102,7 @@ class AllowedHosts:
 class Keys:
     """Checks the key of a request.
 
-    It compares digests, always with all of them, so that timing reveals nothing of a key.
+    It compares digests, and always all of them, so that timing reveals nothing about a key.
     """
 
     def __init__(

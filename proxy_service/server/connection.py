@@ -29,8 +29,8 @@ from sanic.server.protocols.base_protocol import SanicProtocol
 from proxy_service.errors import InvalidRequest, ProxyError
 from proxy_service.server.request import MAX_PIPELINED, IncomingRequest, RequestReader
 
-# Bytes of bodies and further requests that may wait in the proxy, above which the connection stops
-# reading.
+# Bytes of bodies and further requests that may be buffered in the proxy; above this, the connection
+# stops reading.
 _READ_AHEAD_BYTES = 64 * 1024
 # Seconds for which the rest of a refused request is read and discarded. If the connection were
 # closed at once, the client's system would discard the response before the client has read it.
@@ -52,11 +52,11 @@ class HTTPResponse:
     body: bytes = b""
 
 
-logger = logging.getLogger("proxy_service.server.connection")
+logger = logging.getLogger("proxy_service.server")
 
 
 class Application(Protocol):
-    """What a connection needs of the application."""
+    """What a connection needs from the application."""
 
     def answer(self, request: IncomingRequest, stream: "ClientStream") -> Coroutine[Any, Any, None]:
         """Answer a request, even an invalid one, on its stream."""
@@ -131,7 +131,7 @@ class ClientStream:
             await self._connection.write(data)
 
     def _format_head(self, status: int, headers: Headers) -> bytes:
-        """Return a head. No header has a line break: they are the proxy's own, or were parsed."""
+        """Return a head. No header has a line break: each is the proxy's own or was parsed."""
         if not self._incoming.complete:
             self.keep_alive = False  # the next bytes may be the rest of this request
         lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown"]
@@ -191,7 +191,7 @@ class ClientConnection(SanicProtocol):
         return True
 
     def write_now(self, data: bytes) -> bool:
-        """Send data if that needs no waiting and the client is connected; return whether it did."""
+        """Send data if the client is connected and its buffer isn't full; return whether it did."""
         if self.transport is None or self.transport.is_closing() or not self._can_write.is_set():
             return False
         self.transport.write(data)
@@ -241,7 +241,7 @@ class ClientConnection(SanicProtocol):
         elif self._arrival is not None:
             self._arrived()
         elif len(reader.requests) > MAX_PIPELINED // 2 or reader.buffered > _READ_AHEAD_BYTES:
-            self._pause_reading()  # only now: a disconnect is noticed only while reading
+            self._pause_reading()  # no earlier: a disconnect is noticed only while reading
 
     def eof_received(self) -> None:
         """Treat a half-closed client as disconnected, as Go's server does."""
@@ -327,7 +327,7 @@ class ClientConnection(SanicProtocol):
             return self._request_seconds if self._reader.within_head else self._idle_seconds
         if self._arrival is not None:
             return self._request_seconds
-        # The engine's silence has its timeout in the engine's connection.
+        # The connection to the engine times out a silent engine.
         return inf if self._can_write.is_set() else self._stall_seconds
 
     def _tick(self) -> None:
@@ -336,7 +336,7 @@ class ClientConnection(SanicProtocol):
         before = self._unsent
         self._unsent = self.transport.get_write_buffer_size() if self.transport is not None else 0
         if self._unsent < before:
-            self._quiet_since = now  # the client reads, if slowly
+            self._quiet_since = now  # the client is reading, although slowly
         if self._quiet_since + self._timeout_seconds() <= now:
             self._quiet_since = now
             if self._task is not None and self._arrival is None:

@@ -12,8 +12,8 @@ One reader parses all requests of one connection, one after the other::
     any   --error-->    broken: the bytes that follow can't be trusted, and aren't parsed
 
 A request is handed over when its head is complete, because many can be refused without their
-bodies. An error belongs to the request in whose bytes it is. An error in a head makes a request
-that has only a failure.
+bodies. An error belongs to the request in whose bytes it occurs. An error in a head makes a
+request that has only a failure.
 """
 
 from collections import deque
@@ -37,15 +37,15 @@ MAX_HEAD_BYTES = 32 * 1024
 MAX_PIPELINED = 16
 # Headers in one head; Apache's default.
 MAX_HEADERS = 100
-# Bytes that may arrive without completing a head or adding to a body, such as long extensions of
-# transfer chunks, and trailers. Two reads of the event loop.
+# Bytes that may arrive without completing a head or adding to a body, such as trailers and long
+# extensions of transfer chunks. Two reads of the event loop.
 _MAX_BYTES_WITHOUT_PROGRESS = 512 * 1024
 _VERSIONS = ("1.1", "1.0")
 _NO_HEADERS = Header()  # shared by requests without a head, and never changed
 
 
 class BodyBudget:
-    """The bytes that the bodies of all connections together may have."""
+    """The number of bytes that the bodies of all connections together may use."""
 
     __slots__ = ("_left",)
 
@@ -59,7 +59,7 @@ class BodyBudget:
             Overloaded: Fewer are left.
         """
         if size > self._left:
-            raise Overloaded("the bodies of pending requests are too large together")
+            raise Overloaded("the bodies of all pending requests together are too large")
         self._left -= size
 
     def release(self, size: int) -> None:

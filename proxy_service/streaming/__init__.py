@@ -1,1 +1,1 @@
-"""Streams, without I/O: they are fed the engine's bytes and return the client's."""
+"""Streams, without I/O: they take the engine's bytes and return the client's."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from proxy_service.errors import ProxyError
-from proxy_service.streaming.runs import PlainRuns, first_event_length
+from proxy_service.streaming.plain_events import PlainEvents, first_event_length
 from proxy_service.streaming.sse import Event, SSEDecoder
 
 if TYPE_CHECKING:
-    from proxy_service.wire.openai import Usage
+    from proxy_service.wire.engine import Usage
 
 DONE = b"[DONE]"
 # The text of the error when the engine closes a stream too early.
@@ -35,7 +35,7 @@ class EngineStream:
 
     def __init__(self) -> None:
         self._decoder = SSEDecoder()
-        self._runs = PlainRuns()
+        self._plain_events = PlainEvents()
         self._deltas = 0
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
@@ -52,10 +52,10 @@ class EngineStream:
 
     def _read(self, data: bytes) -> Iterable[Event | list[bytes]]:
         """Split the data of one read into events, and runs of plain events as lists of texts."""
-        return self._read_first(data) if self._runs.needs_example else self._items(data)
+        return self._read_first(data) if self._plain_events.needs_example else self._items(data)
 
     def _read_first(self, data: bytes) -> Iterator[Event | list[bytes]]:
-        """Yield the first event separately: once handled, it is the example for the rest."""
+        """Yield the first event separately: once handled, it is the example for the others."""
         length = first_event_length(data)
         yield from self._decoder.feed(data[:length])
         yield from self._items(data[length:])
@@ -65,7 +65,7 @@ class EngineStream:
         if self._accepts_runs():
             data = self._decoder.reclaim(data)
             if self._decoder.between_events:
-                texts, data = self._runs.split(data)
+                texts, data = self._plain_events.split(data)
                 if texts:
                     items.append(texts)
         if data:

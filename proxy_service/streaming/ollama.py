@@ -7,11 +7,11 @@ A stream starts as *open*, and ends as *done* or *failed*::
     finishing  --usage, [DONE] or close-->               done
     any        --error, or an event of unknown shape-->  failed
 
-While *open*, each delta becomes at most two chunks: thinking, then content. On entering *finishing*
-the text that was held back and the tool calls are written. Mistral.rs sends usage together with
-the finish_reason, so *done* usually follows at once: the last line is written. When a stream has
-*failed*, the caller gets the error and sends it as a status or, if the response has begun, as a
-line. After *done* and *failed* nothing is written.
+While *open*, each delta becomes at most two chunks: thinking, then content. At the start
+of *finishing*, the text that was held back and the tool calls are written. Mistral.rs sends usage
+together with the finish_reason, so *done* usually follows at once: the last line is written. When a
+stream has *failed*, the caller gets the error and sends it as a status or, if the response has
+begun, as a line. After *done* and *failed* nothing is written.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ from proxy_service.clock import Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.streaming.engine_stream import DONE, INCOMPLETE, Batch, EngineStream
 from proxy_service.streaming.lines import NdjsonLines, Part
-from proxy_service.streaming.runs import decode
+from proxy_service.streaming.plain_events import decode
 from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextBuffer
 from proxy_service.translate.engine_errors import from_event
@@ -36,7 +36,7 @@ from proxy_service.translate.replies import (
     to_usage,
 )
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import Choice, Completion, ToolCallDelta, Usage
+from proxy_service.wire.engine import Choice, Completion, ToolCallDelta, Usage
 from proxy_service.wire.reading import decode_reply
 
 
@@ -96,7 +96,7 @@ class OllamaStream(EngineStream):
         except ProxyError as error:
             batch.error = error
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            batch.error = EngineProtocolError("the engine sent an event of an unknown shape")
+            batch.error = EngineProtocolError("the engine sent an event of an unknown format")
             batch.error.__cause__ = error
         batch.data = b"".join(self._out)
         return batch
@@ -121,7 +121,7 @@ class OllamaStream(EngineStream):
             self.usage = to_usage(usage)
         for choice in decoded["choices"][:1]:
             self._choice(choice, at)
-            self._runs.learn(event.data, decoded)
+            self._plain_events.learn(event.data, decoded)
         if self.finish_reason and self.usage:
             self._finish(at)
 
@@ -160,7 +160,7 @@ class OllamaStream(EngineStream):
         self._write("content", self._buffer.feed(text), at, self._take_logprobs())
 
     def _take_logprobs(self) -> list[JsonObject]:
-        """Return the logprobs whose text was released, at least in part; keep the others."""
+        """Return the logprobs whose text was at least partly released; keep the others."""
         if not self._logprobs:
             return []
         released, waiting = self._buffer.released, self._logprobs

@@ -14,7 +14,7 @@ from proxy_service.translate.replies import finish_reason_of, to_usage
 from proxy_service.wire.reading import decode_reply
 
 if TYPE_CHECKING:
-    from proxy_service.wire.openai import Completion
+    from proxy_service.wire.engine import Completion
 
 # The last events of streams that don't end with OpenAI's [DONE].
 _LAST_EVENTS = (b"message_stop", b"response.completed", b"response.failed", b"response.incomplete")
@@ -75,12 +75,12 @@ class PassthroughStream(EngineStream):
         if plain and _CONTENT.search(event.data):
             batch.chunks += 1
             batch.deltas += 1
-            if self._runs.accepts_examples:
+            if self._plain_events.accepts_examples:
                 self._learn(event.data)
 
     def _learn(self, data: bytes) -> None:
         try:
-            self._runs.learn(data, cast("Completion", decode_reply(data)))
+            self._plain_events.learn(data, cast("Completion", decode_reply(data)))
         except (AttributeError, KeyError, TypeError, ValueError):
             return  # an event of another API
 

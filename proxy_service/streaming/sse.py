@@ -35,7 +35,7 @@ class SSEDecoder:
         self._started = False
 
     def reclaim(self, data: bytes) -> bytes:
-        """Return ``data``, which wasn't fed yet, with the unfinished line before it put in front.
+        """Return ``data``, which hasn't been fed yet, with the unfinished line prepended.
 
         Within an event of several lines, return ``data`` alone.
         """

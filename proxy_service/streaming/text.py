@@ -59,7 +59,7 @@ class TextBuffer:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest end of ``text`` with which ``stop`` begins."""
+    """Return the length of the longest suffix of ``text`` that is a prefix of ``stop``."""
     longest = min(len(text), len(stop) - 1)
     return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
 

@@ -1,9 +1,9 @@
 """Counters, gauges and histograms for a process with one thread, and their exposition.
 
-A scrape of them is the same as of prometheus-client's: same names, same formats. But there is no
+A scrape returns what it would with prometheus-client: same names, same formats. But there is no
 lock around each number, which every request would take about twenty times. And an exposition
-reuses the text of an earlier one, which the library has written, and only replaces the numbers in
-it. Writing all of the text again takes tens of milliseconds when there are many models, and all
+reuses the text that the library wrote for an earlier one, and replaces only the numbers in it.
+Writing all of the text again takes tens of milliseconds when there are many models, and all
 streams would wait for that long. See docs/adr/0013.
 """
 
@@ -46,7 +46,7 @@ class Counter(Instrument):
         self.value = 0.0
 
     def inc(self, amount: float = 1) -> None:
-        """Add ``amount``, which isn't negative."""
+        """Add ``amount``, which must not be negative."""
         self.value += amount
 
     def values(self) -> list[float]:
@@ -115,7 +115,7 @@ class Family(Generic[_Child]):
         self.children: dict[tuple[str, ...], _Child] = {}
 
     def labels(self, *values: str) -> _Child:
-        """Return the child for these label values; make it the first time."""
+        """Return the child for these label values; create it on first use."""
         if len(values) != len(self._labels):
             raise ValueError(f"expected values of {self._labels}, got {values}")
         if values not in self.children:
@@ -203,12 +203,12 @@ class Instruments(Collector):
 
 def _format(value: float) -> str:
     if not value:
-        return "0.0"  # as most are
+        return "0.0"  # most numbers
     return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # the library's
 
 
 def _around_numbers(text: str) -> list[str]:
-    """Split an exposition at its numbers: each second element is empty, in place of a number."""
+    """Split an exposition at its numbers: every second element is empty, instead of a number."""
     parts: list[str] = []
     before = ""
     for line in text.split("\n"):

@@ -1,7 +1,7 @@
 """The event loop's lag: how late its callbacks run when the proxy has too much to do.
 
-The whole proxy runs on one loop. A callback that takes long delays every stream by as much, and no
-other metric distinguishes that from a slow engine.
+The whole proxy runs on one loop. A slow callback delays every stream by its duration, and no other
+metric distinguishes that from a slow engine.
 """
 
 import asyncio

@@ -7,6 +7,7 @@ once per endpoint and per model, and kept. All label values are from fixed lists
 """
 
 from dataclasses import dataclass
+from typing import Final, Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,8 +18,9 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 
 from proxy_service import VERSION
-from proxy_service.errors import ERROR_TYPES
+from proxy_service.errors import ERROR_TYPES, ErrorType
 from proxy_service.telemetry.instruments import Counter, Gauge, Histogram, Instruments
+from proxy_service.wire.engine_paths import OPERATIONS
 
 # Seconds. Every threshold of the alerts (5, 10, 30) is a bound, with larger ones above it.
 HTTP_BUCKETS = (
@@ -42,39 +44,47 @@ QUEUE_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 60
 LOAD_BUCKETS = (0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
 TOKEN_BUCKETS = tuple(4**n for n in range(10))  # tokens
 
-UNMATCHED = "unmatched"
-GENERATION_ENDPOINTS = (
+# The values of the label ``endpoint``.
+GenerationEndpoint = Literal[
     "generate",
     "chat",
     "v1_chat_completions",
     "v1_completions",
     "v1_responses",
     "v1_messages",
-)
-STREAMING_ENDPOINTS = (*GENERATION_ENDPOINTS, "pull")
-ENDPOINTS = (
-    *STREAMING_ENDPOINTS,
-    *("embed", "embeddings", "tags", "ps", "show", "version"),
-    *("push", "create", "copy", "delete", "blobs"),
-    *("v1_embeddings", "v1_models", UNMATCHED),
-)
-STATUSES = ("success", "client_error", "error", "cancelled")
-OUTCOMES = ("completed", "upstream_error", "client_disconnected", "timeout")
+]
+StreamingEndpoint = Literal[GenerationEndpoint, "pull"]
+Endpoint = Literal[
+    StreamingEndpoint,
+    "embed",
+    "embeddings",
+    "tags",
+    "ps",
+    "show",
+    "version",
+    "push",
+    "create",
+    "copy",
+    "delete",
+    "blobs",
+    "v1_embeddings",
+    "v1_models",
+    "unmatched",
+]
+UNMATCHED: Final = "unmatched"
+GENERATION_ENDPOINTS: tuple[GenerationEndpoint, ...] = get_args(GenerationEndpoint)
+STREAMING_ENDPOINTS: tuple[StreamingEndpoint, ...] = get_args(StreamingEndpoint)
+ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
+
+Status = Literal["success", "client_error", "error", "cancelled"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+Outcome = Literal["completed", "upstream_error", "client_disconnected", "timeout"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 FINISH_REASONS = (
     *("stop", "length", "tool_calls", "load", "unload", "error", "cancelled", "other"),
 )
 
-# The operations of the engine that the proxy uses, by path; any other is ``other``.
-OPERATIONS = {
-    "/v1/chat/completions": "chat",
-    "/v1/completions": "completions",
-    "/v1/embeddings": "embeddings",
-    "/v1/responses": "responses",
-    "/v1/messages": "messages",
-    "/v1/models": "models",
-    "/v1/models/reload": "load",
-    "/v1/models/unload": "unload",
-}
+# The operation for a path that `OPERATIONS` lacks.
 OTHER_OPERATION = "other"
 
 OTHER_MODEL = "other"
@@ -86,10 +96,10 @@ class EndpointMetrics:
     """The children of one endpoint."""
 
     duration: Histogram
-    requests: dict[str, Counter]
-    errors: dict[str, Counter]
+    requests: dict[Status, Counter]
+    errors: dict[ErrorType, Counter]
     chunks: Counter | None  # None if the endpoint doesn't stream
-    streams: dict[str, Counter]
+    streams: dict[Outcome, Counter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +147,8 @@ class ProxyMetrics:
         """Set the time at which the process began to serve."""
         self._families.start_time.set(unix_seconds)
 
-    def endpoint(self, name: str) -> EndpointMetrics:
-        """Return the children of an endpoint, which is one of `ENDPOINTS`."""
+    def endpoint(self, name: Endpoint) -> EndpointMetrics:
+        """Return the children of an endpoint."""
         return self._endpoints[name]
 
     def model(self, name: str) -> ModelMetrics:
@@ -162,7 +172,7 @@ class ProxyMetrics:
 
 
 class _Families:
-    """The families."""
+    """All metric families, each created once."""
 
     def __init__(self, instruments: Instruments) -> None:
         counter, gauge, histogram = instruments.counter, instruments.gauge, instruments.histogram
@@ -185,17 +195,17 @@ class _Families:
             "Generations and embeddings that hold a slot at the engine.",
         ).labels()
         self.running_limit = gauge(
-            "mistral_running_requests_limit", "Most requests that may hold a slot at once."
+            "mistral_running_requests_limit", "Number of requests that may hold a slot at once."
         ).labels()
         self.queued_requests = gauge(
             "mistral_queued_requests", "Generations and embeddings that wait for a slot."
         ).labels()
         self.queued_limit = gauge(
-            "mistral_queued_requests_limit", "Most requests that may wait for a slot at once."
+            "mistral_queued_requests_limit", "Number of requests that may wait for a slot at once."
         ).labels()
         self.queue_wait = histogram(
             "mistral_queue_wait_seconds",
-            "Seconds that requests waited in the queue, if they had to and however that ended.",
+            "Seconds that requests waited in the queue; those that didn't wait aren't counted.",
             QUEUE_BUCKETS,
         ).labels()
         self.generate_duration = histogram(
@@ -283,7 +293,7 @@ class _Families:
             "mistral_start_time_seconds", "Unix time in seconds at which the proxy started."
         ).labels()
 
-    def endpoint(self, name: str) -> EndpointMetrics:
+    def endpoint(self, name: Endpoint) -> EndpointMetrics:
         """Create every child of one endpoint at 0, so that a rate shows the first increase."""
         streams = name in STREAMING_ENDPOINTS
         return EndpointMetrics(

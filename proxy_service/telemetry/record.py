@@ -6,7 +6,6 @@ This module defines what the metrics mean: which outcome counts as what, and whe
 import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Literal
 
 from proxy_service.errors import ProxyError
 from proxy_service.telemetry.logs import REQUEST_FINISHED, write_event
@@ -15,15 +14,16 @@ from proxy_service.telemetry.metrics import (
     GENERATION_ENDPOINTS,
     STREAMING_ENDPOINTS,
     UNMATCHED,
+    Endpoint,
     ModelMetrics,
+    Outcome,
     ProxyMetrics,
+    Status,
 )
-from proxy_service.wire.openai import Usage
+from proxy_service.wire.engine import Usage
 
 # The log's name for a model that the engine doesn't list; no metric has it.
 UNKNOWN_MODEL = "unknown"
-
-Status = Literal["success", "client_error", "error", "cancelled"]
 
 logger = logging.getLogger("proxy_service.requests")
 
@@ -39,7 +39,7 @@ class RequestRecord:
     metrics: ProxyMetrics
     request_id: str
     started: float
-    endpoint: str = UNMATCHED
+    endpoint: Endpoint = UNMATCHED
     model: str = ""
     http_status: int = 0
     streaming: bool = False
@@ -64,7 +64,7 @@ class RequestRecord:
         self._model_metrics = self.metrics.model(model)
 
     def wrote(self, chunks: int, deltas: int, now: float) -> None:
-        """Count the chunks and deltas that were written to the client's transport."""
+        """Count the chunks and deltas that were written to the client's connection."""
         counter = self.metrics.endpoint(self.endpoint).chunks
         if chunks and counter is not None:
             counter.inc(chunks)
@@ -76,7 +76,7 @@ class RequestRecord:
     def interrupted(self) -> None:
         """Record that the client disconnected, or read nothing for too long.
 
-        A response that was sent completely isn't changed by it.
+        This doesn't change the outcome of a response that was sent completely.
         """
         if not self.delivered:
             self.cancelled = True
@@ -107,7 +107,7 @@ class RequestRecord:
 
     @property
     def status(self) -> Status:
-        """The outcome, as the metrics' label has it."""
+        """The outcome, as a value of the metrics' label."""
         if self.cancelled:
             return "cancelled"
         # An error can follow a status that was sent already.
@@ -118,10 +118,10 @@ class RequestRecord:
             return "error"
         return "client_error" if status >= HTTPStatus.BAD_REQUEST else "success"
 
-    def _outcome(self, status: Status) -> str:
+    def _outcome(self, status: Status) -> Outcome:
         if status == "cancelled":
             return "client_disconnected"
-        if self.error is not None and "timeout" in self.error.error_type:
+        if self.error is not None and self.error.timed_out:
             return "timeout"
         return "upstream_error" if status == "error" else "completed"
 

@@ -14,7 +14,7 @@ from proxy_service.wire.reading import decode_reply
 Turn = tuple[str, str]
 
 # The first integer of every list, so that another server's tokens aren't mistaken for turns.
-_MARK = 0x7EC0DE
+_MAGIC_NUMBER = 0x7EC0DE
 _BYTES_PER_NUMBER = 3
 
 
@@ -26,12 +26,12 @@ def encode_turns(turns: list[Turn]) -> list[int]:
         int.from_bytes(data[i : i + _BYTES_PER_NUMBER], "big")
         for i in range(0, len(data), _BYTES_PER_NUMBER)
     ]
-    return [_MARK, *numbers]
+    return [_MAGIC_NUMBER, *numbers]
 
 
 def decode_turns(context: tuple[int, ...]) -> list[Turn]:
     """Unpack a list that `encode_turns` made; return no turns for any other list."""
-    if not context or context[0] != _MARK:
+    if not context or context[0] != _MAGIC_NUMBER:
         return []
     try:
         data = b"".join(number.to_bytes(_BYTES_PER_NUMBER, "big") for number in context[1:])

@@ -5,7 +5,7 @@ from typing import cast
 
 from proxy_service.errors import EngineProtocolError, InvalidRequest
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import EmbeddingReply
+from proxy_service.wire.engine import EmbeddingReply
 
 
 def read_inputs(value: object) -> list[str]:

@@ -44,7 +44,7 @@ def parse_reply(body: bytes) -> object:
     """Decode a whole reply of the engine.
 
     Raises:
-        EngineProtocolError: It isn't JSON, so it probably wasn't an engine that sent it.
+        EngineProtocolError: It isn't JSON, so it probably isn't from an engine.
     """
     try:
         return decode_reply(body)
@@ -72,7 +72,7 @@ def no_model_list(status: int, body: bytes) -> EngineProtocolError:
     """Translate a reply to ``GET /v1/models`` whose status isn't 200; clients can't cause it."""
     reason = _message(body) or "no reason"
     return EngineProtocolError(
-        f"the server at MISTRAL_URL sent no list of models but status {status}: {reason}; "
+        f"the server at MISTRAL_URL sent status {status} instead of its models: {reason}; "
         "check that MISTRAL_URL is the URL of Mistral.rs"
     )
 

@@ -21,7 +21,7 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
     without a result that has the same tool name, or to the oldest one if it has no name.
 
     Raises:
-        InvalidRequest: A role is unknown, or an image is invalid or in a wrong message.
+        InvalidRequest: A role is unknown, or an image is invalid or not in a user message.
     """
     translated: list[JsonObject] = []
     open_calls: deque[tuple[str, str]] = deque()
@@ -79,7 +79,7 @@ def _call_id(call: ToolCall, turn: int, position: int) -> str:
 
 def _plain(message: Message) -> JsonObject:
     if message.images and message.role != "user":
-        raise InvalidRequest("only messages of the role user can have images")
+        raise InvalidRequest("only messages with the role user can have images")
     translated: JsonObject = {
         "role": message.role,
         "content": user_content(message.content, message.images),

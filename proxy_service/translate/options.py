@@ -2,7 +2,7 @@
 
 An option that the engine lacks is ignored, as Ollama ignores options that a model lacks. A key
 that isn't in a table is ignored too, and logged once. Only a value of the wrong type is an error.
-For sampling options that the client doesn't set, the model's own values apply, and else Ollama's
+For sampling options that the client doesn't set, the model's own values apply, or else Ollama's
 defaults.
 """
 
@@ -14,7 +14,7 @@ from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
 
 # The engine's integers have 64 bits, but no sensible value needs more than 32.
-_LARGEST = 2**31 - 1
+_MAX_NUMBER = 2**31 - 1
 
 
 class Kind(StrEnum):
@@ -37,8 +37,8 @@ class Option:
 
     kind: Kind
     field: str | None = None
-    low: float = -_LARGEST
-    high: float = _LARGEST
+    low: float = -_MAX_NUMBER
+    high: float = _MAX_NUMBER
     clamp: bool = False
     note: str = ""
 
@@ -115,9 +115,9 @@ def to_sampling(options: JsonObject) -> JsonObject:
 
 
 def to_full_sampling(options: JsonObject, parameters: JsonObject) -> JsonObject:
-    """Translate ``options``; for those that the client doesn't set, add what else applies.
+    """Translate ``options``, with defaults for those that the client doesn't set.
 
-    That is the model's own value, from its ``parameters``, and else Ollama's default.
+    The default is the model's own value, from its ``parameters``, or else Ollama's default.
 
     Raises:
         InvalidRequest: See `to_sampling`.

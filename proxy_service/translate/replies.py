@@ -6,11 +6,11 @@ from proxy_service.clock import NS_PER_SECOND, Moment
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.translate.engine_errors import from_message, parse_reply
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import Choice, Completion, Delta, ToolCallDelta, Usage
+from proxy_service.wire.engine import Choice, Completion, Delta, ToolCallDelta, Usage
 from proxy_service.wire.reading import decode_reply
 
 # Far above any real count or time.
-_LARGEST = 2**53
+_MAX_COUNT_OR_TIME = 2**53
 
 # The fields of `Usage`, each with its name in chat completions and in the other APIs.
 _COUNTS = {
@@ -89,7 +89,7 @@ def finish_reason_of(value: JsonObject) -> str | None:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return type(value) in (int, float) and 0 <= cast("float", value) < _LARGEST
+    return type(value) in (int, float) and 0 <= cast("float", value) < _MAX_COUNT_OR_TIME
 
 
 def to_ollama_chat(
@@ -170,7 +170,7 @@ def to_ollama_counts(usage: Usage, *, at: Moment, load_ns: int) -> JsonObject:
         "prompt_eval_count": usage.get("prompt_tokens", 0),
         "prompt_eval_duration": _to_ns(usage.get("total_prompt_time_sec", 0.0)),
         "eval_count": evaluated,
-        # The engine reports whole milliseconds, so that this may be 0; clients divide by it.
+        # The engine reports whole milliseconds, so this may be 0; clients divide by it.
         "eval_duration": max(evaluation_ns, 1) if evaluated else evaluation_ns,
     }
 

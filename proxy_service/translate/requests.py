@@ -3,7 +3,7 @@
 from proxy_service.errors import UnsupportedFeature
 from proxy_service.translate.context import decode_turns
 from proxy_service.translate.messages import to_engine_messages, user_content
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.options import to_full_sampling
 from proxy_service.wire import JsonObject
 from proxy_service.wire.ollama import ChatRequest, Common, GenerateRequest

@@ -1,3 +1,3 @@
-"""The bodies of both APIs as types without behaviour, and the JSON that they are read from."""
+"""What both APIs send: bodies as types without behaviour, errors, paths, and JSON itself."""
 
 JsonObject = dict[str, object]

@@ -57,7 +57,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Messages(msgspec.Struct):
-    """A wrapper whose type `msgspec` analyses once, and not on every call as it would a tuple's."""
+    """A wrapper whose type `msgspec` analyses once; it would analyse a tuple's on every call."""
 
     messages: tuple[Message, ...]
 

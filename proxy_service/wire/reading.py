@@ -28,7 +28,7 @@ MAX_DEPTH = 256
 # Brackets, braces and commas, including those in strings: more than fit into any model's context.
 # Decoded values take many times the memory of their text.
 MAX_VALUES = 1_000_000
-_MAX_INTEGER = 2**63 - 1  # Go's int
+MAX_INT64 = 2**63 - 1  # Go's int, which Ollama and its clients read whole numbers into
 
 
 def _refuse_constant(name: str) -> object:
@@ -212,7 +212,7 @@ class Fields:
     def integer(self, name: str, default: int = 0) -> int:
         """Return a whole number."""
         value = self._values.get(name)
-        if isinstance(value, bool) or (isinstance(value, int) and abs(value) > _MAX_INTEGER):
+        if isinstance(value, bool) or (isinstance(value, int) and abs(value) > MAX_INT64):
             raise self._mismatch(name, "int")
         return default if value is None else self._typed(name, int, "int")
 

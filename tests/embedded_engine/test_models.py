@@ -6,10 +6,10 @@ import pytest
 
 from embedded_engine import models
 from embedded_engine.errors import ModelError
+from embedded_engine.fetching.progress import Report
+from embedded_engine.formats.templates import folder_template, with_raw_role
 from embedded_engine.models import LoadableModel, find_model
-from embedded_engine.progress import Report
 from embedded_engine.settings import DEFAULT_MODEL, PackagedModel
-from embedded_engine.templates import folder_template, with_raw_role
 from tests.embedded_engine.wheels import packaged_model, write_wheel
 from tests.tiny_gguf import CHAT_TEMPLATE, make_tiny_gguf
 
@@ -59,7 +59,7 @@ def test_a_folder_with_two_gguf_files_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["/nowhere/model", "./model.gguf", "model", "a/b/c", "~/model"])
-def test_a_name_that_can_not_be_a_hugging_face_id_is_refused_at_once(
+def test_a_name_that_cannot_be_a_hugging_face_id_is_refused_at_once(
     name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="neither a file, nor a folder, nor a Hugging Face id"):

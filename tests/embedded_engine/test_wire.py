@@ -1,4 +1,4 @@
-"""Bodies in both directions, as values: cases that are too fine for tests over HTTP."""
+"""Bodies in both directions, as values: details that are too small to test over HTTP."""
 
 import json
 from types import SimpleNamespace
@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
-from embedded_engine.templates import RAW_ROLE
-from embedded_engine.wire.bodies import read_chat, read_completion
+from embedded_engine.wire.bodies import RAW_ROLE, read_chat, read_completion
 from embedded_engine.wire.requests import chat_arguments, completion_arguments
 from embedded_engine.wire.responses import (
     Transcript,
@@ -183,7 +182,7 @@ def test_a_completion_is_one_message_in_the_raw_role() -> None:
     }
 
 
-def test_chat_requests_can_not_use_the_raw_role() -> None:
+def test_chat_requests_cannot_use_the_raw_role() -> None:
     with pytest.raises(RefusedRequestError, match="reserved"):
         chat(messages=[{"role": RAW_ROLE, "content": "x"}])
 
@@ -278,7 +277,7 @@ def test_tool_calls_arrive_whole_and_without_content() -> None:
     ]
 
 
-def test_a_reply_without_a_word_has_empty_content() -> None:
+def test_a_reply_without_text_has_empty_content() -> None:
     body = chat_body([transcript(chunk("", reason="stop"))], model_id="m")
     assert body["choices"][0]["message"]["content"] == ""
 

@@ -17,7 +17,6 @@ def packaged_model(content: bytes = CONTENT) -> PackagedModel:
         package=PACKAGE,
         version="1.0.0",
         member=MEMBER,
-        size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         wheel_bytes=len(content),
         sampling={"temperature": 0.5},

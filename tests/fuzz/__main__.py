@@ -29,7 +29,7 @@ _GROWTH = 100
 
 _CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x", "images": []}]}
 _HEAD = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n"
-# The first inputs of the parsers. A byte is put in front that says how the input is split.
+# The first inputs of the parsers. Each gets a first byte that says how to split it.
 SEEDS: dict[str, list[bytes]] = {
     "requests": [
         _HEAD + b"Content-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -47,7 +47,7 @@ SEEDS: dict[str, list[bytes]] = {
 
 
 def fuzz_http(seconds: float) -> None:
-    """Send requests through real sockets until the time is over, and raise what was found."""
+    """Send requests through real sockets until the time is up; raise an error for each fault."""
     long = settings(
         max_examples=_ROUND,
         deadline=None,

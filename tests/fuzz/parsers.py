@@ -11,13 +11,13 @@ import atheris
 
 with atheris.instrument_imports(include=["proxy_service"]):
     from proxy_service.clock import Moment
-    from proxy_service.engines.response import ResponseReader
+    from proxy_service.engines.reply import ReplyReader
     from proxy_service.errors import EngineProtocolError, ProxyError
     from proxy_service.server.request import BodyBudget, RequestReader
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
     from proxy_service.streaming.sse import SSEDecoder
-    from proxy_service.translate.models.listing import EngineModel
+    from proxy_service.translate.models.model import EngineModel
     from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
     from proxy_service.wire.ollama import parse_chat, parse_generate
     from proxy_service.wire.writing import to_json
@@ -36,7 +36,7 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 
 def requests(data: bytes) -> None:
-    """Requests over HTTP: each is complete or has an error."""
+    """Parse requests over HTTP; check that each is complete or has an error."""
     reader = RequestReader(max_body_bytes=_MAX_BODY_BYTES, budget=BodyBudget(4 * _MAX_BODY_BYTES))
     for piece in pieces(data):
         reader.feed(piece)
@@ -47,7 +47,7 @@ def requests(data: bytes) -> None:
 
 
 def bodies(data: bytes) -> None:
-    """Ollama's request bodies: each is translated or refused."""
+    """Parse Ollama's request bodies; check that each is translated or refused."""
     try:
         chat = parse_chat(data)
         strictly(to_json(to_engine_chat(chat, EngineModel("m"))).decode())
@@ -62,14 +62,14 @@ def bodies(data: bytes) -> None:
 
 
 def events(data: bytes) -> None:
-    """Server-sent events: the same for any split."""
+    """Decode server-sent events; check that they are the same for any split."""
     decoder, whole = SSEDecoder(), SSEDecoder()
     split = [event for piece in pieces(data) for event in decoder.feed(piece)]
     assert split + decoder.close() == whole.feed(data[1:]) + whole.close()
 
 
 def streams(data: bytes) -> None:
-    """The engine's streams: each line is JSON, and at most one says done."""
+    """Translate the engine's streams; check that each line is JSON and at most one says done."""
     for options in (
         StreamOptions(model="m", chat=True, top_logprobs=1),
         StreamOptions(model="m", chat=False, stops=("ab",), context_of=lambda _: [1]),
@@ -91,7 +91,7 @@ def streams(data: bytes) -> None:
 
 
 def passed_on(data: bytes) -> None:
-    """Streams that are passed through: the bytes are unchanged and the counts valid."""
+    """Pass streams through; check that the bytes are unchanged and the counts valid."""
     stream = PassthroughStream(model="m")
     try:
         for piece in pieces(data):
@@ -104,8 +104,8 @@ def passed_on(data: bytes) -> None:
 
 
 def responses(data: bytes) -> None:
-    """The engine's replies over HTTP: each is complete or an error."""
-    reader = ResponseReader()
+    """Parse the engine's replies over HTTP; check that each is complete or an error."""
+    reader = ReplyReader()
     try:
         for piece in pieces(data):
             reader.feed(piece)

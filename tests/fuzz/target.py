@@ -8,12 +8,13 @@ from typing import Self
 
 import httpx
 
-from proxy_service.settings import MIB, ProxySettings
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.values import MIB
 from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, words
 
 _OURS = ("proxy_service", "sanic", "asyncio", "_asyncio", "httptools", "uvloop")
-# Logs each request, which nobody needs here.
+# Logs each request; the fuzzers don't need that.
 _REQUEST_LOG = logging.getLogger("proxy_service.requests")
 _GENERATING = ("chat/completions", "completions", "embeddings", "responses", "messages")
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.infra import monitor
+from tests.infra import pulumi_mocks
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -26,8 +26,8 @@ def event_loops() -> Iterator[None]:
     threads = ThreadPoolExecutor(initializer=set_new_loop)
     loops[0].set_default_executor(threads)
     # The SDK registers the stack itself in its first run only: here, and so in no test's run.
-    monitor.start()
-    monitor.finish()
+    pulumi_mocks.start()
+    pulumi_mocks.finish()
     yield
     threads.shutdown()
     asyncio.set_event_loop(None)

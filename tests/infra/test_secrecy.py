@@ -6,8 +6,8 @@ import pulumi
 import pytest
 
 from infra.settings.schema import Settings
-from infra.settings.values import Secret, ServiceMode
-from tests.infra.monitor import CONTAINER, IMAGE, SECRET_MARK, Deployed, deploy
+from infra.settings.types import Secret, ServiceMode
+from tests.infra.pulumi_mocks import CONTAINER, IMAGE, SECRET_MARK, Deployed, deploy
 
 SECRETS = {
     "hf_token": "hf-secret-1",

@@ -1,4 +1,4 @@
-"""Names, ports and references that the whole project takes from ``infra``."""
+"""Names and ports that the whole project takes from ``infra``."""
 
 import subprocess
 import sys
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from infra import topology
-from infra.references import pinned
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,7 +17,7 @@ def test_the_default_stack_has_plain_names_and_others_a_suffix() -> None:
 
 
 def test_members_have_the_documented_addresses() -> None:
-    assert [member.target for member in topology.MEMBERS] == [
+    assert [member.target for member in topology.MEMBERS.values()] == [
         "mistral:8080",
         "frontier-mistral-ollama-proxy:11434",
         "prometheus:9090",
@@ -26,13 +25,17 @@ def test_members_have_the_documented_addresses() -> None:
     ]
 
 
-@pytest.mark.parametrize("module", ["infra", "infra.topology", "infra.render", "infra.references"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "infra",
+        "infra.topology",
+        "infra.prometheus_config",
+        "infra.image_digests",
+        "infra.settings.checks",
+        "infra.settings.types",
+    ],
+)
 def test_operator_commands_can_import_names_without_pulumi(module: str) -> None:
     program = f"import sys, {module}; sys.exit('pulumi' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
-
-
-def test_a_digest_is_appended_to_exactly_the_reference_it_was_read_for() -> None:
-    digests = {"image:1": "sha256:abc"}
-    assert pinned("image:1", digests) == "image:1@sha256:abc"
-    assert pinned("image:2", digests) == "image:2"

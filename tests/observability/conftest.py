@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def promtool() -> Promtool:
-    """Return a runner of promtool; fail with how to get it where it is missing."""
+    """Return a runner of promtool; if it is missing, fail and say how to get it."""
     path = require_programs().promtool
 
     def run(*args: str) -> subprocess.CompletedProcess[str]:
@@ -27,12 +27,12 @@ def promtool() -> Promtool:
 
 @pytest.fixture(params=["prometheus", "grafana"])
 def rules(request: pytest.FixtureRequest, promtool: Promtool, tmp_path: Path) -> RuleTest:
-    """Give the default rules, once as Prometheus has them and once with Grafana's queries."""
+    """Return the default rules, once as Prometheus has them and once with Grafana's queries."""
     content = prometheus_rules() if request.param == "prometheus" else grafana_as_rules()
     return RuleTest(promtool, content, tmp_path)
 
 
 @pytest.fixture
 def rules_of_prometheus(promtool: Promtool, tmp_path: Path) -> RuleTest:
-    """Give the default rules as Prometheus has them, for tests that set recorded series."""
+    """Return the default rules as Prometheus has them, for tests that set recorded series."""
     return RuleTest(promtool, prometheus_rules(), tmp_path)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-#: Seconds. Grafana's default for the scrape interval of a data source, which the stack uses too.
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Seconds. Grafana's default for the scrape interval of a data source, which the stack uses too.
 SCRAPE_INTERVAL: Final = 15
 
-#: Width of a panel in pixels: how many points Grafana asks for where the panel sets no number.
+# Width of a panel in pixels: how many points Grafana asks for where the panel sets no number.
 _PANEL_WIDTH: Final = 500
 
 
@@ -27,17 +30,21 @@ def escaped(value: str) -> str:
     return re.sub(r"[$^*{}\[\]'+?.()|\\]", lambda found: rf"\\{found[0]}", value)
 
 
-def interpolate(
-    panel: dict[str, Any], expr: str, *, range_seconds: int, variables: dict[str, str]
-) -> str:
-    """Substitute the variables of a panel's query; each variable has one value."""
-    substitutes = {
-        "$__rate_interval": f"{rate_interval(panel, range_seconds)}s",
-        "$__range": f"{range_seconds}s",
-        **{f"${name}": escaped(value) for name, value in variables.items()},
+def values_in(
+    panel: dict[str, Any], *, range_seconds: int, variables: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what Grafana substitutes in a panel's queries if each variable has one value."""
+    return {
+        "__rate_interval": f"{rate_interval(panel, range_seconds)}s",
+        "__range": f"{range_seconds}s",
+        **{name: escaped(value) for name, value in variables.items()},
     }
-    for name, value in substitutes.items():
-        expr = expr.replace(name, value)
+
+
+def interpolate(expr: str, values: Mapping[str, str]) -> str:
+    """Substitute the variables of a query, which are named without ``$`` in ``values``."""
+    for name, value in values.items():
+        expr = expr.replace(f"${name}", value)
     return expr
 
 

@@ -8,17 +8,17 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-import yaml
 
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
+from infra.topology import PROMETHEUS
+from ops.processes.ports import LOOPBACK, free_port
 from ops.prometheus.programs import require_programs
-from ops.system.ports import LOOPBACK, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-#: Seconds that a start, or a change that the next scrape brings, may take.
+# Seconds that a start, or a change that the next scrape shows, may take.
 TIMEOUT = 60.0
 
 SCRAPE_INTERVAL = "500ms"
@@ -77,7 +77,7 @@ class RunningPrometheus:
 
     def _is_ready(self) -> bool:
         try:
-            return self._http.get("/-/ready").is_success
+            return self._http.get(PROMETHEUS.ready_path).is_success
         except httpx.TransportError:
             return False  # not listening yet
 
@@ -92,18 +92,10 @@ class RunningPrometheus:
 
 def scraping(proxy_port: int, rules_file: Path) -> str:
     """Return the project's own configuration, scraping faster than a stack would."""
-    config = yaml.safe_load(
-        prometheus_config(
-            proxy_target=f"127.0.0.1:{proxy_port}",
-            prometheus_target="127.0.0.1:1",  # nothing here needs Prometheus' own metrics
-            rules_glob=str(rules_file),
-        )
+    return prometheus_config(
+        proxy_target=f"127.0.0.1:{proxy_port}",
+        prometheus_target="127.0.0.1:1",  # nothing here needs Prometheus' own metrics
+        rules_glob=str(rules_file),
+        scrape_interval=SCRAPE_INTERVAL,
+        scrape_timeout=SCRAPE_INTERVAL,
     )
-    config["global"] = {
-        "scrape_interval": SCRAPE_INTERVAL,
-        "scrape_timeout": SCRAPE_INTERVAL,
-        "evaluation_interval": SCRAPE_INTERVAL,
-    }
-    for job in config["scrape_configs"]:
-        job.pop("scrape_timeout", None)
-    return yaml.safe_dump(config)

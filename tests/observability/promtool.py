@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Promtool = Callable[..., subprocess.CompletedProcess[str]]
 
-#: Labels that a scrape adds to every series of the proxy.
+# Labels that a scrape adds to every series of the proxy.
 TARGET = 'job="mistral",instance="proxy:11434",engine="mistral",engine_type="inference"'
 
 ALERTS = {alert.name: alert for alert in alerts(Thresholds())}
@@ -35,7 +35,7 @@ def prometheus_rules() -> dict[str, Any]:
 
 @cache
 def grafana_as_rules() -> dict[str, Any]:
-    """Return Grafana's queries as a rule file, so that promtool can judge them too.
+    """Return Grafana's queries as a rule file, so that promtool can evaluate them too.
 
     A rule of Grafana fires while its first query returns a series, as a rule of Prometheus does.
     Only the texts are taken from the Prometheus side.

@@ -12,6 +12,7 @@ from alerts.recordings import recordings
 from alerts.rules import alerts
 from dashboards.overview import render
 from monitoring.thresholds import Thresholds
+from tests.observability.grafana import interpolate
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,8 +23,19 @@ _LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 _GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 
 
+# Grafana's variables: rates over five minutes, a range of one hour, everything selected.
+_EVERYTHING = {
+    "__rate_interval": "5m",
+    "__range": "1h",
+    "job": "mistral",
+    "instance": ".+",
+    "endpoint": ".+",
+    "model": ".+",
+}
+
+
 class Asked(NamedTuple):
-    """A query, and the panel, alert or runbook that has it."""
+    """A query, and the panel, alert or runbook that contains it."""
 
     where: str
     expr: str
@@ -40,29 +52,15 @@ def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in flat if panel["type"] != "row"]
 
 
-def interpolate(expr: str) -> str:
-    """Substitute Grafana's variables: all values, rates over five minutes, a range of one hour."""
-    for variable, value in (
-        ("$__rate_interval", "5m"),
-        ("$__range", "1h"),
-        ("$job", "mistral"),
-        ("$instance", ".+"),
-        ("$endpoint", ".+"),
-        ("$model", ".+"),
-    ):
-        expr = expr.replace(variable, value)
-    return expr
-
-
 def of_dashboard() -> list[Asked]:
     board = dashboard()
     asked = [
-        Asked(f"{panel['title']} {target['refId']}", interpolate(target["expr"]))
+        Asked(f"{panel['title']} {target['refId']}", interpolate(target["expr"], _EVERYTHING))
         for panel in panels(board)
         for target in panel["targets"]
     ]
     asked += [
-        Asked(f"annotation {annotation['name']}", interpolate(annotation["expr"]))
+        Asked(f"annotation {annotation['name']}", interpolate(annotation["expr"], _EVERYTHING))
         for annotation in board["annotations"]["list"]
         if "expr" in annotation
     ]
@@ -107,7 +105,7 @@ def metrics_in(expr: str) -> dict[str, set[str]]:
 
 
 def grouping_labels(expr: str) -> set[str]:
-    """Return the labels by which a query groups or joins."""
+    """Return the labels that a query groups or joins by."""
     return {
         label.strip() for labels in _GROUPING.findall(expr) for label in labels.split(",") if label
     }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from alerts.rules import alerts
 from monitoring.names import ENGINE_JOB, JOB, TARGET_LABELS
 from monitoring.thresholds import Thresholds
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry import metrics
 from tests.observability import grafana
 from tests.observability.history import History
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 TICKS: Final = 8
 INTERVAL: Final = grafana.SCRAPE_INTERVAL
 
-#: Seconds that the dashboard shows, and what Grafana makes of them.
+# Seconds that the dashboard shows, and what Grafana makes of them.
 RANGE: Final = 3600
-#: Seconds since 1970 at which the dashboard is looked at. No sample is at the edge of a range, so
-#: that it doesn't matter whether Prometheus counts an edge as part of it.
+# Seconds since 1970 at which the dashboard is looked at. No sample is at the edge of a range, so
+# that it doesn't matter whether Prometheus counts an edge as part of it.
 NOW: Final = STARTED_AT + 3595
 LAST_SCRAPE: Final = NOW - 5
 FIRST_SCRAPE: Final = LAST_SCRAPE - 239 * INTERVAL
-#: How much more than the counters grew `increase` returns for the whole range: Prometheus
-#: extrapolates from the last scrape to now. At the start the counters are 0, which it knows.
+# The factor by which `increase` over the whole range exceeds the counters' growth: Prometheus
+# extrapolates from the last scrape to now. It knows that the counters are 0 at the start.
 BEYOND_LAST_SCRAPE: Final = (NOW - FIRST_SCRAPE) / (LAST_SCRAPE - FIRST_SCRAPE)
 
 INSTANCE: Final = "proxy:11434"
@@ -65,8 +65,8 @@ VARIABLES: Final = {
 
 SCRAPE_SECONDS: Final = 0.012
 
-#: What the engine's own metrics grow by in a tick, and its gauges. The tests run no engine that has
-#: such metrics.
+# What the engine's own metrics grow by in a tick, and its gauges. The tests run no engine that has
+# such metrics.
 ENGINE_GAUGES: Final = {
     "mistralrs_sequences_running": 3,
     "mistralrs_sequences_waiting": 1,
@@ -96,10 +96,9 @@ class Recorded:
     def shown(self, panel: dict[str, Any]) -> dict[str, float]:
         """Return what a panel shows now, by the names of its series."""
         values: dict[str, float] = {}
+        substituted = grafana.values_in(panel, range_seconds=RANGE, variables=VARIABLES)
         for target in panel["targets"]:
-            expr = grafana.interpolate(
-                panel, target["expr"], range_seconds=RANGE, variables=VARIABLES
-            )
+            expr = grafana.interpolate(target["expr"], substituted)
             for series in self._prometheus.query(expr, at=NOW):
                 name = grafana.series_name(panel, target, series["metric"])
                 assert name, f"a series without a name: {series}"
@@ -200,7 +199,7 @@ def add_engine(history: History, tick: int, at: int) -> None:
 
 
 def add_alerts(history: History, at: int) -> None:
-    """Add the alerts as Prometheus records them: one fires, one waits, one is someone else's."""
+    """Add alerts as Prometheus records them: one firing, one pending, one of another service."""
     ours = {alert.name: alert.labels() for alert in alerts(Thresholds())}
     for name, state, labels in (
         ("MistralHighErrorRate", "firing", ours["MistralHighErrorRate"]),
@@ -217,7 +216,7 @@ def cumulative(values: Iterable[float], edges: Sequence[float]) -> dict[float, i
 
 
 def quantile(q: float, values: Iterable[float], edges: Sequence[float]) -> float:
-    """Return a quantile as a histogram knows it: a straight line through the bucket it is in."""
+    """Return a quantile as a histogram yields it: interpolated within its bucket."""
     lower_edge, below = 0.0, 0
     counts = cumulative(values, edges)
     rank = q * counts[math.inf]

@@ -293,7 +293,7 @@ def test_a_fifth_of_errors_burns_the_budget_fast_and_stops_soon_after_the_errors
         pytest.param({"success": "0+86x280", "error": "0+14x280"}, id="fourteen per cent"),
         pytest.param({"success": "0x280", "error": "0x20 90x260"}, id="ninety requests only"),
         pytest.param(
-            {"error": "0x20 90x260", "cancelled": "0+50x280"}, id="ninety beside cancelled ones"
+            {"error": "0x20 90x260", "cancelled": "0+50x280"}, id="ninety, and cancelled ones"
         ),
         pytest.param({"success": "0+50x280", "client_error": "0+50x280"}, id="client errors"),
         pytest.param({"success": "0x280", "error": "0x280"}, id="no traffic"),

@@ -99,7 +99,7 @@ def test_rates_follow_the_zoom(panel: dict[str, Any]) -> None:
 
 
 @every_panel
-def test_quantiles_and_ratios_give_no_series_rather_than_nan(panel: dict[str, Any]) -> None:
+def test_quantiles_and_ratios_have_no_series_rather_than_nan(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         expr = target["expr"]
         if "histogram_quantile" in expr:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from alerts.__main__ import RULES_FILE
 from alerts.grafana import rule_groups
 from alerts.prometheus import render as render_rules
+from alerts.rules_file import RULES_FILE
 from dashboards.__main__ import DASHBOARD_FILE
 from dashboards.overview import render as render_dashboard
-from infra.render import prometheus_config
+from infra.prometheus_config import prometheus_config
 from monitoring.thresholds import Thresholds
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from alerts.__main__ import RULES_FILE
 from alerts.prometheus import render
+from alerts.rules_file import RULES_FILE
 from monitoring.thresholds import Thresholds, Timing
-from ops.system.ports import LOOPBACK, free_port
-from proxy_service.settings import ProxySettings
+from ops.processes.ports import LOOPBACK, free_port
+from proxy_service.settings.schema import ProxySettings
 from tests.observability import queries
 from tests.observability.live import RunningPrometheus, scraping
 from tests.processes import start_process
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ACTIVE = 'mistral_active_requests{job="mistral"}'
 CHATS = 'mistral_http_requests_total{job="mistral",endpoint="chat",status="success"}'
 
-#: A proxy that is down fires its alert after two seconds.
+# A proxy that is down fires its alert after two seconds.
 QUICK = Thresholds(timing=Timing(down_for_seconds=2))
 
 
@@ -56,7 +56,7 @@ def chat(port: int, client: httpx.Client) -> AbstractContextManager[httpx.Respon
     return client.stream("POST", f"http://127.0.0.1:{port}/api/chat", json=body)
 
 
-def test_a_proxy_that_is_killed_amid_a_stream_comes_back_at_zero_and_is_marked(
+def test_a_proxy_killed_during_a_stream_restarts_at_zero_and_is_marked(
     tmp_path: Path, port: int
 ) -> None:
     """An alert fires meanwhile, no request stays active, the dashboard marks the restart."""
@@ -77,7 +77,7 @@ def test_a_proxy_that_is_killed_amid_a_stream_comes_back_at_zero_and_is_marked(
         assert prometheus.eventually(f"{CHATS} == 3")
         engine.chat(stream(chunk("a"), Step.STALL))
         with chat(port, client) as response:
-            parts = response.iter_raw()  # kept: a dropped one hangs up at once
+            parts = response.iter_raw()  # kept, because the stream closes with its iterator
             next(parts)
             assert prometheus.eventually(f"{ACTIVE} == 1")
             assert prometheus.eventually(f"({asked['Firing alerts A']}) == 0")
@@ -99,7 +99,7 @@ def test_a_proxy_that_is_killed_amid_a_stream_comes_back_at_zero_and_is_marked(
             assert prometheus.query('ALERTS{alertname="MistralNoRequests"}') == []
 
 
-def test_before_any_traffic_every_query_answers_with_usable_numbers(tmp_path: Path) -> None:
+def test_before_any_traffic_every_query_returns_usable_numbers(tmp_path: Path) -> None:
     """With ten models: nothing is red, nothing is drawn twice, idle or not."""
     with ScriptedEngine() as engine:
         engine.status_of |= {f"model-{n}": "loaded" for n in range(8)}

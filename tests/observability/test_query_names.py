@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from tests.observability.promtool import Promtool
 
-#: Metrics that Prometheus adds: to every scrape, and for every alert.
+# Metrics that Prometheus adds: to every scrape, and for every alert.
 SCRAPE = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}
 LABELS_OF_TARGETS = {"job", "instance", *TARGET_LABELS}
 
-#: The engine's own metrics, from its reference; no test runs an engine that has them.
+# The engine's own metrics, from its reference; no test runs an engine that has them.
 ENGINE = {
     "mistralrs_sequences_running",
     "mistralrs_sequences_waiting",
@@ -52,7 +52,7 @@ every_query = pytest.mark.parametrize("asked", queries.everything(), ids=lambda 
 
 @pytest.fixture(scope="module")
 def series() -> dict[str, set[str]]:
-    """Give each series of a new proxy with one model, and its labels."""
+    """Return each series of a new proxy with one model, and its labels."""
     catalogue = proxy.ProxyMetrics()
     catalogue.model("some-model")
     text, _ = catalogue.expose("")

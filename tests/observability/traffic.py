@@ -31,23 +31,23 @@ from tests.proxy.scripted_engine import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: Seconds since 1970 at which the proxy starts.
+# Seconds since 1970 at which the proxy starts.
 STARTED_AT: Final = 1_700_000_000
 
-#: Seconds between two requests, so that no two things happen at the same time.
+# Seconds between two requests, so that no two things happen at the same time.
 _BETWEEN: Final = 0.01
 
-#: Seconds from the end of the first stream of a pair to the first token of the second.
+# Seconds from the end of the first stream of a pair to the first token of the second.
 _FIRST_TOKEN_AFTER_SLOT: Final = 0.3
 
 WORDS: Final = ("one", " two", " three", " four")
 CUT_AFTER: Final = 2  # deltas, by the engine
 LEFT_AFTER: Final = 3  # deltas, by the client
 
-#: The end of each complete stream.
+# The end of each complete stream.
 _END: Final = (chunk("", finish="stop", usage=USAGE), DONE)
 
-#: One request runs at a time, so that the second one of a pair has to wait for its slot.
+# One request runs at a time, so that the second one of a pair has to wait for its slot.
 RUNNING_LIMIT: Final = 1
 QUEUED_LIMIT: Final = 4
 
@@ -58,7 +58,7 @@ class Sent:
 
     Attributes:
         seconds: From the request's head to the last byte of its response.
-        engine_seconds: What of that the proxy waited for the engine's reply.
+        engine_seconds: How much of that the proxy waited for the engine's reply.
         queue_seconds: How long the request waited for a slot; None if it did not wait.
         load_seconds: How long the engine took to load the model first; None if it was loaded.
         first_token: Seconds until the first content of a stream.
@@ -87,7 +87,7 @@ def _completed(**facts: Any) -> Sent:  # noqa: ANN401
     return Sent(finish_reason="stop", output_tokens=int(USAGE["completion_tokens"]), **facts)
 
 
-#: What one tick sends. No duration is near the edge of a bucket.
+# What one tick sends. No duration is near the edge of a bucket.
 WHOLE: Final = _completed(seconds=2.0, engine_seconds=2.0)
 STREAM: Final = _completed(
     seconds=1.8,
@@ -96,7 +96,7 @@ STREAM: Final = _completed(
     chunks=len(WORDS),
     outcome="completed",
 )
-#: Sent while the stream above runs, so it waits for the slot until that one ends.
+# Sent while the stream above runs, so it waits for the slot until that one ends.
 QUEUED_STREAM: Final = _completed(
     seconds=2.4,
     engine_seconds=1.2,
@@ -180,7 +180,7 @@ class Traffic:
         self._chunks = 0
         self._queued = 0
         self._held: list[socket.socket] = []
-        #: Seconds since the proxy started, at the engine's last list of models.
+        # Seconds since the proxy started, at the engine's last list of models.
         self.probed_at = 0.0
 
     def tick(self) -> None:
@@ -262,7 +262,7 @@ class Traffic:
                 self._await_idle()
 
     def _cut_a_stream(self) -> None:
-        """Let the engine break off once the proxy has passed on what arrived so far."""
+        """Let the engine break off a stream once the proxy has passed on what has arrived."""
         passed_on = threading.Event()
         reply = stream(*[chunk("x")] * CUT_AFTER, passed_on, Step.CUT)
         self._interrupt(CUT, reply, lambda _: passed_on.set())

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops.system.runner import Result
+from ops.processes.runner import Result
 
 CLI = "/opt/bin/pulumi"
 PROGRAMS = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import ScriptedEngine
 

@@ -7,20 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from sanic import Sanic
 
-from proxy_service.app import ProxyApp, create_app
+from proxy_service.app import create_app
 from proxy_service.engines.client import HttpEngine
 from proxy_service.server.connection import ClientConnection
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from tests.processes import RunningProcess, start_process
 from tests.proxy.loops import MovableLoop
 from tests.proxy.scripted_engine import CHAT_PATH, ScriptedEngine
+
+if TYPE_CHECKING:
+    from proxy_service.pipeline import ProxyApp
 
 # Generous, for a busy machine; nothing waits this long when all is well.
 TIMEOUT_SECONDS = 30.0

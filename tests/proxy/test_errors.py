@@ -2,7 +2,8 @@
 
 import json
 
-from proxy_service.errors import Dialect, ModelNotFound, error_body
+from proxy_service.errors import ModelNotFound
+from proxy_service.wire.errors import Dialect, error_body
 
 
 def test_errors_have_the_format_of_the_api_that_was_called() -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy_service.__main__ import CANNOT_LISTEN, listen
-from proxy_service.settings import BindAddress
+from proxy_service.__main__ import CANNOT_LISTEN
+from proxy_service.server.listening import listen
+from proxy_service.settings.values import BindAddress
 from tests.processes import (
     DEADLINE_SECONDS,
     ROOT,

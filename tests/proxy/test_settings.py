@@ -4,14 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy_service.settings import (
-    DEFAULT_PORT,
-    VARIABLES,
-    BindAddress,
-    ModelDetails,
-    ProxySettings,
-    SettingsError,
-)
+from proxy_service.settings.model_details import ModelDetails
+from proxy_service.settings.schema import ProxySettings, SettingsError
+from proxy_service.settings.values import DEFAULT_PORT, BindAddress
+from proxy_service.settings.variables import VARIABLES
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:

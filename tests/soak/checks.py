@@ -13,8 +13,8 @@ from tests.soak.reconciliation import (
     differences,
 )
 
+# Tolerated growth: the allocator keeps some of the memory that the proxy has freed.
 MEMORY_GROWTH_BYTES = 16 * 1024 * 1024
-"""Tolerated growth: the allocator keeps some of the memory that the proxy has freed."""
 _MIB = 1024 * 1024
 _SHOWN = 5
 _LOG_HINT = "search the proxy's log for the request ids"

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 from tests.soak.reconciliation import Result, Status
 
+# Far above every timeout of the proxy here: a request that takes longer was forgotten.
 TIMEOUT_SECONDS: Final = 60.0
-"""Far above every timeout of the proxy here: a request that takes longer was forgotten."""
 
 _LONG_TOKENS: Final = 300
 _SHORT_TOKENS: Final = (1, 32)
@@ -27,8 +27,8 @@ _DISCONNECT_AFTER_SECONDS: Final = (0.0, 0.5)
 _BACKOFF_SECONDS: Final = (0.2, 2.0)
 _QUESTION: Final = "Is there fire?"
 
+# How a request ended, and a note for the report.
 Outcome = tuple[Status, str]
-"""How a request ended, and a note for the report."""
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ class Status(StrEnum):
     BROKEN = "broken"
 
 
+# Requests by the metrics' labels ``endpoint`` and ``status``.
 Counts = Counter[tuple[str, str]]
-"""Requests by the metrics' labels ``endpoint`` and ``status``."""
 
 
 @dataclass(frozen=True)

@@ -14,22 +14,23 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self
 
-from infra.render import prometheus_config
+from alerts.rules_file import RULES_FILE
+from infra.prometheus_config import prometheus_config
+from infra.topology import PROMETHEUS, PROXY
 from monitoring.names import JOB
-from ops.demo.session import RULES_FILE
+from ops.clients import web
+from ops.clients.exposition import Exposition, scrape
+from ops.clients.prometheus import Prometheus
+from ops.clients.proxy import WITHOUT_KEYS, ProxyApi
+from ops.processes.polling import Poller
+from ops.processes.ports import LOOPBACK, free_port
+from ops.processes.process import LAST_LINES, Process
 from ops.prometheus.server import start_prometheus
-from ops.services import web
-from ops.services.prometheus_api import Prometheus
-from ops.services.proxy_api import WITHOUT_KEYS, ProxyApi
-from ops.system.console import OperatorError
-from ops.system.polling import Poller
-from ops.system.ports import LOOPBACK, free_port
-from ops.system.process import LAST_LINES, Process
-from ops.verify.exposition import Exposition, scrape
+from ops.terminal.console import OperatorError
 from tests.soak.reconciliation import Counts
 
+# The proxy's timeout for a silent engine. Only the long pauses exceed it.
 ENGINE_TIMEOUT_SECONDS: Final = 4.0
-"""The proxy's timeout for a silent engine. Only the long pauses exceed it."""
 
 _SETTINGS: Final = {
     "ENGINE_SILENCE_TIMEOUT": str(ENGINE_TIMEOUT_SECONDS),
@@ -113,7 +114,7 @@ class SystemUnderTest:
 
     def await_engine(self) -> bool:
         """Wait until the proxy reaches the engine. Return False after a timeout."""
-        ready = f"{self.proxy}/readyz"
+        ready = f"{self.proxy}{PROXY.ready_path}"
         return Poller().until(lambda: web.is_ready(ready), bool, timeout=_READY_TIMEOUT_SECONDS)
 
     def await_scrape(self) -> None:
@@ -158,7 +159,7 @@ class SystemUnderTest:
         command = [sys.executable, "-m", "proxy_service"]
         process = Process(command, self._folder / "proxy.log", addresses | _SETTINGS | WITHOUT_KEYS)
         cleanup.callback(process.end)
-        process.await_ready(lambda: web.is_ready(f"{self.proxy}/livez"))
+        process.await_ready(lambda: web.is_ready(f"{self.proxy}{PROXY.health_path}"))
 
     def _start_prometheus(self, cleanup: ExitStack) -> None:
         config = prometheus_config(
@@ -169,7 +170,7 @@ class SystemUnderTest:
         )
         process = start_prometheus(self._folder, config, self._prometheus_target)
         cleanup.callback(process.end)
-        process.await_ready(lambda: web.is_ready(f"{self.prometheus.url}/-/ready"))
+        process.await_ready(lambda: web.is_ready(f"{self.prometheus.url}{PROMETHEUS.ready_path}"))
 
     def _lines(self, name: str) -> list[str]:
         log = self._folder / f"{name}.log"

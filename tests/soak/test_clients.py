@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from ops.system.polling import Poller
+from ops.processes.polling import Poller
 from tests.processes import DEADLINE_SECONDS
 from tests.soak.clients import Request, Results, classify, running_clients
 from tests.soak.reconciliation import Status

@@ -1,7 +1,7 @@
 """What a model can do, as far as the settings say."""
 
 from proxy_service.errors import UnsupportedFeature
-from proxy_service.settings import ModelDetails
+from proxy_service.settings.model_details import ModelDetails
 from proxy_service.translate.models.names import with_tag
 from proxy_service.wire.ollama import Common
 

@@ -3,12 +3,11 @@
 from dataclasses import fields, replace
 from typing import cast
 
-from proxy_service.settings import ModelDetails
+from proxy_service.settings.model_details import ModelDetails
 from proxy_service.translate.options import usable_options
 from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import ModelEntry
-
-_LARGEST = 2**63 - 1  # Go's int64, which Ollama's clients read numbers into
+from proxy_service.wire.engine import ModelEntry
+from proxy_service.wire.reading import MAX_INT64
 
 
 def reported_details(entry: ModelEntry) -> ModelDetails:
@@ -64,4 +63,4 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    return value if type(value) is int and 0 <= value <= _LARGEST else 0
+    return value if type(value) is int and 0 <= value <= MAX_INT64 else 0

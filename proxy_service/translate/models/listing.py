@@ -2,11 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import PureWindowsPath
 
-from proxy_service.settings import ModelDetails
+from proxy_service.settings.model_details import ModelDetails
 from proxy_service.translate.models.details import (
     merged,
     reported_details,
@@ -14,48 +12,10 @@ from proxy_service.translate.models.details import (
     reported_parameters,
     reported_vram,
 )
+from proxy_service.translate.models.model import DEFAULT_NAME, LOADED, EngineModel
 from proxy_service.translate.models.names import fold_name
-from proxy_service.wire import JsonObject
-from proxy_service.wire.openai import ModelEntry, ModelList
-
-# The engine's name for its default model. The proxy never sends it, because another model
-# becomes the default when that one is unloaded.
-DEFAULT_NAME = "default"
-LOADED, UNLOADED, RELOADING = "loaded", "unloaded", "reloading"
-
-# Ollama writes "never" as a date three centuries ahead; a later date isn't one.
-FOREVER_SECONDS = int(datetime(2318, 1, 1, tzinfo=UTC).timestamp())
-_UNKNOWN = ModelDetails()
-
-
-@dataclass(frozen=True, slots=True)
-class EngineModel:
-    """One model that the engine lists.
-
-    Attributes:
-        id: The engine's own name for it, which requests to the engine carry.
-        created: Unix seconds.
-        status: ``loaded``, ``unloaded`` or ``reloading``.
-        name: The name that clients and metrics use; the id unless another is given.
-        details: What the settings say about it, and else what the engine reports.
-        families: The engine's list of families; empty if there is none, or if the settings
-            name a family.
-        parameters: The model's own values of Ollama's options.
-        vram_bytes: How much memory of a GPU it takes; None if the engine doesn't say.
-    """
-
-    id: str
-    created: int = 0
-    status: str = LOADED
-    name: str = ""
-    details: ModelDetails = _UNKNOWN
-    families: tuple[str, ...] = ()
-    parameters: JsonObject = field(default_factory=dict)
-    vram_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            object.__setattr__(self, "name", self.id)
+from proxy_service.translate.models.rendering import FOREVER_SECONDS
+from proxy_service.wire.engine import ModelEntry, ModelList
 
 
 def from_model_list(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from proxy_service.translate.models.listing import DEFAULT_NAME, EngineModel
+from proxy_service.translate.models.model import DEFAULT_NAME, EngineModel
 from proxy_service.translate.models.names import fold_name
 
 

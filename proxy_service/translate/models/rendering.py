@@ -1,13 +1,17 @@
 """Models as Ollama's API shows them: tags, ps and show."""
 
+from datetime import UTC, datetime
+
 from proxy_service.clock import NS_PER_SECOND, timestamp
 from proxy_service.translate.models.capabilities import DEFAULT_CAPABILITIES
 from proxy_service.translate.models.digests import digest
-from proxy_service.translate.models.listing import FOREVER_SECONDS, EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.models.names import with_tag
 from proxy_service.wire import JsonObject
 
-# Shown if neither the settings nor the engine say: nearly all of Ollama's models have it.
+# Ollama writes "never" as a date three centuries ahead; a later date isn't one.
+FOREVER_SECONDS = int(datetime(2318, 1, 1, tzinfo=UTC).timestamp())
+# Shown if neither the settings nor the engine name one; nearly all of Ollama's models have it.
 _USUAL_FORMAT = "gguf"
 
 
@@ -26,7 +30,7 @@ def to_tag(model: EngineModel) -> JsonObject:
 
 
 def to_process(model: EngineModel) -> JsonObject:
-    """Return one element of ``GET /api/ps``; no model expires, because none is unloaded by time."""
+    """Return one element of ``GET /api/ps``; no model expires, because no timer unloads any."""
     name, details = with_tag(model.name), model.details
     return {
         "name": name,
@@ -43,8 +47,8 @@ def to_process(model: EngineModel) -> JsonObject:
 def to_show(model: EngineModel) -> JsonObject:
     """Return the body of ``POST /api/show``.
 
-    An unknown length is left out: clients would believe a 0, but have a default of their own
-    for a missing key (LlamaIndex, LiteLLM, VS Code).
+    An unknown length is left out: clients (LlamaIndex, LiteLLM, VS Code) would take a 0
+    literally, but use their own default if the key is missing.
     """
     details = model.details
     architecture = details.family or "unknown"

@@ -1,4 +1,7 @@
-"""Unpacking a package with the real apt and dpkg, from an archive of two small packages."""
+"""Unpacking a package from an archive of small ones.
+
+Each test runs with stand-ins for apt and dpkg, and on Debian and its kin with the real ones too.
+"""
 
 import hashlib
 import os
@@ -11,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
+from ops.checkout import ROOT
+from ops.processes.runner import Result, SystemRunner
 from ops.prometheus.debian import DebianPackage
 from ops.prometheus.fetching import FetchError
 from ops.prometheus.programs import OLDEST, version_of
-from ops.system.paths import ROOT
-from ops.system.runner import Result, SystemRunner
-from tests.ops.prometheus.programs import put_programs
+from tests.ops.prometheus.stand_in_apt import put_apt
+from tests.ops.prometheus.stand_ins import put_programs
 
 NOBODY = 65534
+
+# The rights are given up once all is imported, since the checkout may be closed to others.
 AS_AN_ORDINARY_USER = f"""
 import os, sys
 from pathlib import Path
@@ -32,16 +38,12 @@ if os.geteuid() == 0:
     os.setuid({NOBODY})
 DebianPackage(Runner(), OLDEST).fetch_into(Path(sys.argv[1]))
 """
-"""The rights are given up once all is imported, since the checkout may be closed to others."""
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None,
-    reason="packages are unpacked on Debian and its kin only",
-)
+HAS_APT = all(shutil.which(program) for program in ("apt-get", "apt-cache", "dpkg-deb"))
 
 
 class Runner(SystemRunner):
-    """Runs programs where any user may be; the checkout may be closed to others."""
+    """Runs programs in a folder that any user may enter, unlike perhaps the checkout."""
 
     def capture(self, command: Sequence[str], environ: Mapping[str, str]) -> Result:
         done = subprocess.run(
@@ -57,23 +59,27 @@ class Runner(SystemRunner):
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user may write to."""
+    """Yield a folder that every user may write to."""
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="packages-") as name:
         Path(name).chmod(0o777)
         yield Path(name)
 
 
-@pytest.fixture
-def archive(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive of packages, which is all that apt knows of."""
+@pytest.fixture(params=["stand-ins", *(["the system's apt"] if HAS_APT else [])])
+def archive(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an archive of packages, the only one that apt uses."""
     packages = folder / "archive"
     packages.mkdir()
+    if request.param == "stand-ins":
+        put_apt(folder / "apt-programs", packages)
+        path = os.pathsep.join([str(folder / "apt-programs"), os.environ["PATH"]])
+        monkeypatch.setenv("PATH", path)
     sources = folder / "sources.list"
     sources.write_text(f"deb [trusted=yes] copy:{packages} ./\n", encoding="utf-8")
     configuration = folder / "apt.conf"
     configuration.write_text(
         f'Dir::Etc::sourcelist "{sources}";\nDir::Etc::sourceparts "/dev/null";\n'
-        # As PackageKit's: it must not be run.
+        # A hook such as PackageKit's, which must not run.
         f'APT::Update::Post-Invoke {{ "touch {folder}/hook-was-run"; }};\n',
         encoding="utf-8",
     )
@@ -114,9 +120,7 @@ def add_prometheus(archive: Path, version: str) -> None:
     add_package(archive, "adduser", "3.1")
 
 
-def test_a_user_who_can_change_nothing_of_the_system_unpacks_the_package(
-    archive: Path, folder: Path
-) -> None:
+def test_an_unprivileged_user_can_unpack_the_package(archive: Path, folder: Path) -> None:
     add_prometheus(archive, "2.42.0+ds-5")
     new = folder / "tools" / "new"
 

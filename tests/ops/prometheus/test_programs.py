@@ -6,13 +6,13 @@ import pytest
 from ops.prometheus import programs
 from ops.prometheus.fetching import FetchError
 from ops.prometheus.programs import Programs, ensure_programs, find_programs, require_programs
-from ops.system.console import OperatorError
-from tests.ops.prometheus.programs import put_programs
+from ops.terminal.console import OperatorError
+from tests.ops.prometheus.stand_ins import put_programs
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all of PATH."""
+    """Return a folder that is the only one on PATH."""
     folder = tmp_path / "path"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -21,7 +21,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
-    """Where fetched programs lie; not there yet."""
+    """Return the folder for fetched programs, which doesn't exist yet."""
     return tmp_path / "tools" / "prometheus"
 
 

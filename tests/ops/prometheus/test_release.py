@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ops.checkout import ROOT
+from ops.processes.runner import SystemRunner
 from ops.prometheus.fetching import FetchError
 from ops.prometheus.programs import version_of
 from ops.prometheus.release import OfficialRelease, Release, release_for
-from ops.system.paths import ROOT
-from ops.system.runner import SystemRunner
 from tests.ops.local_http import Request, Response, serving
-from tests.ops.prometheus.programs import NAMES, put_programs
+from tests.ops.prometheus.stand_ins import NAMES, put_programs
 
 NAME = "prometheus-3.16.0.linux-amd64"
 

@@ -9,7 +9,7 @@ import pytest
 from alerts.rules import alerts
 from monitoring.thresholds import Thresholds
 from ops.report import Outcome
-from ops.targets import Targets
+from ops.running.targets import Targets
 from ops.verify.grafana import grafana_checks
 from tests.ops.local_http import Request, Response, serving
 

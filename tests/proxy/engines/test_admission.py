@@ -10,7 +10,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import (
     DONE,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from tests.proxy.bodies import CHAT
 from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import (
@@ -165,7 +165,7 @@ def test_a_refusal_right_after_a_load_is_retried_once(
         ({"status": "internal_error", "error": "out of memory"}, 503, "out of memory"),
         ({"status": "no_loader_config"}, 503, "no_loader_config"),
         ({"status": "reloading"}, 503, "did not load"),
-        ({}, 502, "unknown shape"),
+        ({}, 502, "unknown format"),
     ],
 )
 def test_a_model_that_the_engine_cannot_load_is_an_error_at_once(

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from tests.processes import free_port
 from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import (

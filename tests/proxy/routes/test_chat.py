@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from proxy_service.settings import ModelDetails, ProxySettings
+from proxy_service.settings.model_details import ModelDetails
+from proxy_service.settings.schema import ProxySettings
 from tests.proxy.bodies import CHAT, COUNTS_AND_DURATIONS, USER
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (

@@ -3,7 +3,8 @@
 import json
 from dataclasses import replace
 
-from proxy_service.settings import ModelDetails, ProxySettings
+from proxy_service.settings.model_details import ModelDetails
+from proxy_service.settings.schema import ProxySettings
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine, json_reply
 

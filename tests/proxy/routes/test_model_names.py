@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from tests.proxy.bodies import CHAT, GENERATE
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine

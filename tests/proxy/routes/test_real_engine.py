@@ -16,7 +16,7 @@ import httpx
 import ollama
 import pytest
 
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from tests.processes import running_engine
 from tests.proxy.running import RunningProxy, eventually
 from tests.tiny_llama import CONTEXT_LENGTH, make_tiny_llama

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from proxy_service.settings import ModelDetails, ProxySettings
+from proxy_service.settings.model_details import ModelDetails
+from proxy_service.settings.schema import ProxySettings
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import MODEL, OTHER_MODEL, ScriptedEngine, json_reply
 

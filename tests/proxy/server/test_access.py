@@ -8,7 +8,8 @@ import ollama
 import pytest
 
 from proxy_service.routes.table import ROUTES
-from proxy_service.settings import BindAddress, ProxySettings
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.values import BindAddress
 from tests.proxy.running import Exposition, RunningProxy, eventually
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 

@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy_service.settings import MIB, ProxySettings
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.values import MIB
 from proxy_service.translate.options import OPTIONS, Kind
 from proxy_service.wire.reading import MAX_DEPTH, MAX_VALUES
 from tests.proxy.running import RunningProxy, eventually

@@ -12,7 +12,8 @@ from typing import Self
 import pytest
 
 from proxy_service.server.request import MAX_PIPELINED
-from proxy_service.settings import MIB, ProxySettings
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.values import MIB
 from tests.proxy.running import TIMEOUT_SECONDS, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
     MODEL,

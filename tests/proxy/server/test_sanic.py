@@ -19,7 +19,7 @@ from sanic.server.protocols.base_protocol import SanicProtocol
 
 from proxy_service.server.connection import ClientConnection
 
-ADR = Path(__file__).parents[3] / "docs" / "adr" / "0011-an-own-protocol-for-clients.md"
+ADR = Path(__file__).parents[3] / "docs" / "adr" / "0011-a-protocol-of-our-own.md"
 PROTOCOL = {
     "attributes": ("app", "loop", "transport", "connections", "conn_info", "_can_write", "_task"),
     "methods": (

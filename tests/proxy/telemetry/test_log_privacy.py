@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from proxy_service.settings import MIB, ProxySettings
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.values import MIB
 from proxy_service.telemetry.logs import JSONFormatter
 from tests.processes import free_port
 from tests.proxy.running import RunningProxy, eventually

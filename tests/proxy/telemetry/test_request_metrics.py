@@ -11,9 +11,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from proxy_service.routes.housekeeping import HOUSEKEEPING_PATHS
+from proxy_service.routes.probes import PROBE_PATHS
 from proxy_service.routes.table import ROUTES
-from proxy_service.settings import ProxySettings
+from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ENDPOINTS
 from tests.processes import free_port
 from tests.proxy.running import TIMEOUT_SECONDS, RunningProxy, eventually
@@ -102,7 +102,7 @@ def test_every_route_counts_its_requests_whatever_their_outcome(proxy: RunningPr
     """Also those without a model, and those whose bodies are invalid."""
     sent: Counter[str] = Counter()
     for route in ROUTES:
-        if route.path in HOUSEKEEPING_PATHS:
+        if route.path in PROBE_PATHS:
             continue
         for method in route.methods:
             body = None if method in ("GET", "HEAD") else b"{"
@@ -118,7 +118,7 @@ def test_every_route_counts_its_requests_whatever_their_outcome(proxy: RunningPr
         assert counted.keys() <= {"success", "client_error", "error"}
 
 
-def test_housekeeping_is_not_counted(proxy: RunningProxy) -> None:
+def test_probes_are_not_counted(proxy: RunningProxy) -> None:
     """Neither health checks nor scrapes nor the preflights of browsers."""
     before = proxy.scrape()
     paths = ("/livez", "/readyz", "/health", "/metrics", "/api/metrics")

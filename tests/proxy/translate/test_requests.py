@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_service.errors import InvalidRequest
-from proxy_service.translate.models.listing import EngineModel
+from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.requests import to_engine_chat
 from proxy_service.wire.ollama import parse_chat
 

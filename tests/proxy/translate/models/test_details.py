@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from proxy_service.settings import ModelDetails
+from proxy_service.settings.model_details import ModelDetails
 from proxy_service.translate.models.details import merged
-from proxy_service.translate.models.listing import EngineModel, from_model_list
+from proxy_service.translate.models.listing import from_model_list
+from proxy_service.translate.models.model import EngineModel
 
 REPORTED: dict[str, Any] = {
     "id": "Org/Tiny",

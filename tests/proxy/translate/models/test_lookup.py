@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy_service.translate.models.listing import EngineModel
 from proxy_service.translate.models.lookup import NameTable
+from proxy_service.translate.models.model import EngineModel
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""Turn the SentencePiece vocabulary of a GGUF file into a Hugging Face `tokenizer.json`.
+
+GGUF calls this kind of tokenizer "llama". It is byte-pair encoding whose merge order is given by
+the scores. Without a `tokenizer.json`, Mistral.rs 0.9.5 reads the scores as those of a unigram
+model and splits "The sky" into "T", "he", "s", "ky". The model wasn't trained on such tokens and
+replies with nonsense.
+
+Pure: metadata in, JSON value out.
+"""
+
+from typing import Any
+
+from embedded_engine.formats.gguf import Metadata
+
+# What GGUF calls a SentencePiece vocabulary.
+_SENTENCEPIECE = "llama"
+# Token types of GGUF (llama.cpp, enum llama_token_type).
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
+# SentencePiece writes a space as this letter.
+_SPACE = "\u2581"
+
+
+def needs_tokenizer(metadata: Metadata) -> bool:
+    """Return whether the engine would misread the vocabulary in this metadata."""
+    return (
+        metadata.get("tokenizer.ggml.model") == _SENTENCEPIECE
+        and "tokenizer.ggml.scores" in metadata
+        and "tokenizer.ggml.merges" not in metadata
+    )
+
+
+def to_tokenizer_json(metadata: Metadata) -> dict[str, Any]:
+    """Return the value of the `tokenizer.json`: model, normaliser, decoder, added tokens."""
+    tokens = _list(metadata, "tokenizer.ggml.tokens")
+    types = _list(metadata, "tokenizer.ggml.token_type")
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    space = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
+    prefix = [{"type": "Prepend", "prepend": _SPACE}] * _adds_space(metadata)
+    unknown = metadata.get("tokenizer.ggml.unknown_token_id")
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": _added_tokens(tokens, types),
+        "normalizer": {"type": "Sequence", "normalizers": [*prefix, space]},
+        "pre_tokenizer": None,
+        "post_processor": _begin_token(metadata, tokens),
+        "decoder": _decoder(strip_prefix=_adds_space(metadata)),
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": tokens[unknown] if isinstance(unknown, int) else None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": True,
+            "byte_fallback": True,
+            "ignore_merges": False,
+            "vocab": vocabulary,
+            "merges": _merges(vocabulary, types, _list(metadata, "tokenizer.ggml.scores")),
+        },
+    }
+
+
+def _merges(vocabulary: dict[str, int], types: list[Any], scores: list[Any]) -> list[list[str]]:
+    """List every way to join two pieces into a third, the best-scored result first.
+
+    SentencePiece always joins the two neighbours whose union scores highest. Byte-pair encoding
+    does the same with a list of merges in that order.
+    """
+    pieces = [piece for piece, index in vocabulary.items() if types[index] == _NORMAL]
+    pieces.sort(key=lambda piece: -scores[vocabulary[piece]])
+    return [
+        [piece[:cut], piece[cut:]]
+        for piece in pieces
+        for cut in range(1, len(piece))
+        if piece[:cut] in vocabulary and piece[cut:] in vocabulary
+    ]
+
+
+def _added_tokens(tokens: list[Any], types: list[Any]) -> list[dict[str, Any]]:
+    """List the tokens that are matched as a whole; the special ones are not in decoded text."""
+    return [
+        {
+            "id": index,
+            "content": token,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+            "normalized": False,
+            "special": types[index] != _USER_DEFINED,
+        }
+        for index, token in enumerate(tokens)
+        if types[index] in (_UNKNOWN, _CONTROL, _USER_DEFINED)
+    ]
+
+
+def _begin_token(metadata: Metadata, tokens: list[Any]) -> dict[str, Any] | None:
+    """Put the begin token before every text; the engine drops it if a template has one."""
+    begin = metadata.get("tokenizer.ggml.bos_token_id")
+    if not isinstance(begin, int) or metadata.get("tokenizer.ggml.add_bos_token") is not True:
+        return None
+    token = tokens[begin]
+    special = {"SpecialToken": {"id": token, "type_id": 0}}
+    first = {"Sequence": {"id": "A", "type_id": 0}}
+    return {
+        "type": "TemplateProcessing",
+        "single": [special, first],
+        "pair": [special, first, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {token: {"id": token, "ids": [begin], "tokens": [token]}},
+    }
+
+
+def _decoder(*, strip_prefix: bool) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": _SPACE}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    if strip_prefix:
+        steps.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    return {"type": "Sequence", "decoders": steps}
+
+
+def _adds_space(metadata: Metadata) -> bool:
+    """Return whether every text begins with a space, which is SentencePiece's default."""
+    return metadata.get("tokenizer.ggml.add_space_prefix", True) is True
+
+
+def _list(metadata: Metadata, key: str) -> list[Any]:
+    value = metadata[key]
+    if not isinstance(value, list):
+        raise TypeError(f"GGUF key {key} isn't a list")
+    return value

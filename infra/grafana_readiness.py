@@ -1,0 +1,132 @@
+"""Checks of Grafana before anything is written to it, and afterwards: plain HTTP, no Pulumi.
+
+The provider's own retries hide what is wrong: a wrong password looks like a hang, and a refused
+connection can crash it. So these checks run first and say what to do.
+"""
+
+import base64
+import http
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+# How long to wait for Grafana to become healthy before something is written to it.
+DEADLINE_SECONDS = 90.0
+
+_TIMEOUT_SECONDS = 5.0
+_PAUSE_SECONDS = 1.0
+
+
+class NotReadyError(Exception):
+    """Grafana cannot be provisioned; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """How the stack logs in to Grafana.
+
+    Attributes:
+        user: Name of the user; empty for a token.
+        secret: Password or token; left out of ``repr``.
+        remedy: What to do if Grafana refuses it.
+    """
+
+    user: str
+    secret: str = field(repr=False)
+    remedy: str
+
+    @property
+    def credentials(self) -> str:
+        """``user:password``, or the token, as the Grafana provider takes them."""
+        return f"{self.user}:{self.secret}" if self.user else self.secret
+
+    @property
+    def header(self) -> str:
+        """Value of the ``Authorization`` header."""
+        if not self.user:
+            return f"Bearer {self.secret}"
+        return f"Basic {base64.b64encode(self.credentials.encode()).decode()}"
+
+
+@dataclass(frozen=True)
+class GrafanaCheck:
+    """Checks of one Grafana server.
+
+    Attributes:
+        url: Its base URL.
+        login: How the stack logs in.
+        pause: Sleeps for that many seconds between two attempts.
+        clock: Returns the time in seconds.
+    """
+
+    url: str
+    login: Login
+    pause: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def await_ready(self, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+        """Wait until Grafana is healthy, then check that it accepts the login.
+
+        Raises:
+            NotReadyError: It isn't healthy in time, or refuses the login.
+        """
+        end = self.clock() + deadline_seconds
+        while (problem := _unhealthy(self.url)) is not None:
+            if self.clock() >= end:
+                raise NotReadyError(
+                    f"Grafana at {self.url} is not healthy after {deadline_seconds:g} s "
+                    f"({problem}); see its log"
+                )
+            self.pause(_PAUSE_SECONDS)
+        if _status(f"{self.url}/api/org", self.login) == http.HTTPStatus.UNAUTHORIZED:
+            raise NotReadyError(self._refused())
+
+    def confirm_folder(self, uid: str) -> None:
+        """Check that Grafana accepts the login and still has what was written to it earlier.
+
+        A Grafana that can't be reached passes: nothing had to be written to it.
+
+        Raises:
+            NotReadyError: It refuses the login; or the folder is missing, which means that the
+                database is new and everything else is missing too.
+        """
+        try:
+            status = _status(f"{self.url}/api/folders/{uid}", self.login)
+        except OSError:
+            return
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            raise NotReadyError(self._refused())
+        if status == http.HTTPStatus.NOT_FOUND:
+            raise NotReadyError(
+                f"Grafana at {self.url} has lost its content: folder {uid} is missing, as happens "
+                "when its volume is removed. Run `pulumi refresh`, which finds what is missing, "
+                "and then `pulumi up` again."
+            )
+
+    def _refused(self) -> str:
+        return (
+            f"Grafana at {self.url} refuses the login of this stack's settings; "
+            + self.login.remedy
+        )
+
+
+def _unhealthy(url: str) -> str | None:
+    try:
+        status = _status(f"{url}/api/health", None)
+    except OSError as error:
+        return str(error)
+    return None if status == http.HTTPStatus.OK else f"status {status}"
+
+
+def _status(url: str, login: Login | None) -> int:
+    request = urllib.request.Request(url)  # noqa: S310 - the settings accept http and https only
+    if login is not None:
+        request.add_header("Authorization", login.header)
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310 - same
+            return int(reply.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code

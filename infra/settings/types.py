@@ -1,0 +1,43 @@
+"""The types that a setting can have beyond text, numbers and switches."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class EngineMode(StrEnum):
+    """Where the model runs."""
+
+    MISTRALRS = "mistralrs"
+    EXTERNAL = "external"
+    EMBEDDED = "embedded"
+
+
+class ServiceMode(StrEnum):
+    """Whether the stack runs a service itself or uses an existing one."""
+
+    MANAGED = "managed"
+    EXTERNAL = "external"
+
+
+class GrafanaRules(StrEnum):
+    """Which fields of alert rules Grafana knows."""
+
+    CURRENT = "current"
+    BEFORE_12 = "before-12"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A text that must not be shown; resources take it from ``secret_output`` only."""
+
+    value: str = field(repr=False)
+
+    def __bool__(self) -> bool:
+        """Return whether the text is not empty."""
+        return bool(self.value)
+
+
+NO_SECRET = Secret("")
+
+# Everyone knows it, so it is refused when Grafana is published beyond this machine.
+DEFAULT_PASSWORD = Secret("changeme")

@@ -1,0 +1,55 @@
+"""Every URL of a stack, derived from its settings by pure functions."""
+
+from urllib.parse import urlsplit
+
+from infra import topology
+from infra.settings.schema import Settings
+from infra.settings.types import EngineMode, ServiceMode
+
+
+def engine_url(settings: Settings) -> str:
+    """Return the engine's base URL, as the proxy reaches it."""
+    external = settings.engine is EngineMode.EXTERNAL
+    return settings.mistral_url.rstrip("/") if external else topology.ENGINE.url
+
+
+def engine_metrics_target(settings: Settings) -> str | None:
+    """Return ``host:port`` of the engine's own metrics, or None if it can't be scraped.
+
+    The Mistral.rs server has metrics; the embedded engine has none.
+    """
+    parts = urlsplit(engine_url(settings))
+    if settings.engine is EngineMode.EMBEDDED or parts.scheme != "http":
+        return None
+    return f"{parts.hostname}:{parts.port or 80}"
+
+
+def proxy_url(settings: Settings) -> str:
+    """Return the URL of the Ollama API for clients."""
+    return _published(settings, settings.proxy_port)
+
+
+def prometheus_url(settings: Settings) -> str:
+    """Return the URL of Prometheus for browsers."""
+    if settings.prometheus is ServiceMode.EXTERNAL:
+        return settings.prometheus_url.rstrip("/")
+    return _published(settings, settings.prometheus_port)
+
+
+def grafana_url(settings: Settings) -> str:
+    """Return the URL of Grafana for browsers and for provisioning."""
+    if settings.grafana is ServiceMode.EXTERNAL:
+        return settings.grafana_url.rstrip("/")
+    return _published(settings, settings.grafana_port)
+
+
+def datasource_url(settings: Settings) -> str:
+    """Return the URL at which Grafana queries Prometheus."""
+    if settings.datasource_url:
+        return settings.datasource_url
+    both_managed = ServiceMode.EXTERNAL not in (settings.grafana, settings.prometheus)
+    return topology.PROMETHEUS.url if both_managed else prometheus_url(settings)
+
+
+def _published(settings: Settings, port: int) -> str:
+    return f"http://{settings.host}:{port}"

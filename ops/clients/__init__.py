@@ -1,0 +1,1 @@
+"""Clients of the services: the proxy, Prometheus, Grafana and the Docker Engine."""

@@ -1,0 +1,76 @@
+"""Prometheus' HTTP API, as far as the checks need it."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from monitoring.names import JOB
+from ops.clients import web
+
+SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+# Query with the value 1 while Prometheus scrapes the proxy.
+PROXY_IS_UP = f'min(up{{job="{JOB}"}})'
+
+
+class PrometheusError(Exception):
+    """Prometheus did not answer a request; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A Prometheus server, by base URL."""
+
+    url: str
+
+    def scalar(self, expression: str) -> float | None:
+        """Return the value of an instant query with at most one series; None when it has none."""
+        answer = self._ask("query", {"query": expression})
+        values = [float(series["value"][1]) for series in answer["result"]]
+        if len(values) > 1:
+            raise PrometheusError(f"{expression} has {len(values)} series instead of one")
+        return values[0] if values else None
+
+    def vector(self, expression: str) -> list[dict[str, Any]]:
+        """Return every series of an instant query, with its labels."""
+        series: list[dict[str, Any]] = self._ask("query", {"query": expression})["result"]
+        return series
+
+    def targets(self, job: str) -> list[dict[str, Any]]:
+        """Return the active scrape targets of a job."""
+        answer = self._ask("targets", {"state": "active"})
+        return [target for target in answer["activeTargets"] if target["labels"]["job"] == job]
+
+    def alert_rules(self) -> dict[str, dict[str, Any]]:
+        """Return the loaded alerting rules by name."""
+        answer = self._ask("rules", {"type": "alert"})
+        return {rule["name"]: rule for group in answer["groups"] for rule in group["rules"]}
+
+    def firing(self) -> list[str]:
+        """Return the names of the firing alerts, sorted."""
+        alerts = self._ask("alerts", {})["alerts"]
+        names = {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+        return sorted(names)
+
+    def version(self) -> str:
+        """Return the version of the server."""
+        return str(self._ask("status/buildinfo", {})["version"])
+
+    def _ask(self, route: str, parameters: dict[str, str]) -> Any:  # noqa: ANN401 (JSON)
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        try:
+            response = web.get(f"{self.url}/api/v1/{route}{query}")
+            answer = response.json()
+        except (web.UnreachableError, ValueError) as error:
+            raise PrometheusError(str(error)) from error
+        if answer.get("status") != "success":
+            raise PrometheusError(f"{route}: {answer.get('error', response.status)}")
+        return answer["data"]
+
+
+def seconds(duration: str) -> float:
+    """Convert a Prometheus duration such as ``1m30s`` to seconds."""
+    parts = re.findall(r"(\d+)(ms|s|m|h|d)", duration)
+    return sum(int(number) * SECONDS_OF[unit] for number, unit in parts)

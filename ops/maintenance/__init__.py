@@ -1,1 +1,0 @@
-"""Commands for maintainers: the lock files, the images' digests, the settings' page."""

@@ -1,0 +1,1 @@
+"""``make pin-images``: record the digests that the images' tags have now."""

@@ -1,0 +1,109 @@
+"""Start other programs, with a Runner that tests replace."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from ops.checkout import ROOT
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished program's exit code, standard output and standard error."""
+
+    code: int
+    stdout: str = ""
+    stderr: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the program succeeded."""
+        return self.code == 0
+
+    @property
+    def reason(self) -> str:
+        """The last line that the program printed: most say there what went wrong."""
+        lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        return lines[-1] if lines else f"exit code {self.code}"
+
+
+class Runner(Protocol):
+    """Starts programs in the checkout; ``environ`` is added to this process's environment."""
+
+    def capture(self, command: Sequence[str], environ: Mapping[str, str]) -> Result:
+        """Run to the end and return the output."""
+
+    def show(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
+        """Run with the operator's terminal; return the exit code."""
+
+    def which(self, program: str) -> str | None:
+        """Return the path of a program on PATH; None when there is none."""
+
+
+class SystemRunner:
+    """Runs real programs."""
+
+    def capture(self, command: Sequence[str], environ: Mapping[str, str]) -> Result:
+        """Run to the end and return the output."""
+        done = subprocess.run(  # noqa: S603 (commands of this package)
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def show(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
+        """Run with the operator's terminal; return the exit code."""
+        with (
+            _Signals() as signals,
+            subprocess.Popen(  # noqa: S603 (commands of this package)
+                command, cwd=ROOT, env={**os.environ, **environ}
+            ) as program,
+        ):
+            signals.pass_to(program)
+            return program.wait()
+
+    def which(self, program: str) -> str | None:
+        """Return the path of a program on PATH; None when there is none."""
+        return shutil.which(program)
+
+
+class _Signals:
+    """Leaves SIGINT and SIGTERM to a program: half an update would leave its state locked.
+
+    Ctrl-C reaches the program through the terminal. SIGTERM reaches only this process, also before
+    there is a program, and is passed on.
+    """
+
+    def __init__(self) -> None:
+        self._program: subprocess.Popen[bytes] | None = None
+        self._terminated = False
+
+    def __enter__(self) -> Self:
+        self._before = {
+            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, self._terminate),
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def pass_to(self, program: "subprocess.Popen[bytes]") -> None:
+        """Pass SIGTERM on to a program from now on."""
+        self._program = program
+        if self._terminated:
+            program.terminate()
+
+    def _terminate(self, *_: object) -> None:
+        self._terminated = True
+        if self._program is not None:
+            self._program.terminate()

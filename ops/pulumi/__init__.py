@@ -1,0 +1,1 @@
+"""Pulumi: its CLI, where it keeps the state, and a stack's settings, state and outputs."""

@@ -1,1 +1,0 @@
-"""Clients of the services: the proxy, Prometheus, Grafana, the Docker Engine."""

@@ -1,1 +1,0 @@
-"""This machine: its terminal, processes, ports and signals, and the checkout's folders."""

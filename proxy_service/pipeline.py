@@ -1,0 +1,115 @@
+"""The path of a request: every check that it has to pass, in order, and then its endpoint.
+
+Each proxy is one Sanic application. `ProxyApp.answer` gets each request when its head is complete.
+"""
+
+import logging
+from asyncio import CancelledError
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import cast
+
+from sanic import Config, Sanic
+from sanic.exceptions import MethodNotAllowed, NotFound
+
+from proxy_service.errors import ProxyError, Unauthorized
+from proxy_service.exchange import TEXT, Exchange
+from proxy_service.routes.probes import PROBE_PATHS
+from proxy_service.routes.table import Handler
+from proxy_service.server.connection import ClientStream, HTTPResponse
+from proxy_service.server.request import IncomingRequest
+from proxy_service.services import Services
+from proxy_service.telemetry.metrics import Endpoint
+
+# Methods whose bodies aren't waited for, because no endpoint reads them.
+_WITHOUT_BODY = ("GET", "HEAD")
+
+logger = logging.getLogger("proxy_service.app")
+
+EndpointHandler = Callable[..., Coroutine[object, object, HTTPResponse | None]]
+
+
+class ProxyApp(Sanic[Config, Services]):
+    """A Sanic application that records each request from its head to its last byte."""
+
+    async def answer(self, request: IncomingRequest, stream: ClientStream) -> None:
+        """Answer one request; every request passes through here once."""
+        exchange = Exchange(request, stream, self.ctx)
+        if request.path in PROBE_PATHS or request.method == "OPTIONS":
+            await self._answer(exchange, stream)
+            _log_wrong_key(exchange)
+            return
+        exchange.record.open()
+        try:
+            await self._answer(exchange, stream)
+        except CancelledError:
+            exchange.record.interrupted()
+            raise
+        finally:
+            exchange.record.finish(self.ctx.clock.monotonic())
+
+    async def _answer(self, exchange: Exchange, stream: ClientStream) -> None:
+        response = _early_response(exchange, stream) or await self._route(exchange)
+        if response is not None:
+            await exchange.send(response)
+        exchange.close_if_stopping()  # the shutdown may have begun after the head was sent
+
+    async def _route(self, exchange: Exchange) -> HTTPResponse | None:
+        """Call the endpoint, and turn what it raises into a response."""
+        request = exchange.request
+        try:
+            _, handler, parameters = self.router.get(request.path, request.method, None)
+            return await cast("EndpointHandler", handler)(exchange, **parameters)
+        except NotFound:
+            return _plain(exchange, b"404 page not found", HTTPStatus.NOT_FOUND)
+        except MethodNotAllowed:
+            return _plain(exchange, b"405 method not allowed", HTTPStatus.METHOD_NOT_ALLOWED)
+        except ProxyError as error:
+            return exchange.refuse(error)
+        except Exception as error:  # noqa: BLE001  the last resort: it is logged
+            return await exchange.crashed(error)
+
+
+def endpoint_handler(handler: Handler, endpoint: Endpoint) -> EndpointHandler:
+    """Wrap a handler: record the endpoint, and wait for the request's body."""
+
+    async def handle(exchange: Exchange, **parameters: str) -> HTTPResponse | None:
+        exchange.record.endpoint = endpoint  # first, for bodies that are too large or incomplete
+        if exchange.request.method not in _WITHOUT_BODY:
+            await exchange.receive()
+        return await handler(exchange, **parameters)
+
+    return handle
+
+
+def _early_response(exchange: Exchange, stream: ClientStream) -> HTTPResponse | None:
+    """Return the response to a request that no route gets: bad HTTP, Host, origin or key."""
+    if stream.unroutable is not None:
+        return exchange.refuse(stream.unroutable)
+    services, request = exchange.services, exchange.request
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    foreign = origin is not None and not services.origins.allows(origin, host=host)
+    if foreign or not services.hosts.allows(host):
+        return exchange.response(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
+    exchange.page = origin
+    if origin is not None and request.method == "OPTIONS":
+        preflight = services.origins.preflight_headers(origin)
+        return HTTPResponse(HTTPStatus.NO_CONTENT, list(preflight.items()))
+    if not services.keys.allows(request.path, request.headers):
+        return exchange.refuse(
+            Unauthorized("unauthorized: send the API key in the header Authorization: Bearer KEY")
+        )
+    return None
+
+
+def _log_wrong_key(exchange: Exchange) -> None:
+    """Log a refusal that no metric counts, so that brute-force attempts show in the log."""
+    record, request = exchange.record, exchange.request
+    if isinstance(record.error, Unauthorized):
+        path = request.path if request.path in PROBE_PATHS else None
+        fields = {"request_id": record.request_id, "method": request.method, "path": path}
+        logger.warning("unauthorized", extra={"fields": fields})
+
+
+def _plain(exchange: Exchange, text: bytes, status: HTTPStatus) -> HTTPResponse:
+    return exchange.response(text, status=status, content_type=TEXT)

@@ -1,0 +1,33 @@
+"""The long-lived parts of one proxy, which every request uses."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from proxy_service.clock import Clock
+from proxy_service.engines.admission import Admission
+from proxy_service.engines.catalogue import Catalogue
+from proxy_service.engines.client import Engine
+from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
+from proxy_service.server.request import BodyBudget
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.telemetry.lag import LagMeter
+from proxy_service.telemetry.metrics import ProxyMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The long-lived parts of one proxy."""
+
+    settings: ProxySettings
+    engine: Engine
+    metrics: ProxyMetrics
+    clock: Clock
+    catalogue: Catalogue
+    lag: LagMeter
+    admission: Admission
+    origins: AllowedOrigins
+    hosts: AllowedHosts
+    keys: Keys
+    body_budget: BodyBudget
+    reported_options: set[str] = field(default_factory=set)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)

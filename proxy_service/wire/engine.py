@@ -1,0 +1,96 @@
+"""The engine's bodies, limited to what the proxy reads (Mistral.rs's OpenAI-compatible API)."""
+
+from typing import TypedDict
+
+from proxy_service.wire import JsonObject
+
+
+class Usage(TypedDict, total=False):
+    """Counts in tokens, and times in seconds with three decimals, without time in a queue."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_prompt_time_sec: float
+    total_completion_time_sec: float
+
+
+class FunctionCall(TypedDict, total=False):
+    """A function's name and arguments; ``arguments`` is JSON in a string."""
+
+    name: str
+    arguments: str
+
+
+class ToolCallDelta(TypedDict, total=False):
+    """A tool call, whole or in pieces that share an index."""
+
+    index: int
+    id: str
+    type: str
+    function: FunctionCall
+
+
+class Delta(TypedDict, total=False):
+    """What one event adds to the message."""
+
+    role: str
+    content: str | None
+    reasoning_content: str | None
+    tool_calls: list[ToolCallDelta] | None
+
+
+class Choice(TypedDict, total=False):
+    """One choice: ``delta`` in a chat stream, ``message`` in a whole reply, ``text`` if raw."""
+
+    index: int
+    delta: Delta
+    message: Delta
+    text: str
+    finish_reason: str | None
+    logprobs: JsonObject | None
+
+
+class Completion(TypedDict, total=False):
+    """An event of a stream, or a whole reply; with ``error``, there are no other fields."""
+
+    choices: list[Choice]
+    usage: Usage | None
+    error: JsonObject
+
+
+class EmbeddingItem(TypedDict):
+    """One vector; ``index`` is the position of its input in the request."""
+
+    embedding: list[float]
+    index: int
+
+
+class EmbeddingReply(TypedDict):
+    """Body of the reply to ``POST /v1/embeddings``."""
+
+    data: list[EmbeddingItem]
+    usage: Usage
+
+
+class ModelEntry(TypedDict, total=False):
+    """One element of ``GET /v1/models``.
+
+    ``created`` is Unix seconds. Not every engine sends the last five: the context length in
+    tokens, the sizes in bytes, and the objects ``details`` and ``parameters`` with the fields and
+    options of Ollama's API.
+    """
+
+    id: str
+    created: int
+    status: str
+    max_model_len: object
+    size: object
+    size_vram: object
+    details: object
+    parameters: object
+
+
+class ModelList(TypedDict):
+    """Body of the reply to ``GET /v1/models``."""
+
+    data: list[ModelEntry]

@@ -1,0 +1,21 @@
+"""The paths of the engine that the proxy calls, each with its operation in the metrics."""
+
+CHAT_COMPLETIONS = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+EMBEDDINGS = "/v1/embeddings"
+RESPONSES = "/v1/responses"
+MESSAGES = "/v1/messages"
+MODELS = "/v1/models"
+RELOAD = "/v1/models/reload"
+UNLOAD = "/v1/models/unload"
+
+OPERATIONS = {
+    CHAT_COMPLETIONS: "chat",
+    COMPLETIONS: "completions",
+    EMBEDDINGS: "embeddings",
+    RESPONSES: "responses",
+    MESSAGES: "messages",
+    MODELS: "models",
+    RELOAD: "load",
+    UNLOAD: "unload",
+}

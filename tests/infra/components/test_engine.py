@@ -1,0 +1,137 @@
+"""Each kind of engine, and what the other services know about it."""
+
+import pytest
+import yaml
+
+from infra.settings.schema import Settings
+from infra.settings.types import EngineMode, Secret
+from tests.infra.pulumi_mocks import CONTAINER, VOLUME, Deployed, deploy
+
+EMBEDDED = Settings(engine=EngineMode.EMBEDDED)
+EXTERNAL = Settings(engine=EngineMode.EXTERNAL, mistral_url="http://host.docker.internal:8080")
+EVERY_ENGINE = [Settings(), EMBEDDED, EXTERNAL]
+
+
+@pytest.fixture(scope="module")
+def default() -> Deployed:
+    return deploy()
+
+
+def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volume() -> None:
+    deployed = deploy(Settings(model="org/model", quantization="4", hf_token=Secret("hf_x")))
+    inputs = deployed.inputs(CONTAINER, "engine-container")
+    assert inputs["command"] == [
+        *("serve", "-p", "8080", "-m", "org/model", "--quant", "4"),
+        *("--token-source", "path:/run/secrets/hf-token"),
+    ]
+    assert deployed.files("engine-container") == {"/run/secrets/hf-token": "hf_x"}
+    assert {
+        "containerPath": "/data",
+        "volumeName": "frontier-model-cache",
+        "readOnly": False,
+    } in inputs["volumes"]
+
+
+def test_the_two_engines_keep_their_models_on_different_volumes() -> None:
+    logical: list[str] = []
+    physical: list[str] = []
+    for settings in (Settings(), EMBEDDED):
+        volumes = deploy(settings).all_inputs(VOLUME)
+        engines = {name: volumes[name]["name"] for name in volumes if name.startswith("engine-")}
+        logical += engines.keys()
+        physical += engines.values()
+    assert logical == ["engine-model-cache", "engine-embedded-cache"]
+    assert physical == ["frontier-model-cache", "frontier-embedded-cache"]
+
+
+def test_the_embedded_engine_keeps_its_models_on_its_own_volume() -> None:
+    mounts = deploy(EMBEDDED).inputs(CONTAINER, "engine-container")["volumes"]
+    assert {
+        "containerPath": "/models",
+        "volumeName": "frontier-embedded-cache",
+        "readOnly": False,
+    } in mounts
+
+
+def test_the_embedded_engine_reads_the_token_from_its_file() -> None:
+    deployed = deploy(Settings(engine=EngineMode.EMBEDDED, hf_token=Secret("hf_x")))
+    envs = deployed.inputs(CONTAINER, "engine-container")["envs"]
+    assert "HF_TOKEN_PATH=/run/secrets/hf-token" in envs
+    assert deployed.files("engine-container") == {"/run/secrets/hf-token": "hf_x"}
+
+
+@pytest.mark.parametrize("mode", [EngineMode.MISTRALRS, EngineMode.EMBEDDED])
+def test_no_token_is_passed_if_none_is_set(mode: EngineMode) -> None:
+    deployed = deploy(Settings(engine=mode))
+    inputs = deployed.inputs(CONTAINER, "engine-container")
+    assert "token" not in str([inputs.get("command"), inputs["envs"]]).lower()
+    assert "engine-container-files" not in deployed.of(CONTAINER)
+
+
+@pytest.mark.parametrize("mode", [EngineMode.MISTRALRS, EngineMode.EMBEDDED])
+def test_a_model_folder_of_the_host_is_mounted_read_only(mode: EngineMode) -> None:
+    deployed = deploy(Settings(engine=mode, model="/srv/models/tiny"))
+    inputs = deployed.inputs(CONTAINER, "engine-container")
+    assert {
+        "containerPath": "/local-models/tiny",
+        "hostPath": "/srv/models/tiny",
+        "readOnly": True,
+    } in inputs["volumes"]
+    passed = [*inputs.get("command", []), *inputs["envs"]]
+    assert [text for text in passed if text.endswith("/local-models/tiny")]
+
+
+@pytest.mark.parametrize("gpus", ["all", "device=0,1"])
+def test_gpus_are_given_to_the_engine(gpus: str) -> None:
+    chosen = Settings(gpus=gpus, mistralrs_image="ghcr.io/ericlbuehler/mistral.rs:cuda-sm89-0.9.4")
+    assert deploy(chosen).inputs(CONTAINER, "engine-container")["gpus"] == gpus
+
+
+def test_no_gpus_are_requested_by_default(default: Deployed) -> None:
+    assert "gpus" not in default.inputs(CONTAINER, "engine-container")
+
+
+def test_an_external_engine_needs_no_container_and_is_reached_on_the_docker_host() -> None:
+    deployed = deploy(EXTERNAL)
+    assert "engine-container" not in deployed.of(CONTAINER)
+    proxy = deployed.inputs(CONTAINER, "proxy-container")
+    assert "MISTRAL_URL=http://host.docker.internal:8080" in proxy["envs"]
+    assert proxy["hosts"] == [{"host": "host.docker.internal", "ip": "host-gateway"}]
+
+
+def test_the_proxy_reaches_the_engine_by_its_alias(default: Deployed) -> None:
+    envs = default.inputs(CONTAINER, "proxy-container")["envs"]
+    assert "MISTRAL_URL=http://mistral:8080" in envs
+    assert "BIND_ADDRESS=0.0.0.0:11434" in envs
+
+
+def test_the_proxy_has_the_limits_in_the_settings() -> None:
+    chosen = Settings(max_concurrent_requests=3, max_queued_requests=0)
+    envs = deploy(chosen).inputs(CONTAINER, "proxy-container")["envs"]
+    assert "MAX_CONCURRENT_REQUESTS=3" in envs
+    assert "MAX_QUEUED_REQUESTS=0" in envs
+
+
+def test_the_proxy_gets_the_model_details_in_the_settings() -> None:
+    details = '{"Qwen/Qwen3-0.6B": {"context_length": 32768}}'
+    envs = deploy(Settings(model_details=details)).inputs(CONTAINER, "proxy-container")["envs"]
+    assert f"MODEL_DETAILS={details}" in envs
+
+
+@pytest.mark.parametrize("settings", EVERY_ENGINE, ids=lambda chosen: chosen.engine.value)
+def test_prometheus_scrapes_every_service_that_has_metrics(settings: Settings) -> None:
+    config = deploy(settings).files("prometheus-container")["/etc/prometheus/prometheus.yml"]
+    jobs = {
+        job["job_name"]: job["static_configs"][0]["targets"]
+        for job in yaml.safe_load(config)["scrape_configs"]
+    }
+    expected = {
+        "mistral": ["frontier-mistral-ollama-proxy:11434"],
+        "prometheus": ["localhost:9090"],
+        "grafana": ["grafana:3000"],
+    }
+    own_metrics = {
+        EngineMode.MISTRALRS: {"mistralrs": ["mistral:8080"]},
+        EngineMode.EXTERNAL: {"mistralrs": ["host.docker.internal:8080"]},
+    }
+    assert {**expected, **own_metrics.get(settings.engine, {})} == jobs

@@ -1,0 +1,100 @@
+"""What is reported about a Grafana that can't be written to; with a real HTTP server."""
+
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from infra.grafana_readiness import GrafanaCheck, Login, NotReadyError
+
+ADMIN = Login("admin", "right", "reset it")
+Serve = Callable[[dict[str, list[int]]], str]
+
+
+@pytest.fixture(name="serve")
+def _serve() -> Iterator[Serve]:
+    """Start a stand-in for Grafana that returns a path's statuses in order, then the last again."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(answers: dict[str, list[int]]) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                statuses = answers.get(self.path, [404])
+                status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+                expected = "Basic " + base64.b64encode(b"admin:right").decode()
+                if status == 200 and self.path != "/api/health":
+                    status = 200 if self.headers["Authorization"] == expected else 401
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_no_representation_shows_the_password() -> None:
+    assert "right" not in repr(GrafanaCheck("http://127.0.0.1:1", ADMIN))
+
+
+def test_it_waits_until_grafana_is_healthy(serve: Serve) -> None:
+    url = serve({"/api/health": [503, 503, 200], "/api/org": [200]})
+    pauses: list[float] = []
+    GrafanaCheck(url, ADMIN, pause=pauses.append).await_ready()
+    assert len(pauses) == 2
+
+
+def test_it_gives_up_at_the_deadline_and_says_why(serve: Serve) -> None:
+    url = serve({"/api/health": [503]})
+    ticks = iter([0.0, 5.0, 11.0])
+    check = GrafanaCheck(url, ADMIN, pause=lambda _: None, clock=lambda: next(ticks))
+    with pytest.raises(NotReadyError, match=r"not healthy after 10 s \(status 503\)"):
+        check.await_ready(10)
+
+
+def test_it_also_waits_for_a_grafana_that_refuses_connections() -> None:
+    ticks = iter([0.0, 11.0])
+    check = GrafanaCheck("http://127.0.0.1:1", ADMIN, clock=lambda: next(ticks))
+    with pytest.raises(NotReadyError, match="refused"):
+        check.await_ready(10)
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        pytest.param(Login("admin", "wrong", "reset it"), id="password"),
+        pytest.param(Login("", "stale", "reset it"), id="token"),
+    ],
+)
+def test_a_refused_login_says_what_to_do(serve: Serve, login: Login) -> None:
+    url = serve({"/api/health": [200], "/api/org": [200], "/api/folders/there": [200]})
+    check = GrafanaCheck(url, login)
+    with pytest.raises(NotReadyError, match=r"refuses the login.*reset it"):
+        check.await_ready()
+    with pytest.raises(NotReadyError, match=r"refuses the login.*reset it"):
+        check.confirm_folder("there")
+
+
+def test_a_missing_folder_means_that_the_content_is_lost(serve: Serve) -> None:
+    url = serve({"/api/folders/there": [200]})
+    check = GrafanaCheck(url, ADMIN)
+    check.confirm_folder("there")
+    with pytest.raises(NotReadyError, match=r"has lost its content.*pulumi refresh"):
+        check.confirm_folder("gone")
+
+
+def test_a_grafana_that_is_down_passes_the_check_for_lost_content() -> None:
+    GrafanaCheck("http://127.0.0.1:1", ADMIN).confirm_folder("any")

@@ -1,0 +1,158 @@
+"""The parser of HTTP responses, without a socket."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_service.engines.reply import MAX_HEAD_BYTES, ReplyReader
+from proxy_service.errors import EngineProtocolError
+
+HEAD = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/event-stream\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+BODIES = {
+    "chunked": CHUNKED + b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n",
+    "trailer": CHUNKED + b"7\r\nabcdefg\r\n0\r\nContent-Type: no/one\r\n\r\n",
+    "length": HEAD + b"Content-Length: 7\r\n\r\nabcdefg",
+    "interim": b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 7\r\n\r\nabcdefg",
+}
+ANY_FRAMING = pytest.mark.parametrize("response", BODIES.values(), ids=BODIES)
+
+
+def read(*pieces: bytes) -> tuple[ReplyReader, bytes]:
+    reader = ReplyReader()
+    body = b""
+    for piece in pieces:
+        reader.feed(piece)
+        body += reader.take()
+    return reader, body
+
+
+@ANY_FRAMING
+def test_every_split_in_two_gives_the_same_response(response: bytes) -> None:
+    """At each byte, for each framing of the body."""
+    for at in range(len(response) + 1):
+        reader, body = read(response[:at], response[at:])
+        assert (reader.status, reader.content_type, body) == (200, "text/event-stream", b"abcdefg")
+        assert reader.complete
+        assert reader.reusable
+
+
+@given(
+    parts=st.lists(st.binary(min_size=1, max_size=40), max_size=8),
+    cuts=st.lists(st.integers(min_value=0, max_value=800), max_size=12),
+)
+def test_any_transfer_chunks_survive_any_splits(parts: list[bytes], cuts: list[int]) -> None:
+    """Chunked coding adds nothing and removes nothing."""
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    response = CHUNKED + framed
+    edges = [0, *sorted(min(cut, len(response)) for cut in cuts), len(response)]
+
+    reader, body = read(*(response[a:b] for a, b in itertools.pairwise(edges)))
+
+    assert body == b"".join(parts)
+    assert reader.complete
+
+
+@ANY_FRAMING
+def test_one_reader_serves_one_response_after_another(response: bytes) -> None:
+    """As a kept connection needs it."""
+    reader, _ = read(response)
+    reader.begin()
+    assert reader.untouched
+    reader.feed(response)
+
+    assert reader.take() == b"abcdefg"
+    assert reader.complete
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_without_length_or_chunked_coding_the_body_ends_with_the_connection(version: bytes) -> None:
+    """And the connection can't be reused."""
+    reader, body = read(b"HTTP/" + version + b" 200 OK\r\n\r\nabc")
+    assert not reader.complete
+    reader.close()
+
+    assert body == b"abc"
+    assert reader.complete
+    assert not reader.reusable
+
+
+def test_connection_close_is_respected() -> None:
+    """The response is complete, but the connection isn't kept."""
+    reader, _ = read(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na")
+
+    assert reader.complete
+    assert not reader.reusable
+
+
+@pytest.mark.parametrize(
+    "response", [BODIES["chunked"], BODIES["length"]], ids=["chunks", "length"]
+)
+def test_an_early_end_is_an_error_at_every_byte(response: bytes) -> None:
+    """It is never mistaken for the end of a body."""
+    for at in range(len(response)):
+        reader, _ = read(response[:at])
+        with pytest.raises(EngineProtocolError):
+            reader.close()
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"<html>\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"HTTP/1.1 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        HEAD + b"Content-Length: x\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        CHUNKED + b"zz\r\n",
+        CHUNKED + b"1\r\nab\r\n",
+    ],
+)
+def test_what_is_not_http_is_an_error(response: bytes) -> None:
+    """Web pages, TLS, broken framing: the error says what to check."""
+    with pytest.raises(EngineProtocolError, match="MISTRAL_URL"):
+        read(response)
+
+
+def test_data_before_garbage_can_still_be_taken() -> None:
+    """The client gets it before the error."""
+    reader = ReplyReader()
+    with pytest.raises(EngineProtocolError):
+        reader.feed(CHUNKED + b"3\r\nabc\r\nzz\r\n")
+
+    assert reader.take() == b"abc"
+
+
+@pytest.mark.parametrize("surplus", [b"x", BODIES["length"]], ids=["garbage", "second response"])
+def test_bytes_after_a_complete_response_only_end_the_connection(surplus: bytes) -> None:
+    """No request asked for them, so nothing after them can be trusted."""
+    reader, body = read(BODIES["length"] + surplus)
+
+    assert body == b"abcdefg"
+    assert reader.complete
+    assert not reader.reusable
+
+
+@pytest.mark.parametrize("size", [1000, MAX_HEAD_BYTES], ids=["many reads", "few reads"])
+def test_a_head_without_end_is_refused(size: int) -> None:
+    """So that the reader's memory is limited."""
+    reader = ReplyReader()
+    reader.feed(HEAD + b"X: ")
+
+    def feed_forever() -> None:
+        for _ in range(MAX_HEAD_BYTES // size + 1):
+            reader.feed(b"x" * size)
+
+    with pytest.raises(EngineProtocolError, match="head"):
+        feed_forever()
+
+
+def test_a_status_without_body_is_complete_with_its_head() -> None:
+    """A 204 has none, whatever its headers say."""
+    reader, body = read(b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n")
+
+    assert reader.complete
+    assert body == b""

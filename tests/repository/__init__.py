@@ -1,0 +1,1 @@
+"""The repository itself: documents, Makefile, workflows and the directions of imports."""

@@ -1,0 +1,60 @@
+"""The documents' claims match the project."""
+
+import re
+
+import yaml
+
+from infra.prometheus_config import prometheus_config
+from ops.checkout import ROOT
+
+README = (ROOT / "README.md").read_text()
+STACK = (ROOT / "docs" / "stack.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    """No document links to a file that is not there."""
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    broken = [
+        f"{document.relative_to(ROOT)} -> {link}"
+        for document in documents
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text())
+        if not link.startswith(("http:", "https:")) and not (document.parent / link).exists()
+    ]
+
+    assert broken == []
+
+
+def test_the_documented_scrape_job_matches_the_stacks() -> None:
+    """The job that a reader copies makes the same series as the stack's own Prometheus."""
+    (shown,) = re.findall(r"```yaml\n(- job_name: mistral\n.*?)```", STACK, re.DOTALL)
+    rendered = prometheus_config(proxy_target="HOST:11434", prometheus_target="x:1", rules_glob="x")
+
+    assert yaml.safe_load(shown)[0] in yaml.safe_load(rendered)["scrape_configs"]
+
+
+def test_every_file_that_is_named_in_full_exists() -> None:
+    """Any path in backticks, such as `infra/stack.py`, is checked."""
+    folders = "|".join(entry.name for entry in ROOT.iterdir() if entry.is_dir())
+    text = README + CONTRIBUTING
+    named = re.findall(rf"`((?:{folders})/[\w./-]*)`", text)
+    made = {"alerts/mistral-alerts.yml", "dashboards/mistral-metrics.json"}
+
+    assert made <= set(named)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_make_target_in_the_documents_exists() -> None:
+    """A command shown to a reader can be run."""
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z0-9-]+)", README + CONTRIBUTING))
+
+    assert named <= targets
+
+
+def test_the_images_that_a_restore_uses_are_the_settings_defaults() -> None:
+    """They change together with the settings."""
+    named = re.findall(r"[\w./-]+:v?\d+(?:\.\d+)+", (ROOT / "docs" / "backup.md").read_text())
+    settings = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+
+    assert named == [settings[name]["default"] for name in ("prometheusImage", "grafanaImage")]

@@ -1,0 +1,100 @@
+"""docs/ollama-api.md lists what the code has, and nothing else."""
+
+import ast
+import re
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+import proxy_service
+from ops.checkout import ROOT
+from proxy_service.routes.table import ROUTES
+from proxy_service.settings.variables import VARIABLES
+from proxy_service.translate.options import OPTIONS, RETIRED_OPTIONS
+
+PACKAGE = Path(proxy_service.__file__).parent
+DOCUMENT = (ROOT / "docs" / "ollama-api.md").read_text(encoding="utf-8")
+READERS = {"text", "flag", "integer", "list", "object", "raw"}
+
+
+def section(title: str) -> str:
+    """Return the text under a heading, up to the next one."""
+    found = re.search(
+        rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL
+    )
+    assert found, f"no section {title!r}"
+    return found.group(1)
+
+
+def first_cells(text: str) -> list[str]:
+    """Return the names in the first columns of a text's tables, without backticks."""
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| `")]
+    return [name for cell in rows for name in re.findall(r"`([^`]+)`", cell)]
+
+
+def option_row(name: str) -> str:
+    """Return the row of an option."""
+    option = OPTIONS[name]
+    sent = f"`{option.field}`" if option.field else "not sent"
+    return f"| `{name}` | {option.kind} | {sent} | {option.note} |"
+
+
+def fields_read_in(path: str) -> set[str]:
+    """Return the names of the request fields that a module reads."""
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return {
+        call.args[0].value
+        for call in calls
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in READERS
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }
+
+
+def test_every_endpoint_is_listed_with_its_methods() -> None:
+    listed = set(re.findall(r"^\| `([A-Z, ]+) (/\S*)` \|", section("Endpoints"), re.MULTILINE))
+    served = {
+        (", ".join(route.methods), re.sub(r"<(\w+):\w+>", r":\1", route.path)) for route in ROUTES
+    }
+
+    assert listed == served
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_is_listed_with_its_mapping(name: str) -> None:
+    assert option_row(name) in section("Options").splitlines()
+
+
+def test_only_existing_options_are_listed() -> None:
+    assert first_cells(section("Options")) != []
+    assert set(re.findall(r"^\| `(\w+)` \|", section("Options"), re.MULTILINE)) == set(OPTIONS)
+    retired = re.findall(r"`(\w+)`", section("Options").split("Retired:")[1])
+    assert set(retired) == RETIRED_OPTIONS
+
+
+@pytest.mark.parametrize("path", ["wire/ollama.py", "routes/embeddings.py", "routes/models.py"])
+def test_every_field_that_is_read_is_listed(path: str) -> None:
+    assert fields_read_in(path) - set(first_cells(section("Request fields"))) == set()
+
+
+def test_every_setting_is_listed_with_its_description() -> None:
+    rows = [line for line in section("Settings").splitlines() if line.startswith("| `")]
+
+    assert rows == [f"| `{v.name}` | {v.accepts} | {v.description} |" for v in VARIABLES]
+
+
+@pytest.mark.parametrize("path", ["errors.py", "server/request.py", "server/connection.py"])
+def test_every_status_of_an_error_is_listed(path: str) -> None:
+    tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
+    named = {
+        HTTPStatus[node.attr]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "HTTPStatus"
+    }
+    listed = {int(text) for text in re.findall(r"\b[45]\d\d\b", section("Errors"))}
+
+    assert {status for status in named if status >= HTTPStatus.BAD_REQUEST} <= listed
