@@ -73,7 +73,8 @@ class Client:
         response = http.client.HTTPResponse(self._socket, method=method)
         response.fp.close()
         response.fp = self._file
-        response._close_conn = lambda: None  # type: ignore[attr-defined]
+        # The end of a response must not close the file, from which the next one is read.
+        response._close_conn = lambda: None  # type: ignore[attr-defined]  # noqa: SLF001
         response.begin()
         return response, response.read()
 
