@@ -98,7 +98,7 @@ def event(value: object) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def chunk(
+def delta_event(
     content: str | None = None,
     *,
     finish: str | None = None,
@@ -131,8 +131,8 @@ def stream(*steps: "bytes | Step | threading.Event", bare_close: bool = False) -
 
 def words(*texts: str, usage: Body | None = None, finish: str = "stop") -> Reply:
     """A complete stream of these texts; the last event has finish_reason and usage."""
-    pieces = [chunk(text) for text in texts]
-    return stream(*pieces, chunk("", finish=finish, usage=usage or USAGE), DONE)
+    pieces = [delta_event(text) for text in texts]
+    return stream(*pieces, delta_event("", finish=finish, usage=usage or USAGE), DONE)
 
 
 def completion(content: str | None = "Hello", *, finish: str = "stop", **message: object) -> Reply:

@@ -29,9 +29,9 @@ from tests.proxy.scripted_engine import (
     Reply,
     ScriptedEngine,
     Step,
-    chunk,
     completion,
     default_chat,
+    delta_event,
     json_reply,
     stream,
 )
@@ -42,9 +42,9 @@ HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
 PROMPT = {"model": MODEL, "prompt": "hi"}
 V1 = "/v1/chat/completions"
 HTML = b"<html><body><h1>It works!</h1></body></html>"
-LAST = chunk("", finish="stop", usage=USAGE)
+LAST = delta_event("", finish="stop", usage=USAGE)
 LONG_TEXT = "x" * 2_000_000
-HALF_CHARACTER = chunk("?").replace(b"?", b"\xf0\x9f")
+HALF_CHARACTER = delta_event("?").replace(b"?", b"\xf0\x9f")
 
 
 @dataclass(frozen=True)
@@ -141,54 +141,57 @@ FAULTS = {
         stream(Step.STALL), NO_REPLY, half(WHOLE, Step.STALL), NO_REPLY
     ),
     "stalls in the middle": Fault(
-        stream(chunk("a"), Step.STALL), SILENT, half(WHOLE, Step.STALL), NO_REPLY
+        stream(delta_event("a"), Step.STALL), SILENT, half(WHOLE, Step.STALL), NO_REPLY
     ),
     "resets in the middle": Fault(
-        stream(chunk("a"), SEEN, Step.RESET), CUT, half(WHOLE, Step.RESET), NO_HTTP
+        stream(delta_event("a"), SEEN, Step.RESET), CUT, half(WHOLE, Step.RESET), NO_HTTP
     ),
     "closes in the middle": Fault(
-        stream(chunk("a"), Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
+        stream(delta_event("a"), Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
     ),
     "dies within a line": Fault(
-        stream(chunk("a"), b'data: {"choices":[{"de', Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
+        stream(delta_event("a"), b'data: {"choices":[{"de', Step.CUT),
+        CUT,
+        half(WHOLE, Step.CUT),
+        NO_HTTP,
     ),
     "ends within a line": Fault(
-        stream(chunk("a"), b'data: {"choices":[{"de'),
+        stream(delta_event("a"), b'data: {"choices":[{"de'),
         CUT,
         Reply((b'{"choices":[{"me',), length=True),
         NO_HTTP,
     ),
     "ends without a word": Fault(stream(), NO_HTTP, Reply((b"",), length=True), NO_HTTP),
     "sends an event of garbage": Fault(
-        stream(chunk("a"), b"data: \x00\xff\xfe}{\n\n", DONE),
+        stream(delta_event("a"), b"data: \x00\xff\xfe}{\n\n", DONE),
         CUT,
         Reply((b"\x00\xff\xfe}{",), length=True),
         NO_HTTP,
     ),
     "sends half a character": Fault(
-        stream(chunk("a"), HALF_CHARACTER, LAST, DONE),
+        stream(delta_event("a"), HALF_CHARACTER, LAST, DONE),
         CUT,
         Reply((b'{"choices":[{"message":{"content":"\xf0\x9f"}}]}',), length=True),
         NO_HTTP,
         v1_stream=OK,
     ),
     "dies within a character": Fault(
-        stream(chunk("a"), HALF_CHARACTER.partition(b"\x9f")[0], Step.CUT),
+        stream(delta_event("a"), HALF_CHARACTER.partition(b"\x9f")[0], Step.CUT),
         CUT,
         half(WHOLE, Step.CUT),
         NO_HTTP,
     ),
     "sends an event of 2 MB": Fault(
-        stream(chunk("a"), chunk(LONG_TEXT), LAST, DONE), OK, completion(LONG_TEXT), OK
+        stream(delta_event("a"), delta_event(LONG_TEXT), LAST, DONE), OK, completion(LONG_TEXT), OK
     ),
     # finish_reason and usage show that the reply is complete; a client of /v1 waits for [DONE].
-    "sends no [DONE]": Fault(stream(chunk("a"), LAST), OK, WHOLE, OK, v1_stream=CUT),
-    "sends neither end nor [DONE]": Fault(stream(chunk("a")), CUT, WHOLE, OK),
-    "sends two [DONE]s": Fault(stream(chunk("a"), LAST, DONE, DONE), OK, WHOLE, OK),
+    "sends no [DONE]": Fault(stream(delta_event("a"), LAST), OK, WHOLE, OK, v1_stream=CUT),
+    "sends neither end nor [DONE]": Fault(stream(delta_event("a")), CUT, WHOLE, OK),
+    "sends two [DONE]s": Fault(stream(delta_event("a"), LAST, DONE, DONE), OK, WHOLE, OK),
     "goes on after [DONE]": Fault(
-        stream(chunk("a"), LAST, DONE, chunk("b"), LAST, DONE), OK, WHOLE, OK
+        stream(delta_event("a"), LAST, DONE, delta_event("b"), LAST, DONE), OK, WHOLE, OK
     ),
-    "stays after [DONE]": Fault(stream(chunk("a"), LAST, DONE, Step.STALL), OK, WHOLE, OK),
+    "stays after [DONE]": Fault(stream(delta_event("a"), LAST, DONE, Step.STALL), OK, WHOLE, OK),
 }
 
 

@@ -16,8 +16,8 @@ from tests.proxy.scripted_engine import (
     Received,
     Reply,
     ScriptedEngine,
-    chunk,
     default_chat,
+    delta_event,
     stream,
 )
 
@@ -27,7 +27,7 @@ def test_parallel_streams_do_not_wait_for_each_other(
 ) -> None:
     """Each gets its first chunk before either is complete."""
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), go_on, chunk("b", finish="stop", usage=USAGE), DONE))
+    engine.chat(stream(delta_event("a"), go_on, delta_event("b", finish="stop", usage=USAGE), DONE))
     body = CHAT | {"stream": True}
     with (
         proxy.http.stream("POST", "/api/chat", json=body) as one,
@@ -58,8 +58,8 @@ def test_a_long_silence_of_the_engine_does_not_end_a_response(
         if not streamed:
             whole = default_chat(Received("POST", "", {}, b"{}")).steps
             return Reply((go_on, *whole))
-        last = chunk("b", finish="stop", usage=USAGE)
-        return stream(chunk("a"), go_on, last, DONE) if begun else stream(go_on, last, DONE)
+        last = delta_event("b", finish="stop", usage=USAGE)
+        return stream(delta_event("a"), go_on, last, DONE) if begun else stream(go_on, last, DONE)
 
     engine.chat(stall)
     long = replace(settings, engine_silence_timeout_seconds=600, engine_reply_timeout_seconds=600)

@@ -19,7 +19,7 @@ from tests.proxy.scripted_engine import (
     MODEL,
     ScriptedEngine,
     Step,
-    chunk,
+    delta_event,
     stream,
     words,
 )
@@ -153,7 +153,7 @@ def test_the_number_of_pipelined_requests_is_limited(
 ) -> None:
     """The first one beyond the limit gets an error, and the connection is closed."""
     go_on = threading.Event()
-    engine.chat(stream(go_on, chunk("x", finish="stop")))
+    engine.chat(stream(go_on, delta_event("x", finish="stop")))
     ping = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
     client.send(request(STREAMED))
     assert eventually(lambda: bool(engine.calls()))
@@ -373,7 +373,7 @@ def test_a_client_that_stops_reading_is_cancelled(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """As one whose machine has crashed: its generation ends, too."""
-    engine.chat(stream(*[chunk("y" * 100_000)] * 200, Step.STALL))
+    engine.chat(stream(*[delta_event("y" * 100_000)] * 200, Step.STALL))
     with Client(proxy) as client:
         client.send(request(STREAMED))
         assert cancelled_after(proxy.settings.client_stall_timeout_seconds, engine, proxy)
@@ -385,7 +385,7 @@ def test_a_half_closed_client_that_stops_reading_is_cancelled(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """Otherwise unsent data would keep such a connection open."""
-    engine.chat(stream(*[chunk("y" * 100_000)] * 200, Step.STALL))
+    engine.chat(stream(*[delta_event("y" * 100_000)] * 200, Step.STALL))
     with Client(proxy) as client:
         client.send(request(STREAMED))
         assert eventually(lambda: bool(engine.calls()))
@@ -415,7 +415,7 @@ def test_sending_more_does_not_extend_the_stall_timeout(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """Only reading does."""
-    engine.chat(stream(*[chunk("y" * 100_000)] * 200, Step.STALL))
+    engine.chat(stream(*[delta_event("y" * 100_000)] * 200, Step.STALL))
     with Client(proxy) as client:
         client.send(request(STREAMED) + b"POST /api/chat HTTP/1.1\r\nX: ")
         half = proxy.settings.client_stall_timeout_seconds / 2
@@ -441,7 +441,7 @@ def test_a_slow_reader_slows_down_its_own_stream_only(
     """What is written to it waits in limited buffers, and all of it arrives in the end."""
     written = threading.Event()
     text = "y" * 100_000
-    engine.chat(stream(*[chunk(text)] * 200, written, chunk("", finish="stop")))
+    engine.chat(stream(*[delta_event(text)] * 200, written, delta_event("", finish="stop")))
     with Client(proxy) as slow, Client(proxy) as other:
         slow.send(request(STREAMED))
         assert eventually(lambda: bool(engine.calls()))

@@ -14,7 +14,7 @@ from tests.proxy.scripted_engine import (
     OTHER_MODEL,
     USAGE,
     ScriptedEngine,
-    chunk,
+    delta_event,
     stream,
 )
 from tests.proxy.telemetry.counting import HELLO, LAST_SUCCESS, UPSTREAM, WHOLE
@@ -56,7 +56,7 @@ def test_the_time_in_the_engine_is_measured_apart_from_the_proxys_own(
 ) -> None:
     """Waiting for the head of the engine's reply counts, and for the rest of its stream."""
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+    engine.chat(stream(delta_event("a"), go_on, delta_event("", finish="stop", usage=USAGE), DONE))
 
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
         parts = response.iter_bytes()

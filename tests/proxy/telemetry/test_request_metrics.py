@@ -24,8 +24,8 @@ from tests.proxy.scripted_engine import (
     Reply,
     ScriptedEngine,
     Step,
-    chunk,
     completion,
+    delta_event,
     event,
     json_reply,
     stream,
@@ -60,7 +60,15 @@ def test_a_running_stream_is_active_and_not_yet_counted(
 ) -> None:
     """Its tokens are counted while it runs."""
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), chunk("b"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+    engine.chat(
+        stream(
+            delta_event("a"),
+            delta_event("b"),
+            go_on,
+            delta_event("", finish="stop", usage=USAGE),
+            DONE,
+        )
+    )
 
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
         parts = response.iter_bytes()
@@ -80,7 +88,7 @@ def test_sixty_streams_are_sixty_active_requests(
 ) -> None:
     """All of them count while they run, and none afterwards."""
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+    engine.chat(stream(delta_event("a"), go_on, delta_event("", finish="stop", usage=USAGE), DONE))
     limits = httpx.Limits(max_connections=60)
     with httpx.Client(base_url=proxy.url, limits=limits, timeout=30, trust_env=False) as client:
 
@@ -182,7 +190,7 @@ def test_a_client_that_disconnects_during_a_stream_is_cancelled(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """It isn't an error, it has no generation time, and the engine's connection is closed."""
-    engine.chat(stream(*[chunk("x")] * 5, Step.STALL))
+    engine.chat(stream(*[delta_event("x")] * 5, Step.STALL))
 
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
         parts = response.iter_bytes()  # in a variable, since the stream closes with its iterator
@@ -221,7 +229,9 @@ def test_a_client_of_v1_that_disconnects_after_done_had_success(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """The engine can be slow to close a stream after `[DONE]`."""
-    engine.chat(stream(chunk("x"), chunk("", finish="stop", usage=USAGE), DONE, Step.STALL))
+    engine.chat(
+        stream(delta_event("x"), delta_event("", finish="stop", usage=USAGE), DONE, Step.STALL)
+    )
 
     with proxy.http.stream(
         "POST", "/v1/chat/completions", json=HELLO | {"stream": True}
@@ -259,7 +269,7 @@ def test_a_stream_that_the_engine_cuts_is_an_error(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """Although its status was 200."""
-    engine.chat(stream(chunk("a"), chunk("b"), chunk("c"), Step.CUT))
+    engine.chat(stream(delta_event("a"), delta_event("b"), delta_event("c"), Step.CUT))
 
     response = proxy.http.post("/api/chat", json=HELLO)
     scrape = proxy.idle()
@@ -293,7 +303,7 @@ def response_after_silence(engine: ScriptedEngine, proxy: RunningProxy) -> httpx
         return sent.result()
 
 
-@pytest.mark.parametrize("before", [(), (chunk("a"),)], ids=["first byte", "mid-stream"])
+@pytest.mark.parametrize("before", [(), (delta_event("a"),)], ids=["first byte", "mid-stream"])
 def test_an_engine_that_falls_silent_is_a_timeout(
     engine: ScriptedEngine, proxy: RunningProxy, before: tuple[bytes, ...]
 ) -> None:
@@ -319,7 +329,7 @@ def test_an_error_event_within_a_v1_stream_is_an_interrupted_stream(
     engine: ScriptedEngine, proxy: RunningProxy, failure: dict[str, object]
 ) -> None:
     """Even if it would have been the client's fault before the 200 was sent."""
-    events = chunk("a") + event(failure) + DONE
+    events = delta_event("a") + event(failure) + DONE
     engine.chat(stream(events))
 
     response = proxy.http.post("/v1/chat/completions", json=HELLO | {"stream": True})
