@@ -164,8 +164,9 @@ def default_completions(request: Received) -> Reply:
 
 def default_embeddings(request: Received) -> Reply:
     """Reply with one vector per input, which holds its position; sent in reverse order."""
-    inputs = request.json["input"]
-    inputs = [inputs] if isinstance(inputs, str) else inputs
+    # The proxy passes on whatever a client sends to /v1.
+    inputs = request.json.get("input")
+    inputs = inputs if isinstance(inputs, list) else [inputs]
     data = [
         {"object": "embedding", "index": i, "embedding": [float(i + 1), 2.0] * 8}
         for i in range(len(inputs))
