@@ -71,7 +71,7 @@ class RunningProcess:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nothing listens on, and no other caller gets."""
+    """Return a port of the loopback address that nothing listens on and nobody else is given."""
     return ports.free_port(ports.LOOPBACK)
 
 

@@ -5,6 +5,7 @@ another user's process can't be named unless this one runs as root.
 """
 
 import errno
+import fcntl
 import os
 import random
 import re
@@ -12,7 +13,9 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +35,9 @@ _LASTING: Final = range(20_000, 32_000)
 
 # What ``free_port`` has returned, since nothing may listen there yet.
 _picked: Final = set[int]()
+
+# Byte N is locked by the process that ``free_port`` has given port N, until that process ends.
+_RESERVATIONS: Final = Path("/tmp/frontier-llm-stack-ports")  # noqa: S108  TMPDIR can differ
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,11 @@ def free_port(address: str) -> int:
     """Return a TCP port of an address of this machine that nothing listens on.
 
     It stays free while its process is restarted: the system doesn't use it for outgoing
-    connections. The same port isn't returned twice.
+    connections, and until the caller's process ends, ``free_port`` returns it to no other process
+    on this machine.
     """
     for port in random.sample(_LASTING, len(_LASTING)):
-        if port in _picked:
+        if port in _picked or not _reserve(port):
             continue
         with socket.socket() as probe:
             try:
@@ -96,6 +103,24 @@ def free_port(address: str) -> int:
                 _picked.add(port)
                 return port
     raise OperatorError(f"no port of {address} from {_LASTING[0]} to {_LASTING[-1]} is free")
+
+
+def _reserve(port: int) -> bool:
+    """Reserve a port for this process; return False if another process has it."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@cache
+def _reservations() -> int:
+    """Open the file of reservations, once: closing a second descriptor would end all locks."""
+    with suppress(FileExistsError):
+        os.close(os.open(_RESERVATIONS, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        _RESERVATIONS.chmod(0o666)  # other users' processes need it, too
+    return os.open(_RESERVATIONS, os.O_RDWR | os.O_NOFOLLOW)
 
 
 def _unavailable(number: int) -> str | None:

@@ -8,8 +8,8 @@ from tests.proxy.scripted_engine import (
     USAGE,
     Received,
     Reply,
-    chunk,
     completion,
+    delta_event,
     stream,
 )
 
@@ -31,13 +31,13 @@ CALL = {
 def calls_a_tool(request: Received) -> Reply:
     """Call `add` with 1 and 2, whole or streamed as requested."""
     if request.json.get("stream"):
-        return stream(chunk(None, finish="tool_calls", usage=USAGE, tool_calls=[CALL]), DONE)
+        return stream(delta_event(None, finish="tool_calls", usage=USAGE, tool_calls=[CALL]), DONE)
     return completion(None, finish="tool_calls", tool_calls=[CALL])
 
 
 def writes_json(request: Received) -> Reply:
     """Write `{"name": "Ada"}` as text."""
     if request.json.get("stream"):
-        pieces = [chunk(piece) for piece in ('{"na', 'me": "A', 'da"}')]
-        return stream(*pieces, chunk("", finish="stop", usage=USAGE), DONE)
+        pieces = [delta_event(piece) for piece in ('{"na', 'me": "A', 'da"}')]
+        return stream(*pieces, delta_event("", finish="stop", usage=USAGE), DONE)
     return completion('{"name": "Ada"}')

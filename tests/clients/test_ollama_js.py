@@ -14,7 +14,7 @@ from tests.proxy.scripted_engine import (
     OTHER_MODEL,
     ScriptedEngine,
     Step,
-    chunk,
+    delta_event,
     event,
     stream,
 )
@@ -78,6 +78,6 @@ def test_errors_have_ollamas_text_and_status(proxy_url: str) -> None:
 def test_an_error_in_a_stream_is_thrown(
     engine: ScriptedEngine, proxy_url: str, ending: Step | bytes
 ) -> None:
-    engine.chat(stream(chunk("a"), ending, DONE))
+    engine.chat(stream(delta_event("a"), ending, DONE))
 
     assert run(proxy_url, "chat_stream")["error"]

@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from tests.clients.replies import PERSON, calls_a_tool, writes_json
-from tests.proxy.scripted_engine import MODEL, ScriptedEngine, Step, chunk, json_reply, stream
+from tests.proxy.scripted_engine import MODEL, ScriptedEngine, Step, delta_event, json_reply, stream
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 
@@ -73,7 +73,7 @@ def test_an_unknown_model_raises_not_found(client: openai.OpenAI) -> None:
 
 
 def test_a_broken_stream_raises(engine: ScriptedEngine, client: openai.OpenAI) -> None:
-    engine.chat(stream(chunk("a"), Step.CUT))
+    engine.chat(stream(delta_event("a"), Step.CUT))
 
     with pytest.raises(openai.APIError):
         list(client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True))

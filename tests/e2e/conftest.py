@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Stack, free_ports, missing_tools, new_stack
+from tests.e2e.harness import Stack, missing_tools, new_stack
+from tests.processes import free_port
 from tests.tiny_llama import make_tiny_llama
 
 
@@ -39,7 +40,7 @@ def base_settings(tiny_model: Path) -> dict[str, str]:
 
 def with_ports(settings: dict[str, str]) -> dict[str, str]:
     names = ("proxyPort", "prometheusPort", "grafanaPort")
-    return {**settings, **dict(zip(names, map(str, free_ports(len(names))), strict=True))}
+    return {**settings, **{name: str(free_port()) for name in names}}
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
+from tests.processes import DEADLINE_SECONDS
 from tests.tiny_llama import CONTEXT_LENGTH
 
 LONG = CONTEXT_LENGTH - 1000
@@ -165,12 +167,26 @@ def test_unknown_fields_are_ignored(client: Client) -> None:
 
 def test_requests_run_side_by_side(client: Client) -> None:
     """The short replies arrive while the long one is still running."""
-    with client.streaming(CHAT, chat(stream=True, max_tokens=LONG)) as long:
-        assert long.readline().startswith(b"data: ")
-        assert client.post(CHAT, chat(max_tokens=5)).status == 200
-        assert client.post(COMPLETIONS, completion(max_tokens=5)).status == 200
-        assert long.readline() == b"\n"
-        assert b'"finish_reason":null' in long.readline()
+    begun, served = Event(), Event()
+
+    def long_ends_first() -> bool:
+        # Read as it arrives: in the system's buffers, an end would go unnoticed.
+        with client.streaming(CHAT, chat(stream=True, max_tokens=LONG)) as long:
+            for _ in long:
+                begun.set()
+                if served.is_set():
+                    return False
+        return True
+
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(long_ends_first)
+        assert begun.wait(DEADLINE_SECONDS)
+        try:
+            assert client.post(CHAT, chat(max_tokens=5)).status == 200
+            assert client.post(COMPLETIONS, completion(max_tokens=5)).status == 200
+        finally:
+            served.set()
+        assert not long.result()
 
 
 def test_many_unstreamed_requests_all_get_their_reply(client: Client) -> None:

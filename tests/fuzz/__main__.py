@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.fuzz.inputs import HEADERS, PATHS, bodies, engine_replies
 from tests.fuzz.target import FuzzTarget
 from tests.processes import ROOT
-from tests.proxy.scripted_engine import DONE, MODEL, USAGE, Reply, chunk
+from tests.proxy.scripted_engine import DONE, MODEL, USAGE, Reply, delta_event
 
 PARSERS = ("requests", "bodies", "events", "streams", "passed_on", "responses")
 _ROUND = 100  # examples, after which the time and the number of objects are checked
@@ -40,8 +40,8 @@ SEEDS: dict[str, list[bytes]] = {
         json.dumps(_CHAT | {"options": {"stop": ["a"], "top_k": 1}, "think": "high"}).encode()
     ],
     "events": [b"event: a\r\ndata: b\r\ndata: c\r\n\r\n: d\n\ndata: [DONE]\n\n"],
-    "streams": [chunk("a") * 3 + chunk("b", finish="stop", usage=USAGE) + DONE],
-    "passed_on": [chunk("a") * 3 + chunk("b", finish="stop", usage=USAGE) + DONE],
+    "streams": [delta_event("a") * 3 + delta_event("b", finish="stop", usage=USAGE) + DONE],
+    "passed_on": [delta_event("a") * 3 + delta_event("b", finish="stop", usage=USAGE) + DONE],
     "responses": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"],
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.proxy.scripted_engine import DONE, MODEL, Reply, Step, Steps, chunk, event
+from tests.proxy.scripted_engine import DONE, MODEL, Reply, Step, Steps, delta_event, event
 
 API = ("chat", "generate", "embed", "embeddings", "show", "pull", "push", "create", "copy")
 OPENAI = ("chat/completions", "completions", "embeddings", "responses", "messages")
@@ -83,7 +83,9 @@ _COMPLETION = st.fixed_dictionaries(
 
 
 def _events() -> st.SearchStrategy[bytes]:
-    valid = st.sampled_from([chunk("a"), chunk("b", finish="stop"), DONE, b": ping\n\n", b"\n"])
+    valid = st.sampled_from(
+        [delta_event("a"), delta_event("b", finish="stop"), DONE, b": ping\n\n", b"\n"]
+    )
     malformed = (_COMPLETION | _ENGINE_VALUES).map(event) | st.binary(max_size=20)
     return valid | malformed
 

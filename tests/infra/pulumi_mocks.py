@@ -138,7 +138,8 @@ def start(*, stack_name: str = "dev", preview: bool = False) -> Monitor:
 
 def finish() -> None:
     """Wait until everything is registered."""
-    pulumi.runtime.sync_await._sync_await(pulumi.runtime.stack.wait_for_rpcs())
+    # As `pulumi.runtime.test` does: there is no public way.
+    pulumi.runtime.sync_await._sync_await(pulumi.runtime.stack.wait_for_rpcs())  # noqa: SLF001
 
 
 def plain(value: Any) -> Any:

@@ -34,7 +34,7 @@ _EVERYTHING = {
 }
 
 
-class Asked(NamedTuple):
+class Query(NamedTuple):
     """A query, and the panel, alert or runbook that contains it."""
 
     where: str
@@ -52,36 +52,36 @@ def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in flat if panel["type"] != "row"]
 
 
-def of_dashboard() -> list[Asked]:
+def of_dashboard() -> list[Query]:
     board = dashboard()
-    asked = [
-        Asked(f"{panel['title']} {target['refId']}", interpolate(target["expr"], _EVERYTHING))
+    found = [
+        Query(f"{panel['title']} {target['refId']}", interpolate(target["expr"], _EVERYTHING))
         for panel in panels(board)
         for target in panel["targets"]
     ]
-    asked += [
-        Asked(f"annotation {annotation['name']}", interpolate(annotation["expr"], _EVERYTHING))
+    found += [
+        Query(f"annotation {annotation['name']}", interpolate(annotation["expr"], _EVERYTHING))
         for annotation in board["annotations"]["list"]
         if "expr" in annotation
     ]
-    return asked
+    return found
 
 
-def of_alerts() -> list[Asked]:
+def of_alerts() -> list[Query]:
     t = Thresholds()
-    asked = [Asked(alert.name, alert.expr) for alert in alerts(t)]
-    asked += [Asked(recording.name, recording.expr) for recording in recordings(t.timing)]
-    asked += [
-        Asked(f"{rule.title} in Grafana", rule.queries[0].model["expr"])
+    found = [Query(alert.name, alert.expr) for alert in alerts(t)]
+    found += [Query(recording.name, recording.expr) for recording in recordings(t.timing)]
+    found += [
+        Query(f"{rule.title} in Grafana", rule.queries[0].model["expr"])
         for group in rule_groups(t, "prometheus")
         for rule in group.rules
     ]
-    return asked
+    return found
 
 
-def of_runbooks() -> list[Asked]:
+def of_runbooks() -> list[Query]:
     return [
-        Asked(page.stem, line)
+        Query(page.stem, line)
         for page in sorted((ROOT / "docs" / "runbooks").glob("*.md"))
         for block in re.findall(r"```promql\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
         for line in block.splitlines()
@@ -89,7 +89,7 @@ def of_runbooks() -> list[Asked]:
     ]
 
 
-def everything() -> list[Asked]:
+def everything() -> list[Query]:
     return of_dashboard() + of_alerts() + of_runbooks()
 
 

@@ -23,7 +23,7 @@ from tests.proxy.scripted_engine import (
     USAGE,
     ScriptedEngine,
     Step,
-    chunk,
+    delta_event,
     stream,
 )
 
@@ -60,10 +60,12 @@ def test_a_proxy_killed_during_a_stream_restarts_at_zero_and_is_marked(
     tmp_path: Path, port: int
 ) -> None:
     """An alert fires meanwhile, no request stays active, the dashboard marks the restart."""
-    asked = {query.where: query.expr for query in queries.of_dashboard()}
+    of_panel = {query.where: query.expr for query in queries.of_dashboard()}
     rules = tmp_path / "rules.yml"
     rules.write_text(render(QUICK), encoding="utf-8")
-    complete = stream(chunk("a"), chunk("", finish="stop", usage=USAGE), DONE, bare_close=True)
+    complete = stream(
+        delta_event("a"), delta_event("", finish="stop", usage=USAGE), DONE, bare_close=True
+    )
     with (
         ScriptedEngine() as engine,
         httpx.Client(trust_env=False) as client,
@@ -75,18 +77,18 @@ def test_a_proxy_killed_during_a_stream_restarts_at_zero_and_is_marked(
             with chat(port, client) as response:
                 response.read()
         assert prometheus.eventually(f"{CHATS} == 3")
-        engine.chat(stream(chunk("a"), Step.STALL))
+        engine.chat(stream(delta_event("a"), Step.STALL))
         with chat(port, client) as response:
             parts = response.iter_raw()  # kept, because the stream closes with its iterator
             next(parts)
             assert prometheus.eventually(f"{ACTIVE} == 1")
-            assert prometheus.eventually(f"({asked['Firing alerts A']}) == 0")
+            assert prometheus.eventually(f"({of_panel['Firing alerts A']}) == 0")
             assert process.stop(signal.SIGKILL) == -signal.SIGKILL
             with pytest.raises(httpx.RemoteProtocolError):
                 list(parts)
-        assert prometheus.eventually(f"({asked['Proxy A']}) == 0")
-        assert prometheus.eventually(f"({asked['Firing alerts A']}) == 1")
-        (alert,) = prometheus.query(f"({asked['Alerts A']}) == 2")
+        assert prometheus.eventually(f"({of_panel['Proxy A']}) == 0")
+        assert prometheus.eventually(f"({of_panel['Firing alerts A']}) == 1")
+        (alert,) = prometheus.query(f"({of_panel['Alerts A']}) == 2")
         assert alert["metric"] == {"alertname": "MistralDown"}
         with proxy(port, engine):
             engine.chat(complete)
@@ -94,7 +96,7 @@ def test_a_proxy_killed_during_a_stream_restarts_at_zero_and_is_marked(
                 response.read()
             assert prometheus.eventually(f"{CHATS} == 1")
             assert prometheus.value(ACTIVE) == 0
-            assert prometheus.eventually(asked["annotation Proxy restarts"])
+            assert prometheus.eventually(of_panel["annotation Proxy restarts"])
             assert prometheus.query("rate(mistral_http_requests_total[1m]) < 0") == []
             assert prometheus.query('ALERTS{alertname="MistralNoRequests"}') == []
 
@@ -108,10 +110,10 @@ def test_before_any_traffic_every_query_returns_usable_numbers(tmp_path: Path) -
             RunningPrometheus(tmp_path, scraping(idle.port, RULES_FILE)) as prometheus,
         ):
             assert prometheus.eventually("count(mistral_model_loaded) == 10")
-            for asked in queries.of_dashboard():
-                series = prometheus.query(asked.expr)
+            for query in queries.of_dashboard():
+                series = prometheus.query(query.expr)
                 names = [str(sorted(one["metric"].items())) for one in series]
-                assert len(set(names)) == len(names), asked.where
-                assert all(one["value"][1] not in ("NaN", "+Inf") for one in series), asked.where
+                assert len(set(names)) == len(names), query.where
+                assert all(one["value"][1] not in ("NaN", "+Inf") for one in series), query.where
             models = next(a.expr for a in queries.of_dashboard() if a.where == "Models A")
             assert prometheus.eventually(f"count({models}) == 10")

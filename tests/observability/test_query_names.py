@@ -47,7 +47,7 @@ SPECIFIED = (
     "mistral_model_load_duration_seconds",
 )
 
-every_query = pytest.mark.parametrize("asked", queries.everything(), ids=lambda asked: asked.where)
+every_query = pytest.mark.parametrize("query", queries.everything(), ids=lambda query: query.where)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def series() -> dict[str, set[str]]:
 
 @every_query
 def test_every_metric_and_label_of_a_query_exists(
-    asked: queries.Asked, series: dict[str, set[str]]
+    query: queries.Query, series: dict[str, set[str]]
 ) -> None:
-    for name, labels in queries.metrics_in(asked.expr).items():
+    for name, labels in queries.metrics_in(query.expr).items():
         if name in SCRAPE | ENGINE:
             continue
         assert name in series, f"the proxy has no {name}"
@@ -76,15 +76,15 @@ def test_every_metric_and_label_of_a_query_exists(
 
 @every_query
 def test_every_query_groups_by_labels_that_exist(
-    asked: queries.Asked, series: dict[str, set[str]]
+    query: queries.Query, series: dict[str, set[str]]
 ) -> None:
     known = LABELS_OF_TARGETS | {"alertname", "reason"} | set().union(*series.values())
-    assert queries.grouping_labels(asked.expr) <= known
+    assert queries.grouping_labels(query.expr) <= known
 
 
 def test_every_query_is_valid_promql(promtool: Promtool, tmp_path: Path) -> None:
     rules = [f"  - record: q{n}\n    expr: |-\n" for n, _ in enumerate(queries.everything())]
-    bodies = (asked.expr.replace("\n", " ") for asked in queries.everything())
+    bodies = (query.expr.replace("\n", " ") for query in queries.everything())
     text = "groups:\n- name: all\n  rules:\n"
     text += "\n".join(f"{rule}      {body}" for rule, body in zip(rules, bodies, strict=True))
     file = tmp_path / "queries.yml"
@@ -95,7 +95,7 @@ def test_every_query_is_valid_promql(promtool: Promtool, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("metric", SPECIFIED)
 def test_every_specified_metric_is_on_the_dashboard(metric: str) -> None:
-    names = {name for asked in queries.of_dashboard() for name in queries.metrics_in(asked.expr)}
+    names = {name for query in queries.of_dashboard() for name in queries.metrics_in(query.expr)}
     assert any(name.startswith(metric) for name in names)
 
 

@@ -22,8 +22,8 @@ from tests.proxy.scripted_engine import (
     Reply,
     ScriptedEngine,
     Step,
-    chunk,
     completion,
+    delta_event,
     json_reply,
     stream,
 )
@@ -45,7 +45,7 @@ CUT_AFTER: Final = 2  # deltas, by the engine
 LEFT_AFTER: Final = 3  # deltas, by the client
 
 # The end of each complete stream.
-_END: Final = (chunk("", finish="stop", usage=USAGE), DONE)
+_END: Final = (delta_event("", finish="stop", usage=USAGE), DONE)
 
 # One request runs at a time, so that the second one of a pair has to wait for its slot.
 RUNNING_LIMIT: Final = 1
@@ -233,7 +233,7 @@ class Traffic:
     def _send_pair(self) -> None:
         """Send a stream, and a second one that waits until the first has ended."""
         first_ends, first_recorded, second_ends = (threading.Event() for _ in range(3))
-        deltas = [chunk(word) for word in WORDS]
+        deltas = [delta_event(word) for word in WORDS]
 
         def second(_: Received) -> Reply:
             first_recorded.wait()
@@ -264,12 +264,12 @@ class Traffic:
     def _cut_a_stream(self) -> None:
         """Let the engine break off a stream once the proxy has passed on what has arrived."""
         passed_on = threading.Event()
-        reply = stream(*[chunk("x")] * CUT_AFTER, passed_on, Step.CUT)
+        reply = stream(*[delta_event("x")] * CUT_AFTER, passed_on, Step.CUT)
         self._interrupt(CUT, reply, lambda _: passed_on.set())
 
     def _leave_a_stream(self) -> None:
         """Hang up in the middle of a stream."""
-        reply = stream(*[chunk("x")] * LEFT_AFTER, Step.STALL)
+        reply = stream(*[delta_event("x")] * LEFT_AFTER, Step.STALL)
         self._interrupt(LEFT, reply, lambda connection: connection.close())
 
     def _interrupt(

@@ -6,13 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVarTuple
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-import uvloop
 from prometheus_client.parser import text_string_to_metric_families
 from sanic import Sanic
 
@@ -22,16 +19,14 @@ from proxy_service.server.connection import ClientConnection
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from tests.processes import RunningProcess, start_process
+from tests.proxy.loops import MovableLoop
+from tests.proxy.scripted_engine import CHAT_PATH, ScriptedEngine
 
 if TYPE_CHECKING:
     from proxy_service.pipeline import ProxyApp
 
-_Args = TypeVarTuple("_Args")
-
 # Generous, for a busy machine; nothing waits this long when all is well.
 TIMEOUT_SECONDS = 30.0
-# Rounds of the event loop; more than the proxy needs to handle what has arrived.
-_LOOP_ROUNDS = 20
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = TIMEOUT_SECONDS) -> bool:
@@ -89,46 +84,22 @@ class MovableClock:
         return time.monotonic() + self.ahead_seconds
 
 
-class _Timer:
-    """A callback with a due time; ``done`` is whether it was called."""
+class _CountingConnection(ClientConnection):
+    """Counts the bytes that a client's connection has read and handled, by the client's port."""
 
-    def __init__(self, callback: Callable[..., object], args: tuple[object, ...]) -> None:
-        self._callback, self._args, self.done = callback, args, False
+    loop: MovableLoop
 
-    def __call__(self) -> None:
-        self.done = True
-        self._callback(*self._args)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.loop.read_from_clients[self._port()] = 0
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.loop.read_from_clients[self._port()] += len(data)
 
-class MovableLoop(uvloop.Loop):
-    """An event loop whose time a test can move forward; timers that are then due are called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._ahead_seconds = 0.0
-        self._timers = WeakKeyDictionary[asyncio.TimerHandle, _Timer]()
-
-    def time(self) -> float:
-        return super().time() + self._ahead_seconds
-
-    def call_at(
-        self,
-        when: float,
-        callback: Callable[[*_Args], object],
-        *args: *_Args,
-        context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        timer = _Timer(callback, args)
-        handle: asyncio.TimerHandle = super().call_at(when, timer, context=context)
-        self._timers[handle] = timer
-        return handle
-
-    def put_forward(self, seconds: float) -> None:
-        self._ahead_seconds += seconds
-        for handle, timer in list(self._timers.items()):
-            if not (timer.done or handle.cancelled()) and handle.when() <= self.time():
-                handle.cancel()
-                timer()
+    def _port(self) -> int:
+        assert self.conn_info is not None
+        return int(self.conn_info.client_port)
 
 
 class RunningProxy:
@@ -146,10 +117,12 @@ class RunningProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        # Kept connections could be closed by moved time while a request is sent on one of them.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.Client(base_url=self.url, limits=limits, timeout=30, trust_env=False)
         self._ready = threading.Event()
         self._stop = asyncio.Event()
-        self._loop: MovableLoop | None = None
+        self._loop = MovableLoop()
         self.clock = MovableClock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.app: ProxyApp
@@ -173,29 +146,42 @@ class RunningProxy:
         async def count() -> int:
             return len(asyncio.all_tasks()) - 1
 
-        assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(count(), self._loop).result(TIMEOUT_SECONDS)
 
     def probe(self) -> None:
         """Have the proxy ask the engine for its models now."""
         self.http.get("/api/tags")
 
-    def hold_up(self, *, seconds: float) -> None:
-        """Block the proxy's event loop."""
-        assert self._loop is not None
-        self._loop.call_soon_threadsafe(threading.Event().wait, seconds)
+    def has_read(self, count: int, *, port: int) -> bool:
+        """Wait until the proxy has read `count` bytes from the client at a port."""
+        return eventually(lambda: self._loop.read_from_clients[port] == count)
 
     def put_forward(self, seconds: float) -> None:
-        """Move the proxy's time forward, once it has done all that it can do now."""
+        """Move the proxy's time forward, once it has handled all that it has read."""
 
-        async def pass_time(loop: MovableLoop) -> None:
-            for _ in range(_LOOP_ROUNDS):
-                await asyncio.sleep(0)
+        async def pass_time() -> None:
+            await self._loop.settle()
             self.clock.ahead_seconds += seconds
-            loop.put_forward(seconds)
+            self._loop.put_forward(seconds)
 
-        assert self._loop is not None
-        asyncio.run_coroutine_threadsafe(pass_time(self._loop), self._loop).result(TIMEOUT_SECONDS)
+        asyncio.run_coroutine_threadsafe(pass_time(), self._loop).result(TIMEOUT_SECONDS)
+
+    def put_forward_in_silence(
+        self, engine: ScriptedEngine, seconds: float, *, path: str = CHAT_PATH, skip: int = 0
+    ) -> None:
+        """Move time forward, once the proxy has read what a silent engine has sent in a call.
+
+        `skip` is the number of earlier calls.
+        """
+
+        def silent() -> bool:
+            return any(
+                call.silent.is_set() and self._loop.read_from_engine[call.port] == call.sent
+                for call in engine.calls(path)[skip:]
+            )
+
+        assert eventually(silent)
+        self.put_forward(seconds)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -204,13 +190,11 @@ class RunningProxy:
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+        self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def _run(self) -> None:
-        loop = self._loop = MovableLoop()
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
@@ -222,7 +206,7 @@ class RunningProxy:
             clock=self.clock,
         )
         server: Any = await self.app.create_server(  # Sanic's class has no types
-            sock=self._listener, protocol=ClientConnection, return_asyncio_server=True
+            sock=self._listener, protocol=_CountingConnection, return_asyncio_server=True
         )
         await server.startup()
         await server.before_start()

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
 
+from tests.proxy.loops import SettlingLoop
+
 Body = dict[str, Any]
 
 MODEL = "org/Tiny-Llama"
@@ -27,11 +29,7 @@ USAGE = {
     "total_prompt_time_sec": 0.013,
     "total_completion_time_sec": 0.052,
 }
-
-
-# Rounds of the event loop; more than lie between accepting a connection and serving it, or between
-# aborting a transport and the end of its handler.
-_LOOP_ROUNDS = 20
+CHAT_PATH = "/v1/chat/completions"
 
 
 class Step(Enum):
@@ -65,7 +63,8 @@ class Received:
     """One request as it arrived.
 
     `gone` is set once the proxy has closed the connection, `silent` once the engine stalls or
-    waits for an event.
+    waits for an event. Until then it has sent `sent` bytes on this connection, which the proxy
+    opened at its `port`.
     """
 
     method: str
@@ -74,6 +73,8 @@ class Received:
     body: bytes
     gone: threading.Event = field(default_factory=threading.Event)
     silent: threading.Event = field(default_factory=threading.Event)
+    port: int = 0
+    sent: int = 0
 
     @property
     def json(self) -> Body:
@@ -97,7 +98,7 @@ def event(value: object) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def chunk(
+def delta_event(
     content: str | None = None,
     *,
     finish: str | None = None,
@@ -130,8 +131,8 @@ def stream(*steps: "bytes | Step | threading.Event", bare_close: bool = False) -
 
 def words(*texts: str, usage: Body | None = None, finish: str = "stop") -> Reply:
     """A complete stream of these texts; the last event has finish_reason and usage."""
-    pieces = [chunk(text) for text in texts]
-    return stream(*pieces, chunk("", finish=finish, usage=usage or USAGE), DONE)
+    pieces = [delta_event(text) for text in texts]
+    return stream(*pieces, delta_event("", finish=finish, usage=usage or USAGE), DONE)
 
 
 def completion(content: str | None = "Hello", *, finish: str = "stop", **message: object) -> Reply:
@@ -163,8 +164,9 @@ def default_completions(request: Received) -> Reply:
 
 def default_embeddings(request: Received) -> Reply:
     """Reply with one vector per input, which holds its position; sent in reverse order."""
-    inputs = request.json["input"]
-    inputs = [inputs] if isinstance(inputs, str) else inputs
+    # The proxy passes on whatever a client sends to /v1.
+    inputs = request.json.get("input")
+    inputs = inputs if isinstance(inputs, list) else [inputs]
     data = [
         {"object": "embedding", "index": i, "embedding": [float(i + 1), 2.0] * 8}
         for i in range(len(inputs))
@@ -181,7 +183,7 @@ class ScriptedEngine:
         self.received: list[Received] = []
         self._open: set[asyncio.StreamWriter] = set()
         self._scripts: dict[str, Script] = {
-            "/v1/chat/completions": default_chat,
+            CHAT_PATH: default_chat,
             "/v1/completions": default_completions,
             "/v1/embeddings": default_embeddings,
             "/v1/models": lambda _: self._models(),
@@ -189,10 +191,10 @@ class ScriptedEngine:
             "/v1/models/unload": lambda request: self._set_status(request, "unloaded"),
         }
         self._listener = socket.create_server(("127.0.0.1", port))
-        # Bytes must have been sent when `silent` is set. Accepted sockets inherit this option.
+        # Small steps are sent at once. Accepted sockets inherit this option.
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._listener.getsockname()[1]
-        self._loop = asyncio.new_event_loop()
+        self._loop = SettlingLoop()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
@@ -210,9 +212,9 @@ class ScriptedEngine:
 
     def chat(self, script: Script) -> None:
         """Reply to chat completions this way from now on."""
-        self.on("/v1/chat/completions", script)
+        self.on(CHAT_PATH, script)
 
-    def calls(self, path: str = "/v1/chat/completions") -> list[Received]:
+    def calls(self, path: str = CHAT_PATH) -> list[Received]:
         """The requests for `path` so far."""
         return [request for request in self.received if request.path == path]
 
@@ -238,7 +240,7 @@ class ScriptedEngine:
         # Stop accepting, but serve what was accepted: if the server closed in between, such a
         # connection would stay open.
         self._loop.remove_reader(self._listener)
-        self._run_rounds()
+        self._loop.run_until_complete(self._loop.settle())
         server.close()
         for writer in self._open:
             writer.transport.abort()
@@ -246,22 +248,21 @@ class ScriptedEngine:
         for task in tasks:
             task.cancel()
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._run_rounds()
+        self._loop.run_until_complete(self._loop.settle())
         self._loop.close()
-
-    def _run_rounds(self) -> None:
-        for _ in range(_LOOP_ROUNDS):
-            self._loop.run_until_complete(asyncio.sleep(0))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
+        port, sent = writer.get_extra_info("peername")[1], 0
         try:
             while (request := await _read(reader)) is not None:
+                request.port, request.sent = port, sent
                 self.received.append(request)
                 script = self._scripts.get(request.path, json_reply({"message": "none"}, 404))
                 reply = script(request) if callable(script) else script
                 if not await _answer(request, reply, reader, writer):
                     break
+                sent = request.sent
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # closed by the proxy, or stopped by the test
         finally:
@@ -300,12 +301,12 @@ async def _answer(
 ) -> bool:
     """Play the steps; return whether the connection can be reused."""
     if not reply.raw:
-        writer.write(_head(reply))
+        _write(writer, request, _head(reply))
     watcher = asyncio.create_task(_watch(reader, request))
     for step in reply.steps:
         if isinstance(step, bytes):
             framed = step if reply.length or reply.bare_close or reply.raw else _framed(step)
-            writer.write(framed)
+            _write(writer, request, framed)
             await writer.drain()
         elif isinstance(step, threading.Event):
             request.silent.set()
@@ -320,12 +321,17 @@ async def _answer(
     if reply.bare_close or reply.raw:
         return False
     if not reply.length:
-        writer.write(b"0\r\n\r\n")
+        _write(writer, request, b"0\r\n\r\n")
         await writer.drain()
     # Nothing of the next request is lost: the proxy sends it once this reply is complete.
     watcher.cancel()
     await asyncio.wait([watcher])
     return not request.gone.is_set()
+
+
+def _write(writer: asyncio.StreamWriter, request: Received, data: bytes) -> None:
+    writer.write(data)
+    request.sent += len(data)
 
 
 def _head(reply: Reply) -> bytes:

@@ -35,8 +35,8 @@ from tests.proxy.scripted_engine import (
     Reply,
     ScriptedEngine,
     Step,
-    chunk,
     completion,
+    delta_event,
     stream,
 )
 
@@ -84,8 +84,8 @@ def test_a_running_stream_gets_the_grace_and_no_more(
 ) -> None:
     """It may finish, or else ends with an error. The exit code is 0 either way."""
     go_on = threading.Event()
-    end = (go_on, chunk("", finish="stop", usage=USAGE), DONE)
-    engine.chat(stream(chunk("a"), *(end if ends else (Step.STALL,))))
+    end = (go_on, delta_event("", finish="stop", usage=USAGE), DONE)
+    engine.chat(stream(delta_event("a"), *(end if ends else (Step.STALL,))))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
@@ -157,7 +157,7 @@ def test_a_response_sent_while_stopping_closes_its_connection(
 ) -> None:
     """Its head says so, so that no client sends another request on it."""
     go_on = threading.Event()
-    last = chunk("a", finish="stop", usage=USAGE)
+    last = delta_event("a", finish="stop", usage=USAGE)
     engine.chat(stream(go_on, last, DONE) if streamed else Reply((go_on, *completion("a").steps)))
     port = free_port()
     url = f"http://127.0.0.1:{port}"

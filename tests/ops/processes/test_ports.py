@@ -1,9 +1,12 @@
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from ops.checkout import ROOT
 from ops.processes.ports import LOOPBACK, Port, free_port, holder, port_problems, read_port
 from ops.terminal.console import OperatorError
 
@@ -76,3 +79,18 @@ def test_a_free_port_is_returned_to_only_one_caller() -> None:
     ports = {free_port(LOOPBACK) for _ in range(50)}
 
     assert len(ports) == 50
+
+
+def test_a_free_port_is_given_to_one_process_alone() -> None:
+    """Although nothing listens there yet: two test runs side by side must not collide."""
+    port = free_port(LOOPBACK)
+    program = (
+        "from ops.processes import ports\n"
+        f"ports._LASTING = range({port}, {port + 1})\n"
+        "ports.free_port(ports.LOOPBACK)"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert f"no port of {LOOPBACK} from {port} to {port} is free" in other.stderr

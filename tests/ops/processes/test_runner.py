@@ -9,14 +9,14 @@ from ops.checkout import ROOT
 from ops.processes.runner import SystemRunner
 
 # Ends only at a signal, with a different exit code for each signal.
-PATIENT = (
+WAITING_FOR_A_SIGNAL = (
     "import signal, sys; codes = {signal.SIGINT: 7, signal.SIGTERM: 8}; "
     "signal.pthread_sigmask(signal.SIG_BLOCK, codes); "
     "print('started', flush=True); sys.exit(codes[signal.sigwait(codes)])"
 )
 RUNNING_IT = (
     "import sys; from ops.processes.runner import SystemRunner; "
-    f"sys.exit(SystemRunner().show([sys.executable, '-c', {PATIENT!r}], {{}}))"
+    f"sys.exit(SystemRunner().show([sys.executable, '-c', {WAITING_FOR_A_SIGNAL!r}], {{}}))"
 )
 
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from proxy_service.clock import SystemClock
-from proxy_service.engines import client
+from proxy_service.engines import client, connection
 from proxy_service.engines.client import HttpEngine
 from proxy_service.engines.connection import (
     READ_AHEAD_BYTES,
@@ -21,8 +21,8 @@ from proxy_service.engines.connection import (
 from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable, ShuttingDown
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
-from tests.processes import DEADLINE_SECONDS
-from tests.proxy.running import MovableLoop
+from tests.processes import DEADLINE_SECONDS, free_port
+from tests.proxy.loops import MovableLoop
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -38,18 +38,20 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
     """The client's connections, in the order in which it opens them."""
     connections: list[Connection] = []
 
-    def connection(pool: Pool, *, idle_seconds: float) -> Connection:
+    def connect(pool: Pool, *, idle_seconds: float) -> Connection:
         connections.append(Connection(pool, idle_seconds=idle_seconds))
         return connections[-1]
 
-    monkeypatch.setattr(client, "Connection", connection)
+    monkeypatch.setattr(client, "Connection", connect)
     return connections
 
 
-async def some_rounds(count: int = 200) -> None:
-    """Let the event loop do what it can do now."""
-    for _ in range(count):
-        await asyncio.sleep(0)
+def on_movable_loop(test: Callable[[MovableLoop], Coroutine[Any, Any, None]]) -> None:
+    """Run a test that needs the proxy's event loop, with a time that it can move."""
+    with asyncio.Runner(loop_factory=MovableLoop) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, MovableLoop)
+        runner.run(test(loop))
 
 
 @asynccontextmanager
@@ -209,10 +211,7 @@ async def test_nothing_is_sent_on_a_connection_that_opens_after_the_grace(
     assert connections.requests == []
 
 
-async def test_a_kept_connection_is_closed_before_the_engine_closes_it(
-    opened: list[Connection],
-) -> None:
-    """After `engine_keep_alive_seconds` without a request."""
+async def close_after_the_keep_alive(loop: MovableLoop) -> None:
     gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -221,10 +220,15 @@ async def test_a_kept_connection_is_closed_before_the_engine_closes_it(
         if not await reader.read(1):
             gone.set()
 
-    async with engine_at(serve, engine_keep_alive_seconds=0.05) as engine:
+    async with engine_at(serve, engine_keep_alive_seconds=15) as engine:
         assert await get(engine) == b"ok"
+        loop.put_forward(16)
         await asyncio.wait_for(gone.wait(), DEADLINE_SECONDS)
-        assert not opened[0].is_usable()
+
+
+def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None:
+    """After `engine_keep_alive_seconds` without a request."""
+    on_movable_loop(close_after_the_keep_alive)
 
 
 async def test_the_engine_closing_a_new_connection_is_an_error() -> None:
@@ -248,11 +252,19 @@ async def test_a_request_names_path_host_and_credentials_of_the_url() -> None:
     assert b"\r\nAuthorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in head
 
 
-async def test_a_slow_reader_slows_the_engine_down() -> None:
+async def test_a_slow_reader_slows_the_engine_down(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client holds no more than two fixed buffers of a reply, and all of it arrives."""
     piece = b"x" * 16384
     frame = b"%x\r\n%b\r\n" % (len(piece), piece)
     sent, total = 0, 2000
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+    transports: list[asyncio.Transport] = []
+
+    async def remember(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  the loop's
+        transport, protocol = await connect(*arguments, **options)
+        transports.append(transport)
+        return transport, protocol
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
@@ -266,14 +278,15 @@ async def test_a_slow_reader_slows_the_engine_down() -> None:
         await writer.drain()
         await reader.read()
 
+    monkeypatch.setattr(loop, "create_connection", remember)
     async with engine_at(serve) as engine, engine.request("GET", "/") as reply:
-        before = -1
-        while sent > before:  # until the system's own buffers are full, too
-            before = sent
-            await some_rounds()
+        (transport,) = transports
+        while transport.is_reading() and sent < total:  # noqa: ASYNC110  it has no event for this
+            await asyncio.sleep(0)
+        sent_before = sent
         sizes = [len(data) async for data in reply.iter_bytes()]
 
-    assert before < total
+    assert sent_before < total
     assert max(sizes) <= READ_AHEAD_BYTES + READ_BYTES
     assert sum(sizes) == total * len(piece)
 
@@ -318,9 +331,10 @@ async def test_many_streams_at_once_leave_room_for_others() -> None:
 
 
 async def test_a_reply_whose_rest_is_discarded_keeps_its_connection(
-    opened: list[Connection],
+    monkeypatch: pytest.MonkeyPatch, opened: list[Connection]
 ) -> None:
     """The end of a stream's framing arrives after the last event that matters."""
+    monkeypatch.setattr(connection, "_DRAIN_SECONDS", DEADLINE_SECONDS)
     answered = asyncio.Event()
     count = 0
 
@@ -341,8 +355,8 @@ async def test_a_reply_whose_rest_is_discarded_keeps_its_connection(
             reply.discard_rest()
         answered.set()
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while not opened[0].reader.complete:
-                await some_rounds(1)
+            while not opened[0].reader.complete:  # noqa: ASYNC110  as above
+                await asyncio.sleep(0)
         assert await get(engine) == b"ok"
 
     assert count == 1
@@ -378,9 +392,9 @@ async def wait_longer_for_the_reader_then_for_the_engine(loop: MovableLoop) -> N
         loop.put_forward(11)
         assert await anext(data) == b"abc"
         waiting = asyncio.ensure_future(anext(data))
-        await some_rounds()
+        await loop.settle()
         loop.put_forward(9)
-        await some_rounds()
+        await loop.settle()
         assert not waiting.done()
         loop.put_forward(2)
         with pytest.raises(EngineTimeout):
@@ -389,38 +403,46 @@ async def wait_longer_for_the_reader_then_for_the_engine(loop: MovableLoop) -> N
 
 def test_a_slow_reader_is_not_a_silent_engine() -> None:
     """Only waiting for the engine counts as its silence."""
-    with asyncio.Runner(loop_factory=MovableLoop) as runner:
-        loop = runner.get_loop()
-        assert isinstance(loop, MovableLoop)
-        runner.run(wait_longer_for_the_reader_then_for_the_engine(loop))
+    on_movable_loop(wait_longer_for_the_reader_then_for_the_engine)
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_a_whole_reply_may_take_longer_than_a_stream_may_be_silent(*, streamed: bool) -> None:
+def test_a_whole_reply_may_take_longer_than_a_stream_may_be_silent(*, streamed: bool) -> None:
     """The engine is silent until it is complete. The error names the variable of the timeout."""
-    short, long = 0.1, 3600.0
-    limits = {
-        "engine_silence_timeout_seconds": short if streamed else long,
-        "engine_reply_timeout_seconds": long if streamed else short,
-    }
-    variable = "ENGINE_SILENCE_TIMEOUT" if streamed else "ENGINE_REPLY_TIMEOUT"
+    limits = {"engine_silence_timeout_seconds": 10, "engine_reply_timeout_seconds": 3600}
+    seconds, variable = (
+        (10, "ENGINE_SILENCE_TIMEOUT") if streamed else (3600, "ENGINE_REPLY_TIMEOUT")
+    )
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        del writer
-        await reader.readuntil(b"\r\n\r\n")
-        await reader.read(1)
+    async def be_silent(loop: MovableLoop) -> None:
+        asked = asyncio.Event()
 
-    async with engine_at(serve, **limits) as engine:
-        with pytest.raises(EngineTimeout, match=f"for 0.1 s .{variable}"):
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            del writer
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await reader.read(1)
+
+        async def ask(engine: HttpEngine) -> None:
             async with engine.request("GET", "/", streamed=streamed):
                 pass
+
+        async with engine_at(serve, **limits) as engine:
+            asking = asyncio.create_task(ask(engine))
+            await asked.wait()
+            loop.put_forward(seconds - 1)
+            await loop.settle()
+            assert not asking.done()
+            loop.put_forward(2)
+            with pytest.raises(EngineTimeout, match=f"for {seconds} s .{variable}"):
+                await asking
+
+    on_movable_loop(be_silent)
 
 
 async def test_the_error_of_a_refused_connection_names_the_url() -> None:
     """And the variable that sets it."""
-    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    server.close()
+    url = f"http://127.0.0.1:{free_port()}"
 
     with pytest.raises(EngineUnavailable, match=f"{url}.*MISTRAL_URL"):
         await get(engine_of(ProxySettings(engine_url=url)))

@@ -15,7 +15,7 @@ from tests.proxy.scripted_engine import (
     USAGE,
     ScriptedEngine,
     Step,
-    chunk,
+    delta_event,
     event,
     json_reply,
     stream,
@@ -52,7 +52,7 @@ def test_text_in_the_last_event_is_sent_before_the_last_chunk(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """No text is lost because it arrived together with the end."""
-    engine.chat(stream(chunk("a"), chunk("b", finish="stop", usage=USAGE), DONE))
+    engine.chat(stream(delta_event("a"), delta_event("b", finish="stop", usage=USAGE), DONE))
 
     assert contents(lines_of(proxy.http.post("/api/chat", json=HELLO).content)) == ["a", "b", ""]
 
@@ -86,8 +86,8 @@ def test_thinking_and_content_never_share_a_chunk(
     """An event with both becomes two chunks."""
     engine.chat(
         stream(
-            chunk("answer", reasoning_content="because"),
-            chunk("", finish="stop", usage=USAGE),
+            delta_event("answer", reasoning_content="because"),
+            delta_event("", finish="stop", usage=USAGE),
             DONE,
         )
     )
@@ -117,10 +117,10 @@ def test_noise_and_splits_in_the_engines_stream_do_not_matter(
         stream(
             b": keep-alive\n\n",
             b'event: agentic_tool_call_progress\ndata: {"tool":"x"}\n\n',
-            chunk("?") + raw[:cut],
+            delta_event("?") + raw[:cut],
             first_half_read,
             raw[cut:],
-            chunk("!", finish="stop", usage=USAGE),
+            delta_event("!", finish="stop", usage=USAGE),
             DONE,
         )
     )
@@ -137,8 +137,8 @@ def test_a_finished_stream_without_a_done_marker_is_complete(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """The engine may just close it, even without a blank line after the last event."""
-    last = chunk("b", finish="stop", usage=USAGE)
-    engine.chat(stream(chunk("a"), last.removesuffix(b"\n\n"), bare_close=True))
+    last = delta_event("b", finish="stop", usage=USAGE)
+    engine.chat(stream(delta_event("a"), last.removesuffix(b"\n\n"), bare_close=True))
 
     assert contents(lines_of(proxy.http.post("/api/chat", json=HELLO).content)) == ["a", "b", ""]
 
@@ -180,7 +180,13 @@ def test_an_error_after_three_events_is_the_last_line(
 ) -> None:
     """After three chunks, and without a chunk that says done."""
     engine.chat(
-        stream(chunk("a"), chunk("b"), chunk("c"), event({"error": {"message": "boom"}}), DONE)
+        stream(
+            delta_event("a"),
+            delta_event("b"),
+            delta_event("c"),
+            event({"error": {"message": "boom"}}),
+            DONE,
+        )
     )
 
     response = proxy.http.post("/api/chat", json=HELLO)
@@ -196,7 +202,7 @@ def test_a_stream_that_ends_too_early_is_an_error(
     engine: ScriptedEngine, proxy: RunningProxy, ending: Step | bytes
 ) -> None:
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), go_on, ending))
+    engine.chat(stream(delta_event("a"), go_on, ending))
 
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
         parts = response.iter_bytes()
@@ -222,7 +228,7 @@ def test_tool_calls_arrive_whole_with_objects_as_arguments(
         }
         for i in range(2)
     ]
-    engine.chat(stream(chunk(None, finish="tool_calls", usage=USAGE, tool_calls=calls), DONE))
+    engine.chat(stream(delta_event(None, finish="tool_calls", usage=USAGE, tool_calls=calls), DONE))
 
     lines = lines_of(proxy.http.post("/api/chat", json=HELLO).content)
 
@@ -314,7 +320,9 @@ def test_a_fault_of_the_proxy_ends_a_stream_in_its_own_format(
         raise RuntimeError
 
     go_on = threading.Event()
-    engine.on(path.replace("/api/chat", "/v1/chat/completions"), stream(chunk("a"), go_on, DONE))
+    engine.on(
+        path.replace("/api/chat", "/v1/chat/completions"), stream(delta_event("a"), go_on, DONE)
+    )
     body = HELLO | {"stream": True}
     with proxy.http.stream("POST", path, json=body) as response:
         parts = response.iter_bytes()

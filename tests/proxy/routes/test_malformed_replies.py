@@ -11,8 +11,8 @@ from tests.proxy.scripted_engine import (
     MODEL,
     USAGE,
     Reply,
-    chunk,
     completion,
+    delta_event,
     event,
     json_reply,
     stream,
@@ -74,7 +74,7 @@ REPLIES = {
     "the streamed finish is a list": stream(delta("a", ["x"], usage=USAGE), DONE),
     "an event is deep": stream(b"data: " + DEEP.encode() + b"\n\n", DONE),
     "an event has a deep field": stream(
-        delta("a", x=json.loads(DEEP)), chunk("b", finish="stop"), DONE
+        delta("a", x=json.loads(DEEP)), delta_event("b", finish="stop"), DONE
     ),
     "a streamed logprob is NaN": stream(f"data: {logprob('NaN')}\n\n".encode(), DONE),
     "half a character": stream(b'data: {"choices":[{"delta":{"content":"\xf0\x9f"}}]}\n\n', DONE),

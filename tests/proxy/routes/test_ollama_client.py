@@ -14,8 +14,8 @@ from tests.proxy.scripted_engine import (
     OTHER_MODEL,
     USAGE,
     ScriptedEngine,
-    chunk,
     completion,
+    delta_event,
     event,
     stream,
     words,
@@ -169,7 +169,7 @@ def test_an_unknown_model_raises_the_clients_own_error(client: ollama.Client) ->
 def test_an_error_in_a_stream_raises_the_clients_own_error(
     engine: ScriptedEngine, client: ollama.Client
 ) -> None:
-    engine.chat(stream(chunk("a"), event({"error": {"message": "boom"}}), DONE))
+    engine.chat(stream(delta_event("a"), event({"error": {"message": "boom"}}), DONE))
 
     with pytest.raises(ollama.ResponseError, match="boom"):
         list(client.chat(MODEL, MESSAGES, stream=True))
@@ -198,7 +198,7 @@ async def test_the_asynchronous_client_chats_streams_lists_and_fails(
     engine: ScriptedEngine, async_client: ollama.AsyncClient
 ) -> None:
     whole = await async_client.chat(MODEL, MESSAGES)
-    engine.chat(stream(chunk("x"), chunk("y", finish="stop", usage=USAGE), DONE))
+    engine.chat(stream(delta_event("x"), delta_event("y", finish="stop", usage=USAGE), DONE))
     parts = [
         part.message.content or ""
         async for part in await async_client.chat(MODEL, MESSAGES, stream=True)

@@ -13,7 +13,7 @@ from tests.proxy.scripted_engine import (
     MODEL,
     USAGE,
     ScriptedEngine,
-    chunk,
+    delta_event,
     event,
     stream,
     words,
@@ -98,7 +98,7 @@ def test_tool_calls_keep_their_positions(engine: ScriptedEngine, proxy: RunningP
         }
         for i in range(3)
     ]
-    engine.chat(stream(chunk(None, finish="tool_calls", usage=USAGE, tool_calls=calls), DONE))
+    engine.chat(stream(delta_event(None, finish="tool_calls", usage=USAGE, tool_calls=calls), DONE))
 
     lines = chat(proxy, f"{MODEL}:latest", tools=[{"type": "function", "function": {}}])
     found = [call for line in lines for call in line["message"].get("tool_calls", [])]
@@ -111,10 +111,10 @@ def test_thinking_comes_before_content(engine: ScriptedEngine, proxy: RunningPro
     """It opens a folded block at the first thinking, and closes it at the first content."""
     engine.chat(
         stream(
-            chunk(None, reasoning_content="let me"),
-            chunk(None, reasoning_content=" see"),
-            chunk("so"),
-            chunk("", finish="stop", usage=USAGE),
+            delta_event(None, reasoning_content="let me"),
+            delta_event(None, reasoning_content=" see"),
+            delta_event("so"),
+            delta_event("", finish="stop", usage=USAGE),
             DONE,
         )
     )
@@ -128,7 +128,7 @@ def test_thinking_comes_before_content(engine: ScriptedEngine, proxy: RunningPro
 def test_an_error_in_a_stream_is_a_line_that_open_webui_shows(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    engine.chat(stream(chunk("a"), event({"error": {"message": "boom"}}), DONE))
+    engine.chat(stream(delta_event("a"), event({"error": {"message": "boom"}}), DONE))
 
     assert chat(proxy, MODEL)[-1] == {"error": "boom"}
 

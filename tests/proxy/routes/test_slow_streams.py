@@ -9,15 +9,15 @@ import pytest
 
 from proxy_service.settings.schema import ProxySettings
 from tests.proxy.bodies import CHAT
-from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
     USAGE,
     Received,
     Reply,
     ScriptedEngine,
-    chunk,
     default_chat,
+    delta_event,
     stream,
 )
 
@@ -27,7 +27,7 @@ def test_parallel_streams_do_not_wait_for_each_other(
 ) -> None:
     """Each gets its first chunk before either is complete."""
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), go_on, chunk("b", finish="stop", usage=USAGE), DONE))
+    engine.chat(stream(delta_event("a"), go_on, delta_event("b", finish="stop", usage=USAGE), DONE))
     body = CHAT | {"stream": True}
     with (
         proxy.http.stream("POST", "/api/chat", json=body) as one,
@@ -58,8 +58,8 @@ def test_a_long_silence_of_the_engine_does_not_end_a_response(
         if not streamed:
             whole = default_chat(Received("POST", "", {}, b"{}")).steps
             return Reply((go_on, *whole))
-        last = chunk("b", finish="stop", usage=USAGE)
-        return stream(chunk("a"), go_on, last, DONE) if begun else stream(go_on, last, DONE)
+        last = delta_event("b", finish="stop", usage=USAGE)
+        return stream(delta_event("a"), go_on, last, DONE) if begun else stream(go_on, last, DONE)
 
     engine.chat(stall)
     long = replace(settings, engine_silence_timeout_seconds=600, engine_reply_timeout_seconds=600)
@@ -68,8 +68,7 @@ def test_a_long_silence_of_the_engine_does_not_end_a_response(
         ThreadPoolExecutor(1) as pool,
     ):
         pending = pool.submit(proxy.http.post, "/api/chat", json=CHAT | {"stream": streamed})
-        assert eventually(lambda: any(call.silent.is_set() for call in engine.calls()))
-        proxy.put_forward(599)
+        proxy.put_forward_in_silence(engine, 599)
         go_on.set()
         response = pending.result()
 

@@ -12,7 +12,7 @@ from tests.proxy.scripted_engine import (
     USAGE,
     Reply,
     ScriptedEngine,
-    chunk,
+    delta_event,
     event,
     json_reply,
     stream,
@@ -58,7 +58,7 @@ def test_the_content_type_of_a_stream_may_be_in_any_case(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """Media types are case-insensitive (RFC 9110, 8.3.1)."""
-    events = chunk("a") + chunk("b", finish="stop", usage=USAGE) + DONE
+    events = delta_event("a") + delta_event("b", finish="stop", usage=USAGE) + DONE
     engine.chat(Reply((events,), content_type="Text/Event-Stream; charset=utf-8"))
     response = proxy.http.post("/v1/chat/completions", json=CHAT | {"stream": True})
 
@@ -78,7 +78,9 @@ def test_v1_is_passed_through_byte_for_byte(
         MODEL.encode(),
         json.dumps(streamed).encode(),
     )
-    events = b": hi\r\n\r\n" + chunk("a") + chunk("b", finish="stop", usage=USAGE) + DONE
+    events = (
+        b": hi\r\n\r\n" + delta_event("a") + delta_event("b", finish="stop", usage=USAGE) + DONE
+    )
     whole = b'{ "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2} }\n'
     engine.chat(stream(events) if streamed else Reply((whole,), length=True))
 

@@ -19,7 +19,7 @@ from tests.proxy.scripted_engine import (
     MODEL,
     ScriptedEngine,
     Step,
-    chunk,
+    delta_event,
     stream,
     words,
 )
@@ -43,6 +43,8 @@ class Client:
     def __init__(self, proxy: RunningProxy) -> None:
         self._socket = socket.create_connection(("127.0.0.1", proxy.port), timeout=TIMEOUT_SECONDS)
         self._file = self._socket.makefile("rb")
+        self._proxy = proxy
+        self._sent = 0
 
     def __enter__(self) -> Self:
         return self
@@ -53,6 +55,11 @@ class Client:
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+        self._sent += len(data)
+
+    def was_read(self) -> bool:
+        """Wait until the proxy has read all that was sent; return whether it has."""
+        return self._proxy.has_read(self._sent, port=self._socket.getsockname()[1])
 
     def send_no_more(self) -> None:
         self._socket.shutdown(socket.SHUT_WR)
@@ -66,7 +73,8 @@ class Client:
         response = http.client.HTTPResponse(self._socket, method=method)
         response.fp.close()
         response.fp = self._file
-        response._close_conn = lambda: None  # type: ignore[attr-defined]
+        # The end of a response must not close the file, from which the next one is read.
+        response._close_conn = lambda: None  # type: ignore[attr-defined]  # noqa: SLF001
         response.begin()
         return response, response.read()
 
@@ -145,11 +153,12 @@ def test_the_number_of_pipelined_requests_is_limited(
 ) -> None:
     """The first one beyond the limit gets an error, and the connection is closed."""
     go_on = threading.Event()
-    engine.chat(stream(go_on, chunk("x", finish="stop")))
+    engine.chat(stream(go_on, delta_event("x", finish="stop")))
     ping = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
     client.send(request(STREAMED))
     assert eventually(lambda: bool(engine.calls()))
     client.send(ping * (MAX_PIPELINED + 1))  # so short that the proxy reads all at once
+    assert client.was_read()
     go_on.set()
 
     assert client.response()[0].status == 200
@@ -314,6 +323,7 @@ def test_a_request_that_never_ends_is_a_408(
     proxy: RunningProxy, client: Client, sent: bytes, endpoint: str
 ) -> None:
     client.send(sent)
+    assert client.was_read()
     proxy.put_forward(proxy.settings.client_request_timeout_seconds + 1)
 
     response, body = client.response()
@@ -328,41 +338,59 @@ def test_an_idle_connection_ends_without_a_response(proxy: RunningProxy, client:
     client.send(request(WHOLE))
 
     assert client.response()[0].status == 200
+    proxy.idle()
     proxy.put_forward(proxy.settings.client_keep_alive_seconds + 1)
     assert client.ended()
     assert proxy.idle().value(REQUESTS, endpoint="unmatched", status="client_error") == 0
 
 
 @pytest.fixture
-def impatient(settings: ProxySettings) -> Iterator[RunningProxy]:
-    """A proxy that soon closes the connection of a client that reads nothing."""
-    with RunningProxy(replace(settings, client_stall_timeout_seconds=0.2)) as running:
-        yield running
+def settings(settings: ProxySettings) -> ProxySettings:
+    """The clients time out, but never the engine."""
+    return replace(settings, engine_silence_timeout_seconds=1e9)
+
+
+def cancelled_after(
+    seconds: float, engine: ScriptedEngine, proxy: RunningProxy, *, sender: Client | None = None
+) -> bool:
+    """Move time forward until the request that the engine works on was cancelled.
+
+    Again and again, because nothing shows when the system's buffers for the client are full. In
+    the meantime, the `sender` sends a byte at a time.
+    """
+
+    def counted() -> bool:
+        if sender is not None:
+            sender.send(b"x")
+            assert sender.was_read()
+        proxy.put_forward(seconds)
+        return proxy.scrape().value(REQUESTS, endpoint="chat", status="cancelled") == 1
+
+    return eventually(lambda: bool(engine.calls())) and eventually(counted)
 
 
 def test_a_client_that_stops_reading_is_cancelled(
-    engine: ScriptedEngine, impatient: RunningProxy
+    engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """As one whose machine has crashed: its generation ends, too."""
-    engine.chat(stream(*[chunk("y" * 100_000)] * 200, Step.STALL))
-    with Client(impatient) as client:
+    engine.chat(stream(*[delta_event("y" * 100_000)] * 200, Step.STALL))
+    with Client(proxy) as client:
         client.send(request(STREAMED))
-        assert impatient.counted(REQUESTS, 1, endpoint="chat", status="cancelled")
+        assert cancelled_after(proxy.settings.client_stall_timeout_seconds, engine, proxy)
     assert eventually(engine.calls()[0].gone.is_set)
-    assert impatient.idle().value("mistral_running_requests") == 0
+    assert proxy.idle().value("mistral_running_requests") == 0
 
 
 def test_a_half_closed_client_that_stops_reading_is_cancelled(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """Otherwise unsent data would keep such a connection open."""
-    engine.chat(stream(*[chunk("y" * 100_000)] * 200, Step.STALL))
-    proxy.app.config.GRACEFUL_TCP_CLOSE_TIMEOUT = 0.2
+    engine.chat(stream(*[delta_event("y" * 100_000)] * 200, Step.STALL))
     with Client(proxy) as client:
         client.send(request(STREAMED))
         assert eventually(lambda: bool(engine.calls()))
         client.send_no_more()
-        assert proxy.counted(REQUESTS, 1, endpoint="chat", status="cancelled")
+        assert cancelled_after(proxy.app.config.GRACEFUL_TCP_CLOSE_TIMEOUT, engine, proxy)
     assert eventually(engine.calls()[0].gone.is_set)
     assert proxy.idle().value("mistral_running_requests") == 0
 
@@ -375,6 +403,7 @@ def test_a_slow_upload_is_accepted(engine: ScriptedEngine, proxy: RunningProxy) 
     with Client(proxy) as client:
         client.send(head + b"\r\n\r\n")
         for position in range(8):
+            assert client.was_read()
             proxy.put_forward(silence_seconds)
             client.send(body[position : position + 1])
         client.send(body[8:])
@@ -383,13 +412,14 @@ def test_a_slow_upload_is_accepted(engine: ScriptedEngine, proxy: RunningProxy) 
 
 
 def test_sending_more_does_not_extend_the_stall_timeout(
-    engine: ScriptedEngine, impatient: RunningProxy
+    engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """Only reading does."""
-    engine.chat(stream(*[chunk("y" * 100_000)] * 200, Step.STALL))
-    with Client(impatient) as client:
-        client.send(request(STREAMED) + b"POST /api/chat HT")
-        assert impatient.counted(REQUESTS, 1, endpoint="chat", status="cancelled")
+    engine.chat(stream(*[delta_event("y" * 100_000)] * 200, Step.STALL))
+    with Client(proxy) as client:
+        client.send(request(STREAMED) + b"POST /api/chat HTTP/1.1\r\nX: ")
+        half = proxy.settings.client_stall_timeout_seconds / 2
+        assert cancelled_after(half, engine, proxy, sender=client)
 
 
 def test_disconnecting_after_a_large_request_ends_the_generation(
@@ -411,7 +441,7 @@ def test_a_slow_reader_slows_down_its_own_stream_only(
     """What is written to it waits in limited buffers, and all of it arrives in the end."""
     written = threading.Event()
     text = "y" * 100_000
-    engine.chat(stream(*[chunk(text)] * 200, written, chunk("", finish="stop")))
+    engine.chat(stream(*[delta_event(text)] * 200, written, delta_event("", finish="stop")))
     with Client(proxy) as slow, Client(proxy) as other:
         slow.send(request(STREAMED))
         assert eventually(lambda: bool(engine.calls()))

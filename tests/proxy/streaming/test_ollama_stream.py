@@ -10,20 +10,20 @@ from hypothesis import strategies as st
 from proxy_service.clock import Moment
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.streaming.text import TextBuffer
-from tests.proxy.scripted_engine import DONE, USAGE, chunk, event
+from tests.proxy.scripted_engine import DONE, USAGE, delta_event, event
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)
 CALL = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 RECORDED = b"".join(
     [
         b": keep-alive\r\n\r\n",
-        chunk(None),
-        chunk("Zw\N{LATIN SMALL LETTER O WITH DIAERESIS}lf \N{GRINNING FACE}"),
-        chunk("x", reasoning_content="hm"),
-        chunk("EN"),
-        chunk(" almost"),
-        chunk(None, tool_calls=[CALL]),
-        chunk("end", finish="length", usage=USAGE),
+        delta_event(None),
+        delta_event("Zw\N{LATIN SMALL LETTER O WITH DIAERESIS}lf \N{GRINNING FACE}"),
+        delta_event("x", reasoning_content="hm"),
+        delta_event("EN"),
+        delta_event(" almost"),
+        delta_event(None, tool_calls=[CALL]),
+        delta_event("end", finish="length", usage=USAGE),
         DONE,
     ]
 )
@@ -79,7 +79,9 @@ def test_a_buffer_releases_exactly_the_text_before_the_first_stop_string(pieces:
 )
 def test_surrogates_are_joined_or_replaced(pieces: list[str], text: str) -> None:
     """JSON may escape an emoji as two surrogates, and they may be in different events."""
-    body = b"".join(chunk(piece) for piece in pieces) + chunk("", finish="stop", usage=USAGE)
+    body = b"".join(delta_event(piece) for piece in pieces) + delta_event(
+        "", finish="stop", usage=USAGE
+    )
     lines = [json.loads(line) for line in translate(body).splitlines()]
 
     assert "".join(line["message"]["content"] for line in lines) == text
@@ -88,11 +90,21 @@ def test_surrogates_are_joined_or_replaced(pieces: list[str], text: str) -> None
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (chunk("the E") + chunk("", finish="stop", usage=USAGE), "the E"),
-        (chunk("the END") + chunk(" x") + chunk("", finish="stop", usage=USAGE), "the "),
-        (chunk("the ") + chunk("E", finish="stop", usage=USAGE), "the E"),
-        (chunk("the E") + chunk("", finish="length", usage=USAGE), "the E"),
-        (chunk("the E") + chunk("N") + chunk("D!", finish="length", usage=USAGE), "the "),
+        (delta_event("the E") + delta_event("", finish="stop", usage=USAGE), "the E"),
+        (
+            delta_event("the END")
+            + delta_event(" x")
+            + delta_event("", finish="stop", usage=USAGE),
+            "the ",
+        ),
+        (delta_event("the ") + delta_event("E", finish="stop", usage=USAGE), "the E"),
+        (delta_event("the E") + delta_event("", finish="length", usage=USAGE), "the E"),
+        (
+            delta_event("the E")
+            + delta_event("N")
+            + delta_event("D!", finish="length", usage=USAGE),
+            "the ",
+        ),
     ],
     ids=[
         "begun before the end",
@@ -157,8 +169,8 @@ def test_pieces_of_a_tool_call_are_joined() -> None:
     """Some engines send arguments in pieces; clients get the whole call."""
     first = CALL | {"function": {"name": "f", "arguments": '{"a":'}}
     second = {"index": 0, "function": {"arguments": "1}"}}
-    body = chunk(None, tool_calls=[first]) + chunk(None, tool_calls=[second])
-    body += chunk(None, finish="tool_calls", usage=USAGE) + DONE
+    body = delta_event(None, tool_calls=[first]) + delta_event(None, tool_calls=[second])
+    body += delta_event(None, finish="tool_calls", usage=USAGE) + DONE
 
     line = json.loads(translate(body).splitlines()[0])
 
@@ -191,7 +203,7 @@ def test_an_event_of_an_unknown_shape_is_an_error(payload: bytes) -> None:
 
 def test_usage_may_be_in_an_event_of_its_own() -> None:
     """OpenAI's servers send it after the finish_reason, without choices."""
-    body = chunk("a", finish="stop") + event({"choices": [], "usage": USAGE}) + DONE
+    body = delta_event("a", finish="stop") + event({"choices": [], "usage": USAGE}) + DONE
 
     final = json.loads(translate(body).splitlines()[-1])
 
@@ -201,7 +213,9 @@ def test_usage_may_be_in_an_event_of_its_own() -> None:
 @pytest.mark.parametrize("count", [None, "18", -1, float("nan"), True, []])
 def test_a_count_that_is_not_a_number_is_left_out(count: object) -> None:
     usage = USAGE | {"completion_tokens": count}
-    final = json.loads(translate(chunk("a", finish="stop", usage=usage) + DONE).splitlines()[-1])
+    final = json.loads(
+        translate(delta_event("a", finish="stop", usage=usage) + DONE).splitlines()[-1]
+    )
 
     assert (final["prompt_eval_count"], final["eval_count"]) == (11, 1)
 
@@ -209,14 +223,16 @@ def test_a_count_that_is_not_a_number_is_left_out(count: object) -> None:
 def test_without_usage_the_deltas_are_counted() -> None:
     """This is documented as a lower bound."""
     final = json.loads(
-        translate(chunk("a") + chunk("b") + chunk("", finish="stop") + DONE).splitlines()[-1]
+        translate(
+            delta_event("a") + delta_event("b") + delta_event("", finish="stop") + DONE
+        ).splitlines()[-1]
     )
 
     assert final["eval_count"] == 2
 
 
 def test_events_after_the_end_are_ignored() -> None:
-    body = chunk("a", finish="stop", usage=USAGE) + chunk("late") + DONE
+    body = delta_event("a", finish="stop", usage=USAGE) + delta_event("late") + DONE
 
     assert [json.loads(line)["done"] for line in translate(body).splitlines()] == [False, True]
 
@@ -225,6 +241,6 @@ def test_the_last_line_of_generate_has_the_context() -> None:
     """It is made from the complete text."""
     options = StreamOptions(model="m", chat=False, context_of=lambda text: [len(text)])
     stream = OllamaStream(options)
-    batch = stream.feed(chunk("abc") + chunk("de", finish="stop", usage=USAGE), AT)
+    batch = stream.feed(delta_event("abc") + delta_event("de", finish="stop", usage=USAGE), AT)
 
     assert json.loads(batch.data.splitlines()[-1])["context"] == [5]

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy_service.streaming.passthrough import PassthroughStream
-from tests.proxy.scripted_engine import DONE, USAGE, chunk, event
+from tests.proxy.scripted_engine import DONE, USAGE, delta_event, event
 
 
 def test_a_stream_is_counted_and_left_unchanged() -> None:
@@ -11,9 +11,9 @@ def test_a_stream_is_counted_and_left_unchanged() -> None:
     body = b"".join(
         [
             b": keep-alive\n\n",
-            chunk(""),
-            chunk("a"),
-            chunk("b", finish="stop", usage=USAGE),
+            delta_event(""),
+            delta_event("a"),
+            delta_event("b", finish="stop", usage=USAGE),
             event({"choices": [], "usage": USAGE}),
             DONE,
         ]

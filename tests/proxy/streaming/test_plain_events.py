@@ -12,19 +12,19 @@ from proxy_service.clock import Moment
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.streaming.plain_events import PlainEvents, decode
-from tests.proxy.scripted_engine import DONE, USAGE, chunk
+from tests.proxy.scripted_engine import DONE, USAGE, delta_event
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)
 TEXTS = st.lists(st.text(max_size=6) | st.sampled_from(['"', "\\", '\\"', "\n", '","role":', "é"]))
 CUTS = st.lists(st.integers(min_value=0, max_value=6000), max_size=8)
-LAST = chunk("", finish="stop", usage=USAGE) + DONE
+LAST = delta_event("", finish="stop", usage=USAGE) + DONE
 
 
 def events(texts: list[str], *, ascii_only: bool) -> bytes:
     """Return events as Python would write them, or with text in UTF-8 as Rust would."""
     pieces = []
     for text in texts:
-        body = json.loads(chunk(text)[6:])
+        body = json.loads(delta_event(text)[6:])
         written = json.dumps(body, separators=(",", ":"), ensure_ascii=ascii_only)
         pieces.append(b"data: " + written.encode("utf-8", "replace") + b"\n\n")
     return b"".join(pieces)
@@ -92,8 +92,8 @@ def learned(example: bytes) -> PlainEvents:
 
 def test_a_run_ends_before_the_first_event_that_is_not_plain() -> None:
     """The data after the run is left for the decoder."""
-    runs = learned(chunk("first"))
-    texts, rest = runs.split(chunk("a") + chunk('say "b"\n') + LAST)
+    runs = learned(delta_event("first"))
+    texts, rest = runs.split(delta_event("a") + delta_event('say "b"\n') + LAST)
 
     assert texts == [b"a", b'say \\"b\\"\\n']
     assert rest == LAST
@@ -103,31 +103,31 @@ def test_a_run_ends_before_the_first_event_that_is_not_plain() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        chunk(None),
-        chunk(""),
-        chunk("\u00e9"),
-        chunk("a", reasoning_content="b"),
-        chunk("a", finish="stop"),
-        chunk("a").replace(b'"created":1', b'"created":2'),
+        delta_event(None),
+        delta_event(""),
+        delta_event("\u00e9"),
+        delta_event("a", reasoning_content="b"),
+        delta_event("a", finish="stop"),
+        delta_event("a").replace(b'"created":1', b'"created":2'),
         b": comment\n\n",
-        b"event: x\n" + chunk("a"),
+        b"event: x\n" + delta_event("a"),
     ],
 )
 def test_events_that_are_not_plain_are_not_a_run(other: bytes) -> None:
     """Not even before or between plain ones."""
-    runs = learned(chunk("first"))
+    runs = learned(delta_event("first"))
 
-    assert runs.split(other + chunk("a"))[0] == []
-    assert runs.split(chunk("a") + other + chunk("b"))[0] == []
+    assert runs.split(other + delta_event("a"))[0] == []
+    assert runs.split(delta_event("a") + other + delta_event("b"))[0] == []
 
 
 @pytest.mark.parametrize(
     "example",
     [
-        chunk("a", finish="stop", usage=USAGE),
-        chunk("a", reasoning_content="b"),
-        chunk("a", tool_calls=[{"index": 0}]),
-        chunk("a").replace(b'"content":', b'"content" :'),
+        delta_event("a", finish="stop", usage=USAGE),
+        delta_event("a", reasoning_content="b"),
+        delta_event("a", tool_calls=[{"index": 0}]),
+        delta_event("a").replace(b'"content":', b'"content" :'),
     ],
     ids=["last", "thinking", "tool call", "spaced"],
 )

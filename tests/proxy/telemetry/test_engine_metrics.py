@@ -7,15 +7,14 @@ from dataclasses import replace
 import pytest
 
 from proxy_service.settings.schema import ProxySettings
-from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
     OTHER_MODEL,
     USAGE,
     ScriptedEngine,
-    chunk,
-    json_reply,
+    delta_event,
     stream,
 )
 from tests.proxy.telemetry.counting import HELLO, LAST_SUCCESS, UPSTREAM, WHOLE
@@ -38,47 +37,6 @@ def test_a_load_is_recorded_only_when_the_engine_loads(
     assert [call.json for call in engine.calls("/v1/models/reload")] == [{"model_id": MODEL}]
 
 
-@pytest.mark.parametrize(
-    ("reloaded", "status", "text"),
-    [
-        ({"status": "not_found"}, 404, "not found"),
-        ({"status": "internal_error", "error": "out of memory"}, 503, "out of memory"),
-        ({"status": "no_loader_config"}, 503, "no_loader_config"),
-        ({"status": "reloading"}, 503, "did not load"),
-        ({}, 502, "unknown shape"),
-    ],
-)
-def test_a_model_that_the_engine_cannot_load_is_an_error_at_once(
-    engine: ScriptedEngine,
-    proxy: RunningProxy,
-    reloaded: dict[str, str],
-    status: int,
-    text: str,
-) -> None:
-    """The engine reports it with a 200. Nothing is sent to the model, and no load is counted."""
-    engine.status_of[MODEL] = "unloaded"
-    engine.on("/v1/models/reload", json_reply({"model_id": MODEL} | reloaded))
-    proxy.probe()
-    reply = proxy.http.post("/api/chat", json=WHOLE)
-
-    assert reply.status_code == status
-    assert text in reply.json()["error"]
-    assert engine.calls() == []
-    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
-
-
-def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """It is listed as unloaded when the request arrives, but no longer when it has to be loaded."""
-    engine.status_of[MODEL] = "unloaded"
-    proxy.probe()
-    del engine.status_of[MODEL]
-    reply = proxy.http.post("/api/chat", json=WHOLE)
-
-    assert reply.status_code == 404
-    assert engine.calls("/v1/models/reload") == []
-    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
-
-
 def test_a_model_that_the_engine_no_longer_lists_is_not_loaded(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
@@ -98,12 +56,12 @@ def test_the_time_in_the_engine_is_measured_apart_from_the_proxys_own(
 ) -> None:
     """Waiting for the head of the engine's reply counts, and for the rest of its stream."""
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+    engine.chat(stream(delta_event("a"), go_on, delta_event("", finish="stop", usage=USAGE), DONE))
 
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
         parts = response.iter_bytes()
         next(parts)
-        proxy.put_forward(5)
+        proxy.put_forward_in_silence(engine, 5)
         go_on.set()
         b"".join(parts)
     scrape = proxy.idle()
@@ -155,10 +113,3 @@ def test_an_engine_that_never_answered_has_a_last_success_of_0(settings: ProxySe
     with RunningProxy(replace(settings, engine_url="http://127.0.0.1:9")) as proxy:
         proxy.probe()
         assert proxy.scrape().value(LAST_SUCCESS) == 0
-
-
-def test_a_blocked_event_loop_shows(proxy: RunningProxy) -> None:
-    """It is blocked for longer than the pause between two samples, so that one of them is late."""
-    proxy.hold_up(seconds=1.5)
-
-    assert eventually(lambda: proxy.scrape().value("mistral_event_loop_lag_seconds") > 0.9)

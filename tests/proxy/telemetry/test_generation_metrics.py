@@ -4,14 +4,14 @@ import threading
 
 import pytest
 
-from tests.proxy.running import RunningProxy, eventually
+from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
     USAGE,
     Body,
     ScriptedEngine,
-    chunk,
+    delta_event,
     json_reply,
     stream,
     words,
@@ -76,13 +76,14 @@ def test_tokens_follow_the_engines_usage(engine: ScriptedEngine, proxy: RunningP
 def test_empty_deltas_are_not_chunks(engine: ScriptedEngine, proxy: RunningProxy) -> None:
     """Deltas with only a role, or nothing, don't count, not even as the first token."""
     text = threading.Event()
-    empty = chunk(None), chunk("")
-    engine.chat(stream(*empty, text, chunk("x"), chunk("", finish="stop", usage=usage(1)), DONE))
+    empty = delta_event(None), delta_event("")
+    engine.chat(
+        stream(*empty, text, delta_event("x"), delta_event("", finish="stop", usage=usage(1)), DONE)
+    )
 
     sending = threading.Thread(target=proxy.http.post, args=["/api/chat"], kwargs={"json": HELLO})
     sending.start()
-    assert eventually(lambda: any(call.silent.is_set() for call in engine.calls()))
-    proxy.put_forward(5)
+    proxy.put_forward_in_silence(engine, 5)
     text.set()
     sending.join()
     scrape = proxy.idle()
@@ -96,8 +97,8 @@ def test_only_the_content_of_a_v1_stream_counts(
 ) -> None:
     """A role, a summary and the end of a stream aren't tokens."""
     gate = threading.Event()
-    last = chunk("", finish="length", usage=usage(2))
-    engine.chat(stream(chunk(""), gate, chunk("a"), chunk("b"), last, DONE))
+    last = delta_event("", finish="length", usage=usage(2))
+    engine.chat(stream(delta_event(""), gate, delta_event("a"), delta_event("b"), last, DONE))
     endpoint = "v1_chat_completions"
 
     body = HELLO | {"stream": True}
@@ -116,7 +117,7 @@ def test_only_the_content_of_a_v1_stream_counts(
 def test_a_v1_stream_without_content_has_no_first_token(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    engine.chat(stream(chunk(""), chunk("", finish="stop", usage=usage(0)), DONE))
+    engine.chat(stream(delta_event(""), delta_event("", finish="stop", usage=usage(0)), DONE))
     proxy.http.post("/v1/chat/completions", json=HELLO | {"stream": True})
     scrape = proxy.idle()
 

@@ -22,8 +22,8 @@ from tests.proxy.scripted_engine import (
     Script,
     ScriptedEngine,
     Step,
-    chunk,
     completion,
+    delta_event,
     event,
     json_reply,
     stream,
@@ -78,7 +78,7 @@ def error_echo(request: Received) -> Reply:
     """Fail with words of the prompt, as templates and grammars do."""
     if request.json.get("stream"):
         failure = {"error": {"message": f"can't say {FORGERY}", "type": "server_error"}}
-        return stream(chunk("a"), event(failure), DONE)
+        return stream(delta_event("a"), event(failure), DONE)
     return json_reply({"message": f"can't say {FORGERY}"}, 500)
 
 
@@ -88,10 +88,10 @@ ENGINES: dict[str, Script] = {
     "fails with the words": error_echo,
     "refuses with the words": lambda _: json_reply({"message": f"no: {FORGERY}"}, 422),
     "is something else": lambda _: json_reply({"message": f"no: {FORGERY}"}, 403),
-    "sends text": lambda _: stream(chunk("a"), f"data: {CANARY}\n\n".encode(), DONE),
+    "sends text": lambda _: stream(delta_event("a"), f"data: {CANARY}\n\n".encode(), DONE),
     "sends another shape": lambda _: json_reply({"choices": [{"message": CANARY}]}),
-    "breaks off": lambda _: stream(chunk(FORGERY), Step.CUT),
-    "resets": lambda _: stream(chunk(FORGERY), Step.RESET),
+    "breaks off": lambda _: stream(delta_event(FORGERY), Step.CUT),
+    "resets": lambda _: stream(delta_event(FORGERY), Step.RESET),
     "names its finish": lambda _: words("a", finish=FORGERY),
 }
 

@@ -23,8 +23,8 @@ from tests.proxy.scripted_engine import (
     Script,
     ScriptedEngine,
     Step,
-    chunk,
     completion,
+    delta_event,
     json_reply,
     stream,
     words,
@@ -172,9 +172,9 @@ def test_a_person_reads_one_line_per_request(engine: ScriptedEngine) -> None:
         client.post("/api/chat", json=CHAT | {"stream": False})
         client.get("/api/tags")
         client.post("/api/chat", json=CHAT | {"model": "no-such"})
-        engine.chat(stream(chunk("a"), Step.CUT))
+        engine.chat(stream(delta_event("a"), Step.CUT))
         client.post("/api/chat", json=CHAT)
-        engine.chat(stream(chunk("a"), Step.STALL))
+        engine.chat(stream(delta_event("a"), Step.STALL))
         with client.stream("POST", "/api/chat", json=CHAT) as response:
             parts = response.iter_bytes()
             next(parts)
@@ -194,7 +194,7 @@ def echo(request: Received) -> Reply:
     [
         echo,
         lambda _: json_reply({"message": FORGERY}, 500),
-        lambda _: stream(chunk("a"), f"data: {CANARY}\n\n".encode(), DONE),
+        lambda _: stream(delta_event("a"), f"data: {CANARY}\n\n".encode(), DONE),
     ],
     ids=["echoes", "fails", "breaks"],
 )

@@ -15,6 +15,7 @@ from proxy_service.routes.probes import PROBE_PATHS
 from proxy_service.routes.table import ROUTES
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ENDPOINTS
+from tests.processes import free_port
 from tests.proxy.running import TIMEOUT_SECONDS, RunningProxy, eventually
 from tests.proxy.scripted_engine import (
     DONE,
@@ -23,8 +24,8 @@ from tests.proxy.scripted_engine import (
     Reply,
     ScriptedEngine,
     Step,
-    chunk,
     completion,
+    delta_event,
     event,
     json_reply,
     stream,
@@ -59,7 +60,15 @@ def test_a_running_stream_is_active_and_not_yet_counted(
 ) -> None:
     """Its tokens are counted while it runs."""
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), chunk("b"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+    engine.chat(
+        stream(
+            delta_event("a"),
+            delta_event("b"),
+            go_on,
+            delta_event("", finish="stop", usage=USAGE),
+            DONE,
+        )
+    )
 
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
         parts = response.iter_bytes()
@@ -79,7 +88,7 @@ def test_sixty_streams_are_sixty_active_requests(
 ) -> None:
     """All of them count while they run, and none afterwards."""
     go_on = threading.Event()
-    engine.chat(stream(chunk("a"), go_on, chunk("", finish="stop", usage=USAGE), DONE))
+    engine.chat(stream(delta_event("a"), go_on, delta_event("", finish="stop", usage=USAGE), DONE))
     limits = httpx.Limits(max_connections=60)
     with httpx.Client(base_url=proxy.url, limits=limits, timeout=30, trust_env=False) as client:
 
@@ -181,7 +190,7 @@ def test_a_client_that_disconnects_during_a_stream_is_cancelled(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """It isn't an error, it has no generation time, and the engine's connection is closed."""
-    engine.chat(stream(*[chunk("x")] * 5, Step.STALL))
+    engine.chat(stream(*[delta_event("x")] * 5, Step.STALL))
 
     with proxy.http.stream("POST", "/api/chat", json=HELLO) as response:
         parts = response.iter_bytes()  # in a variable, since the stream closes with its iterator
@@ -220,7 +229,9 @@ def test_a_client_of_v1_that_disconnects_after_done_had_success(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """The engine can be slow to close a stream after `[DONE]`."""
-    engine.chat(stream(chunk("x"), chunk("", finish="stop", usage=USAGE), DONE, Step.STALL))
+    engine.chat(
+        stream(delta_event("x"), delta_event("", finish="stop", usage=USAGE), DONE, Step.STALL)
+    )
 
     with proxy.http.stream(
         "POST", "/v1/chat/completions", json=HELLO | {"stream": True}
@@ -258,7 +269,7 @@ def test_a_stream_that_the_engine_cuts_is_an_error(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """Although its status was 200."""
-    engine.chat(stream(chunk("a"), chunk("b"), chunk("c"), Step.CUT))
+    engine.chat(stream(delta_event("a"), delta_event("b"), delta_event("c"), Step.CUT))
 
     response = proxy.http.post("/api/chat", json=HELLO)
     scrape = proxy.idle()
@@ -273,9 +284,7 @@ def test_a_stream_that_the_engine_cuts_is_an_error(
 
 def test_an_engine_that_is_down_is_an_error_and_shows_as_down(settings: ProxySettings) -> None:
     """Refused connections are reported at once."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with RunningProxy(replace(settings, engine_url=f"http://127.0.0.1:{port}")) as proxy:
+    with RunningProxy(replace(settings, engine_url=f"http://127.0.0.1:{free_port()}")) as proxy:
         response = proxy.http.post("/api/chat", json=HELLO)
         scrape = proxy.idle()
 
@@ -287,15 +296,14 @@ def test_an_engine_that_is_down_is_an_error_and_shows_as_down(settings: ProxySet
 
 
 def response_after_silence(engine: ScriptedEngine, proxy: RunningProxy) -> httpx.Response:
-    """Send a chat and, once the engine is silent, let more time pass than it may be."""
+    """Send a chat, and let more time pass than the engine may be silent."""
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(proxy.http.post, "/api/chat", json=HELLO)
-        assert eventually(lambda: any(call.silent.is_set() for call in engine.calls()))
-        proxy.put_forward(SILENCE_SECONDS + 1)
+        proxy.put_forward_in_silence(engine, SILENCE_SECONDS + 1)
         return sent.result()
 
 
-@pytest.mark.parametrize("before", [(), (chunk("a"),)], ids=["first byte", "mid-stream"])
+@pytest.mark.parametrize("before", [(), (delta_event("a"),)], ids=["first byte", "mid-stream"])
 def test_an_engine_that_falls_silent_is_a_timeout(
     engine: ScriptedEngine, proxy: RunningProxy, before: tuple[bytes, ...]
 ) -> None:
@@ -321,7 +329,7 @@ def test_an_error_event_within_a_v1_stream_is_an_interrupted_stream(
     engine: ScriptedEngine, proxy: RunningProxy, failure: dict[str, object]
 ) -> None:
     """Even if it would have been the client's fault before the 200 was sent."""
-    events = chunk("a") + event(failure) + DONE
+    events = delta_event("a") + event(failure) + DONE
     engine.chat(stream(events))
 
     response = proxy.http.post("/v1/chat/completions", json=HELLO | {"stream": True})

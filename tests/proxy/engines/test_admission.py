@@ -20,8 +20,8 @@ from tests.proxy.scripted_engine import (
     Received,
     Reply,
     ScriptedEngine,
-    chunk,
     completion,
+    delta_event,
     json_reply,
     stream,
 )
@@ -61,7 +61,9 @@ def gate(engine: ScriptedEngine) -> threading.Event:
     def echo(request: Received) -> Reply:
         text = request.json["messages"][0]["content"]
         if request.json.get("stream"):
-            return stream(chunk(text), event, chunk("", finish="stop", usage=USAGE), DONE)
+            return stream(
+                delta_event(text), event, delta_event("", finish="stop", usage=USAGE), DONE
+            )
         response = completion(text)
         return Reply((event, *response.steps))
 

@@ -1,6 +1,7 @@
-"""Loading and unloading of models."""
+"""The engine's models: loading and unloading, and probes that fail."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -96,9 +97,15 @@ def test_embedding_with_a_keep_alive_of_0_unloads_the_model(
 def test_an_unload_that_hangs_times_out(engine: ScriptedEngine, settings: ProxySettings) -> None:
     """Requests for the list of models wait for it, because no probe may run at the same time."""
     engine.on("/v1/models/unload", stream(Step.STALL))
-    short = replace(settings, model_unload=True, engine_probe_timeout_seconds=0.3)
-    with RunningProxy(short) as proxy:
-        response = proxy.http.post("/api/generate", json={"model": MODEL, "keep_alive": 0})
+    body = {"model": MODEL, "keep_alive": 0}
+    with (
+        RunningProxy(replace(settings, model_unload=True)) as proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        sent = pool.submit(proxy.http.post, "/api/generate", json=body)
+        seconds = settings.engine_probe_timeout_seconds + 1
+        proxy.put_forward_in_silence(engine, seconds, path="/v1/models/unload")
+        response = sent.result()
         assert proxy.http.get("/api/tags").status_code == 200
 
     assert response.status_code == 504
@@ -149,3 +156,44 @@ def test_a_refusal_right_after_a_load_is_retried_once(
     engine.on(engine_path, poisoned)
     assert proxy.http.post(path, json=body).status_code == 503
     assert len(engine.calls(engine_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("reloaded", "status", "text"),
+    [
+        ({"status": "not_found"}, 404, "not found"),
+        ({"status": "internal_error", "error": "out of memory"}, 503, "out of memory"),
+        ({"status": "no_loader_config"}, 503, "no_loader_config"),
+        ({"status": "reloading"}, 503, "did not load"),
+        ({}, 502, "unknown format"),
+    ],
+)
+def test_a_model_that_the_engine_cannot_load_is_an_error_at_once(
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    reloaded: dict[str, str],
+    status: int,
+    text: str,
+) -> None:
+    """The engine reports it with a 200. Nothing is sent to the model, and no load is counted."""
+    engine.status_of[MODEL] = "unloaded"
+    engine.on("/v1/models/reload", json_reply({"model_id": MODEL} | reloaded))
+    proxy.probe()
+    reply = proxy.http.post("/api/chat", json=CHAT)
+
+    assert reply.status_code == status
+    assert text in reply.json()["error"]
+    assert engine.calls() == []
+    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0
+
+
+def test_a_model_that_vanished_is_not_found(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    """It is listed as unloaded when the request arrives, but no longer when it has to be loaded."""
+    engine.status_of[MODEL] = "unloaded"
+    proxy.probe()
+    del engine.status_of[MODEL]
+    reply = proxy.http.post("/api/chat", json=CHAT)
+
+    assert reply.status_code == 404
+    assert engine.calls("/v1/models/reload") == []
+    assert proxy.idle().value("mistral_model_load_duration_seconds_count", model=MODEL) == 0

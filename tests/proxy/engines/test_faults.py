@@ -29,9 +29,9 @@ from tests.proxy.scripted_engine import (
     Reply,
     ScriptedEngine,
     Step,
-    chunk,
     completion,
     default_chat,
+    delta_event,
     json_reply,
     stream,
 )
@@ -42,9 +42,9 @@ HELLO = {"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}
 PROMPT = {"model": MODEL, "prompt": "hi"}
 V1 = "/v1/chat/completions"
 HTML = b"<html><body><h1>It works!</h1></body></html>"
-LAST = chunk("", finish="stop", usage=USAGE)
+LAST = delta_event("", finish="stop", usage=USAGE)
 LONG_TEXT = "x" * 2_000_000
-HALF_CHARACTER = chunk("?").replace(b"?", b"\xf0\x9f")
+HALF_CHARACTER = delta_event("?").replace(b"?", b"\xf0\x9f")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ OK = (200, "")
 CUT = (200, "stream_interrupted")
 SILENT = (200, "upstream_timeout")
 NO_HTTP = (502, "upstream_protocol")
-NO_ANSWER = (504, "upstream_timeout")
+NO_REPLY = (504, "upstream_timeout")
 NO_SUCH_PATH = (501, "not_supported")
 
 
@@ -121,11 +121,14 @@ FAULTS = {
     "resets before a byte": at_once(Reply((Step.RESET,), raw=True), *NO_HTTP),
     "closes before a byte": at_once(Reply((Step.CUT,), raw=True), *NO_HTTP),
     "closes within the head": at_once(Reply((b"HTTP/1.1 200 O", Step.CUT), raw=True), *NO_HTTP),
-    "stalls before the head": at_once(Reply((Step.STALL,), raw=True), *NO_ANSWER),
+    "stalls before the head": at_once(Reply((Step.STALL,), raw=True), *NO_REPLY),
     "doesn't speak HTTP": at_once(
         Reply((b"220 mail.example ESMTP\r\n", Step.CUT), raw=True), *NO_HTTP
     ),
     "sends a page": at_once(Reply((HTML,), content_type="text/html", length=True), *NO_HTTP),
+    "sends a page as JSON": at_once(Reply((HTML,), length=True), *NO_HTTP),
+    "sends nothing as JSON": at_once(Reply((b"",), length=True), *NO_HTTP),
+    "resets after an empty head": at_once(Reply((Step.RESET,), length=True), *NO_HTTP),
     "sends a page with 404": replace(
         at_once(Reply((HTML,), status=404, content_type="text/html", length=True), *NO_HTTP),
         v1_stream=NO_SUCH_PATH,
@@ -135,57 +138,60 @@ FAULTS = {
         Reply((HTML,), status=500, content_type="text/html", length=True), 500, "upstream_status"
     ),
     "stalls before the first event": Fault(
-        stream(Step.STALL), NO_ANSWER, half(WHOLE, Step.STALL), NO_ANSWER
+        stream(Step.STALL), NO_REPLY, half(WHOLE, Step.STALL), NO_REPLY
     ),
     "stalls in the middle": Fault(
-        stream(chunk("a"), Step.STALL), SILENT, half(WHOLE, Step.STALL), NO_ANSWER
+        stream(delta_event("a"), Step.STALL), SILENT, half(WHOLE, Step.STALL), NO_REPLY
     ),
     "resets in the middle": Fault(
-        stream(chunk("a"), SEEN, Step.RESET), CUT, half(WHOLE, Step.RESET), NO_HTTP
+        stream(delta_event("a"), SEEN, Step.RESET), CUT, half(WHOLE, Step.RESET), NO_HTTP
     ),
     "closes in the middle": Fault(
-        stream(chunk("a"), Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
+        stream(delta_event("a"), Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
     ),
     "dies within a line": Fault(
-        stream(chunk("a"), b'data: {"choices":[{"de', Step.CUT), CUT, half(WHOLE, Step.CUT), NO_HTTP
+        stream(delta_event("a"), b'data: {"choices":[{"de', Step.CUT),
+        CUT,
+        half(WHOLE, Step.CUT),
+        NO_HTTP,
     ),
     "ends within a line": Fault(
-        stream(chunk("a"), b'data: {"choices":[{"de'),
+        stream(delta_event("a"), b'data: {"choices":[{"de'),
         CUT,
         Reply((b'{"choices":[{"me',), length=True),
         NO_HTTP,
     ),
     "ends without a word": Fault(stream(), NO_HTTP, Reply((b"",), length=True), NO_HTTP),
     "sends an event of garbage": Fault(
-        stream(chunk("a"), b"data: \x00\xff\xfe}{\n\n", DONE),
+        stream(delta_event("a"), b"data: \x00\xff\xfe}{\n\n", DONE),
         CUT,
         Reply((b"\x00\xff\xfe}{",), length=True),
         NO_HTTP,
     ),
     "sends half a character": Fault(
-        stream(chunk("a"), HALF_CHARACTER, LAST, DONE),
+        stream(delta_event("a"), HALF_CHARACTER, LAST, DONE),
         CUT,
         Reply((b'{"choices":[{"message":{"content":"\xf0\x9f"}}]}',), length=True),
         NO_HTTP,
         v1_stream=OK,
     ),
     "dies within a character": Fault(
-        stream(chunk("a"), HALF_CHARACTER.partition(b"\x9f")[0], Step.CUT),
+        stream(delta_event("a"), HALF_CHARACTER.partition(b"\x9f")[0], Step.CUT),
         CUT,
         half(WHOLE, Step.CUT),
         NO_HTTP,
     ),
     "sends an event of 2 MB": Fault(
-        stream(chunk("a"), chunk(LONG_TEXT), LAST, DONE), OK, completion(LONG_TEXT), OK
+        stream(delta_event("a"), delta_event(LONG_TEXT), LAST, DONE), OK, completion(LONG_TEXT), OK
     ),
     # finish_reason and usage show that the reply is complete; a client of /v1 waits for [DONE].
-    "sends no [DONE]": Fault(stream(chunk("a"), LAST), OK, WHOLE, OK, v1_stream=CUT),
-    "sends neither end nor [DONE]": Fault(stream(chunk("a")), CUT, WHOLE, OK),
-    "sends two [DONE]s": Fault(stream(chunk("a"), LAST, DONE, DONE), OK, WHOLE, OK),
+    "sends no [DONE]": Fault(stream(delta_event("a"), LAST), OK, WHOLE, OK, v1_stream=CUT),
+    "sends neither end nor [DONE]": Fault(stream(delta_event("a")), CUT, WHOLE, OK),
+    "sends two [DONE]s": Fault(stream(delta_event("a"), LAST, DONE, DONE), OK, WHOLE, OK),
     "goes on after [DONE]": Fault(
-        stream(chunk("a"), LAST, DONE, chunk("b"), LAST, DONE), OK, WHOLE, OK
+        stream(delta_event("a"), LAST, DONE, delta_event("b"), LAST, DONE), OK, WHOLE, OK
     ),
-    "stays after [DONE]": Fault(stream(chunk("a"), LAST, DONE, Step.STALL), OK, WHOLE, OK),
+    "stays after [DONE]": Fault(stream(delta_event("a"), LAST, DONE, Step.STALL), OK, WHOLE, OK),
 }
 
 
@@ -196,21 +202,16 @@ KEPT_CONNECTIONS = 2
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[ScriptedEngine]:
+def shared_engine() -> Iterator[ScriptedEngine]:
     with ScriptedEngine() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def proxy(engine: ScriptedEngine) -> Iterator[RunningProxy]:
-    with RunningProxy(ProxySettings(engine_url=engine.url)) as running:
+def shared_proxy(shared_engine: ScriptedEngine) -> Iterator[RunningProxy]:
+    """One proxy for all faults: none of them may affect what follows."""
+    with RunningProxy(ProxySettings(engine_url=shared_engine.url)) as running:
         yield running
-
-
-def end_silence(engine: ScriptedEngine, proxy: RunningProxy, call: int) -> None:
-    """Move time past every timeout, once the engine is silent in this call."""
-    assert eventually(lambda: any(received.silent.is_set() for received in engine.calls()[call:]))
-    proxy.put_forward(proxy.settings.engine_reply_timeout_seconds + 1)
 
 
 def counts(proxy: RunningProxy, endpoint: str) -> Counter[str]:
@@ -259,8 +260,9 @@ def error_in(content: bytes, status: int, kind: Kind) -> str:
 
 @pytest.mark.parametrize(("name", "kind"), list(product(FAULTS, KINDS)))
 def test_a_fault_ends_as_it_should(
-    engine: ScriptedEngine, proxy: RunningProxy, name: str, kind: str
+    shared_engine: ScriptedEngine, shared_proxy: RunningProxy, name: str, kind: str
 ) -> None:
+    engine, proxy = shared_engine, shared_proxy
     fault, asked = FAULTS[name], KINDS[kind]
     status, error_type = fault.outcome(asked)
     engine.chat(default_chat)
@@ -274,7 +276,8 @@ def test_a_fault_ends_as_it_should(
     SEEN.clear()
     with ThreadPoolExecutor(1) as pool:
         if error_type == "upstream_timeout":
-            pool.submit(end_silence, engine, proxy, calls)
+            seconds = proxy.settings.engine_reply_timeout_seconds + 1
+            pool.submit(proxy.put_forward_in_silence, engine, seconds, skip=calls)
         with proxy.http.stream("POST", asked.path, json=asked.body) as response:
             parts = response.iter_bytes()
             first = next(parts, b"")
@@ -341,3 +344,75 @@ def test_the_probe_alone_finds_an_engine_that_starts_later(settings: ProxySettin
         with ScriptedEngine(port):
             assert eventually(lambda: proxy.http.get("/readyz").status_code == 200)
         assert eventually(lambda: proxy.http.get("/readyz").status_code == 503)
+
+
+def test_the_proxy_reports_a_missing_engine_and_recovers(settings: ProxySettings) -> None:
+    """Without a restart; `/` and the version are still served."""
+    port = free_port()
+    with (
+        ScriptedEngine(port) as first,
+        RunningProxy(replace(settings, engine_url=first.url)) as proxy,
+    ):
+        proxy.probe()
+        first.stop()
+        for path in ("/api/tags", "/api/ps", "/readyz"):
+            assert proxy.http.get(path).status_code == 503
+        assert proxy.http.post("/api/chat", json=KINDS["whole chat"].body).status_code == 503
+        assert proxy.http.get("/").status_code == 200
+        assert proxy.http.get("/api/version").status_code == 200
+        assert proxy.http.get("/livez").status_code == 200
+        with ScriptedEngine(port):
+            assert proxy.http.post("/api/chat", json=KINDS["whole chat"].body).status_code == 200
+            proxy.probe()
+            assert proxy.http.get("/readyz").status_code == 200
+
+
+def hang_for_too_long(engine: ScriptedEngine, proxy: RunningProxy, *, skip: int = 0) -> None:
+    """Move time past the timeout of a probe, once the engine hangs in it."""
+    seconds = proxy.settings.engine_probe_timeout_seconds + 1
+    proxy.put_forward_in_silence(engine, seconds, path="/v1/models", skip=skip)
+
+
+def test_requests_that_wait_for_an_engine_that_hangs_share_one_probe(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """They share its failure, and don't each wait for another timeout."""
+    engine.on("/v1/models", stream(Step.STALL))
+    with RunningProxy(settings) as proxy, ThreadPoolExecutor(20) as pool:
+        sent = [pool.submit(proxy.http.get, "/api/tags") for _ in range(20)]
+        assert proxy.counted("mistral_active_requests", 20)
+        hang_for_too_long(engine, proxy)
+        codes = [response.result().status_code for response in sent]
+
+    assert codes == [504] * 20
+    assert len(engine.calls("/v1/models")) == 1
+
+
+def test_the_engines_list_of_models_has_the_timeout_of_a_probe(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    """It is passed through, but isn't a generation."""
+    with RunningProxy(settings) as proxy, ThreadPoolExecutor(1) as pool:
+        assert proxy.counted("mistral_upstream_up", 1)
+        engine.on("/v1/models", stream(Step.STALL))
+        sent = pool.submit(proxy.http.get, "/v1/models")
+        hang_for_too_long(engine, proxy, skip=1)
+        response = sent.result()
+
+    assert response.status_code == 504
+    assert "ENGINE_PROBE_TIMEOUT" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/api/tags", "/v1/models", "/readyz"])
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+def test_a_server_without_a_list_of_models_is_a_502(
+    engine: ScriptedEngine, settings: ProxySettings, path: str, status: int
+) -> None:
+    """Whatever its status is, because the client didn't cause it."""
+    engine.on("/v1/models", json_reply({"message": "Requested model 'x' is not available"}, status))
+    with RunningProxy(settings) as proxy:
+        assert proxy.http.get("/api/tags").status_code == 502
+        response = proxy.http.get(path)
+
+    assert response.status_code == (503 if path == "/readyz" else 502)
+    assert "MISTRAL_URL" in response.text

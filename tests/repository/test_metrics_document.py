@@ -1,15 +1,14 @@
 """docs/metrics.md lists what the exposition has, and nothing else."""
 
 import re
-from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ops.checkout import ROOT
 from proxy_service.errors import ERROR_TYPES
 from proxy_service.telemetry import metrics
 from proxy_service.wire.engine_paths import OPERATIONS
 
-ROOT = Path(__file__).parents[3]
 DOCUMENT = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(mistral_\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 
