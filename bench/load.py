@@ -91,7 +91,7 @@ MEASURES: dict[str, Callable[[Subject, int, float], Sample]] = {
 
 
 def prompt(*, events: int, gap_us: int) -> str:
-    """Return a request that tells the scripted engine what to stream."""
+    """Return a request that sets what the scripted engine streams."""
     content = f"events={events} gap_us={gap_us}"
     body = {"model": "bench", "stream": True, "messages": [{"role": "user", "content": content}]}
     return json.dumps(body)

@@ -61,18 +61,18 @@ class Report:
     """Collects checks and prints each one at once.
 
     Args:
-        tell: Prints a line.
+        write_line: Prints a line.
     """
 
-    tell: Callable[[str], None]
+    write_line: Callable[[str], None]
     checks: list[Check] = field(default_factory=list)
 
     def section(self, title: str, checks: Iterable[Check]) -> None:
         """Run the checks of one section."""
-        self.tell(f"\n{title}")
+        self.write_line(f"\n{title}")
         for check in checks:
             self.checks.append(check)
-            self.tell(f"  {check}")
+            self.write_line(f"  {check}")
 
     def count(self, outcome: Outcome) -> int:
         """Return the number of checks with this outcome."""

@@ -31,7 +31,7 @@ ROOT = checkout.ROOT
 DEADLINE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 
-# Everything is on the loopback address, so no proxy of the environment is used.
+# Everything is on the loopback address, so the environment's HTTP proxies aren't used.
 _DIRECT = build_opener(ProxyHandler({}))
 
 

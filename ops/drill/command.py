@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
         return CANNOT_RUN
     if options.json:
         say(report.as_json())
-    report.tell(f"\n{report.summary}")
+    report.write_line(f"\n{report.summary}")
     return 1 if report.count(Outcome.FAIL) else 0
 
 
@@ -53,7 +53,9 @@ def _prepare(options: argparse.Namespace, report: Report) -> Drill:
         "grafana_password": os.environ.get("GRAFANA_PASSWORD"),
     }
     targets = find_targets(options.stack).overridden(given)
-    report.tell(f"The drill takes several minutes. It runs on copies, not on {targets.origin}.")
+    report.write_line(
+        f"The drill takes several minutes. It runs on copies, not on {targets.origin}."
+    )
     return Drill(report, DrillConfig(), targets, _grafana(options, report, targets), options.only)
 
 

@@ -31,20 +31,20 @@ OVERRIDES = ("proxy", "engine", "prometheus", "grafana", "grafana_user", "grafan
 def main(arguments: Sequence[str]) -> int:
     """Run every check and return the exit code."""
     options = _parser().parse_args(arguments)
-    tell = (lambda _line: None) if options.json else say
+    write_line = (lambda _line: None) if options.json else say
     targets = _find_targets(options)
-    tell(f"Checking {targets.origin}: {targets.proxy}")
+    write_line(f"Checking {targets.origin}: {targets.proxy}")
     if (error := _access_error(targets.proxy_api)) is not None:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    report = Report(tell)
+    report = Report(write_line)
     _run_sections(report, targets, options)
     if options.json:
         say(report.as_json())
-    tell("\n(5) Links")
+    write_line("\n(5) Links")
     for title, url in links(targets, DASHBOARD_UID).items():
-        tell(f"  {title:<19}{url}")
-    tell(f"\n{report.summary}")
+        write_line(f"  {title:<19}{url}")
+    write_line(f"\n{report.summary}")
     return 1 if report.count(Outcome.FAIL) else 0
 
 

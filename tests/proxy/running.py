@@ -25,7 +25,7 @@ from tests.proxy.scripted_engine import CHAT_PATH, ScriptedEngine
 if TYPE_CHECKING:
     from proxy_service.pipeline import ProxyApp
 
-# Generous, for a busy machine; nothing waits this long when all is well.
+# Generous, for a busy machine; nothing waits this long unless it fails.
 TIMEOUT_SECONDS = 30.0
 
 
@@ -60,15 +60,15 @@ class Exposition:
         }
 
     def value(self, name: str, **labels: str) -> float:
-        """The value of one series, or 0 if it doesn't exist."""
+        """Return the value of one series, or 0 if it doesn't exist."""
         return self.samples.get((name, frozenset(labels.items())), 0.0)
 
     def series(self, prefix: str = "mistral_") -> set[tuple[str, frozenset[tuple[str, str]]]]:
-        """All series whose name begins with `prefix`."""
+        """Return all series whose name begins with `prefix`."""
         return {key for key in self.samples if key[0].startswith(prefix)}
 
     def label_values(self, label: str) -> set[str]:
-        """All values of a label, over all series."""
+        """Return all values of a label, over all series."""
         return {value for _, labels in self.samples for name, value in labels if name == label}
 
 
@@ -132,7 +132,7 @@ class RunningProxy:
         return Exposition(self.http.get("/metrics").text)
 
     def counted(self, name: str, value: float, **labels: str) -> bool:
-        """Wait until a series has this value; return whether it had."""
+        """Wait until a series has this value; return whether it does."""
         return eventually(lambda: self.scrape().value(name, **labels) == value)
 
     def idle(self) -> Exposition:

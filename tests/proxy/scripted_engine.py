@@ -86,12 +86,12 @@ Script = Reply | Callable[[Received], Reply]
 
 
 def json_reply(value: object, status: int = 200) -> Reply:
-    """A whole reply in JSON."""
+    """Return a whole reply in JSON."""
     return Reply((json.dumps(value).encode(),), status=status, length=True)
 
 
 def event(value: object) -> bytes:
-    """One SSE event as Mistral.rs frames it."""
+    """Return one SSE event, framed as by Mistral.rs."""
     return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
 
 
@@ -105,7 +105,7 @@ def delta_event(
     usage: Body | None = None,
     **delta: object,
 ) -> bytes:
-    """One event of a chat stream, in the shape that the real server sends."""
+    """Return one event of a chat stream, in the format of the real server."""
     body = {
         "id": "3",
         "choices": [
@@ -125,18 +125,18 @@ def delta_event(
 
 
 def stream(*steps: "bytes | Step | threading.Event", bare_close: bool = False) -> Reply:
-    """An event stream."""
+    """Return an event stream."""
     return Reply(steps, content_type="text/event-stream", bare_close=bare_close)
 
 
 def words(*texts: str, usage: Body | None = None, finish: str = "stop") -> Reply:
-    """A complete stream of these texts; the last event has finish_reason and usage."""
+    """Return a complete stream of these texts; the last event has finish_reason and usage."""
     pieces = [delta_event(text) for text in texts]
     return stream(*pieces, delta_event("", finish=finish, usage=usage or USAGE), DONE)
 
 
 def completion(content: str | None = "Hello", *, finish: str = "stop", **message: object) -> Reply:
-    """A whole chat completion."""
+    """Return a whole chat completion."""
     choice = {
         "index": 0,
         "finish_reason": finish,
@@ -215,7 +215,7 @@ class ScriptedEngine:
         self.on(CHAT_PATH, script)
 
     def calls(self, path: str = CHAT_PATH) -> list[Received]:
-        """The requests for `path` so far."""
+        """Return the requests for `path` so far."""
         return [request for request in self.received if request.path == path]
 
     def __enter__(self) -> Self:

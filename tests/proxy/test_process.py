@@ -109,7 +109,7 @@ def ask_whole(url: str) -> httpx.Response:
 
 
 def shows(url: str, line: str) -> bool:
-    """Wait until the proxy's metrics have a line; return whether they had."""
+    """Wait until the proxy's metrics have a line; return whether they do."""
     return eventually(lambda: line in httpx.get(f"{url}/metrics", trust_env=False).text)
 
 
@@ -211,7 +211,7 @@ def test_a_thousand_clients_at_once_all_get_their_reply(engine: ScriptedEngine) 
 
 
 def test_a_low_limit_of_open_files_is_raised(engine: ScriptedEngine) -> None:
-    """As far as the system allows: each client needs two of them, one for the engine."""
+    """As far as the system allows: each client needs two files, one for the engine."""
     port = free_port()
     with open_files(256), serving(port, engine.url):
         text = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
@@ -247,7 +247,7 @@ def test_a_taken_port_is_one_line_that_names_the_port_and_the_variable() -> None
 
 
 def test_a_port_is_taken_as_soon_as_the_proxy_has_it() -> None:
-    """Not only bound: another socket could still listen on it, and both would go on."""
+    """A socket that is only bound isn't enough: another one could still listen on the port."""
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         other.bind(("127.0.0.1", 0))
@@ -260,10 +260,10 @@ def test_a_port_is_taken_as_soon_as_the_proxy_has_it() -> None:
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_of_two_proxies_started_at_once_on_one_port_one_goes_on(
+def test_only_one_of_two_proxies_started_at_once_on_one_port_keeps_running(
     engine: ScriptedEngine, attempt: int
 ) -> None:
-    """The other one exits with the reason, whichever of them was first."""
+    """The other one exits with the reason, regardless of which was first."""
     del attempt
     port = free_port()
     env = {"BIND_ADDRESS": f"127.0.0.1:{port}", "MISTRAL_URL": engine.url}

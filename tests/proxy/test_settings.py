@@ -105,7 +105,7 @@ KEY = "0123456789abcdef"
 
 
 @pytest.mark.parametrize("bind", ["0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "box.example:0"])
-def test_an_address_that_others_can_reach_needs_a_key_or_a_waiver(bind: str) -> None:
+def test_a_public_address_needs_a_key_or_allow_unauthenticated(bind: str) -> None:
     """The error names both."""
     with pytest.raises(SettingsError) as raised:
         ProxySettings.from_environ({"BIND_ADDRESS": bind})
@@ -131,9 +131,7 @@ def test_keys_come_from_a_file_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "\n", "too short", "\udcff" * 20])
-def test_a_key_file_that_holds_no_key_is_an_error_and_no_open_door(
-    tmp_path: Path, content: str | None
-) -> None:
+def test_a_key_file_without_a_key_is_an_error(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "keys"
     if content is not None:
         file.write_text(content, encoding="utf-8", errors="surrogateescape")

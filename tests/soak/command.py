@@ -59,13 +59,13 @@ def main(arguments: Sequence[str], warm_up: WarmUp | None = None) -> int:
     report.section("(4) Resources", resource_checks(measured))
     if options.json:
         say(report.as_json())
-    report.tell(f"\n{report.summary}")
+    report.write_line(f"\n{report.summary}")
     return 1 if report.count(Outcome.FAIL) else 0
 
 
 def _run(options: argparse.Namespace, report: Report, warm_up: WarmUp) -> Measurements:
     clients, seed = options.clients, options.seed
-    report.tell(f"{clients} clients for {options.minutes:g} minutes, seed {seed}")
+    report.write_line(f"{clients} clients for {options.minutes:g} minutes, seed {seed}")
     with SystemUnderTest(options.model) as system:
         results, model = Results(), system.model
         with running_clients(system.proxy, model, clients, results, seed=WARM_UP_SEED + seed):

@@ -1,6 +1,7 @@
 """Unpacking a package from an archive of small ones.
 
-Each test runs with stand-ins for apt and dpkg, and on Debian and its kin with the real ones too.
+Each test runs with stand-ins for apt and dpkg. On Debian and its derivatives it runs with the real
+ones too.
 """
 
 import hashlib

@@ -34,7 +34,7 @@ RUNNING, QUEUED = "mistral_running_requests", "mistral_queued_requests"
 
 @pytest.fixture
 def settings(settings: ProxySettings) -> ProxySettings:
-    """One slot, and room for two in the queue."""
+    """Set one slot, and room for two requests in the queue."""
     return replace(settings, max_concurrent_requests=1, max_queued_requests=2)
 
 
@@ -55,7 +55,7 @@ class Crowd:
 
 @pytest.fixture
 def gate(engine: ScriptedEngine) -> threading.Event:
-    """The engine replies to chats, with the client's text, once this is set."""
+    """Return an event; once it is set, the engine replies to chats with the client's text."""
     event = threading.Event()
 
     def echo(request: Received) -> Reply:
@@ -73,7 +73,7 @@ def gate(engine: ScriptedEngine) -> threading.Event:
 
 @pytest.fixture
 def crowd(proxy: RunningProxy, gate: threading.Event) -> Iterator[Crowd]:
-    """One chat runs, two wait."""
+    """Yield clients with one running chat and two queued ones."""
     crowd = Crowd(proxy)
     crowd.ask("/api/chat", HELLO)
     assert proxy.counted(RUNNING, 1)
@@ -136,7 +136,7 @@ def test_beyond_the_queue_a_request_is_refused_at_once(
 
 @pytest.mark.usefixtures("crowd")
 def test_what_needs_no_slot_is_answered_when_all_are_taken(proxy: RunningProxy) -> None:
-    """Health checks, metrics, lists, and the empty prompt with which clients load a model."""
+    """Health checks, metrics, lists, and the empty prompt that loads a model."""
     for path in ("/", "/livez", "/readyz", "/metrics", "/api/tags", "/api/version", "/v1/models"):
         assert proxy.http.get(path).status_code == 200
     assert proxy.http.post("/api/generate", json={"model": MODEL}).status_code == 200

@@ -54,7 +54,7 @@ def test_no_model_is_unloaded_unless_the_settings_allow_it(
     assert engine.calls("/v1/models/unload") == []
 
 
-def test_an_engine_that_can_not_unload_is_a_501(
+def test_an_engine_that_cannot_unload_is_a_501(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
     """Not every engine has the endpoint; the model stays loaded."""

@@ -56,7 +56,7 @@ def on_movable_loop(test: Callable[[MovableLoop], Coroutine[Any, Any, None]]) ->
 
 @asynccontextmanager
 async def engine_at(serve: Serve, **settings: float) -> AsyncIterator[HttpEngine]:
-    """A client whose engine handles each connection with `serve`."""
+    """Yield a client whose engine handles each connection with `serve`."""
     handlers: set[asyncio.Task[None] | None] = set()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -100,7 +100,7 @@ class Connections:
         for _ in range(self._per_connection):
             self.requests.append(await reader.readuntil(b"\r\n\r\n"))
             writer.write(OK)
-        # Closes with a request unanswered, as if both had crossed on their way.
+        # Closes after a request arrived, as if the close had been sent before.
         await reader.read(1)
 
 
@@ -113,7 +113,7 @@ async def test_a_connection_serves_one_request_after_another() -> None:
     assert connections.count == 1
 
 
-async def test_a_get_is_sent_again_when_the_engine_closes_a_kept_connection() -> None:
+async def test_a_get_is_sent_again_when_the_engine_closes_a_reused_connection() -> None:
     """Sending it twice changes nothing."""
     connections = Connections(per_connection=1)
     async with engine_at(connections) as engine:
@@ -123,7 +123,7 @@ async def test_a_get_is_sent_again_when_the_engine_closes_a_kept_connection() ->
 
 
 async def test_a_post_is_not_sent_again() -> None:
-    """The engine read it on a kept connection and closed that: it may have worked on it."""
+    """The engine read it on a reused connection and closed that: it may have worked on it."""
     connections = requests = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -232,7 +232,7 @@ def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None:
 
 
 async def test_the_engine_closing_a_new_connection_is_an_error() -> None:
-    """Only a kept connection is replaced."""
+    """Only a reused connection is replaced."""
     connections = Connections(per_connection=0)
     async with engine_at(connections) as engine:
         with pytest.raises(EngineProtocolError):
@@ -292,7 +292,7 @@ async def test_a_slow_reader_slows_the_engine_down(monkeypatch: pytest.MonkeyPat
 
 
 async def test_many_streams_at_once_leave_room_for_others() -> None:
-    """Each round of the event loop handles a bounded part of what waits to be read."""
+    """Each round of the event loop handles a limited part of the data that is ready."""
     piece = b"x" * 60_000
     frame = b"%x\r\n%b\r\n" % (len(piece), piece)
     count, connected, sent = 40, asyncio.Event(), asyncio.Event()

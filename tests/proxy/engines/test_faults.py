@@ -1,4 +1,4 @@
-"""Every way in which an engine can fail, on every kind of request, and what follows from it.
+"""Every way in which an engine can fail, on every kind of request, and the consequences.
 
 The client gets a status as long as nothing was sent, and an error as the last line or event after
 that. The metrics count one request with one status. The proxy keeps no task or connection, sends
@@ -102,12 +102,12 @@ class Fault:
 
 
 def at_once(reply: Reply, status: int, error_type: str) -> Fault:
-    """A fault before anything could be sent, for all kinds of requests."""
+    """Return a fault before anything could be sent, for all kinds of requests."""
     return Fault(reply, (status, error_type), reply, (status, error_type))
 
 
 def half(reply: Reply, *steps: Step) -> Reply:
-    """The first half of a whole reply, with the length of all of it."""
+    """Return the first half of a whole reply, with the length of all of it."""
     (body,) = reply.steps
     assert isinstance(body, bytes)
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -161,7 +161,7 @@ FAULTS = {
         Reply((b'{"choices":[{"me',), length=True),
         NO_HTTP,
     ),
-    "ends without a word": Fault(stream(), NO_HTTP, Reply((b"",), length=True), NO_HTTP),
+    "ends without data": Fault(stream(), NO_HTTP, Reply((b"",), length=True), NO_HTTP),
     "sends an event of garbage": Fault(
         stream(delta_event("a"), b"data: \x00\xff\xfe}{\n\n", DONE),
         CUT,
@@ -188,10 +188,12 @@ FAULTS = {
     "sends no [DONE]": Fault(stream(delta_event("a"), LAST), OK, WHOLE, OK, v1_stream=CUT),
     "sends neither end nor [DONE]": Fault(stream(delta_event("a")), CUT, WHOLE, OK),
     "sends two [DONE]s": Fault(stream(delta_event("a"), LAST, DONE, DONE), OK, WHOLE, OK),
-    "goes on after [DONE]": Fault(
+    "continues after [DONE]": Fault(
         stream(delta_event("a"), LAST, DONE, delta_event("b"), LAST, DONE), OK, WHOLE, OK
     ),
-    "stays after [DONE]": Fault(stream(delta_event("a"), LAST, DONE, Step.STALL), OK, WHOLE, OK),
+    "stays open after [DONE]": Fault(
+        stream(delta_event("a"), LAST, DONE, Step.STALL), OK, WHOLE, OK
+    ),
 }
 
 

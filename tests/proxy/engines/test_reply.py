@@ -57,7 +57,7 @@ def test_any_transfer_chunks_survive_any_splits(parts: list[bytes], cuts: list[i
 
 @ANY_FRAMING
 def test_one_reader_serves_one_response_after_another(response: bytes) -> None:
-    """As a kept connection needs it."""
+    """Keep-alive connections need this."""
     reader, _ = read(response)
     reader.begin()
     assert reader.untouched

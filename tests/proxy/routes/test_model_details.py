@@ -37,7 +37,7 @@ def test_what_the_engine_reports_is_shown(engine: ScriptedEngine, settings: Prox
     assert shown["model_info"]["llama.context_length"] == 2048
 
 
-def test_a_model_that_takes_no_memory_of_a_gpu_is_shown_so(
+def test_a_model_that_uses_no_gpu_memory_has_size_vram_0(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
     """Ollama's CLI then says that it runs on the CPU."""
@@ -91,7 +91,7 @@ def test_what_the_settings_say_wins_field_by_field(
 
 
 def test_an_engine_that_reports_nothing_leaves_them_empty(proxy: RunningProxy) -> None:
-    """As Mistral.rs: clients still get every field, and the usual format."""
+    """With Mistral.rs, clients still get every field, and the usual format."""
     tag = proxy.http.get("/api/tags").json()["models"][0]
 
     assert tag["size"] == 0

@@ -19,7 +19,7 @@ from tests.proxy.scripted_engine import MODEL
         ("POST", "/v1/audio/transcriptions"),
     ],
 )
-def test_what_a_proxy_can_not_do_is_a_501(proxy: RunningProxy, method: str, path: str) -> None:
+def test_what_a_proxy_cannot_do_is_a_501(proxy: RunningProxy, method: str, path: str) -> None:
     body = {"model": MODEL, "source": MODEL, "destination": "x"}
     response = proxy.http.request(method, path, json=body)
 

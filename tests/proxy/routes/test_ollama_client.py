@@ -185,7 +185,7 @@ def test_pull_succeeds_for_a_served_model_and_fails_for_any_other(client: ollama
 
 
 @pytest.mark.parametrize("action", ["create", "copy", "push", "delete"])
-def test_what_a_proxy_can_not_do_is_refused(client: ollama.Client, action: str) -> None:
+def test_what_a_proxy_cannot_do_is_refused(client: ollama.Client, action: str) -> None:
     arguments = [MODEL, "copy"] if action == "copy" else [MODEL]
 
     with pytest.raises(ollama.ResponseError, match="this server can't") as raised:

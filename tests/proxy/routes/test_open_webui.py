@@ -88,7 +88,7 @@ def test_a_session_from_connecting_to_unloading(
 
 
 def test_tool_calls_keep_their_positions(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Without `function.index` it would take all calls for the first."""
+    """Without `function.index`, Open WebUI would treat every call as the first one."""
     calls = [
         {
             "index": i,

@@ -57,7 +57,7 @@ def client(proxy: RunningProxy) -> Iterator[ollama.Client]:
 
 @pytest.fixture(scope="module")
 def thinking_client() -> Iterator[ollama.Client]:
-    """A client of the embedded engine with a model "thinker" that thinks."""
+    """Yield a client of the embedded engine with a model "thinker" that thinks."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_engine(make_tiny_llama(Path(folder) / "thinker", thinks=True)) as url,
@@ -184,7 +184,7 @@ def test_a_format_makes_the_text_json(client: ollama.Client, model: str, *, stre
 def test_a_format_makes_the_content_json_with_a_model_that_thinks(
     thinking_client: ollama.Client, think: object, *, streamed: bool
 ) -> None:
-    """With thinking on, the engine would take the JSON for a thought."""
+    """With thinking on, the engine would treat the JSON as a thought."""
     asked = {"format": ONE_OR_TWO, "options": GREEDY, "think": think}
 
     text = chat_text(thinking_client, "thinker", streamed=streamed, **asked)

@@ -42,7 +42,7 @@ def test_a_context_length_that_the_engine_reports_is_shown(
 
 
 def test_show_leaves_out_an_unknown_length(proxy: RunningProxy) -> None:
-    """Clients would believe a 0, but use a default of their own if the key is missing."""
+    """Clients would take a 0 literally, but use their own default if the key is missing."""
     shown = proxy.http.post("/api/show", json={"model": MODEL}).json()
 
     assert shown["model_info"]["general.architecture"]

@@ -73,7 +73,7 @@ def test_a_slash_after_v1_models_changes_nothing(proxy: RunningProxy) -> None:
 def test_v1_is_passed_through_byte_for_byte(
     engine: ScriptedEngine, proxy: RunningProxy, *, streamed: bool
 ) -> None:
-    """Neither the request nor the reply is written again."""
+    """Neither the request nor the reply is decoded and encoded again."""
     odd = b'{ "model" : "%b",  "stream":%b, "unknown": [1.0e1] }' % (
         MODEL.encode(),
         json.dumps(streamed).encode(),

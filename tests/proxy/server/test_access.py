@@ -119,7 +119,7 @@ def test_a_wrong_key_is_logged_where_nothing_is_counted(
     path: str,
     logged: str | None,
 ) -> None:
-    """Without the key, and without a path that the client made up."""
+    """The line has neither the key nor a path that the client made up."""
     sent = {"Authorization": "Bearer wrong", "X-Request-ID": "abc-1"}
     assert guarded.http.request(method, path, headers=sent).status_code == 401
 
@@ -166,7 +166,7 @@ def test_the_refusal_has_the_shape_of_the_api_that_was_called(
     assert str(response.json()) == str(expected).replace("MESSAGE", message)
 
 
-def test_refusals_are_counted_without_words_of_the_request(guarded: RunningProxy) -> None:
+def test_refusals_are_counted_without_text_from_the_request(guarded: RunningProxy) -> None:
     """A client without a key can't make up labels."""
 
     def exposed() -> Exposition:

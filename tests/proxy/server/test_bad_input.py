@@ -296,7 +296,7 @@ def test_a_body_beyond_the_limit_is_a_413_that_names_the_setting(proxy: RunningP
 
 
 def test_many_keys_are_ignored_like_one(proxy: RunningProxy) -> None:
-    """So many that an attack on the hashes of keys would take long."""
+    """With enough keys that an attack on their hashes would take a long time."""
     keys = {f"k{number}": number for number in range(20_000)}
     body = json.dumps(BASES["chat"] | {"options": keys} | keys).encode()
 
@@ -365,7 +365,7 @@ def test_an_error_quotes_a_limited_part_of_a_request(proxy: RunningProxy) -> Non
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, identity"])
 def test_the_error_of_a_compressed_body_says_what_to_do(proxy: RunningProxy, coding: str) -> None:
-    """Ollama doesn't accept any either. So no small body can become a large one."""
+    """Ollama doesn't accept any either. This way, a small body can't become a large one."""
     body = json.dumps(BASES["chat"]).encode()
     response = proxy.http.post("/api/chat", content=body, headers={"Content-Encoding": coding})
 

@@ -254,7 +254,7 @@ def test_a_client_that_sends_too_much_can_read_why(proxy: RunningProxy, client: 
 
 
 def test_all_bodies_together_are_limited(settings: ProxySettings) -> None:
-    """To three of the largest size; more are refused until one of them is answered or gone."""
+    """To three of the largest size; more are refused until one is answered or cancelled."""
     large = request(json.dumps(CHAT | {"stream": False, "ignored": " " * 900_000}).encode())
     with RunningProxy(replace(settings, max_body_bytes=MIB)) as proxy, ExitStack() as held:
 
@@ -372,7 +372,7 @@ def cancelled_after(
 def test_a_client_that_stops_reading_is_cancelled(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """As one whose machine has crashed: its generation ends, too."""
+    """For example because its machine has crashed: its generation ends, too."""
     engine.chat(stream(*[delta_event("y" * 100_000)] * 200, Step.STALL))
     with Client(proxy) as client:
         client.send(request(STREAMED))

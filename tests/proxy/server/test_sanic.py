@@ -1,4 +1,4 @@
-"""What docs/adr/0011 says the proxy relies on of Sanic, checked at Sanic's own classes.
+"""What the proxy relies on in Sanic (docs/adr/0011), checked on Sanic's own classes.
 
 A new version of Sanic that changes one of these fails here, by name.
 """
@@ -33,7 +33,7 @@ OVERRIDDEN = {"connection_made", "connection_lost", "data_received", "eof_receiv
 
 
 def changed(what: str) -> str:
-    """What a failed test says."""
+    """Return the message of a failed test."""
     return f"Sanic {sanic.__version__} changed {what}; see docs/adr/0011 and ClientConnection"
 
 
@@ -96,7 +96,7 @@ def test_only_callbacks_of_the_loop_are_overridden() -> None:
 
 
 async def test_connection_made_registers_the_connection(protocol: Protocol) -> None:
-    """And bounds what waits for a client to 64 KiB, as docs/robustness.md says."""
+    """It also limits the data buffered for a client to 64 KiB, as docs/robustness.md says."""
     transport = RecordedTransport()
     protocol.connection_made(transport)
 
@@ -143,7 +143,7 @@ async def test_close_ends_in_an_abort_when_the_client_takes_nothing(
 
 
 async def handler(request: object) -> None:
-    """A handler that is never called."""
+    """Do nothing; this handler is never called."""
 
 
 @pytest.fixture

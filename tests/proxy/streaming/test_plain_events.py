@@ -1,4 +1,4 @@
-"""Runs of plain events, which must give the same result as decoding each event."""
+"""Runs of plain events, which must have the same result as decoding each event."""
 
 import itertools
 import json

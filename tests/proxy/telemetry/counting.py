@@ -18,11 +18,11 @@ GENERATED = "mistral_generate_duration_seconds_count"
 
 
 def outcomes(scrape: Exposition, endpoint: str = "chat") -> dict[str, float]:
-    """The request counts of an endpoint by status, without those that are 0."""
+    """Return the request counts of an endpoint by status, without those that are 0."""
     counts = {s: scrape.value(REQUESTS, endpoint=endpoint, status=s) for s in STATUSES}
     return {status: count for status, count in counts.items() if count}
 
 
 def named(name: str, value: dict[str, object]) -> bytes:
-    """An event with a name, as in the Responses and Messages APIs."""
+    """Return an event with a name, as in the Responses and Messages APIs."""
     return f"event: {name}\n".encode() + event({"type": name} | value)

@@ -36,7 +36,7 @@ class Library:
         self.alone = prometheus_client.Gauge("alone", "No labels.", registry=self.registry)
 
     def expose(self, accept: str) -> str:
-        """Return the exposition without the times of creation, which ours leaves out."""
+        """Return the exposition without the creation times, which ours leaves out."""
         text = choose_encoder(accept)[0](self.registry).decode()
         return re.sub(r"(?m)^(# \w+ )?\w+_created\b.*\n", "", text)
 
@@ -89,7 +89,7 @@ def test_a_child_is_made_once_and_needs_all_its_labels() -> None:
         family.labels("x")
 
 
-def test_the_texts_kept_for_formats_are_bounded() -> None:
+def test_the_number_of_texts_kept_for_formats_is_limited() -> None:
     """A client can ask for any number of formats."""
     ours = Ours()
     for number in range(1000):

@@ -1,4 +1,4 @@
-"""The log holds no word of prompts and replies, and nothing can forge a line in it."""
+"""The log contains no text from prompts or replies, and nothing can forge a line in it."""
 
 import json
 import logging
@@ -118,7 +118,7 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The log at the level debug."""
+    """Collect the log at the level debug."""
     root, lines = logging.getLogger(), Lines(capsys)
     level = root.level
     root.addHandler(lines)

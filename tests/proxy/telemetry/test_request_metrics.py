@@ -206,7 +206,7 @@ def test_a_client_that_disconnects_during_a_stream_is_cancelled(
     assert scrape.value(TOKENS, model=MODEL) == 5
 
 
-def test_a_client_that_disconnects_after_the_last_line_had_success(
+def test_a_client_that_disconnects_after_the_last_line_counts_as_success(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
     """Although its `keep_alive` of 0 unloads the model afterwards."""
@@ -225,7 +225,7 @@ def test_a_client_that_disconnects_after_the_last_line_had_success(
     assert scrape.value(STREAMS, endpoint="chat", outcome="completed") == 1
 
 
-def test_a_client_of_v1_that_disconnects_after_done_had_success(
+def test_a_client_of_v1_that_disconnects_after_done_counts_as_success(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
     """The engine can be slow to close a stream after `[DONE]`."""

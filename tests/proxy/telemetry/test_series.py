@@ -101,7 +101,7 @@ def test_openmetrics_is_served_on_request(proxy: RunningProxy) -> None:
 
 
 def test_every_alert_threshold_is_a_bucket_edge_with_room_above() -> None:
-    """With buckets that end at 10 s, an alert above that could never fire."""
+    """If the buckets ended at 10 s, an alert with a higher limit could never fire."""
     for threshold in (5, 10, 30):
         assert threshold in HTTP_BUCKETS
         assert sum(edge > threshold for edge in HTTP_BUCKETS) >= 3

@@ -76,7 +76,7 @@ def test_families_of_a_wrong_type_are_ignored(wrong: object) -> None:
 
 @pytest.mark.parametrize("key", ["org/tiny", "tiny.gguf"])
 def test_each_setting_wins_over_what_the_engine_reports(key: str) -> None:
-    """By the engine's id as well as by the name that clients use."""
+    """The key may be the engine's id or the name that clients use."""
     engine_id = "/models/tiny.gguf" if key == "tiny.gguf" else REPORTED["id"]
     configured = ModelDetails(family="qwen", context_length=512, license="MIT")
     model = listed(REPORTED | {"id": engine_id}, **{key: configured})
