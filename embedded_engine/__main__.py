@@ -55,12 +55,15 @@ def _serve(settings: EngineSettings) -> None:
             # Imported late: importing the wheel takes a moment, and a signal must stop a download.
             from embedded_engine.app import create_app  # noqa: PLC0415
             from embedded_engine.engine import load  # noqa: PLC0415
+            from embedded_engine.stopping import stop_on_signals  # noqa: PLC0415
 
             engine = load(model)
         _say(f"loaded in {time.monotonic() - started:.1f} s")
         _listen(listener, settings)
         _say(f"listening on http://{settings.host}:{settings.port}")
-        create_app(engine).run(sock=listener, single_process=True, motd=False)
+        app = create_app(engine)
+        app.register_listener(stop_on_signals, "after_server_start")
+        app.run(sock=listener, single_process=True, motd=False)
     if not engine.has_stopped(_STOP_SECONDS):
         # A thread is still inside the engine; shutting down the interpreter would crash it.
         os._exit(0)

@@ -15,7 +15,6 @@ from sanic.response import BaseHTTPResponse, HTTPResponse
 from embedded_engine.engine import Engine, Generation
 from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
 from embedded_engine.settings import HEALTH_PATH
-from embedded_engine.stopping import stop_on_signals
 from embedded_engine.wire import bodies, requests, responses
 
 logger = logging.getLogger(__name__)
@@ -78,7 +77,6 @@ def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
     async def stop_engine(_: Sanic[Any, Any]) -> None:
         engine.stop()
 
-    app.register_listener(stop_on_signals, "after_server_start")
     app.register_listener(stop_engine, "before_server_stop")
 
 

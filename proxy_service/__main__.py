@@ -10,6 +10,7 @@ from proxy_service.clock import SystemClock
 from proxy_service.engines.client import HttpEngine
 from proxy_service.server.connection import ClientConnection
 from proxy_service.server.listening import BACKLOG, explain, listen
+from proxy_service.server.stopping import stop_on_signals
 from proxy_service.settings.schema import ProxySettings, SettingsError
 from proxy_service.telemetry.logs import set_up_logging
 from proxy_service.telemetry.metrics import ProxyMetrics
@@ -41,6 +42,7 @@ def main() -> int:
     app = create_app(
         settings, engine=HttpEngine(settings, metrics, clock), metrics=metrics, clock=clock
     )
+    app.after_server_start(stop_on_signals)
     _allow_descriptors()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)

@@ -15,7 +15,6 @@ from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Route
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
 from proxy_service.server.request import BodyBudget
-from proxy_service.server.stopping import stop_on_signals
 from proxy_service.services import Services
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
@@ -66,7 +65,6 @@ def create_app(
     for route in ROUTES:
         _add(app, route)
     app.before_server_start(_start)
-    app.after_server_start(stop_on_signals)
     app.before_server_stop(_begin_stop)
     app.after_server_stop(_stop)
     return app

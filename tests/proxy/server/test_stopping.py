@@ -1,34 +1,29 @@
 """Signals that arrive while the proxy is still starting."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import DEADLINE_SECONDS, free_port
 
 # The last listener of the start sends the signal: the proxy already answers requests, but Sanic
 # isn't yet where a stop of the event loop ends the serving.
 SIGNAL_AT_START = """
-import os, signal, socket, sys
-from proxy_service.app import create_app
-from proxy_service.clock import SystemClock
-from proxy_service.engines.client import HttpEngine
-from proxy_service.server.connection import ClientConnection
-from proxy_service.settings.schema import ProxySettings
-from proxy_service.telemetry.metrics import ProxyMetrics
+import os, signal, sys
+from proxy_service import __main__ as program
 
 async def send_signal(app):
     os.kill(os.getpid(), signal.Signals[sys.argv[1]])
 
-settings = ProxySettings.from_environ({"MISTRAL_URL": "http://127.0.0.1:9"})
-metrics, clock = ProxyMetrics(), SystemClock()
-engine = HttpEngine(settings, metrics, clock)
-app = create_app(settings, engine=engine, metrics=metrics, clock=clock)
-app.after_server_start(send_signal)
-listener = socket.create_server(("127.0.0.1", 0))
-app.run(sock=listener, protocol=ClientConnection, single_process=True, motd=False, access_log=False)
-print("stopped")
+def create_app(*arguments, **keywords):
+    app = create_real_app(*arguments, **keywords)
+    app.register_listener(send_signal, "after_server_start", priority=-1)
+    return app
+
+create_real_app, program.create_app = program.create_app, create_app
+sys.exit(program.main())
 """
 
 
@@ -36,10 +31,11 @@ print("stopped")
 def test_a_signal_during_the_start_stops_the_proxy(name: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", SIGNAL_AT_START, name],
+        env=os.environ | {"BIND_ADDRESS": f"127.0.0.1:{free_port()}"},
         capture_output=True,
         text=True,
         timeout=DEADLINE_SECONDS,
         check=False,
     )
 
-    assert (result.returncode, result.stdout) == (0, "stopped\n"), result.stderr
+    assert result.returncode == 0, result.stderr
