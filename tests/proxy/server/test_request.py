@@ -266,7 +266,7 @@ def test_a_refused_body_releases_its_budget() -> None:
     refused.feed(b"1\r\n9\r\n")
     served.feed(b"8\r\n12345678\r\n0\r\n\r\n")
 
-    assert "too large together" in str(refused.requests[0].failure)
+    assert "pending requests together are too large" in str(refused.requests[0].failure)
     assert served.requests[0].body == b"1212345678"
 
 
