@@ -124,7 +124,7 @@ sbom: $(TOOLS_INSTALLED) ## Write each image's packages to .run/sbom-*.json, as 
 			$$image/requirements.txt || exit 1; echo .run/sbom-$$image.json; done
 
 clean: ## Delete .venv, .tools, .run and caches, but not the stack's state
-	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Checked first, since the tests that need it run last.

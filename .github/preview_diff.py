@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
+# GitHub accepts 65,536 characters; the workflow adds some of its own.
 COMMENT_LIMIT = 60_000
-"""GitHub accepts 65,536 characters; the workflow adds some of its own."""
 
 
 def planned(preview: dict[str, Any]) -> dict[str, str]:

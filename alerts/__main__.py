@@ -1,4 +1,4 @@
-"""Writes the rule file of Prometheus with the default limits: ``python -m alerts``."""
+"""Writes the rule file of Prometheus with the default thresholds: ``python -m alerts``."""
 
 from __future__ import annotations
 

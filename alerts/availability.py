@@ -40,7 +40,8 @@ def engine_unreachable(t: Thresholds) -> Alert:
     """Return the alert on an engine that doesn't answer the proxy.
 
     An engine that has never answered may still be downloading its model and gets more time.
-    Prometheus' samples decide this, since a restarted proxy doesn't know of earlier answers.
+    Prometheus' samples decide this, since a restarted proxy doesn't know whether
+    the engine answered before.
     """
     up = f"mistral_upstream_up{{{PROXY}}}"
     waited = f"time() - mistral_start_time_seconds{{{PROXY}}}"
@@ -80,9 +81,9 @@ def high_error_rate(t: Thresholds) -> Alert:
         summary="Too many requests fail.",
         description=(
             "{value} of the requests fail "
-            f"(limit {t.high_error_ratio * 100:g} %). Cancelled requests and client errors don't "
-            "count. The panel Errors by type shows whether the engine refuses requests, times out "
-            "or breaks off. Then read the engine's log."
+            f"(threshold {t.high_error_ratio * 100:g} %). Cancelled requests and client errors "
+            "don't count. The panel Errors by type shows whether the engine refuses requests, "
+            "times out or breaks off. Then read the engine's log."
         ),
         value_format="humanizePercentage",
     )

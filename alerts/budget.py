@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 def fast_burn(t: Thresholds) -> Alert:
     """Return the alert on errors that use up a budget of 30 days in about two days."""
-    limit, long = FAST_BURN * _budget(t), t.timing.fast_burn_seconds
+    threshold, long = FAST_BURN * _budget(t), t.timing.fast_burn_seconds
     return Alert(
         group=recorded.BUDGET,
         name="MistralErrorBudgetFastBurn",
         severity="critical",
         value=_ratio(long),
         comparison=">",
-        threshold=limit,
+        threshold=threshold,
         guards=(
-            require(f"{_ratio(t.timing.window_seconds)} > {limit:g}"),
+            require(f"{_ratio(t.timing.window_seconds)} > {threshold:g}"),
             _enough_requests(t, long),
             unless_very_high_latency(t),
             *unless_explained(t),
@@ -49,16 +49,16 @@ def fast_burn(t: Thresholds) -> Alert:
 
 def slow_burn(t: Thresholds) -> Alert:
     """Return the alert on a few constant errors, too few for the other alerts on errors."""
-    limit, long = SLOW_BURN * _budget(t), t.timing.slow_burn_seconds
+    threshold, long = SLOW_BURN * _budget(t), t.timing.slow_burn_seconds
     return Alert(
         group=recorded.BUDGET,
         name="MistralErrorBudgetSlowBurn",
         severity="warning",
         value=_ratio(long),
         comparison=">",
-        threshold=limit,
+        threshold=threshold,
         guards=(
-            require(f"{_ratio(t.timing.slow_burn_short_seconds)} > {limit:g}"),
+            require(f"{_ratio(t.timing.slow_burn_short_seconds)} > {threshold:g}"),
             _enough_requests(t, long),
             # MistralHighErrorRate fires on these errors.
             quiet_while(f"{_ratio(t.timing.window_seconds)} > {t.high_error_ratio:g}"),

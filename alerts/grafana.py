@@ -90,7 +90,7 @@ def rule_groups(
     """Return the rules for one Grafana folder.
 
     Args:
-        t: The limits.
+        t: The thresholds.
         datasource_uid: Grafana's uid of the Prometheus data source.
         runbook_base_url: URL under which the runbooks are published; if empty, rules have no
             ``runbook_url``.

@@ -5,7 +5,7 @@ what silences it: symptoms are silent while the alert on their cause fires, and 
 alert of a pair while the more severe one fires.
 
 A guard silences an alert only once the other one's condition has held for its `for` duration.
-Otherwise a value that swings around a limit would fire neither alert.
+Otherwise a value that swings around a threshold would fire neither alert.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def very_high_latency(t: Thresholds) -> Alert:
         summary="Requests are very slow.",
         description=(
             "One request in twenty takes longer than {value} "
-            f"(limit {t.very_high_latency_seconds:g} s). Check the active requests and the "
+            f"(threshold {t.very_high_latency_seconds:g} s). Check the active requests and the "
             "engine's load. Reduce the load or spread it, or restart an engine that is stuck."
         ),
         value_format="humanizeDuration",
@@ -51,8 +51,8 @@ def high_latency(t: Thresholds) -> Alert:
         summary="Requests are slow.",
         description=(
             "One request in twenty takes longer than {value} "
-            f"(limit {t.high_latency_seconds:g} s). Compare the latency by endpoint with the time "
-            "to first token and the time per token: long responses are normal, waiting isn't."
+            f"(threshold {t.high_latency_seconds:g} s). Compare the latency by endpoint with the "
+            "time to first token and the time per token: long responses are normal, waiting isn't."
         ),
         value_format="humanizeDuration",
     )
@@ -76,9 +76,9 @@ def slow_generation(t: Thresholds) -> Alert:
         summary="Generations are slow.",
         description=(
             "One generation in twenty of model {model} takes longer than {value} "
-            f"(limit {t.slow_generation_seconds:g} s). Check the tokens per second and the "
+            f"(threshold {t.slow_generation_seconds:g} s). Check the tokens per second and the "
             "response length. A slow engine needs less load or faster hardware; long responses "
-            "need a limit."
+            "need a threshold."
         ),
         value_format="humanizeDuration",
     )
@@ -103,8 +103,9 @@ def slow_first_token(t: Thresholds) -> Alert:
         summary="Streams start late.",
         description=(
             "One stream in twenty of model {model} waits longer than {value} for its first token "
-            f"(limit {t.slow_first_token_seconds:g} s). Check the active requests and the prompt "
-            "lengths. A queue needs less load or more capacity; long prompts must be shortened."
+            f"(threshold {t.slow_first_token_seconds:g} s). Check the active requests and the "
+            "prompt lengths. A queue needs less load or more capacity; long prompts must be "
+            "shortened."
         ),
         value_format="humanizeDuration",
     )

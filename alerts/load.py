@@ -31,8 +31,8 @@ def high_active_requests(t: Thresholds) -> Alert:
         summary="Too many requests are active.",
         description=(
             "{value} requests are active "
-            f"(limit {t.high_active_requests}). If latency rises too, the engine is saturated: "
-            "find the client that sends the most, or add capacity. If not, raise the limit."
+            f"(threshold {t.high_active_requests}). If latency rises too, the engine is saturated: "
+            "find the client that sends the most, or add capacity. If not, raise the threshold."
         ),
     )
 

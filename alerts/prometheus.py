@@ -37,7 +37,7 @@ def render(t: Thresholds, *, runbook_base_url: str = "") -> str:
     """Return the rule file as YAML; in each group, alerts follow the recorded series.
 
     Args:
-        t: The limits.
+        t: The thresholds.
         runbook_base_url: URL under which the runbooks are published; if empty, alerts have no
             ``runbook_url``.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def alerts(t: Thresholds) -> tuple[Alert, ...]:
-    """Return every alert, with its limits filled in."""
+    """Return every alert, with its threshold filled in."""
     return (
         availability.down(t),
         availability.engine_unreachable(t),

@@ -3,7 +3,7 @@
  *   streams PORT PATH CONNECTIONS WARM_MS WINDOW_MS EVENTS BODY
  *   streams PORT PATH CONNECTIONS hold 0 0 BODY
  *
- * It finds the "@SEQUENCE:NANOSECONDS;" of the scripted engine anywhere in the body and prints one
+ * It finds the "@SEQUENCE:NANOSECONDS;" of the stand-in engine anywhere in the body and prints one
  * JSON object: what arrived within the window, what was lost or out of order, times in
  * microseconds, and its own CPU time in seconds. With "hold" it opens the streams, prints "ready"
  * after the first event of each, and keeps them open until its stdin is closed.

@@ -1,4 +1,4 @@
-"""Writes the dashboard with the default limits: ``python -m dashboards``."""
+"""Writes the dashboard with the default thresholds: ``python -m dashboards``."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ DURATION: Final = Signal(
 )
 DURATION_BY_MODEL: Final = Signal(
     title="p95 generation time by model",
-    description="The value that MistralSlowGeneration compares with its limit.",
+    description="The value that MistralSlowGeneration compares with its threshold.",
     unit="s",
     queries=(Query(q.quantile(0.95, _DURATION, by="model"), "{{model}}"),),
 )

@@ -28,11 +28,11 @@ _BUSY_SHARE: Final = 0.8
 _BUDGET_FINE: Final = 0.25
 
 
-def render(limits: Thresholds, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
+def render(thresholds: Thresholds, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
     """Return the dashboard as JSON text, the same for the same arguments.
 
     Args:
-        limits: The alerts' limits, drawn as lines.
+        thresholds: The alerts' thresholds, drawn as lines.
         prometheus_url: URL of Prometheus for a browser; if empty, there is no link.
         runbook_base_url: URL under which the runbooks are published; if empty, there is no link.
     """
@@ -49,28 +49,28 @@ def render(limits: Thresholds, *, prometheus_url: str = "", runbook_base_url: st
     )
     board.annotations = AnnotationContainer(list_val=variables.annotation_queries())
     board.links = variables.links(prometheus_url=prometheus_url, runbook_base_url=runbook_base_url)
-    board.panels = arrange(rows(limits))
+    board.panels = arrange(rows(thresholds))
     return JSONEncoder(sort_keys=True, indent=2).encode(board) + "\n"
 
 
-def rows(limits: Thresholds) -> tuple[Row, ...]:
+def rows(thresholds: Thresholds) -> tuple[Row, ...]:
     """Return the rows in the order of the screen."""
     return (
-        _status(limits),
-        _traffic(limits),
-        _generation(limits),
-        _errors(limits),
-        _streaming(limits),
+        _status(thresholds),
+        _traffic(thresholds),
+        _generation(thresholds),
+        _errors(thresholds),
+        _streaming(thresholds),
         _loads(),
         _engine(),
         _proxy(),
     )
 
 
-def _status(limits: Thresholds) -> Row:
-    latency = (limits.high_latency_seconds, ORANGE), (limits.very_high_latency_seconds, RED)
-    busy = limits.high_active_requests
-    budget = traffic.error_budget(limits.availability_objective)
+def _status(thresholds: Thresholds) -> Row:
+    latency = (thresholds.high_latency_seconds, ORANGE), (thresholds.very_high_latency_seconds, RED)
+    busy = thresholds.high_active_requests
+    budget = traffic.error_budget(thresholds.availability_objective)
     return Row(
         "Status and health",
         (
@@ -101,8 +101,8 @@ def _status(limits: Thresholds) -> Row:
     )
 
 
-def _traffic(limits: Thresholds) -> Row:
-    latency = (limits.high_latency_seconds, ORANGE), (limits.very_high_latency_seconds, RED)
+def _traffic(thresholds: Thresholds) -> Row:
+    latency = (thresholds.high_latency_seconds, ORANGE), (thresholds.very_high_latency_seconds, RED)
     return Row(
         "Request rate and latency",
         (
@@ -133,8 +133,8 @@ def _traffic(limits: Thresholds) -> Row:
     )
 
 
-def _generation(limits: Thresholds) -> Row:
-    slow = (limits.slow_generation_seconds, ORANGE)
+def _generation(thresholds: Thresholds) -> Row:
+    slow = (thresholds.slow_generation_seconds, ORANGE)
     return Row(
         "Generation",
         (
@@ -166,15 +166,15 @@ def _generation(limits: Thresholds) -> Row:
     )
 
 
-def _errors(limits: Thresholds) -> Row:
-    busy = limits.high_active_requests
+def _errors(thresholds: Thresholds) -> Row:
+    busy = thresholds.high_active_requests
     return Row(
         "Errors and active requests",
         (
             Line(
                 _GRAPH,
                 (
-                    (12, panels.graph(traffic.ERROR_RATIO, (limits.high_error_ratio, ORANGE))),
+                    (12, panels.graph(traffic.ERROR_RATIO, (thresholds.high_error_ratio, ORANGE))),
                     (12, panels.stack(traffic.ERRORS_BY_TYPE)),
                 ),
             ),
@@ -190,8 +190,8 @@ def _errors(limits: Thresholds) -> Row:
     )
 
 
-def _streaming(limits: Thresholds) -> Row:
-    late = (limits.slow_first_token_seconds, ORANGE)
+def _streaming(thresholds: Thresholds) -> Row:
+    late = (thresholds.slow_first_token_seconds, ORANGE)
     return Row(
         "Streaming",
         (

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 # How long to wait for Grafana to become healthy before something is written to it.
-DEADLINE_SECONDS = 90.0
+READY_TIMEOUT_SECONDS = 90.0
 
 _TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
@@ -66,17 +66,17 @@ class GrafanaCheck:
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
-    def await_ready(self, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def await_ready(self, timeout_seconds: float = READY_TIMEOUT_SECONDS) -> None:
         """Wait until Grafana is healthy, then check that it accepts the login.
 
         Raises:
             NotReadyError: It isn't healthy in time, or refuses the login.
         """
-        end = self.clock() + deadline_seconds
+        end = self.clock() + timeout_seconds
         while (problem := _unhealthy(self.url)) is not None:
             if self.clock() >= end:
                 raise NotReadyError(
-                    f"Grafana at {self.url} is not healthy after {deadline_seconds:g} s "
+                    f"Grafana at {self.url} is not healthy after {timeout_seconds:g} s "
                     f"({problem}); see its log"
                 )
             self.pause(_PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""The limits of the alerts; the defaults are those of the specification.
+"""The thresholds of the alerts; the defaults are those of the specification.
 
 All of them are checked at once, so that one error message names everything that is wrong.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 # Largest finite bucket of the proxy's histograms. No quantile is above it, so an alert with this
-# limit would never fire.
+# threshold would never fire.
 LARGEST_BUCKET_SECONDS: Final = 600.0
 
 # Burn rates, as in the SRE Workbook's chapter "Alerting on SLOs": 14.4 uses 2 % of the error
@@ -22,14 +22,14 @@ LOWEST_OBJECTIVE: Final = 0.94
 
 
 class ThresholdsError(ValueError):
-    """One or more limits are invalid; the message names each and says what is allowed."""
+    """One or more thresholds are invalid; the message names each and says what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """Windows of the rules and how long a condition must hold, in whole seconds.
 
-    Separate from the limits, so that a drill can shorten all of them in one place.
+    Separate from the thresholds, so that a drill can shorten all of them in one place.
     """
 
     # Window of rates and quantiles. At least four scrapes long, or rates have gaps.
@@ -52,10 +52,10 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Limits of the alerts; every field but ``timing`` is a setting of the stack.
+    """Thresholds of the alerts; every field but ``timing`` is a setting of the stack.
 
     Raises:
-        ThresholdsError: A limit is out of range, or two limits contradict each other.
+        ThresholdsError: A threshold is out of range, or two thresholds contradict each other.
     """
 
     high_latency_seconds: float = 5.0

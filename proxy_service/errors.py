@@ -12,7 +12,7 @@
         EngineRejected           it replied with an error status of its own
         EngineProtocolError 502  its reply isn't what its API promises
         StreamInterrupted 502    it failed after the first byte was sent
-      Overloaded 503, ShuttingDown 503: nobody's fault; a retry makes sense
+      Overloaded 503, ShuttingDown 503: neither side's fault; a retry makes sense
       InternalError 500: the proxy's fault
 
 ``error_type`` is the label of ``mistral_request_errors_total`` and the field in the log.

@@ -28,7 +28,7 @@ from ops.processes import ports
 ROOT = checkout.ROOT
 
 # Long enough for a busy machine; nothing waits this long unless it fails.
-DEADLINE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 
 # Everything is on the loopback address, so the environment's HTTP proxies aren't used.
@@ -48,7 +48,7 @@ class RunningProcess:
 
     def wait_until(self, condition: Callable[[], bool], *, what: str) -> None:
         """Poll until `condition` holds; fail with the output if the process ends first."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while not condition():
             assert time.monotonic() < deadline, f"not {what} in time:\n{self.output()}"
             self._pause(what)
@@ -60,7 +60,7 @@ class RunningProcess:
 
     def wait(self) -> int:
         """Return the exit code of a process that ends by itself."""
-        return self.popen.wait(timeout=DEADLINE_SECONDS)
+        return self.popen.wait(timeout=TIMEOUT_SECONDS)
 
     def _pause(self, what: str) -> None:
         try:
@@ -78,7 +78,7 @@ def free_port() -> int:
 def answers(url: str) -> bool:
     """Return whether a GET of `url` gets a 2xx response."""
     try:
-        with _DIRECT.open(url, timeout=DEADLINE_SECONDS):
+        with _DIRECT.open(url, timeout=TIMEOUT_SECONDS):
             return True
     except (URLError, HTTPException, OSError):
         return False
@@ -142,7 +142,7 @@ def running_engine(model: Path) -> Iterator[str]:
 def _end(popen: subprocess.Popen[bytes]) -> None:
     popen.terminate()
     try:
-        popen.wait(timeout=DEADLINE_SECONDS)
+        popen.wait(timeout=TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         popen.kill()
         popen.wait()

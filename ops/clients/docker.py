@@ -35,9 +35,9 @@ class DockerEngine:
         """Raise OperatorError unless the engine answers."""
         if self.runner.which("docker") is None:
             raise OperatorError(f"Docker is not installed: `docker` is not on PATH {DEMO_INSTEAD}")
-        answer = self.run("version", "--format", "{{.Server.Version}}")
-        if not answer.ok:
-            raise OperatorError(f"Docker can't be reached: {answer.reason} {DEMO_INSTEAD}")
+        result = self.run("version", "--format", "{{.Server.Version}}")
+        if not result.ok:
+            raise OperatorError(f"Docker can't be reached: {result.reason} {DEMO_INSTEAD}")
 
     def fetch_images(self, references: Mapping[str, str]) -> None:
         """Pull every image that is not on the engine's host.

@@ -1,4 +1,4 @@
-"""Grafana's HTTP API, as far as the drill needs it."""
+"""Grafana's HTTP API, as far as verify and the drill need it."""
 
 import base64
 import re

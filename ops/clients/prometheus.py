@@ -27,8 +27,8 @@ class Prometheus:
 
     def scalar(self, expression: str) -> float | None:
         """Return the value of an instant query with at most one series; None when it has none."""
-        answer = self._ask("query", {"query": expression})
-        values = [float(series["value"][1]) for series in answer["result"]]
+        result = self._ask("query", {"query": expression})
+        values = [float(series["value"][1]) for series in result["result"]]
         if len(values) > 1:
             raise PrometheusError(f"{expression} has {len(values)} series instead of one")
         return values[0] if values else None
@@ -40,13 +40,13 @@ class Prometheus:
 
     def targets(self, job: str) -> list[dict[str, Any]]:
         """Return the active scrape targets of a job."""
-        answer = self._ask("targets", {"state": "active"})
-        return [target for target in answer["activeTargets"] if target["labels"]["job"] == job]
+        result = self._ask("targets", {"state": "active"})
+        return [target for target in result["activeTargets"] if target["labels"]["job"] == job]
 
     def alert_rules(self) -> dict[str, dict[str, Any]]:
         """Return the loaded alerting rules by name."""
-        answer = self._ask("rules", {"type": "alert"})
-        return {rule["name"]: rule for group in answer["groups"] for rule in group["rules"]}
+        result = self._ask("rules", {"type": "alert"})
+        return {rule["name"]: rule for group in result["groups"] for rule in group["rules"]}
 
     def firing(self) -> list[str]:
         """Return the names of the firing alerts, sorted."""
@@ -62,12 +62,12 @@ class Prometheus:
         query = f"?{urlencode(parameters)}" if parameters else ""
         try:
             response = web.get(f"{self.url}/api/v1/{route}{query}")
-            answer = response.json()
+            body = response.json()
         except (web.UnreachableError, ValueError) as error:
             raise PrometheusError(str(error)) from error
-        if answer.get("status") != "success":
-            raise PrometheusError(f"{route}: {answer.get('error', response.status)}")
-        return answer["data"]
+        if body.get("status") != "success":
+            raise PrometheusError(f"{route}: {body.get('error', response.status)}")
+        return body["data"]
 
 
 def seconds(duration: str) -> float:

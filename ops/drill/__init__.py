@@ -5,6 +5,6 @@ real proxy in front of it and a real Prometheus that evaluates the project's rul
 windows. A running Grafana gets the same rules, in a folder of their own, while the drill runs.
 
 ``conditions`` causes the conditions in a ``sandbox``. ``watcher`` and ``timeline`` record the
-alerts' states, ``checks`` judges them. ``grafana``, ``grafana_session`` and ``webhook`` add a
-Grafana and its notifications. docs/drill.md explains the design.
+alerts' states, ``checks`` judges them. ``grafana_content``, ``grafana_session`` and ``webhook`` add
+a Grafana and its notifications. docs/drill.md explains the design.
 """

@@ -49,7 +49,7 @@ def condition_checks(
             break
         yield skipped(condition.name, "the machine is too busy, scrapes timed out; trying again")
         run = run_condition(condition, sandbox, sources)
-    waits = {alert.name: alert.for_seconds for alert in alerts(sandbox.config.limits)}
+    waits = {alert.name: alert.for_seconds for alert in alerts(sandbox.config.thresholds)}
     yield from judge_run(condition, run, waits)
 
 
@@ -57,7 +57,7 @@ def run_condition(
     condition: Condition, sandbox: Sandbox, sources: Sequence[AlertSource]
 ) -> ConditionRun:
     """Cause a condition until every source shows its alerts firing, then wait for recovery."""
-    timing = sandbox.config.limits.timing
+    timing = sandbox.config.thresholds.timing
     longest_wait = max(timing.ticket_for_seconds, timing.page_for_seconds, timing.down_for_seconds)
     timeout = sandbox.config.timeout_seconds
     with condition.cause(sandbox):

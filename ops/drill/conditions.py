@@ -13,7 +13,7 @@ from ops.drill.load import ClientGroup
 from ops.drill.sandbox import Sandbox
 from ops.drill.stand_in_engine import HEALTHY, SLOW_MODEL, Behaviour
 
-# By how much a slow response exceeds its limit.
+# By how much a slow response exceeds its threshold.
 MARGIN_SECONDS: Final = 1.0
 
 
@@ -44,7 +44,7 @@ class Condition:
 
 def conditions(config: DrillConfig) -> tuple[Condition, ...]:
     """Return the conditions, ordered so that none leaves traces that disturb the next."""
-    limits, timing = config.limits, config.limits.timing
+    thresholds, timing = config.thresholds, config.thresholds.timing
     any_alert_seconds = timing.ticket_for_seconds + timing.window_seconds / 2
     return (
         Condition(
@@ -52,28 +52,28 @@ def conditions(config: DrillConfig) -> tuple[Condition, ...]:
             "no client sends a request",
             ("MistralNoRequests",),
             _idle,
-            onset_seconds=limits.no_requests_minutes * 60,
+            onset_seconds=thresholds.no_requests_minutes * 60,
         ),
         Condition(
             "overload",
-            f"{limits.high_active_requests + 10} clients wait for a very slow engine",
+            f"{thresholds.high_active_requests + 10} clients wait for a very slow engine",
             ("MistralHighActiveRequests", "MistralVeryHighLatency"),
             _overload,
-            onset_seconds=limits.very_high_latency_seconds,
+            onset_seconds=thresholds.very_high_latency_seconds,
         ),
         Condition(
             "late-tokens",
             "the engine sends its first tokens late",
             ("MistralHighLatency", "MistralSlowFirstToken"),
             _late_tokens,
-            onset_seconds=limits.slow_first_token_seconds,
+            onset_seconds=thresholds.slow_first_token_seconds,
         ),
         Condition(
             "slow-model",
             "one of two models generates very slowly",
             ("MistralSlowGeneration",),
             _slow_model,
-            onset_seconds=limits.slow_generation_seconds,
+            onset_seconds=thresholds.slow_generation_seconds,
             tolerated=("MistralHighLatency", "MistralVeryHighLatency"),
         ),
         Condition(
@@ -119,29 +119,35 @@ def _idle(_: Sandbox) -> Iterator[None]:
 
 @contextmanager
 def _overload(sandbox: Sandbox) -> Iterator[None]:
-    limits = sandbox.config.limits
-    delay = limits.very_high_latency_seconds + MARGIN_SECONDS
-    crowd = ClientGroup(limits.high_active_requests + 10, pause_seconds=0, ramp_up_seconds=delay)
+    thresholds = sandbox.config.thresholds
+    delay = thresholds.very_high_latency_seconds + MARGIN_SECONDS
+    crowd = ClientGroup(
+        thresholds.high_active_requests + 10, pause_seconds=0, ramp_up_seconds=delay
+    )
     with _behaving(sandbox, Behaviour(first_token_seconds=delay)), sandbox.load(crowd):
         yield
 
 
 @contextmanager
 def _late_tokens(sandbox: Sandbox) -> Iterator[None]:
-    limits = sandbox.config.limits
-    delay = max(limits.slow_first_token_seconds, limits.high_latency_seconds) + MARGIN_SECONDS
-    clients = ClientGroup(2 * limits.first_token_min_requests, ramp_up_seconds=delay)
+    thresholds = sandbox.config.thresholds
+    delay = (
+        max(thresholds.slow_first_token_seconds, thresholds.high_latency_seconds) + MARGIN_SECONDS
+    )
+    clients = ClientGroup(2 * thresholds.first_token_min_requests, ramp_up_seconds=delay)
     with _behaving(sandbox, Behaviour(first_token_seconds=delay)), sandbox.load(clients):
         yield
 
 
 @contextmanager
 def _slow_model(sandbox: Sandbox) -> Iterator[None]:
-    limits = sandbox.config.limits
-    delay = limits.slow_generation_seconds + MARGIN_SECONDS
+    thresholds = sandbox.config.thresholds
+    delay = thresholds.slow_generation_seconds + MARGIN_SECONDS
     # Enough slow clients for the alert's minimum of responses within each look-back, but few
     # beside the responses of the other model.
-    count = round(2 * limits.slow_generation_min_requests * delay / limits.timing.window_seconds)
+    count = round(
+        2 * thresholds.slow_generation_min_requests * delay / thresholds.timing.window_seconds
+    )
     slow = ClientGroup(count, model=SLOW_MODEL, ramp_up_seconds=delay)
     quick = ClientGroup(4, pause_seconds=0.1)
     with _behaving(sandbox, Behaviour(slow_model_seconds=delay)), sandbox.load(slow, quick):
@@ -150,7 +156,7 @@ def _slow_model(sandbox: Sandbox) -> Iterator[None]:
 
 @contextmanager
 def _few_errors(sandbox: Sandbox) -> Iterator[None]:
-    """Fail 4 %: between the budget's slow burn (3 %) and the limit of the error rate (5 %)."""
+    """Fail 4 %: between the budget's slow burn (3 %) and the threshold of the error rate (5 %)."""
     clients = ClientGroup(4, pause_seconds=0.1)
     with _behaving(sandbox, Behaviour(fails_every=25)), sandbox.load(clients):
         yield
@@ -179,10 +185,10 @@ def _proxy_dead(sandbox: Sandbox) -> Iterator[None]:
     # Enough failing requests for the error rate, too few for the error budget. In a drill the
     # budget's alert waits no longer than MistralDown does, so with more of them it could become
     # pending before the proxy is killed.
-    limits = sandbox.config.limits
-    failures = 2 * limits.error_min_requests
+    thresholds = sandbox.config.thresholds
+    failures = 2 * thresholds.error_min_requests
     with _behaving(sandbox, Behaviour(fails_every=1)), sandbox.load(ClientGroup(8)) as traffic:
-        traffic.wait_for(failures, timeout=limits.timing.page_for_seconds)
+        traffic.wait_for(failures, timeout=thresholds.timing.page_for_seconds)
         sandbox.kill_proxy()
         try:
             yield

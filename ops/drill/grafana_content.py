@@ -55,7 +55,7 @@ class DrillContent:
         api: Client of its API.
         prometheus: Base URL of the drill's Prometheus, for Grafana to use.
         receiver: URL of the drill's webhook receiver, for Grafana to use.
-        config: Limits and intervals of the rules.
+        config: Thresholds and intervals of the rules.
     """
 
     api: GrafanaApi
@@ -100,8 +100,10 @@ class DrillContent:
         """Raise GrafanaError unless Grafana can query the drill's Prometheus."""
         source = {"type": "prometheus", "uid": NAME}
         query = {"refId": "A", "datasource": source, "expr": "vector(1)", "instant": True}
-        answer = self.api.post("/api/ds/query", {"queries": [query], "from": "now-1m", "to": "now"})
-        if error := answer["results"]["A"].get("error"):
+        response = self.api.post(
+            "/api/ds/query", {"queries": [query], "from": "now-1m", "to": "now"}
+        )
+        if error := response["results"]["A"].get("error"):
             raise GrafanaError(f"Grafana can't query {self.prometheus}: {error}")
 
     def remove(self) -> list[str]:
@@ -197,12 +199,12 @@ class GrafanaAlerts:
     def states(self) -> Mapping[str, State]:
         """Return the state of every rule."""
         try:
-            answer = self.api.get("/api/prometheus/grafana/api/v1/rules")
+            response = self.api.get("/api/prometheus/grafana/api/v1/rules")
         except (GrafanaError, ValueError) as error:
             raise AlertSourceError(str(error)) from error
         return {
             rule["name"]: _STATES.get(rule["state"].lower(), State.INACTIVE)
-            for group in answer["data"]["groups"]
+            for group in response["data"]["groups"]
             if group["file"] == FOLDER_TITLE
             for rule in group["rules"]
         }

@@ -1,4 +1,4 @@
-"""The drill's limits and intervals, and the rules and configuration rendered with them."""
+"""The drill's thresholds and intervals, and the rules and configuration rendered with them."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -31,16 +31,16 @@ GRAFANA_SECONDS: Final = 10
 
 @dataclass(frozen=True, kw_only=True)
 class DrillConfig:
-    """The limits and intervals of a drill.
+    """The thresholds and intervals of a drill.
 
     Attributes:
-        limits: The alerts' limits. Their short timing is what makes the drill short.
+        limits: The alerts' thresholds. Their short timing is what makes the drill short.
         scrape: Scrape interval and scrape timeout, in Prometheus' notation.
         evaluation: Interval at which Prometheus evaluates the rules, in the same notation.
         timeout_seconds: How long a change may take on top of the alert's own windows and waits.
     """
 
-    limits: Thresholds = field(
+    thresholds: Thresholds = field(
         default_factory=lambda: Thresholds(no_requests_minutes=1, timing=SHORT)
     )
     scrape: str = "2s"
@@ -49,14 +49,14 @@ class DrillConfig:
 
     def prometheus_rules(self) -> str:
         """Return the project's rule file without the groups' own evaluation intervals."""
-        rules = yaml.safe_load(render(self.limits))
+        rules = yaml.safe_load(render(self.thresholds))
         for group in rules["groups"]:
             group.pop("interval", None)
         return yaml.safe_dump(rules, sort_keys=False)
 
     def grafana_rules(self, datasource_uid: str, dialect: Dialect) -> tuple[RuleGroup, ...]:
         """Return the project's Grafana rules, evaluated as often as Grafana can."""
-        groups = rule_groups(self.limits, datasource_uid, dialect=dialect)
+        groups = rule_groups(self.thresholds, datasource_uid, dialect=dialect)
         return tuple(
             dataclasses.replace(group, interval_seconds=GRAFANA_SECONDS) for group in groups
         )

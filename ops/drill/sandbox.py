@@ -35,7 +35,7 @@ class Sandbox:
     """A context manager that starts the services and ends everything that it started.
 
     Args:
-        config: Limits and intervals.
+        config: Thresholds and intervals.
         address: Address of this machine on which Prometheus listens.
     """
 

@@ -32,7 +32,7 @@ class Drill:
 
     Attributes:
         report: Collects the findings.
-        config: Limits and intervals.
+        config: Thresholds and intervals.
         targets: The running services.
         grafana: The Grafana that takes part; None if there is none.
         only: Names of the conditions to cause; empty for all.
@@ -50,7 +50,7 @@ class Drill:
         Raises:
             OperatorError: The drill can't run here.
         """
-        names = frozenset(alert.name for alert in alerts(self.config.limits))
+        names = frozenset(alert.name for alert in alerts(self.config.thresholds))
         self.report.section("(1) The running services", stack_checks(self.targets, names))
         try:
             with ExitStack() as cleanup:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from infra.image_digests import pinned
+from infra.settings.types import EngineMode, ServiceMode
 from infra.topology import DEFAULT_STACK
 
 IMAGE_SETTINGS = ("pythonImage", "mistralrsImage", "prometheusImage", "grafanaImage")
@@ -46,9 +47,9 @@ class StackConfig:
         """Return the image references that the stack uses, by setting."""
         wanted = {
             "pythonImage": True,
-            "mistralrsImage": self.values["engine"] == "mistralrs",
-            "prometheusImage": self.values["prometheus"] == "managed",
-            "grafanaImage": self.values["grafana"] == "managed",
+            "mistralrsImage": self.values["engine"] == EngineMode.MISTRALRS,
+            "prometheusImage": self.values["prometheus"] == ServiceMode.MANAGED,
+            "grafanaImage": self.values["grafana"] == ServiceMode.MANAGED,
         }
         # The stack's file may have YAML's true, or the text that `pulumi config set` writes.
         used = digests if str(self.values["useDigests"]).lower() == "true" else {}

@@ -83,8 +83,8 @@ class PulumiStack:
 
     def outputs(self) -> dict[str, str] | None:
         """Return the outputs with their secrets; None when the stack has none."""
-        answer = self.capture("stack", "output", "--json", "--show-secrets")
-        outputs: dict[str, str] = json.loads(answer.stdout) if answer.ok else {}
+        result = self.capture("stack", "output", "--json", "--show-secrets")
+        outputs: dict[str, str] = json.loads(result.stdout) if result.ok else {}
         return outputs or None
 
     def state(self) -> State:

@@ -53,7 +53,11 @@ def _run_sections(report: Report, targets: Targets, options: argparse.Namespace)
     report.section("(1) Endpoints", endpoint_checks(targets))
     report.section("(2) Metrics", exposition_checks(targets.proxy_api))
     poller = Poller(options.max_wait)
-    absent = [skipped("Prometheus", "there is none", "`make demo` says how to get it")]
+    absent = [
+        skipped(
+            "Prometheus", "there is none", "`make prometheus` fetches it; then start the demo again"
+        )
+    ]
     scraping = scraping_checks(prometheus, poller) if prometheus else absent
     report.section("(3) Scraping", scraping)
     report.section("(3) Grafana", grafana_checks(targets))

@@ -82,14 +82,14 @@ def _content_checks(exposition: Exposition) -> Iterator[Check]:
             yield failed(metric.name, problem, PROXY_HINT)
         else:
             yield passed(metric.name, metric.kind + _labels_in_words(metric.labels))
-    limits = Thresholds()
+    thresholds = Thresholds()
     yield _bucket_check(
         exposition,
         "mistral_http_request_duration_seconds",
-        (limits.high_latency_seconds, limits.very_high_latency_seconds),
+        (thresholds.high_latency_seconds, thresholds.very_high_latency_seconds),
     )
     yield _bucket_check(
-        exposition, "mistral_generate_duration_seconds", (limits.slow_generation_seconds,)
+        exposition, "mistral_generate_duration_seconds", (thresholds.slow_generation_seconds,)
     )
     yield judged(
         "the number of series is bounded",
@@ -116,20 +116,20 @@ def _problem_with(metric: DocumentedMetric, exposition: Exposition) -> str | Non
     return None
 
 
-def _bucket_check(exposition: Exposition, name: str, limits: tuple[float, ...]) -> Check:
+def _bucket_check(exposition: Exposition, name: str, thresholds: tuple[float, ...]) -> Check:
     family = exposition.families.get(name)
     bounds = {
         float(sample.labels["le"])
         for sample in (family.samples if family else [])
         if "le" in sample.labels
     }
-    shown = ", ".join(f"{limit:g} s" for limit in limits)
-    check = f"{name} has the alerts' limits as buckets"
+    shown = ", ".join(f"{threshold:g} s" for threshold in thresholds)
+    check = f"{name} has the alerts' thresholds as buckets"
     if not bounds:
         return failed(check, "no buckets", "the series must exist before the first request")
     return judged(
         check,
         shown,
-        ok=bounds.issuperset(limits),
+        ok=bounds.issuperset(thresholds),
         hint="without these buckets an alert could never fire",
     )

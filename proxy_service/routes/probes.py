@@ -7,7 +7,8 @@ METRICS_PATHS = ("/metrics", "/api/metrics")
 # The paths of health checks, which send no key.
 OPEN_PATHS = ("/", "/livez", "/readyz")
 _PATHS = ("/livez", "/readyz", "/health", *METRICS_PATHS)
-# Also with a slash at the end. There is no /health, but requests for it are probes, not traffic.
+# Also with a slash at the end. There is no /health, but requests for it are health checks, not
+# traffic.
 PROBE_PATHS = frozenset({"/", *_PATHS, *(f"{path}/" for path in _PATHS)})
 
 

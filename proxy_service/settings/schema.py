@@ -27,7 +27,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """All settings of one proxy process; the defaults are those of `VARIABLES`."""
+    """All settings of one proxy process, with their defaults.
+
+    `VARIABLES` has the environment variable of each.
+    """
 
     engine_url: str = DEFAULT_ENGINE_URL
     bind: BindAddress = DEFAULT_BIND

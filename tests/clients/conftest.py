@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import free_port
 from tests.proxy.scripted_engine import ScriptedEngine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +34,7 @@ def engine() -> Iterator[ScriptedEngine]:
 @pytest.fixture
 def proxy_url(engine: ScriptedEngine) -> Iterator[str]:
     """Run the proxy and yield its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     python = os.environ.get("PROJECT_PYTHON", str(ROOT / ".venv" / "bin" / "python"))
     process = subprocess.Popen(
         [python, "-m", "proxy_service"],

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import TIMEOUT_SECONDS
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
@@ -78,7 +78,7 @@ class Client:
             connection.close()
 
     def _connection(self) -> HTTPConnection:
-        return HTTPConnection(urlsplit(self.base_url).netloc, timeout=DEADLINE_SECONDS)
+        return HTTPConnection(urlsplit(self.base_url).netloc, timeout=TIMEOUT_SECONDS)
 
     @contextmanager
     def _request(

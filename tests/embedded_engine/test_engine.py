@@ -13,7 +13,7 @@ from embedded_engine.app import stream_events
 from embedded_engine.engine import Engine, Generation
 from embedded_engine.errors import RefusedRequestError
 from embedded_engine.models import LoadableModel
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import TIMEOUT_SECONDS
 
 MODEL = LoadableModel("scripted", Path(), None, Path(), None)
 ARGUMENTS = {"messages": [{"role": "user", "content": "hello"}]}
@@ -73,7 +73,7 @@ async def test_cancelling_drops_the_engines_iterator() -> None:
     generation = await Engine(MODEL, runner).start(ARGUMENTS)
     assert await next_chunk(generation) == (0, 0)
     generation.cancel()
-    assert await asyncio.to_thread(runner.dropped.wait, DEADLINE_SECONDS)
+    assert await asyncio.to_thread(runner.dropped.wait, TIMEOUT_SECONDS)
 
 
 @pytest.mark.usefixtures("no_collector")
@@ -83,7 +83,7 @@ async def test_stopping_the_engine_drops_all_iterators_and_ends_their_threads() 
     await engine.start(ARGUMENTS)
     assert not engine.has_stopped(timeout_seconds=0.0)
     engine.stop()
-    assert await asyncio.to_thread(engine.has_stopped, DEADLINE_SECONDS)
+    assert await asyncio.to_thread(engine.has_stopped, TIMEOUT_SECONDS)
     assert runner.dropped.is_set()
 
 

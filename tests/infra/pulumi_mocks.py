@@ -67,7 +67,7 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
 class GrafanaStandIn(GrafanaCheck):
     """Stand-in for Grafana: records the folders that the program checks."""
 
-    def await_ready(self, _deadline_seconds: float = 0) -> None:
+    def await_ready(self, _timeout_seconds: float = 0) -> None:
         raise AssertionError("mocks run no hooks")
 
     def confirm_folder(self, uid: str) -> None:

@@ -72,7 +72,7 @@ def test_a_changed_limit_reaches_everything_that_shows_it() -> None:
 
     assert 'p95_5m{job="mistral"} > 8' in render_rules(eight)
     assert "> 8\n" in rule.queries[0].model["expr"]
-    assert "limit 8 s" in rule.annotations["description"]
+    assert "threshold 8 s" in rule.annotations["description"]
     steps = latency["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [step["value"] for step in steps] == [None, 8, 10]
 

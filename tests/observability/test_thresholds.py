@@ -45,6 +45,6 @@ def test_one_changed_limit_shows_in_rules_texts_and_dashboard() -> None:
     t = replace(Thresholds(), high_latency_seconds=7.5)
     rules = render_rules(t)
     assert 'p95_5m{job="mistral"} > 7.5' in rules
-    assert "(limit 7.5 s)" in rules.replace("\n        ", " ")
+    assert "(threshold 7.5 s)" in rules.replace("\n        ", " ")
     assert '"value": 7.5' in render_dashboard(t)
     assert '"value": 7.5' not in render_dashboard(Thresholds())

@@ -19,7 +19,7 @@ from proxy_service.server.connection import ClientConnection
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
 from tests.processes import RunningProcess, start_process
-from tests.proxy.loops import MovableLoop
+from tests.proxy.movable_loop import MovableLoop
 from tests.proxy.scripted_engine import CHAT_PATH, ScriptedEngine
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Self
 
-from tests.proxy.loops import SettlingLoop
+from tests.proxy.settling_loop import SettlingLoop
 
 Body = dict[str, Any]
 

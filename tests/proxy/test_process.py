@@ -21,8 +21,8 @@ from proxy_service.__main__ import CANNOT_LISTEN
 from proxy_service.server.listening import listen
 from proxy_service.settings.values import BindAddress
 from tests.processes import (
-    DEADLINE_SECONDS,
     ROOT,
+    TIMEOUT_SECONDS,
     answers,
     free_port,
     start_process,
@@ -105,7 +105,7 @@ def test_a_running_stream_gets_the_grace_and_no_more(
 
 def ask_whole(url: str) -> httpx.Response:
     body = STREAMED | {"stream": False}
-    return httpx.post(f"{url}/api/chat", json=body, trust_env=False, timeout=DEADLINE_SECONDS)
+    return httpx.post(f"{url}/api/chat", json=body, trust_env=False, timeout=TIMEOUT_SECONDS)
 
 
 def shows(url: str, line: str) -> bool:
@@ -193,7 +193,7 @@ def test_a_thousand_clients_at_once_all_get_their_reply(engine: ScriptedEngine) 
     # The clients' sockets and the engine's are this process's own.
     with open_files(4096), serving(port, engine.url) as process, ExitStack() as ends:
         clients = [
-            ends.enter_context(socket.create_connection(("127.0.0.1", port), DEADLINE_SECONDS))
+            ends.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS))
             for _ in range(1000)
         ]
         for client in clients:
@@ -274,7 +274,7 @@ def test_only_one_of_two_proxies_started_at_once_on_one_port_keeps_running(
         both = [one, two]
         assert eventually(
             lambda: any(process.popen.poll() is not None for process in both),
-            seconds=DEADLINE_SECONDS,
+            seconds=TIMEOUT_SECONDS,
         )
         loser, winner = sorted(both, key=lambda process: process.popen.poll() is None)
         winner.wait_until(lambda: answers(f"http://127.0.0.1:{port}/livez"), what="ready")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from ops.processes.polling import Poller
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import TIMEOUT_SECONDS
 from tests.soak.clients import Request, Results, classify, running_clients
 from tests.soak.reconciliation import Status
 
@@ -86,7 +86,7 @@ def test_a_client_whose_connections_are_reset_continues_and_records_every_reques
     results, enough = Results(), 30
     with resetting() as proxy, running_clients(proxy, "llama", 1, results, seed=1):
         sent = Poller().until(
-            lambda: len(results.entries), lambda count: count >= enough, timeout=DEADLINE_SECONDS
+            lambda: len(results.entries), lambda count: count >= enough, timeout=TIMEOUT_SECONDS
         )
 
     assert sent >= enough

@@ -21,10 +21,10 @@ from ops.prometheus import programs
 from ops.report import Outcome, Report
 from ops.running.targets import Targets
 from tests.ops.drill.stand_in_grafana import GrafanaStandIn, grafana_standin
-from tests.processes import DEADLINE_SECONDS
+from tests.processes import TIMEOUT_SECONDS
 
 QUICK = DrillConfig(
-    limits=Thresholds(
+    thresholds=Thresholds(
         timing=Timing(
             window_seconds=6,
             down_for_seconds=3,
@@ -77,7 +77,7 @@ def test_ctrl_c_restores_what_the_drill_touched() -> None:
             stdout=subprocess.PIPE,
             text=True,
         ) as process:
-            kill_if_it_hangs = threading.Timer(DEADLINE_SECONDS, process.kill)
+            kill_if_it_hangs = threading.Timer(TIMEOUT_SECONDS, process.kill)
             kill_if_it_hangs.start()
             assert process.stdout
             idling = any("(2) idle" in line for line in process.stdout)

@@ -40,7 +40,7 @@ def test_a_second_run_counts_from_where_the_first_ended() -> None:
     ("fault", "line"),
     [
         ("lost metric", "FAIL  mistral_model_load_duration_seconds — not exposed"),
-        ("few buckets", "FAIL  mistral_http_request_duration_seconds has the alerts' limits"),
+        ("few buckets", "FAIL  mistral_http_request_duration_seconds has the alerts' thresholds"),
         ("bare content type", "FAIL  /metrics parses"),
         ("engine down", "FAIL  proxy reaches the engine"),
         ("not scraped", "FAIL  job mistral is scraped — no such target"),

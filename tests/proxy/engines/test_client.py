@@ -21,8 +21,8 @@ from proxy_service.engines.connection import (
 from proxy_service.errors import EngineProtocolError, EngineTimeout, EngineUnavailable, ShuttingDown
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ProxyMetrics
-from tests.processes import DEADLINE_SECONDS, free_port
-from tests.proxy.loops import MovableLoop
+from tests.processes import TIMEOUT_SECONDS, free_port
+from tests.proxy.movable_loop import MovableLoop
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -223,7 +223,7 @@ async def close_after_the_keep_alive(loop: MovableLoop) -> None:
     async with engine_at(serve, engine_keep_alive_seconds=15) as engine:
         assert await get(engine) == b"ok"
         loop.put_forward(16)
-        await asyncio.wait_for(gone.wait(), DEADLINE_SECONDS)
+        await asyncio.wait_for(gone.wait(), TIMEOUT_SECONDS)
 
 
 def test_a_kept_connection_is_closed_before_the_engine_closes_it() -> None:
@@ -334,7 +334,7 @@ async def test_a_reply_whose_rest_is_discarded_keeps_its_connection(
     monkeypatch: pytest.MonkeyPatch, opened: list[Connection]
 ) -> None:
     """The end of a stream's framing arrives after the last event that matters."""
-    monkeypatch.setattr(connection, "_DRAIN_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr(connection, "_DRAIN_SECONDS", TIMEOUT_SECONDS)
     answered = asyncio.Event()
     count = 0
 
@@ -354,7 +354,7 @@ async def test_a_reply_whose_rest_is_discarded_keeps_its_connection(
             assert await anext(reply.iter_bytes()) == b"end"
             reply.discard_rest()
         answered.set()
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while not opened[0].reader.complete:  # noqa: ASYNC110  as above
                 await asyncio.sleep(0)
         assert await get(engine) == b"ok"
@@ -375,7 +375,7 @@ async def test_leaving_a_reply_closes_its_connection() -> None:
     async with engine_at(serve) as engine:
         async with engine.request("GET", "/") as reply:
             await anext(reply.iter_bytes())
-        await asyncio.wait_for(gone.wait(), DEADLINE_SECONDS)
+        await asyncio.wait_for(gone.wait(), TIMEOUT_SECONDS)
 
 
 async def wait_longer_for_the_reader_then_for_the_engine(loop: MovableLoop) -> None:

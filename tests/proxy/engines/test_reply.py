@@ -1,4 +1,4 @@
-"""The parser of HTTP responses, without a socket."""
+"""The parser of the engine's replies, without a socket."""
 
 import itertools
 
@@ -17,7 +17,7 @@ BODIES = {
     "length": HEAD + b"Content-Length: 7\r\n\r\nabcdefg",
     "interim": b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + b"Content-Length: 7\r\n\r\nabcdefg",
 }
-ANY_FRAMING = pytest.mark.parametrize("response", BODIES.values(), ids=BODIES)
+ANY_FRAMING = pytest.mark.parametrize("reply", BODIES.values(), ids=BODIES)
 
 
 def read(*pieces: bytes) -> tuple[ReplyReader, bytes]:
@@ -30,10 +30,10 @@ def read(*pieces: bytes) -> tuple[ReplyReader, bytes]:
 
 
 @ANY_FRAMING
-def test_every_split_in_two_gives_the_same_response(response: bytes) -> None:
+def test_every_split_in_two_gives_the_same_reply(reply: bytes) -> None:
     """At each byte, for each framing of the body."""
-    for at in range(len(response) + 1):
-        reader, body = read(response[:at], response[at:])
+    for at in range(len(reply) + 1):
+        reader, body = read(reply[:at], reply[at:])
         assert (reader.status, reader.content_type, body) == (200, "text/event-stream", b"abcdefg")
         assert reader.complete
         assert reader.reusable
@@ -46,22 +46,22 @@ def test_every_split_in_two_gives_the_same_response(response: bytes) -> None:
 def test_any_transfer_chunks_survive_any_splits(parts: list[bytes], cuts: list[int]) -> None:
     """Chunked coding adds nothing and removes nothing."""
     framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
-    response = CHUNKED + framed
-    edges = [0, *sorted(min(cut, len(response)) for cut in cuts), len(response)]
+    reply = CHUNKED + framed
+    edges = [0, *sorted(min(cut, len(reply)) for cut in cuts), len(reply)]
 
-    reader, body = read(*(response[a:b] for a, b in itertools.pairwise(edges)))
+    reader, body = read(*(reply[a:b] for a, b in itertools.pairwise(edges)))
 
     assert body == b"".join(parts)
     assert reader.complete
 
 
 @ANY_FRAMING
-def test_one_reader_serves_one_response_after_another(response: bytes) -> None:
+def test_one_reader_serves_one_reply_after_another(reply: bytes) -> None:
     """Keep-alive connections need this."""
-    reader, _ = read(response)
+    reader, _ = read(reply)
     reader.begin()
     assert reader.untouched
-    reader.feed(response)
+    reader.feed(reply)
 
     assert reader.take() == b"abcdefg"
     assert reader.complete
@@ -80,26 +80,24 @@ def test_without_length_or_chunked_coding_the_body_ends_with_the_connection(vers
 
 
 def test_connection_close_is_respected() -> None:
-    """The response is complete, but the connection isn't kept."""
+    """The reply is complete, but the connection isn't kept."""
     reader, _ = read(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\na")
 
     assert reader.complete
     assert not reader.reusable
 
 
-@pytest.mark.parametrize(
-    "response", [BODIES["chunked"], BODIES["length"]], ids=["chunks", "length"]
-)
-def test_an_early_end_is_an_error_at_every_byte(response: bytes) -> None:
+@pytest.mark.parametrize("reply", [BODIES["chunked"], BODIES["length"]], ids=["chunks", "length"])
+def test_an_early_end_is_an_error_at_every_byte(reply: bytes) -> None:
     """It is never mistaken for the end of a body."""
-    for at in range(len(response)):
-        reader, _ = read(response[:at])
+    for at in range(len(reply)):
+        reader, _ = read(reply[:at])
         with pytest.raises(EngineProtocolError):
             reader.close()
 
 
 @pytest.mark.parametrize(
-    "response",
+    "reply",
     [
         b"<html>\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
@@ -111,10 +109,10 @@ def test_an_early_end_is_an_error_at_every_byte(response: bytes) -> None:
         CHUNKED + b"1\r\nab\r\n",
     ],
 )
-def test_what_is_not_http_is_an_error(response: bytes) -> None:
+def test_what_is_not_http_is_an_error(reply: bytes) -> None:
     """Web pages, TLS, broken framing: the error says what to check."""
     with pytest.raises(EngineProtocolError, match="MISTRAL_URL"):
-        read(response)
+        read(reply)
 
 
 def test_data_before_garbage_can_still_be_taken() -> None:
@@ -126,8 +124,8 @@ def test_data_before_garbage_can_still_be_taken() -> None:
     assert reader.take() == b"abc"
 
 
-@pytest.mark.parametrize("surplus", [b"x", BODIES["length"]], ids=["garbage", "second response"])
-def test_bytes_after_a_complete_response_only_end_the_connection(surplus: bytes) -> None:
+@pytest.mark.parametrize("surplus", [b"x", BODIES["length"]], ids=["garbage", "second reply"])
+def test_bytes_after_a_complete_reply_only_end_the_connection(surplus: bytes) -> None:
     """No request asked for them, so nothing after them can be trusted."""
     reader, body = read(BODIES["length"] + surplus)
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.processes import DEADLINE_SECONDS, free_port
+from tests.processes import TIMEOUT_SECONDS, free_port
 
 # The last listener of the start sends the signal: the proxy already answers requests, but Sanic
 # isn't yet where a stop of the event loop ends the serving.
@@ -34,7 +34,7 @@ def test_a_signal_during_the_start_stops_the_proxy(name: str) -> None:
         env=os.environ | {"BIND_ADDRESS": f"127.0.0.1:{free_port()}"},
         capture_output=True,
         text=True,
-        timeout=DEADLINE_SECONDS,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
 

@@ -1,4 +1,4 @@
-"""Event loops for tests: they can wait until nothing is left to do, and one has a movable time."""
+"""The proxy's event loop with a time that tests can move, and counts of what it has read."""
 
 import asyncio
 from collections import Counter
@@ -9,26 +9,9 @@ from weakref import WeakKeyDictionary
 
 import uvloop
 
+from tests.proxy.settling_loop import settle
+
 _Args = TypeVarTuple("_Args")
-
-
-class SettlingLoop(asyncio.SelectorEventLoop):
-    """Python's own event loop, which can wait until it has nothing to do."""
-
-    scheduled = 0
-
-    def call_soon(
-        self,
-        callback: Callable[[*_Args], object],
-        *args: *_Args,
-        context: Context | None = None,
-    ) -> asyncio.Handle:
-        self.scheduled += 1
-        return super().call_soon(callback, *args, context=context)
-
-    async def settle(self) -> None:
-        """Wait until all callbacks that are due were called, and those that they schedule."""
-        await _settle(self)
 
 
 class _CountedReads(asyncio.BufferedProtocol):
@@ -107,7 +90,7 @@ class MovableLoop(uvloop.Loop):
 
     async def settle(self) -> None:
         """Wait until all callbacks that are due were called, and those that they schedule."""
-        await _settle(self)
+        await settle(self)
 
     def call_later(
         self,
@@ -140,10 +123,3 @@ class MovableLoop(uvloop.Loop):
             if not (timer.done or handle.cancelled()) and timer.due <= self.time():
                 handle.cancel()
                 timer()
-
-
-async def _settle(loop: SettlingLoop | MovableLoop) -> None:
-    before = -1
-    while loop.scheduled > before:
-        before = loop.scheduled + 1  # the next step of this task
-        await asyncio.sleep(0)
