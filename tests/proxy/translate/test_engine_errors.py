@@ -86,6 +86,8 @@ def test_the_engines_errors_are_translated(
         "The image format could not be determined",
         "Invalid symbol 33, offset 0.",
         "Failed to deserialize the JSON body into the target type: n: cuda",
+        "Failed to parse the request body as JSON: EOF while parsing",
+        "argument 'top_k': out of range integral type conversion attempted",
     ],
 )
 def test_a_refusal_of_the_request_is_the_clients_fault(message: str) -> None:
