@@ -1,0 +1,426 @@
+"""What fires in ordinary traffic (mostly nothing) and what a fault must fire.
+
+Each scenario is played by simulated proxies and evaluated by promtool with all rules. Whatever
+fires at any time counts, except what a scenario allows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+import yaml
+
+from monitoring.thresholds import Thresholds, Timing
+from tests.observability.promtool import INSTANCE, OF_ALL_PROXIES, prometheus_rules
+from tests.observability.simulated_proxy import Clients, SimulatedProxy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tests.observability.promtool import Promtool
+
+DOWN = "MistralDown"
+UNREACHABLE = "MistralEngineUnreachable"
+VERY_HIGH_LATENCY = "MistralVeryHighLatency"
+HIGH_LATENCY = "MistralHighLatency"
+ERROR_RATE = "MistralHighErrorRate"
+ACTIVE = "MistralHighActiveRequests"
+SLOW_GENERATION = "MistralSlowGeneration"
+SLOW_FIRST_TOKEN = "MistralSlowFirstToken"
+FAST_BURN = "MistralErrorBudgetFastBurn"
+SLOW_BURN = "MistralErrorBudgetSlowBurn"
+NO_REQUESTS = "MistralNoRequests"
+
+A, B, C = "a:11434", "b:11434", "c:11434"
+MINUTE, HOUR, DAY = 60, 3_600, 86_400
+
+# From when to when, in seconds.
+Span = tuple[float, float]
+
+# Scrape intervals, in seconds.
+INTERVALS: Final = (5, 15, 30, 60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """Some proxies, and what may and must fire.
+
+    Attributes:
+        proxies: The proxies, which share their names with nothing else in the test.
+        minutes: How long they are watched.
+        must: How many minutes each alert may take; by name, or by name and instance.
+        may: Further alerts that are right but not the point.
+        evaluated_every: Seconds between two evaluations; 0 for the scrape interval.
+    """
+
+    proxies: Sequence[SimulatedProxy]
+    minutes: int = 20
+    must: Mapping[str | tuple[str, str], int] = field(default_factory=dict)
+    may: tuple[str, ...] = ()
+    evaluated_every: int = 0
+
+
+def one(
+    *clients: Clients,
+    runs: Sequence[Span] = ((-DAY, math.inf),),
+    engine_down: Sequence[Span] = (),
+    is_target: Span = (0, math.inf),
+) -> tuple[SimulatedProxy, ...]:
+    """Return a single proxy."""
+    proxy = SimulatedProxy(clients=clients, runs=runs, engine_down=engine_down, is_target=is_target)
+    return (proxy,)
+
+
+SHORT_CHATS = Clients(count=4, wait=0.3, tokens=80, pause=2)
+UI_POLLS = Clients(count=1, wait=0.01, pause=5, endpoint="tags")
+AGENTS = Clients(count=8, wait=0.3, tokens=2000)
+
+HEALTHY: dict[str, Scenario] = {
+    "short chats": Scenario(proxies=one(SHORT_CHATS, UI_POLLS)),
+    "agents with answers of 2,000 tokens": Scenario(proxies=one(AGENTS)),
+    "agents that don't stream": Scenario(
+        proxies=one(Clients(count=8, wait=0.5, tokens=2000, streamed=False))
+    ),
+    "eight clients with answers of 1,200 tokens": Scenario(
+        proxies=one(Clients(count=8, wait=0.3, tokens=1200, tokens_per_second=40, pause=0.1))
+    ),
+    "answers of ten minutes at a reader's pace": Scenario(
+        proxies=one(Clients(count=8, wait=2, tokens=3000, tokens_per_second=5)), minutes=40
+    ),
+    "a batch of embeddings": Scenario(
+        proxies=one(Clients(count=32, wait=1.5, pause=0, endpoint="embed", stop=900))
+    ),
+    "one user an hour": Scenario(
+        proxies=one(Clients(wait=20, tokens=300, pause=HOUR), UI_POLLS),
+        minutes=150,
+        evaluated_every=60,
+    ),
+    "an idle night": Scenario(
+        proxies=one(Clients(count=4, wait=0.3, tokens=80, pause=2, stop=20 * MINUTE)),
+        minutes=8 * 60,
+        may=(NO_REQUESTS,),
+        evaluated_every=120,
+    ),
+    "a slow laptop at 4 tokens a second": Scenario(
+        proxies=one(Clients(wait=3, tokens=300, tokens_per_second=4)), minutes=30
+    ),
+    "two models, one of which is slow to load once": Scenario(
+        proxies=one(
+            SHORT_CHATS,
+            Clients(wait=90, tokens=200, model="big", stop=1),
+            Clients(start=120, wait=1, tokens=200, model="big"),
+        )
+    ),
+    "a restart": Scenario(proxies=one(SHORT_CHATS, runs=((-HOUR, 600), (620, math.inf)))),
+    "a restart in the middle of long answers": Scenario(
+        proxies=one(AGENTS, runs=((-HOUR, 600), (620, math.inf)))
+    ),
+    "a proxy that is started anew every five minutes": Scenario(
+        proxies=one(SHORT_CHATS, runs=[(300 * n, 300 * n + 290) for n in range(8)]), minutes=30
+    ),
+    "an engine that loads for ten minutes": Scenario(
+        proxies=one(SHORT_CHATS, UI_POLLS, runs=((0, math.inf),), engine_down=((0, 10 * MINUTE),)),
+        minutes=60,
+        evaluated_every=30,
+    ),
+    "an engine that is gone for ten seconds": Scenario(
+        proxies=one(Clients(count=8, wait=0.3, tokens=200), engine_down=((600, 610),))
+    ),
+    "users who close the window": Scenario(
+        proxies=one(
+            Clients(count=8, wait=1, tokens=200, pause=3, fails_every=2, failure="cancelled")
+        )
+    ),
+    "a flood of bad requests": Scenario(
+        proxies=one(
+            SHORT_CHATS,
+            Clients(count=40, wait=0.01, pause=0.5, fails_every=1, failure="client_error"),
+        ),
+        minutes=15,
+    ),
+    "two proxies of which one gets no traffic": Scenario(
+        proxies=[
+            SimulatedProxy(instance=A, clients=[SHORT_CHATS]),
+            SimulatedProxy(instance=B),
+        ]
+    ),
+    "a proxy that is taken away while another stays": Scenario(
+        proxies=[
+            SimulatedProxy(instance=A, clients=[SHORT_CHATS]),
+            SimulatedProxy(instance=B, clients=[SHORT_CHATS], is_target=(0, 600)),
+        ]
+    ),
+}
+
+FAILING = Clients(count=8, wait=0.3, tokens=40, fails_every=5)
+# From 10 minutes on; before, everything is well.
+WELL = Clients(count=4, wait=0.3, tokens=80, pause=2, stop=600)
+LATE = Clients(count=8, start=600, wait=20, tokens=100)
+
+FAULTS: dict[str, Scenario] = {
+    "the proxy dies": Scenario(
+        proxies=one(Clients(count=60, wait=12, tokens=40), FAILING, runs=((-HOUR, 900),)),
+        minutes=25,
+        must={DOWN: 18},
+        may=(VERY_HIGH_LATENCY, ACTIVE, ERROR_RATE, FAST_BURN),
+    ),
+    "the proxy's job loses its target": Scenario(
+        proxies=one(SHORT_CHATS, is_target=(0, 600)), must={(DOWN, ""): 13}
+    ),
+    "the engine dies": Scenario(
+        proxies=one(SHORT_CHATS, UI_POLLS, engine_down=((600, math.inf),)),
+        minutes=30,
+        must={UNREACHABLE: 14},
+    ),
+    "the engine is dead for twenty minutes": Scenario(
+        proxies=one(SHORT_CHATS, engine_down=((600, 1800),)), minutes=60, must={UNREACHABLE: 14}
+    ),
+    "the engine never answers": Scenario(
+        proxies=one(SHORT_CHATS, runs=((0, math.inf),), engine_down=((0, math.inf),)),
+        minutes=36,
+        must={UNREACHABLE: 35},
+    ),
+    "the engine dies again and again for a minute": Scenario(
+        proxies=one(SHORT_CHATS, engine_down=[(120 * n, 120 * n + 60) for n in range(60)]),
+        minutes=40,
+        must={ERROR_RATE: 12, FAST_BURN: 30},
+    ),
+    "the first token comes after 20 s": Scenario(
+        proxies=one(WELL, LATE), minutes=25, must={VERY_HIGH_LATENCY: 16}
+    ),
+    "the first token comes after 7 s": Scenario(
+        proxies=one(Clients(count=8, wait=7, tokens=100)), minutes=25, must={HIGH_LATENCY: 12}
+    ),
+    "whole replies that wait for 20 s": Scenario(
+        proxies=one(Clients(count=8, wait=20, tokens=100, streamed=False)),
+        minutes=25,
+        must={VERY_HIGH_LATENCY: 8},
+    ),
+    "embeddings that take 12 s": Scenario(
+        proxies=one(Clients(count=8, wait=12, endpoint="embed")), must={VERY_HIGH_LATENCY: 8}
+    ),
+    "the first token of one of two models comes after 20 s": Scenario(
+        proxies=one(
+            Clients(count=16, wait=0.3, tokens=40),
+            Clients(count=1, wait=20, tokens=100, model="big"),
+        ),
+        minutes=25,
+        must={SLOW_FIRST_TOKEN: 12},
+    ),
+    "late first tokens among many quick polls": Scenario(
+        proxies=one(
+            Clients(count=20, wait=0.01, endpoint="ps"), Clients(count=2, wait=8, tokens=80)
+        ),
+        minutes=25,
+        must={SLOW_FIRST_TOKEN: 12},
+    ),
+    "one token a second": Scenario(
+        proxies=one(Clients(count=4, wait=1, tokens=100, tokens_per_second=1)),
+        minutes=25,
+        must={SLOW_GENERATION: 15},
+    ),
+    "one token a second in whole replies": Scenario(
+        proxies=one(Clients(count=4, wait=1, tokens=100, tokens_per_second=1, streamed=False)),
+        minutes=25,
+        must={SLOW_GENERATION: 15},
+    ),
+    "a slow model beside a quick one": Scenario(
+        proxies=one(
+            SHORT_CHATS,
+            Clients(count=4, wait=1, tokens=100, tokens_per_second=1, model="big"),
+        ),
+        minutes=25,
+        must={SLOW_GENERATION: 15},
+    ),
+    "more clients than the engine can serve": Scenario(
+        proxies=one(WELL, Clients(count=60, start=600, wait=30, tokens=100)),
+        minutes=25,
+        must={ACTIVE: 18, VERY_HIGH_LATENCY: 16},
+    ),
+    "a third is refused as overloaded": Scenario(
+        proxies=one(Clients(count=8, wait=0.3, tokens=40, fails_every=3)),
+        must={ERROR_RATE: 12, FAST_BURN: 12},
+    ),
+    "a fifth fails, and everything waits": Scenario(
+        proxies=one(Clients(count=8, wait=12, tokens=40, fails_every=5)),
+        minutes=30,
+        must={FAST_BURN: 20, ERROR_RATE: 12, VERY_HIGH_LATENCY: 8},
+    ),
+    "a fifth fails while text is slow": Scenario(
+        proxies=one(Clients(count=16, wait=1, tokens=60, tokens_per_second=1, fails_every=5)),
+        minutes=40,
+        must={FAST_BURN: 35, ERROR_RATE: 12, SLOW_GENERATION: 15},
+    ),
+    "one in twelve fails": Scenario(
+        proxies=one(Clients(count=8, wait=0.3, tokens=40, fails_every=12)),
+        minutes=30,
+        must={ERROR_RATE: 12},
+    ),
+    "one in twenty-five fails": Scenario(
+        proxies=one(Clients(count=8, wait=0.3, tokens=40, fails_every=25)),
+        minutes=60,
+        must={SLOW_BURN: 20},
+        evaluated_every=30,
+    ),
+    "one in twenty-five fails, and the engine died once": Scenario(
+        proxies=one(
+            Clients(count=8, wait=0.3, tokens=40, fails_every=25), engine_down=((600, 1200),)
+        ),
+        minutes=60,
+        must={UNREACHABLE: 14, SLOW_BURN: 45},
+        evaluated_every=30,
+    ),
+    "one of two proxies is dead while the other one's requests fail": Scenario(
+        proxies=[
+            SimulatedProxy(instance=A, clients=[SHORT_CHATS], runs=((-HOUR, 60),)),
+            SimulatedProxy(instance=B, clients=[FAILING]),
+        ],
+        minutes=30,
+        must={(DOWN, A): 5, (ERROR_RATE, B): 12, FAST_BURN: 15},
+    ),
+    "one of two proxies is dead while the other one is overloaded": Scenario(
+        proxies=[
+            SimulatedProxy(instance=A, clients=[SHORT_CHATS], runs=((-HOUR, 60),)),
+            SimulatedProxy(instance=B, clients=[Clients(count=60, wait=30, tokens=100)]),
+        ],
+        must={(DOWN, A): 5, (ACTIVE, B): 10, (VERY_HIGH_LATENCY, B): 8},
+    ),
+    "one of two engines is dead while the other one is slow": Scenario(
+        proxies=[
+            SimulatedProxy(instance=A, clients=[SHORT_CHATS], engine_down=((60, math.inf),)),
+            SimulatedProxy(
+                instance=B, clients=[Clients(count=4, wait=1, tokens=100, tokens_per_second=1)]
+            ),
+        ],
+        minutes=25,
+        must={(UNREACHABLE, A): 6, (SLOW_GENERATION, B): 15},
+    ),
+    "one of two engines is dead while the other one's requests fail": Scenario(
+        proxies=[
+            SimulatedProxy(instance=A, clients=[SHORT_CHATS], engine_down=((60, math.inf),)),
+            SimulatedProxy(instance=B, clients=[FAILING]),
+        ],
+        minutes=25,
+        must={(UNREACHABLE, A): 6, (ERROR_RATE, B): 12, FAST_BURN: 12},
+    ),
+    "one dead, one without its engine, one slow": Scenario(
+        proxies=[
+            SimulatedProxy(instance=A, clients=[SHORT_CHATS], runs=((-HOUR, 60),)),
+            SimulatedProxy(instance=B, clients=[SHORT_CHATS], engine_down=((60, math.inf),)),
+            SimulatedProxy(instance=C, clients=[Clients(count=8, wait=20, tokens=100)]),
+        ],
+        must={(DOWN, A): 5, (UNREACHABLE, B): 6, (VERY_HIGH_LATENCY, C): 8},
+    ),
+    "three proxies die": Scenario(
+        proxies=[
+            SimulatedProxy(instance=instance, clients=[SHORT_CHATS, FAILING], runs=((-HOUR, 60),))
+            for instance in (A, B, C)
+        ],
+        must={(DOWN, A): 5, (DOWN, B): 5, (DOWN, C): 5},
+    ),
+    "two proxies' job loses both targets": Scenario(
+        proxies=[
+            SimulatedProxy(instance=instance, clients=[SHORT_CHATS], is_target=(0, 600))
+            for instance in (A, B)
+        ],
+        must={(DOWN, ""): 15},
+    ),
+    "nobody reaches the one of two proxies that is left": Scenario(
+        proxies=[
+            SimulatedProxy(instance=A, clients=[SHORT_CHATS], runs=((-HOUR, 60),)),
+            SimulatedProxy(instance=B),
+        ],
+        minutes=25,
+        must={(DOWN, A): 5, NO_REQUESTS: 20},
+    ),
+}
+
+
+def fired(matchers: str, minutes: float) -> str:
+    """Return the query for every alert that fired until now, and for which proxy."""
+    return (
+        f"group by (alertname, instance) "
+        f'(max_over_time(ALERTS{{alertstate="firing",{matchers}}}[{minutes:g}m]))'
+    )
+
+
+def check(promtool: Promtool, folder: Path, scenario: Scenario, interval: int = 15) -> None:
+    """Play a scenario and compare what fires."""
+    t = Thresholds(timing=Timing.for_scrape_interval(interval))
+    seconds = scenario.minutes * MINUTE
+    tests = [_expected(scenario, at=f"{scenario.minutes}m", within=scenario.minutes)]
+    series = {
+        name: values
+        for proxy in scenario.proxies
+        for name, values in proxy.series(seconds=seconds, interval=interval).items()
+    }
+    content = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": f"{scenario.evaluated_every or interval}s",
+        "tests": [
+            {
+                "interval": f"{interval}s",
+                "input_series": [{"series": s, "values": v} for s, v in series.items()],
+                "promql_expr_test": [*tests, *_in_time(scenario, t)],
+            }
+        ],
+    }
+    (folder / "rules.yml").write_text(yaml.safe_dump(prometheus_rules(t)), encoding="utf-8")
+    file = folder / "test.yml"
+    file.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper), encoding="utf-8")
+    result = promtool("test", "rules", str(file))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def _expected(scenario: Scenario, *, at: str, within: float) -> dict[str, Any]:
+    """Return the check that exactly the expected alerts fired at any time."""
+    may = "|".join(scenario.may)
+    return {
+        "expr": fired(f'alertname!~"{may}"', within),
+        "eval_time": at,
+        "exp_samples": [_sample(alert) for alert in scenario.must],
+    }
+
+
+def _in_time(scenario: Scenario, t: Thresholds) -> list[dict[str, Any]]:
+    """Return the checks that each expected alert fired in time."""
+    # Waits are longer with a long scrape interval.
+    longer = (t.timing.page_for_seconds - Timing().page_for_seconds) / MINUTE
+    return [
+        {
+            "expr": fired(_matchers(alert), minutes + longer),
+            "eval_time": f"{minutes + longer:g}m",
+            "exp_samples": [_sample(alert)],
+        }
+        for alert, minutes in scenario.must.items()
+    ]
+
+
+def _matchers(alert: str | tuple[str, str]) -> str:
+    if isinstance(alert, str):
+        return f'alertname="{alert}"'
+    name, instance = alert
+    return f'alertname="{name}",instance="{instance}"'
+
+
+def _sample(alert: str | tuple[str, str]) -> dict[str, Any]:
+    usual = "" if alert in OF_ALL_PROXIES else INSTANCE
+    name, instance = alert if isinstance(alert, tuple) else (alert, usual)
+    whose = f',instance="{instance}"' if instance else ""
+    return {"labels": f'{{alertname="{name}"{whose}}}', "value": 1}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_ordinary_traffic_fires_nothing(promtool: Promtool, tmp_path: Path, name: str) -> None:
+    check(promtool, tmp_path, HEALTHY[name])
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_fires_what_tells_it_and_nothing_else(
+    promtool: Promtool, tmp_path: Path, name: str
+) -> None:
+    check(promtool, tmp_path, FAULTS[name])
