@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from monitoring.names import SCRAPE_INTERVAL_SECONDS
 from monitoring.thresholds import Thresholds, Timing
 from tests.observability.promtool import INSTANCE, OF_ALL_PROXIES, prometheus_rules
 from tests.observability.simulated_proxy import Clients, SimulatedProxy
@@ -41,9 +42,6 @@ MINUTE, HOUR, DAY = 60, 3_600, 86_400
 # From when to when, in seconds.
 Span = tuple[float, float]
 
-# Scrape intervals, in seconds.
-INTERVALS: Final = (5, 15, 30, 60)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
@@ -54,14 +52,15 @@ class Scenario:
         minutes: How long they are watched.
         must: How many minutes each alert may take; by name, or by name and instance.
         may: Further alerts that are right but not the point.
-        evaluated_every: Seconds between two evaluations; 0 for the scrape interval.
+        evaluated_every: Seconds between two evaluations, unless scrapes are further apart. Many a
+            Prometheus evaluates less often than it scrapes; the other tests evaluate as often.
     """
 
     proxies: Sequence[SimulatedProxy]
-    minutes: int = 20
+    minutes: int = 16
     must: Mapping[str | tuple[str, str], int] = field(default_factory=dict)
     may: tuple[str, ...] = ()
-    evaluated_every: int = 0
+    evaluated_every: int = 30
 
 
 def one(
@@ -96,12 +95,12 @@ HEALTHY: dict[str, Scenario] = {
     ),
     "one user an hour": Scenario(
         proxies=one(Clients(wait=20, tokens=300, pause=HOUR), UI_POLLS),
-        minutes=150,
+        minutes=125,
         evaluated_every=60,
     ),
     "an idle night": Scenario(
         proxies=one(Clients(count=4, wait=0.3, tokens=80, pause=2, stop=20 * MINUTE)),
-        minutes=8 * 60,
+        minutes=6 * 60,
         may=(NO_REQUESTS,),
         evaluated_every=120,
     ),
@@ -125,7 +124,6 @@ HEALTHY: dict[str, Scenario] = {
     "an engine that loads for ten minutes": Scenario(
         proxies=one(SHORT_CHATS, UI_POLLS, runs=((0, math.inf),), engine_down=((0, 10 * MINUTE),)),
         minutes=60,
-        evaluated_every=30,
     ),
     "an engine that is gone for ten seconds": Scenario(
         proxies=one(Clients(count=8, wait=0.3, tokens=200), engine_down=((600, 610),))
@@ -138,7 +136,7 @@ HEALTHY: dict[str, Scenario] = {
     "a flood of bad requests": Scenario(
         proxies=one(
             SHORT_CHATS,
-            Clients(count=40, wait=0.01, pause=0.5, fails_every=1, failure="client_error"),
+            Clients(count=10, wait=0.01, pause=0.5, fails_every=1, failure="client_error"),
         ),
         minutes=15,
     ),
@@ -169,7 +167,7 @@ FAULTS: dict[str, Scenario] = {
         may=(VERY_HIGH_LATENCY, ACTIVE, ERROR_RATE, FAST_BURN),
     ),
     "the proxy's job loses its target": Scenario(
-        proxies=one(SHORT_CHATS, is_target=(0, 600)), must={(DOWN, ""): 13}
+        proxies=one(SHORT_CHATS, is_target=(0, 600)), minutes=18, must={(DOWN, ""): 13}
     ),
     "the engine dies": Scenario(
         proxies=one(SHORT_CHATS, UI_POLLS, engine_down=((600, math.inf),)),
@@ -264,7 +262,6 @@ FAULTS: dict[str, Scenario] = {
         proxies=one(Clients(count=8, wait=0.3, tokens=40, fails_every=25)),
         minutes=60,
         must={SLOW_BURN: 20},
-        evaluated_every=30,
     ),
     "one in twenty-five fails, and the engine died once": Scenario(
         proxies=one(
@@ -272,7 +269,6 @@ FAULTS: dict[str, Scenario] = {
         ),
         minutes=60,
         must={UNREACHABLE: 14, SLOW_BURN: 45},
-        evaluated_every=30,
     ),
     "one of two proxies is dead while the other one's requests fail": Scenario(
         proxies=[
@@ -327,6 +323,7 @@ FAULTS: dict[str, Scenario] = {
             SimulatedProxy(instance=instance, clients=[SHORT_CHATS], is_target=(0, 600))
             for instance in (A, B)
         ],
+        minutes=18,
         must={(DOWN, ""): 15},
     ),
     "nobody reaches the one of two proxies that is left": Scenario(
@@ -340,11 +337,11 @@ FAULTS: dict[str, Scenario] = {
 }
 
 
-def fired(matchers: str, minutes: float) -> str:
+def fired(matchers: str, seconds: int) -> str:
     """Return the query for every alert that fired until now, and for which proxy."""
     return (
         f"group by (alertname, instance) "
-        f'(max_over_time(ALERTS{{alertstate="firing",{matchers}}}[{minutes:g}m]))'
+        f'(max_over_time(ALERTS{{alertstate="firing",{matchers}}}[{seconds}s]))'
     )
 
 
@@ -352,7 +349,6 @@ def check(promtool: Promtool, folder: Path, scenario: Scenario, interval: int = 
     """Play a scenario and compare what fires."""
     t = Thresholds(timing=Timing.for_scrape_interval(interval))
     seconds = scenario.minutes * MINUTE
-    tests = [_expected(scenario, at=f"{scenario.minutes}m", within=scenario.minutes)]
     series = {
         name: values
         for proxy in scenario.proxies
@@ -360,12 +356,15 @@ def check(promtool: Promtool, folder: Path, scenario: Scenario, interval: int = 
     }
     content = {
         "rule_files": ["rules.yml"],
-        "evaluation_interval": f"{scenario.evaluated_every or interval}s",
+        "evaluation_interval": f"{max(scenario.evaluated_every, interval)}s",
         "tests": [
             {
                 "interval": f"{interval}s",
                 "input_series": [{"series": s, "values": v} for s, v in series.items()],
-                "promql_expr_test": [*tests, *_in_time(scenario, t)],
+                "promql_expr_test": [
+                    _expected(scenario, seconds),
+                    *_in_time(scenario, t.timing),
+                ],
             }
         ],
     }
@@ -376,24 +375,25 @@ def check(promtool: Promtool, folder: Path, scenario: Scenario, interval: int = 
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def _expected(scenario: Scenario, *, at: str, within: float) -> dict[str, Any]:
+def _expected(scenario: Scenario, seconds: int) -> dict[str, Any]:
     """Return the check that exactly the expected alerts fired at any time."""
     may = "|".join(scenario.may)
     return {
-        "expr": fired(f'alertname!~"{may}"', within),
-        "eval_time": at,
+        "expr": fired(f'alertname!~"{may}"', seconds),
+        "eval_time": f"{seconds}s",
         "exp_samples": [_sample(alert) for alert in scenario.must],
     }
 
 
-def _in_time(scenario: Scenario, t: Thresholds) -> list[dict[str, Any]]:
+def _in_time(scenario: Scenario, timing: Timing) -> list[dict[str, Any]]:
     """Return the checks that each expected alert fired in time."""
-    # Waits are longer with a long scrape interval.
-    longer = (t.timing.page_for_seconds - Timing().page_for_seconds) / MINUTE
+    # With a long scrape interval, waits are longer and samples come later.
+    waits = timing.page_for_seconds - Timing().page_for_seconds
+    later = waits + max(0, timing.scrape_interval_seconds - SCRAPE_INTERVAL_SECONDS)
     return [
         {
-            "expr": fired(_matchers(alert), minutes + longer),
-            "eval_time": f"{minutes + longer:g}m",
+            "expr": fired(_matchers(alert), minutes * MINUTE + later),
+            "eval_time": f"{minutes * MINUTE + later}s",
             "exp_samples": [_sample(alert)],
         }
         for alert, minutes in scenario.must.items()
@@ -424,3 +424,28 @@ def test_a_fault_fires_what_tells_it_and_nothing_else(
     promtool: Promtool, tmp_path: Path, name: str
 ) -> None:
     check(promtool, tmp_path, FAULTS[name])
+
+
+@pytest.mark.parametrize("name", [*HEALTHY, *FAULTS])
+def test_scrapes_a_minute_apart_tell_the_same(
+    promtool: Promtool, tmp_path: Path, name: str
+) -> None:
+    check(promtool, tmp_path, {**HEALTHY, **FAULTS}[name], interval=60)
+
+
+@pytest.mark.parametrize("interval", [5, 30])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "agents with answers of 2,000 tokens",
+        "a slow laptop at 4 tokens a second",
+        "a restart",
+        "the engine dies",
+        "a fifth fails, and everything waits",
+        "one dead, one without its engine, one slow",
+    ],
+)
+def test_other_scrape_intervals_tell_the_same(
+    promtool: Promtool, tmp_path: Path, name: str, interval: int
+) -> None:
+    check(promtool, tmp_path, {**HEALTHY, **FAULTS}[name], interval=interval)
