@@ -17,7 +17,7 @@ from tests.observability.promtool import INSTANCE, OF_ALL_PROXIES, prometheus_ru
 from tests.observability.simulated_proxy import Clients, SimulatedProxy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tests.observability.promtool import Promtool
@@ -83,8 +83,14 @@ def fired(matchers: str, seconds: int) -> str:
     )
 
 
-def check(promtool: Promtool, folder: Path, scenario: Scenario, interval: int = 15) -> None:
-    """Play a scenario and compare what fires."""
+def check(
+    promtool: Promtool,
+    folder: Path,
+    scenario: Scenario,
+    interval: int = SCRAPE_INTERVAL_SECONDS,
+    rules_of: Callable[[Thresholds], dict[str, Any]] = prometheus_rules,
+) -> None:
+    """Play a scenario with a scrape interval in seconds, and compare what fires."""
     t = Thresholds(
         availability_objective=scenario.availability_objective,
         timing=Timing.for_scrape_interval(interval),
@@ -109,7 +115,7 @@ def check(promtool: Promtool, folder: Path, scenario: Scenario, interval: int = 
             }
         ],
     }
-    (folder / "rules.yml").write_text(yaml.safe_dump(prometheus_rules(t)), encoding="utf-8")
+    (folder / "rules.yml").write_text(yaml.safe_dump(rules_of(t)), encoding="utf-8")
     file = folder / "test.yml"
     file.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper), encoding="utf-8")
     result = promtool("test", "rules", str(file))

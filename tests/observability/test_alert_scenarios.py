@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.observability.promtool import grafana_as_rules
 from tests.observability.scenarios import (
     ACTIVE,
     DOWN,
@@ -314,6 +316,25 @@ def test_scrapes_a_minute_apart_tell_the_same(
     promtool: Promtool, tmp_path: Path, name: str
 ) -> None:
     check(promtool, tmp_path, {**HEALTHY, **FAULTS}[name], interval=60)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "eight clients with answers of 1,200 tokens",
+        "an engine that loads for ten minutes",
+        "the first token comes after 20 s",
+        "one token a second",
+        "a fifth fails, and everything waits",
+        "one in twenty-five fails, and the engine died once",
+        "one of two engines is dead while the other one's requests fail",
+        "one dead, one without its engine, one slow",
+        "nobody reaches the one of two proxies that is left",
+    ],
+)
+def test_the_rules_of_grafana_tell_the_same(promtool: Promtool, tmp_path: Path, name: str) -> None:
+    scenario = dataclasses.replace({**HEALTHY, **FAULTS}[name], evaluated_every=60)
+    check(promtool, tmp_path, scenario, rules_of=grafana_as_rules)
 
 
 @pytest.mark.parametrize("interval", [5, 30])
