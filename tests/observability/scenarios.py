@@ -60,7 +60,7 @@ class Scenario:
     minutes: int = 16
     must: Mapping[str | tuple[str, str], int] = field(default_factory=dict)
     may: tuple[str, ...] = ()
-    evaluated_every: int = 30
+    evaluated_every: int = 60
     availability_objective: float = 0.99
 
 
