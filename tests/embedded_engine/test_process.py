@@ -45,7 +45,7 @@ def test_a_signal_ends_it_with_exit_code_0_even_while_it_generates(
 
 
 def test_a_stream_that_a_signal_ends_has_an_error(tiny_llama: Path) -> None:
-    """It must not look complete: it has no finish reason, but an event that isn't JSON."""
+    """It must not look complete: it has no finish reason, but an error."""
     with started_engine(tiny_llama) as (process, base_url):
         body = chat(stream=True, max_tokens=ENDLESS)
         with Client(base_url).streaming(CHAT, body) as response:
@@ -54,7 +54,9 @@ def test_a_stream_that_a_signal_ends_has_an_error(tiny_llama: Path) -> None:
             *chunks, message, done = (first + response.read().decode()).strip().split("\n\n")
     reasons = [json.loads(c.removeprefix("data: "))["choices"][0]["finish_reason"] for c in chunks]
     assert set(reasons) == {None}
-    assert (message, done) == ("data: The request was cancelled.", "data: [DONE]")
+    error = json.loads(message.removeprefix("data: "))["error"]
+    assert (error["message"], error["type"]) == ("The engine is stopping.", "server_error")
+    assert done == "data: [DONE]"
 
 
 def test_it_reports_each_step_of_its_start(tiny_llama: Path) -> None:

@@ -1,5 +1,6 @@
 """The real engine over HTTP, on a tiny model: what a client of the Mistral.rs server expects."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -201,7 +202,7 @@ def test_an_unknown_model_is_refused_as_the_server_does(
     client: Client, path: str, name: str
 ) -> None:
     reply = client.post(path, {"model": name, "stream": True} | chat() | completion())
-    assert reply.status == 500
+    assert reply.status == 422
     assert reply.json["message"].startswith(f"Requested model '{name}' is not available.")
 
 
@@ -223,10 +224,33 @@ def test_a_body_that_is_not_json_is_400_in_plain_text(client: Client) -> None:
         {"temperature": "hot"},
         {"response_format": {"type": "json_object"}},
         {"tool_choice": "required"},
+        {"tool_choice": {"function": "weather"}},
+        {"tools": [{}]},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": 5}}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{"function": "f"}]}]},
+        {"n": 0},
+        {"n": 129},
+        {"n": 10**9},
+        {"n": 10**30},
+        {"max_tokens": 2**63},
+        {"top_k": -1},
+        {"top_k": 10**30},
+        {"top_logprobs": 21},
+        {"top_logprobs": 10**9},
+        {"dry_allowed_length": 10**30},
+        {"temperature": 1e300},
+        {"presence_penalty": -1e39},
+        {"frequency_penalty": 1e300},
+        {"repetition_penalty": 0},
+        {"repetition_penalty": 1e-300},
+        {"logit_bias": {"-1": 1}},
+        {"logit_bias": {"4294967296": 1}},
+        {"logit_bias": {"0": 1e300}},
     ],
     ids=str,
 )
-def test_a_value_of_the_wrong_type_is_422_in_plain_text(
+def test_a_value_of_the_wrong_type_or_size_is_422_in_plain_text(
     client: Client, wrong: dict[str, Any]
 ) -> None:
     reply = client.post(CHAT, chat(**wrong))
@@ -248,7 +272,7 @@ def test_an_unknown_path_is_404(client: Client) -> None:
 
 def test_embeddings_of_a_chat_model_are_refused(client: Client) -> None:
     reply = client.post("/v1/embeddings", {"input": "hello"})
-    assert reply.status == 500
+    assert reply.status == 422
     assert "incompatible" in reply.json["message"]
 
 
@@ -258,18 +282,40 @@ def test_a_prompt_that_is_too_long_is_422(client: Client) -> None:
     assert reply.json["message"].startswith("Prompt sequence length is greater than")
 
 
-def test_a_streamed_prompt_that_is_too_long_is_an_event_in_plain_text(client: Client) -> None:
+def test_a_streamed_prompt_that_is_too_long_is_an_error_event(client: Client) -> None:
     reply = client.post(CHAT, chat(TOO_LONG, stream=True))
-    message, done = reply.events
+    event, done = reply.events
+    error = json.loads(event)["error"]
     assert reply.status == 200
-    assert message.startswith("Prompt sequence length is greater than")
+    assert error["message"].startswith("Prompt sequence length is greater than")
+    assert error["type"] == "invalid_request_error"
     assert done == "[DONE]"
 
 
-def test_a_grammar_that_the_engine_rejects_is_one_line(client: Client) -> None:
+NESTED: Any = None
+for _ in range(300):
+    NESTED = {"a": NESTED}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reasoning_effort": "absurd"},
+        {"enable_thinking": False, "reasoning_effort": "high"},
+        {"grammar": {"type": "regex", "value": "("}},
+        {"grammar": {"type": "json_schema", "value": "{"}},
+        {"grammar": {"type": "llguidance", "value": "{"}},
+        {"grammar": {"type": "json_schema", "value": {"type": "nope"}}},
+        {"grammar": {"type": "json_schema", "value": NESTED}},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": NESTED}}]},
+        {"tools": [WEATHER_TOOL], "tool_choice": {"function": {"name": "other"}}},
+    ],
+    ids=lambda wrong: str(wrong)[:60],
+)
+def test_what_the_engine_rejects_is_422_in_one_line(client: Client, wrong: dict[str, Any]) -> None:
     """The wheel's errors have a backtrace, which clients must not see."""
-    reply = client.post(CHAT, chat(grammar={"type": "regex", "value": "("}))
-    assert reply.status in (422, 500)
+    reply = client.post(CHAT, chat(**wrong))
+    assert reply.status == 422
     assert "\n" not in reply.json["message"]
 
 
