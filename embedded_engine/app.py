@@ -15,7 +15,7 @@ from sanic.response import BaseHTTPResponse, HTTPResponse
 from embedded_engine.engine import Engine, Generation
 from embedded_engine.errors import RefusedRequestError, RequestError, UnreadableRequestError
 from embedded_engine.settings import HEALTH_PATH
-from embedded_engine.wire import bodies, requests, responses
+from embedded_engine.wire import bodies, limits, requests, responses
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +83,14 @@ def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
 def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     model = engine.model
 
+    def start(arguments: requests.Arguments, choices: int) -> Generation:
+        return engine.start(limits.within_limits(arguments, engine.context_length), choices)
+
     async def chat(request: Request) -> HTTPResponse | None:
         wanted = bodies.read_chat(_json_body(request))
         _check_model(wanted.model, model.model_id)
         arguments = requests.chat_arguments(wanted, model.sampling)
-        generation = engine.start(arguments, wanted.n)
+        generation = start(arguments, wanted.n)
         if wanted.stream:
             to_chunk = partial(responses.chat_chunk, model_id=model.model_id)
             await _stream(request, generation, to_chunk)
@@ -99,7 +102,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         wanted = bodies.read_completion(_json_body(request))
         _check_model(wanted.model, model.model_id)
         arguments = requests.completion_arguments(wanted, model.sampling)
-        generation = engine.start(arguments, wanted.n)
+        generation = start(arguments, wanted.n)
         echo = wanted.prompt if wanted.echo else ""
         if wanted.stream:
             to_chunk = partial(responses.completion_chunk, model_id=model.model_id)

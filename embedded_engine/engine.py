@@ -56,6 +56,9 @@ _REQUEST_FAULTS = (
     "Invalid grammar",
     "Failed to parse JSON",
     "recursion limit exceeded",
+    "lexer error",
+    "parser error",
+    "Parser Error",
     "max_tokens must be at least",
 )
 

@@ -29,6 +29,8 @@ TokenId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 # OpenAI's limits. Each choice is a reply to wait for; each token lists all alternatives.
 Choices = Annotated[int, Meta(ge=1, le=128)]
 Alternatives = Annotated[int, Meta(ge=0, le=20)]
+# Each is looked for after each token.
+Strings = Annotated[list[str], Meta(max_length=1000)]
 
 
 class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
@@ -126,7 +128,7 @@ class SamplingRequest(Struct, frozen=True, kw_only=True):
     top_p: Level | None = None
     top_k: Count | None = None
     min_p: Level | None = None
-    stop: str | list[str] | None = None
+    stop: str | Strings | None = None
     presence_penalty: Level | None = None
     frequency_penalty: Level | None = None
     repetition_penalty: Factor | None = None
@@ -134,7 +136,7 @@ class SamplingRequest(Struct, frozen=True, kw_only=True):
     dry_multiplier: Level | None = None
     dry_base: Level | None = None
     dry_allowed_length: Count | None = None
-    dry_sequence_breakers: list[str] | None = None
+    dry_sequence_breakers: Strings | None = None
     ignore_eos: bool | None = None
     truncate_sequence: bool | None = None
     grammar: Grammar | None = None

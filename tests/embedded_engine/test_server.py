@@ -247,8 +247,10 @@ def test_a_body_that_is_not_json_is_400_in_plain_text(client: Client) -> None:
         {"logit_bias": {"-1": 1}},
         {"logit_bias": {"4294967296": 1}},
         {"logit_bias": {"0": 1e300}},
+        {"stop": ["x"] * 1001},
+        {"dry_sequence_breakers": ["x"] * 1001},
     ],
-    ids=str,
+    ids=lambda wrong: str(wrong)[:60],
 )
 def test_a_value_of_the_wrong_type_or_size_is_422_in_plain_text(
     client: Client, wrong: dict[str, Any]
@@ -296,6 +298,9 @@ NESTED: Any = None
 for _ in range(300):
     NESTED = {"a": NESTED}
 
+# The engine would overflow its stack.
+LARGE_SCHEMA = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(10000)}}
+
 
 @pytest.mark.parametrize(
     "wrong",
@@ -307,6 +312,13 @@ for _ in range(300):
         {"grammar": {"type": "llguidance", "value": "{"}},
         {"grammar": {"type": "json_schema", "value": {"type": "nope"}}},
         {"grammar": {"type": "json_schema", "value": NESTED}},
+        {"grammar": {"type": "json_schema", "value": {"type": "array", "minItems": 10**9}}},
+        {"grammar": {"type": "regex", "value": "a{1000000000}"}},
+        {"grammar": {"type": "lark", "value": 'start: "a"{1000000}'}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": LARGE_SCHEMA}}},
+        {"messages": [{"role": "user", "content": "x"}] * (CONTEXT_LENGTH + 1)},
+        {"messages": "x" * 10**7},
+        {"messages": "x" * 10**7, "truncate_sequence": True},
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": NESTED}}]},
         {"tools": [WEATHER_TOOL], "tool_choice": {"function": {"name": "other"}}},
     ],
@@ -317,6 +329,16 @@ def test_what_the_engine_rejects_is_422_in_one_line(client: Client, wrong: dict[
     reply = client.post(CHAT, chat(**wrong))
     assert reply.status == 422
     assert "\n" not in reply.json["message"]
+
+
+@pytest.mark.parametrize("longest", [CONTEXT_LENGTH, 2**63 - 1])
+def test_a_truncated_prompt_has_room_however_long_the_reply_may_be(
+    client: Client, longest: int
+) -> None:
+    body = chat(TOO_LONG, truncate_sequence=True, max_tokens=longest, stream=True)
+    with client.streaming(CHAT, body) as response:
+        chunk = json.loads(response.readline().removeprefix(b"data: "))
+    assert chunk["choices"][0]["finish_reason"] in (None, "length")
 
 
 def test_the_request_id_is_echoed(client: Client) -> None:
