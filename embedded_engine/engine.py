@@ -30,6 +30,7 @@ from embedded_engine.errors import (
     RefusedRequestError,
     RequestError,
 )
+from embedded_engine.formats.templates import REFUSAL
 from embedded_engine.turns import Turns
 from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME
 
@@ -51,6 +52,7 @@ _CHUNKS_AHEAD = 64
 # How the wheel's messages about a request begin that is itself at fault. The source says
 # ValidationError where these are made; the wheel doesn't pass that on.
 _REQUEST_FAULTS = (
+    f"invalid operation: {REFUSAL}",
     "Prompt sequence length is greater than",
     "Received an empty prompt",
     "Invalid grammar",
@@ -82,7 +84,10 @@ def load(model: LoadableModel) -> Engine:
     """
     try:
         runner = mistralrs.Runner(which=_which(model), jinja_explicit=str(model.chat_template))
-    except ValueError as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        # A panic in the wheel, such as one about a damaged file, isn't an Exception.
         raise ModelError(f"{model.model_id} can't be loaded: {_first_line(error)}") from error
     return Engine(model, runner, context_length=runner.max_sequence_length())
 

@@ -30,7 +30,10 @@ Scalar = str | bool | int | float
 Value = Scalar | list[Scalar]
 
 CHAT_TEMPLATE = (
-    "{% for message in messages %}[{{ message['role'] }}]{{ message['content'] }}{% endfor %}[me]"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'stranger' %}{{ raise_exception('Who is ' + 'that?') }}{% endif %}"
+    "[{{ message['role'] }}]{{ message['content'] }}"
+    "{% endfor %}[me]"
 )
 # Merged pieces, best first: "hello" is one token only if they are merged in this order.
 PIECES = ("lo", "he", "hel", "hello", "el", "\u2581hello")

@@ -11,6 +11,7 @@ import pytest
 from embedded_engine.settings import DEFAULT_MODEL
 from tests.embedded_engine.client import CHAT, Client, chat
 from tests.processes import TIMEOUT_SECONDS, answers, free_port, start_process, started_engine
+from tests.tiny_gguf import write_gguf
 from tests.tiny_llama import CONTEXT_LENGTH
 
 ENDLESS = CONTEXT_LENGTH - 200
@@ -148,6 +149,12 @@ def broken_folder(path: Path) -> None:
     (path / "model.safetensors").write_bytes(b"nothing")
 
 
+def panicking_file(path: Path) -> None:
+    """Write a GGUF file on which the wheel panics: its token types are unsigned, and no list."""
+    with path.open("wb") as file:
+        write_gguf(file, {"general.architecture": "llama", "tokenizer.ggml.model": "llama"})
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -155,6 +162,7 @@ def broken_folder(path: Path) -> None:
         pytest.param(lambda path: path.mkdir(), "holds 0 GGUF files", id="empty folder"),
         pytest.param(lambda path: path.write_text("hello"), "isn't a GGUF file", id="other file"),
         pytest.param(broken_folder, "can't be loaded", id="broken folder"),
+        pytest.param(panicking_file, "can't be loaded", id="file without a vocabulary"),
     ],
 )
 def test_a_path_that_is_not_a_model_is_explained(
