@@ -13,9 +13,9 @@ from sanic.exceptions import MethodNotAllowed, NotFound, PayloadTooLarge, SanicE
 from sanic.response import BaseHTTPResponse, HTTPResponse
 
 from embedded_engine.engine import Engine, Generation
-from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
+from embedded_engine.errors import RefusedRequestError, RequestError, UnreadableRequestError
 from embedded_engine.settings import HEALTH_PATH
-from embedded_engine.wire import bodies, requests, responses
+from embedded_engine.wire import bodies, limits, requests, responses
 
 logger = logging.getLogger(__name__)
 
@@ -83,11 +83,14 @@ def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
 def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     model = engine.model
 
+    def start(arguments: requests.Arguments, choices: int) -> Generation:
+        return engine.start(limits.within_limits(arguments, engine.context_length), choices)
+
     async def chat(request: Request) -> HTTPResponse | None:
         wanted = bodies.read_chat(_json_body(request))
         _check_model(wanted.model, model.model_id)
         arguments = requests.chat_arguments(wanted, model.sampling)
-        generation = await engine.start(arguments, wanted.n)
+        generation = start(arguments, wanted.n)
         if wanted.stream:
             to_chunk = partial(responses.chat_chunk, model_id=model.model_id)
             await _stream(request, generation, to_chunk)
@@ -98,9 +101,8 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     async def complete(request: Request) -> HTTPResponse | None:
         wanted = bodies.read_completion(_json_body(request))
         _check_model(wanted.model, model.model_id)
-        generation = await engine.start(
-            requests.completion_arguments(wanted, model.sampling), wanted.n
-        )
+        arguments = requests.completion_arguments(wanted, model.sampling)
+        generation = start(arguments, wanted.n)
         echo = wanted.prompt if wanted.echo else ""
         if wanted.stream:
             to_chunk = partial(responses.completion_chunk, model_id=model.model_id)
@@ -111,7 +113,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
 
     async def embed(_: Request) -> HTTPResponse:
         # The real server's text for a chat model.
-        raise RefusedRequestError(500, "Received a request incompatible for this model's category.")
+        raise RefusedRequestError("Received a request incompatible for this model's category.")
 
     app.add_route(embed, "/v1/embeddings", methods=["POST"])
     app.add_route(chat, "/v1/chat/completions", methods=["POST"])
@@ -120,10 +122,13 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
 
 async def _stream(request: Request, generation: Generation, to_chunk: _ToChunk) -> None:
     """Send chunks as they arrive; cancel the generation when the client disconnects."""
-    reply = await request.respond(
-        content_type="text/event-stream", headers={"cache-control": "no-cache"}
-    )
     try:
+        # Until then the status can still be that of an error. A request that is held back longer
+        # needs comments.
+        await generation.accepted(_KEEP_ALIVE_SECONDS)
+        reply = await request.respond(
+            content_type="text/event-stream", headers={"cache-control": "no-cache"}
+        )
         async for event in stream_events(generation, to_chunk):
             await reply.send(event)
         await reply.eof()
@@ -147,8 +152,8 @@ async def stream_events(
                 break
             index, chunk = item
             yield responses.event(to_chunk(chunk, index=index))
-    except RefusedRequestError as error:
-        yield responses.error_event(str(error))
+    except RequestError as error:
+        yield responses.error_event(error)
     yield responses.DONE
 
 
@@ -167,20 +172,22 @@ async def _collect(generation: Generation, choices: int, to_body: _ToBody) -> HT
 def _json_body(request: Request) -> bytes:
     kind = (request.headers.get("content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise UnreadableRequestError(415, "Expected request with `Content-Type: application/json`")
+        raise UnreadableRequestError(
+            "Expected request with `Content-Type: application/json`", status=415
+        )
     return bytes(request.body)
 
 
 def _check_model(name: str, model_id: str) -> None:
     if name not in (bodies.DEFAULT_MODEL_NAME, model_id):
-        raise RefusedRequestError(500, responses.unknown_model_message(name, model_id))
+        raise RefusedRequestError(responses.unknown_model_message(name, model_id))
 
 
 def _add_errors(app: Sanic[Any, Any]) -> None:
     async def unreadable(_: Request, error: UnreadableRequestError) -> HTTPResponse:
         return response.text(str(error), status=error.status)
 
-    async def refused(_: Request, error: RefusedRequestError) -> HTTPResponse:
+    async def refused(_: Request, error: RequestError) -> HTTPResponse:
         return _json({"message": str(error)}, error.status)
 
     async def too_large(_: Request, __: PayloadTooLarge) -> HTTPResponse:
@@ -197,7 +204,7 @@ def _add_errors(app: Sanic[Any, Any]) -> None:
 
     app.exception(Exception)(failed)
     app.exception(UnreadableRequestError)(unreadable)
-    app.exception(RefusedRequestError)(refused)
+    app.exception(RequestError)(refused)
     app.exception(PayloadTooLarge)(too_large)
     app.exception(NotFound, MethodNotAllowed)(no_such_route)
 

@@ -5,7 +5,11 @@ It relies on these facts about `mistralrs` 0.9.5, all found by experiment:
   fails ("Already borrowed"). A streaming call returns at once. So everything streams.
 - Its iterator blocks, without holding the GIL, so each request has its own thread.
 - Dropping the iterator stops the generation at the next token. There is no other way.
-- Its errors have a Rust backtrace after the first line.
+- Its errors have a Rust backtrace after the first line, and all of them are a ValueError.
+- On a CPU, it fails all requests whose prompts it reads in one batch, if the model's last layer is
+  quantized; it batches prompts of one length. So one prompt is read at a time. A request's first
+  chunk shows that its prompt has been read; the wheel doesn't tell earlier. ADR 0015 has the
+  versions.
 """
 
 from __future__ import annotations
@@ -14,11 +18,20 @@ import asyncio
 import logging
 import threading
 import time
+from contextlib import suppress
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Protocol, cast
 
 import mistralrs
 
-from embedded_engine.errors import ModelError, RefusedRequestError
+from embedded_engine.errors import (
+    FailedRequestError,
+    ModelError,
+    RefusedRequestError,
+    RequestError,
+)
+from embedded_engine.formats.templates import REFUSAL
+from embedded_engine.turns import Turns
 from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME
 
 if TYPE_CHECKING:
@@ -35,6 +48,21 @@ logger = logging.getLogger(__name__)
 # How many chunks may be queued for a slow client before its thread waits. The engine itself never
 # waits: it continues to the end of the reply.
 _CHUNKS_AHEAD = 64
+
+# How the wheel's messages about a request begin that is itself at fault. The source says
+# ValidationError where these are made; the wheel doesn't pass that on.
+_REQUEST_FAULTS = (
+    f"invalid operation: {REFUSAL}",
+    "Prompt sequence length is greater than",
+    "Received an empty prompt",
+    "Invalid grammar",
+    "Failed to parse JSON",
+    "recursion limit exceeded",
+    "lexer error",
+    "parser error",
+    "Parser Error",
+    "max_tokens must be at least",
+)
 
 _TOOL_CHOICES = {"auto": mistralrs.ToolChoice.Auto, "none": mistralrs.ToolChoice.NoTools}
 
@@ -56,7 +84,10 @@ def load(model: LoadableModel) -> Engine:
     """
     try:
         runner = mistralrs.Runner(which=_which(model), jinja_explicit=str(model.chat_template))
-    except ValueError as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        # A panic in the wheel, such as one about a damaged file, isn't an Exception.
         raise ModelError(f"{model.model_id} can't be loaded: {_first_line(error)}") from error
     return Engine(model, runner, context_length=runner.max_sequence_length())
 
@@ -75,30 +106,34 @@ class Engine:
         self.model = model
         self.context_length = context_length
         self._runner = runner
-        self._submitting = threading.Lock()
+        # Whose turn it is to have its prompt read.
+        self._prompts = Turns()
         self._running: dict[threading.Thread, Generation] = {}
 
-    async def start(self, arguments: Arguments, choices: int = 1) -> Generation:
-        """Start a request.
+    def start(self, arguments: Arguments, choices: int = 1) -> Generation:
+        """Start a request; call it in a running event loop.
 
         Args:
             arguments: From `wire.requests`.
             choices: How many replies to make, one after the other.
 
         Raises:
-            RefusedRequestError: 500, the engine doesn't accept the request.
+            FailedRequestError: 503, the system has no thread left.
         """
         generation = Generation(asyncio.get_running_loop())
         thread = threading.Thread(
             target=self._pump, args=(arguments, choices, generation), daemon=True
         )
         self._running[thread] = generation
-        thread.start()
         try:
-            await generation.accepted
-        except BaseException:
-            generation.cancel()
-            raise
+            thread.start()
+        except RuntimeError as error:
+            del self._running[thread]
+            raise FailedRequestError(
+                f"The engine can't start a thread for this request ({error}). "
+                "Send fewer requests at once.",
+                status=503,
+            ) from error
         return generation
 
     def stop(self) -> None:
@@ -118,111 +153,137 @@ class Engine:
         """Pass on a request's chunks until its end, an error or cancellation; runs in a thread."""
         try:
             for index in range(choices):
-                chunks = self._submit(arguments)
-                generation.accept()
-                if not generation.take_all(index, chunks):
+                chunks = self._begin(arguments, generation)
+                if chunks is None or not generation.take_all(index, chunks):
                     break
             generation.finish()
-        except RefusedRequestError as error:
+        except ValueError as error:
+            generation.fail(_translated(error))
+        except RequestError as error:
             generation.fail(error)
         except BaseException as error:
             # A panic in the wheel isn't an Exception. Without this the reader would wait forever.
             logger.exception("the engine failed a request")
-            generation.fail(RefusedRequestError(500, _first_line(error)))
+            generation.fail(FailedRequestError(_first_line(error)))
         finally:
             del self._running[threading.current_thread()]
 
-    def _submit(self, arguments: Arguments) -> Iterator[Chunk]:
-        choice = arguments.get("tool_choice")
-        if choice is not None:
-            arguments = arguments | {"tool_choice": _TOOL_CHOICES[choice]}
-        try:
-            request = mistralrs.ChatCompletionRequest(
-                model=DEFAULT_MODEL_NAME, stream=True, **arguments
-            )
-            # Even this short call borrows the Runner.
-            with self._submitting:
-                chunks = self._runner.send_chat_completion_request(request)
-        except (TypeError, ValueError) as error:
-            raise RefusedRequestError(500, _first_line(error)) from error
-        return cast("Iterator[Chunk]", chunks)
+    def _begin(self, arguments: Arguments, generation: Generation) -> Iterator[Chunk] | None:
+        """Wait for the turn and for the first chunk; return all chunks, or None if cancelled."""
+        request = _request(arguments)
+        with self._prompts.turn():
+            if generation.cancelled:
+                return None
+            # Nor can two threads make this call at once: even a short one borrows the Runner.
+            reply = self._runner.send_chat_completion_request(request)
+            generation.accept()
+            chunks = cast("Iterator[Chunk]", reply)
+            first = list(islice(chunks, 1))
+        return chain(first, chunks)
 
 
 class Generation:
-    """One running request: a thread puts chunks in, the event loop takes them out."""
+    """One request: a thread puts chunks in, the event loop takes them out."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.accepted: asyncio.Future[None] = loop.create_future()
+        self.cancelled = False
         self._loop = loop
-        self._queue: asyncio.Queue[tuple[int, Chunk] | RefusedRequestError | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[int, Chunk] | RequestError | None] = asyncio.Queue()
         self._room = threading.Semaphore(_CHUNKS_AHEAD)
-        self._cancelled = False
+        # Set once the engine has accepted or refused the request.
+        self._decided = asyncio.Event()
+        self._refusal: RequestError | None = None
+
+    async def accepted(self, timeout_seconds: float) -> None:
+        """Wait until the engine has accepted the request, or until the time is up.
+
+        Raises:
+            RequestError: The engine hasn't accepted it.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await self._decided.wait()
+        if self._refusal is not None:
+            raise self._refusal
 
     async def next(self) -> tuple[int, Chunk] | None:
         """Wait for the next chunk; return it with the number of its choice, or None at the end.
 
         Raises:
-            RefusedRequestError: 422, the engine failed the request after accepting it.
+            RequestError: The engine refused or failed the request.
         """
         item = await self._queue.get()
-        if isinstance(item, RefusedRequestError):
+        if isinstance(item, RequestError):
             raise item
         self._room.release()
         return item
 
     def cancel(self) -> None:
         """Stop generating at the next token. Callable from any thread, and after the end."""
-        self._cancelled = True
+        self.cancelled = True
         self._room.release()
 
     def accept(self) -> None:
-        """Let `Engine.start` return: the engine has accepted the request."""
-        self._on_loop(_settle, self.accepted, None)
+        """Let `accepted` return: the engine has accepted the request."""
+        self._on_loop(self._decided.set)
 
     def take_all(self, index: int, chunks: Iterator[Chunk]) -> bool:
-        """Pass on all chunks of one choice; return False if cancelled meanwhile.
-
-        Raises:
-            RefusedRequestError: 422, the engine failed.
-        """
-        try:
-            for chunk in chunks:
-                self._room.acquire()
-                if self._cancelled:
-                    return False
-                self._on_loop(self._queue.put_nowait, (index, chunk))
-        except ValueError as error:
-            raise RefusedRequestError(422, _first_line(error)) from error
+        """Pass on all chunks of one choice; return False if cancelled meanwhile."""
+        for chunk in chunks:
+            self._room.acquire()
+            if self.cancelled:
+                return False
+            self._on_loop(self._queue.put_nowait, (index, chunk))
         return True
 
     def finish(self) -> None:
         """Let the reader see the end, or an error if the request was cancelled."""
-        # Created here and never raised in this thread: a traceback would keep a reference to the
-        # engine's iterator, and the generation would continue.
-        cancelled = RefusedRequestError(500, "The request was cancelled.")
-        self._on_loop(self._queue.put_nowait, cancelled if self._cancelled else None)
+        if self.cancelled:
+            # Created here and never raised in this thread: a traceback would keep a reference to
+            # the engine's iterator, and the generation would continue.
+            self.fail(FailedRequestError("The engine is stopping.", status=503))
+        else:
+            self._on_loop(self._queue.put_nowait, None)
 
-    def fail(self, error: RefusedRequestError) -> None:
-        """Let `Engine.start` raise an error, or the reader if that has returned."""
-        self._on_loop(_settle, self.accepted, error)
+    def fail(self, error: RequestError) -> None:
+        """Let the reader see an error; also `accepted`, if the engine hasn't accepted yet."""
+        self._on_loop(self._refuse, error)
         self._on_loop(self._queue.put_nowait, error)
+
+    def _refuse(self, error: RequestError) -> None:
+        if not self._decided.is_set():
+            self._refusal = error
+            self._decided.set()
 
     def _on_loop(self, call: Callable[..., object], *arguments: object) -> None:
         try:
             self._loop.call_soon_threadsafe(call, *arguments)
         except RuntimeError:
             # The loop is closed: the server is stopping and nothing reads any more.
-            self._cancelled = True
+            self.cancelled = True
 
 
-def _settle(future: asyncio.Future[None], error: RefusedRequestError | None) -> None:
-    """Settle a future unless it is settled or cancelled already."""
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)
+def _request(arguments: Arguments) -> mistralrs.ChatCompletionRequest:
+    """Build the wheel's request.
+
+    Raises:
+        RefusedRequestError: An argument isn't what the wheel accepts.
+    """
+    choice = arguments.get("tool_choice")
+    if choice is not None:
+        arguments = arguments | {"tool_choice": _TOOL_CHOICES[choice]}
+    try:
+        return mistralrs.ChatCompletionRequest(model=DEFAULT_MODEL_NAME, stream=True, **arguments)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise RefusedRequestError(_first_line(error)) from error
+
+
+def _translated(error: ValueError) -> RequestError:
+    """Tell by its text whether an error of the wheel is the request's fault or the engine's."""
+    message = _first_line(error)
+    if message.startswith(_REQUEST_FAULTS):
+        return RefusedRequestError(message)
+    return FailedRequestError(message)
 
 
 def _which(model: LoadableModel) -> mistralrs.Which:

@@ -4,9 +4,12 @@ EngineError
   StartError: the process ends with its message and exit code 1
     ModelError: the model can't be found, fetched or loaded
     PortTakenError: another process listens there
-  RequestError: a status and a text, in the format of the real server
-    UnreadableRequestError 400/413/415/422 · text/plain
-    RefusedRequestError 500, or 422 once the engine has read the prompt · {"message": ...}
+  RequestError: a status and a text
+    the request is at fault:
+      UnreadableRequestError 400/413/415/422 · text/plain, as from the real server
+      RefusedRequestError 422 · {"message": ...}
+    the engine is at fault:
+      FailedRequestError 500/503 · {"message": ...}
 """
 
 
@@ -29,7 +32,7 @@ class PortTakenError(StartError):
 class RequestError(EngineError):
     """A request that gets an error instead of a reply."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
 
@@ -39,4 +42,14 @@ class UnreadableRequestError(RequestError):
 
 
 class RefusedRequestError(RequestError):
-    """The request is understood but refused; the reply is `{"message": ...}`."""
+    """The request is understood, but can't be done; sending it again would change nothing."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=422)
+
+
+class FailedRequestError(RequestError):
+    """The engine failed at a request that may be valid."""
+
+    def __init__(self, message: str, *, status: int = 500) -> None:
+        super().__init__(message, status=status)

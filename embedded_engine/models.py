@@ -96,6 +96,7 @@ def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:
         with path.open("rb") as file:
             header = read_header(file)
         size = path.stat().st_size
+        tokenizer = _written_tokenizer(cache, path, header.metadata)
     except (NotGgufError, OSError) as error:
         raise ModelError(f"{path} isn't a GGUF file that can be read: {error}") from error
     template = header.metadata.get(_GGUF_TEMPLATE)
@@ -104,7 +105,7 @@ def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:
         folder=path.parent,
         gguf_file=path.name,
         chat_template=_written_template(cache, template if isinstance(template, str) else None),
-        tokenizer=_written_tokenizer(cache, path, header.metadata),
+        tokenizer=tokenizer,
         details=gguf_details(header),
         size_bytes=size,
     )
@@ -113,11 +114,15 @@ def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:
 def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
     """Prepare a folder in Hugging Face's layout, or one with a single GGUF file."""
     if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+        try:
+            template = folder_template(folder)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"The chat template in {folder} can't be read: {error}") from error
         return LoadableModel(
             model_id=model_id,
             folder=folder,
             gguf_file=None,
-            chat_template=_written_template(cache, folder_template(folder)),
+            chat_template=_written_template(cache, template),
             tokenizer=None,
             details=_folder_details(folder),
             size_bytes=sum(path.stat().st_size for path in _weights(folder)),

@@ -1,13 +1,14 @@
 """The tiny Llama as a GGUF file, with a SentencePiece vocabulary like those of Gemma and Llama 2.
 
 The engine misreads such a vocabulary, so this file tests the tokenizer that the embedded engine
-derives from it.
+derives from it. As in real files, the last layer is quantized: on a CPU, the engine then fails
+prompts that it reads in one batch. The same weights can be those of a Qwen 3.
 """
 
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,21 @@ from tests.tiny_llama import CONTEXT_LENGTH, HEADS, HIDDEN, INTERMEDIATE, LAYERS
 _UINT32, _FLOAT32, _BOOL, _STRING, _ARRAY = 4, 6, 7, 8, 9
 NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 _ALIGNMENT = 32
+# Tensor types of ggml. A block of Q8_0 is a 16-bit scale and 32 signed bytes.
+_F32, _Q8_0 = 0, 8
+_BLOCK = 32
+_HEAD = "output.weight"
+
+Architecture = Literal["llama", "qwen3"]
 
 Scalar = str | bool | int | float
 Value = Scalar | list[Scalar]
 
 CHAT_TEMPLATE = (
-    "{% for message in messages %}[{{ message['role'] }}]{{ message['content'] }}{% endfor %}[me]"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'stranger' %}{{ raise_exception('Who is ' + 'that?') }}{% endif %}"
+    "[{{ message['role'] }}]{{ message['content'] }}"
+    "{% endfor %}[me]"
 )
 # Merged pieces, best first: "hello" is one token only if they are merged in this order.
 PIECES = ("lo", "he", "hel", "hello", "el", "\u2581hello")
@@ -45,27 +55,36 @@ _NAMES = {
 }
 
 
-def make_tiny_gguf(path: Path) -> Path:
+def make_tiny_gguf(path: Path, architecture: Architecture = "llama") -> Path:
     """Write the model to `path` and return it."""
     tokenizer = sentencepiece_metadata()
     tokens = tokenizer["tokenizer.ggml.tokens"]
     assert isinstance(tokens, list)
     vocabulary = {str(token): index for index, token in enumerate(tokens)}
-    architecture: dict[str, Value] = {
-        "general.architecture": "llama",
-        "llama.context_length": CONTEXT_LENGTH,
-        "llama.embedding_length": HIDDEN,
-        "llama.block_count": LAYERS,
-        "llama.feed_forward_length": INTERMEDIATE,
-        "llama.attention.head_count": HEADS,
-        "llama.attention.head_count_kv": HEADS,
-        "llama.attention.layer_norm_rms_epsilon": 1e-5,
-        "llama.rope.dimension_count": HIDDEN // HEADS,
+    sizes: dict[str, Value] = {
+        "context_length": CONTEXT_LENGTH,
+        "embedding_length": HIDDEN,
+        "block_count": LAYERS,
+        "feed_forward_length": INTERMEDIATE,
+        "attention.head_count": HEADS,
+        "attention.head_count_kv": HEADS,
+        "attention.key_length": HIDDEN // HEADS,
+        "attention.value_length": HIDDEN // HEADS,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+        "rope.dimension_count": HIDDEN // HEADS,
+        "rope.freq_base": 10000.0,
+    }
+    metadata: dict[str, Value] = {
+        "general.architecture": architecture,
+        **{f"{architecture}.{name}": size for name, size in sizes.items()},
         "tokenizer.chat_template": CHAT_TEMPLATE,
     }
     tensors = {_gguf_name(name): value for name, value in tiny_weights(vocabulary).items()}
+    if architecture == "qwen3":
+        norm = np.ones(HIDDEN // HEADS, np.float32)
+        tensors |= {f"blk.{n}.attn_{x}_norm.weight": norm for n in range(LAYERS) for x in "qk"}
     with path.open("wb") as file:
-        write_gguf(file, architecture | tokenizer, tensors)
+        write_gguf(file, metadata | tokenizer, tensors)
     return path
 
 
@@ -96,20 +115,31 @@ def write_gguf(
     metadata: Mapping[str, Value],
     tensors: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> None:
-    """Write a GGUF file, version 3, all tensors as 32-bit floats."""
+    """Write a GGUF file, version 3; the head is quantized, other tensors are 32-bit floats."""
     tensors = tensors or {}
     file.write(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)))
     file.writelines(_string(key) + _typed(value) for key, value in metadata.items())
     offset = 0
+    contents = []
     for name, tensor in tensors.items():
+        kind, content = (_Q8_0, _quantized(tensor)) if name == _HEAD else (_F32, tensor.tobytes())
         # The innermost dimension comes first.
         shape = tensor.shape[::-1]
         file.write(_string(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape))
-        file.write(struct.pack("<IQ", 0, offset))
-        offset += _padded(tensor.nbytes)
+        file.write(struct.pack("<IQ", kind, offset))
+        contents.append(content.ljust(_padded(len(content)), b"\0"))
+        offset += len(contents[-1])
     file.write(bytes(_padded(file.tell()) - file.tell()))
-    for tensor in tensors.values():
-        file.write(tensor.tobytes().ljust(_padded(tensor.nbytes), b"\0"))
+    file.writelines(contents)
+
+
+def _quantized(tensor: NDArray[np.float32]) -> bytes:
+    """Quantize to Q8_0; no block may be all zeros."""
+    blocks = tensor.reshape(-1, _BLOCK)
+    scales = np.abs(blocks).max(axis=1, keepdims=True) / 127
+    values = np.rint(blocks / scales).astype(np.int8)
+    parts = zip(scales.astype(np.float16), values, strict=True)
+    return b"".join(scale.tobytes() + block.tobytes() for scale, block in parts)
 
 
 def _gguf_name(name: str) -> str:

@@ -20,8 +20,9 @@ _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _MOST_DIMENSIONS = 4
 # Far above those of real files, whose headers hold vocabularies of up to a few hundred thousand
 # tokens. A damaged length must not use up the memory.
-_LONGEST_HEADER_BYTES = 256_000_000
-_LONGEST_ARRAY = 10_000_000
+_LONGEST_HEADER_BYTES = 64_000_000
+_LONGEST_ARRAY = 2_000_000
+_MOST_TENSORS = 100_000
 
 Scalar = str | int | float | bool
 Metadata = Mapping[str, Scalar | list[Scalar]]
@@ -62,6 +63,8 @@ def read_header(stream: BinaryIO) -> Header:
     if version not in _VERSIONS:
         raise NotGgufError(f"GGUF version {version} is not one of {_VERSIONS}")
     tensors, pairs = reader.integer("Q"), reader.integer("Q")
+    if tensors > _MOST_TENSORS:
+        raise NotGgufError(f"it has {tensors} tensors")
     metadata = {reader.string(): _typed_value(reader) for _ in range(pairs)}
     return Header(metadata, tuple(_tensor(reader) for _ in range(tensors)))
 

@@ -12,6 +12,8 @@ import msgspec
 
 # The format's own limit.
 _LONGEST_HEADER_BYTES = 100_000_000
+# More than any tensor has; the product of a damaged header's numbers would take hours.
+_MOST_DIMENSIONS = 64
 
 
 class NotSafetensorsError(ValueError):
@@ -22,7 +24,9 @@ class _Tensor(msgspec.Struct, frozen=True):
     """An entry of the header; that of the file's metadata has neither field."""
 
     dtype: str = ""
-    shape: tuple[Annotated[int, msgspec.Meta(ge=0)], ...] = (0,)
+    shape: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=0)], ...], msgspec.Meta(max_length=_MOST_DIMENSIONS)
+    ] = (0,)
 
 
 def count_elements(stream: BinaryIO) -> Counter[str]:

@@ -3,24 +3,43 @@
 The wheel streams only chat requests, and a completion that doesn't stream can neither be cancelled
 nor run beside another request. So every template is wrapped: a message in the role `RAW_ROLE`
 reaches the model as it is, and anything else goes through the model's own template.
+
+A template refuses a request, such as two messages of the user in a row, with `raise_exception`.
+The wheel reports that in the same way as a mistake in the template. So `REFUSAL` is put before its
+text.
 """
 
-import json
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from embedded_engine.wire.bodies import RAW_ROLE
 
+REFUSAL = "the chat template refuses this request: "
 _MISSING = (
     "{{ raise_exception('This model has no chat template: "
     "use /v1/completions, or a model that is made for chat.') }}"
 )
 
 
+class _Named(msgspec.Struct, frozen=True):
+    """One of several templates in a file."""
+
+    name: str
+    template: str
+
+
+class _Declaring(msgspec.Struct, frozen=True):
+    """The field of a configuration file that is read."""
+
+    chat_template: str | list[_Named] | None = None
+
+
 def with_raw_role(template: str | None) -> str:
     """Wrap a chat template, or None if the model has none, so that raw prompts pass through."""
     # The final newline of a file isn't part of the template; Jinja drops it as well.
     chat = _MISSING if template is None else template.removesuffix("\n")
+    chat = chat.replace("raise_exception(", f"raise_exception('{REFUSAL}' ~ ")
     return (
         f"{{%- if messages and messages[0]['role'] == '{RAW_ROLE}' -%}}"
         "{{- messages[0]['content'] -}}"
@@ -29,23 +48,21 @@ def with_raw_role(template: str | None) -> str:
 
 
 def folder_template(folder: Path) -> str | None:
-    """Return the chat template of a model folder in Hugging Face's layout, if it has one."""
+    """Return the chat template of a model folder in Hugging Face's layout, if it has one.
+
+    Raises:
+        ValueError: A file with a template can't be read.
+    """
     jinja = folder / "chat_template.jinja"
     if jinja.is_file():
         return jinja.read_text(encoding="utf-8")
     for name in ("chat_template.json", "tokenizer_config.json"):
         path = folder / name
         if path.is_file():
-            template = _declared(json.loads(path.read_text(encoding="utf-8")))
-            if template is not None:
-                return template
+            declared = msgspec.json.decode(path.read_bytes(), type=_Declaring).chat_template
+            if isinstance(declared, list):
+                named = {entry.name: entry.template for entry in declared}
+                declared = named.get("default")
+            if declared is not None:
+                return declared
     return None
-
-
-def _declared(config: dict[str, Any]) -> str | None:
-    """Return `chat_template`: a text, or the default one in a list of named templates."""
-    declared = config.get("chat_template")
-    if isinstance(declared, list):
-        named = {entry["name"]: entry["template"] for entry in declared}
-        declared = named.get("default")
-    return declared if isinstance(declared, str) else None

@@ -8,14 +8,19 @@ replies with nonsense.
 Pure: metadata in, JSON value out.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
-from embedded_engine.formats.gguf import Metadata
+from embedded_engine.formats.gguf import Metadata, NotGgufError
+
+_Item = TypeVar("_Item", str, int, float)
 
 # What GGUF calls a SentencePiece vocabulary.
 _SENTENCEPIECE = "llama"
+_BEGIN = "tokenizer.ggml.bos_token_id"
 # Token types of GGUF (llama.cpp, enum llama_token_type).
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
+# Above any real one; the time to find a token's merges grows with the square of its length.
+_LONGEST_TOKEN = 1000
 # SentencePiece writes a space as this letter.
 _SPACE = "\u2581"
 
@@ -30,13 +35,22 @@ def needs_tokenizer(metadata: Metadata) -> bool:
 
 
 def to_tokenizer_json(metadata: Metadata) -> dict[str, Any]:
-    """Return the value of the `tokenizer.json`: model, normaliser, decoder, added tokens."""
-    tokens = _list(metadata, "tokenizer.ggml.tokens")
-    types = _list(metadata, "tokenizer.ggml.token_type")
+    """Return the value of the `tokenizer.json`: model, normaliser, decoder, added tokens.
+
+    Raises:
+        NotGgufError: The vocabulary is damaged.
+    """
+    tokens = _list(metadata, "tokenizer.ggml.tokens", str)
+    types = _list(metadata, "tokenizer.ggml.token_type", int)
+    scores = _list(metadata, "tokenizer.ggml.scores", float)
+    if not len(tokens) == len(types) == len(scores):
+        raise NotGgufError("its tokens, their types and their scores differ in number")
+    if any(len(token) > _LONGEST_TOKEN for token in tokens):
+        raise NotGgufError(f"it has a token of more than {_LONGEST_TOKEN} characters")
     vocabulary = {token: index for index, token in enumerate(tokens)}
     space = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
     prefix = [{"type": "Prepend", "prepend": _SPACE}] * _adds_space(metadata)
-    unknown = metadata.get("tokenizer.ggml.unknown_token_id")
+    unknown = _token(metadata, "tokenizer.ggml.unknown_token_id", tokens)
     return {
         "version": "1.0",
         "truncation": None,
@@ -49,19 +63,19 @@ def to_tokenizer_json(metadata: Metadata) -> dict[str, Any]:
         "model": {
             "type": "BPE",
             "dropout": None,
-            "unk_token": tokens[unknown] if isinstance(unknown, int) else None,
+            "unk_token": unknown,
             "continuing_subword_prefix": None,
             "end_of_word_suffix": None,
             "fuse_unk": True,
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": vocabulary,
-            "merges": _merges(vocabulary, types, _list(metadata, "tokenizer.ggml.scores")),
+            "merges": _merges(vocabulary, types, scores),
         },
     }
 
 
-def _merges(vocabulary: dict[str, int], types: list[Any], scores: list[Any]) -> list[list[str]]:
+def _merges(vocabulary: dict[str, int], types: list[int], scores: list[float]) -> list[list[str]]:
     """List every way to join two pieces into a third, the best-scored result first.
 
     SentencePiece always joins the two neighbours whose union scores highest. Byte-pair encoding
@@ -77,7 +91,7 @@ def _merges(vocabulary: dict[str, int], types: list[Any], scores: list[Any]) -> 
     ]
 
 
-def _added_tokens(tokens: list[Any], types: list[Any]) -> list[dict[str, Any]]:
+def _added_tokens(tokens: list[str], types: list[int]) -> list[dict[str, Any]]:
     """List the tokens that are matched as a whole; the special ones are not in decoded text."""
     return [
         {
@@ -94,19 +108,18 @@ def _added_tokens(tokens: list[Any], types: list[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _begin_token(metadata: Metadata, tokens: list[Any]) -> dict[str, Any] | None:
+def _begin_token(metadata: Metadata, tokens: list[str]) -> dict[str, Any] | None:
     """Put the begin token before every text; the engine drops it if a template has one."""
-    begin = metadata.get("tokenizer.ggml.bos_token_id")
-    if not isinstance(begin, int) or metadata.get("tokenizer.ggml.add_bos_token") is not True:
+    token = _token(metadata, _BEGIN, tokens)
+    if token is None or metadata.get("tokenizer.ggml.add_bos_token") is not True:
         return None
-    token = tokens[begin]
     special = {"SpecialToken": {"id": token, "type_id": 0}}
     first = {"Sequence": {"id": "A", "type_id": 0}}
     return {
         "type": "TemplateProcessing",
         "single": [special, first],
         "pair": [special, first, {"Sequence": {"id": "B", "type_id": 1}}],
-        "special_tokens": {token: {"id": token, "ids": [begin], "tokens": [token]}},
+        "special_tokens": {token: {"id": token, "ids": [metadata[_BEGIN]], "tokens": [token]}},
     }
 
 
@@ -126,8 +139,21 @@ def _adds_space(metadata: Metadata) -> bool:
     return metadata.get("tokenizer.ggml.add_space_prefix", True) is True
 
 
-def _list(metadata: Metadata, key: str) -> list[Any]:
-    value = metadata[key]
+def _list(metadata: Metadata, key: str, kind: type[_Item]) -> list[_Item]:
+    value = metadata.get(key)
     if not isinstance(value, list):
-        raise TypeError(f"GGUF key {key} isn't a list")
-    return value
+        raise NotGgufError(f"its {key} isn't a list")
+    items = [item for item in value if isinstance(item, kind)]
+    if len(items) < len(value):
+        raise NotGgufError(f"its {key} has values of a wrong type")
+    return items
+
+
+def _token(metadata: Metadata, key: str, tokens: list[str]) -> str | None:
+    """Return the token whose number is stored under `key`, None if there is no number."""
+    index = metadata.get(key)
+    if not isinstance(index, int):
+        return None
+    if not 0 <= index < len(tokens):
+        raise NotGgufError(f"its {key} is {index}, but it has {len(tokens)} tokens")
+    return tokens[index]

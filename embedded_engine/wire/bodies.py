@@ -17,16 +17,74 @@ DEFAULT_MODEL_NAME = "default"
 # and a chat request that has it is refused.
 RAW_ROLE = "raw prompt"
 
-Count = Annotated[int, Meta(ge=0)]
 JsonObject = dict[str, Any]
+
+# What fits into the wheel's numbers; it limits `max_tokens` to the context length itself.
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+# Far beyond what makes sense, and still a number after the engine has calculated with it.
+Level = Annotated[float, Meta(ge=-1e6, le=1e6)]
+# The engine divides by it.
+Factor = Annotated[float, Meta(ge=1e-6, le=1e6)]
+TokenId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+# OpenAI's limits. Each choice is a reply to wait for; each token lists all alternatives.
+Choices = Annotated[int, Meta(ge=1, le=128)]
+Alternatives = Annotated[int, Meta(ge=0, le=20)]
+# Each is looked for after each token.
+Strings = Annotated[list[str], Meta(max_length=1000)]
+
+
+class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
+    """A part of a message's content; the engine serves no model that reads images or audio."""
+
+    text: str
+
+
+class CalledFunction(Struct, frozen=True):
+    """What an earlier reply called; arguments are JSON, as text or not."""
+
+    name: str
+    arguments: str | JsonObject | None = None
+
+
+class ToolCall(Struct, frozen=True):
+    """A tool call of an earlier reply."""
+
+    function: CalledFunction
 
 
 class Message(Struct, frozen=True):
     """One message of a conversation."""
 
     role: str
-    content: str | list[JsonObject] | None = None
-    tool_calls: list[JsonObject] | None = None
+    content: str | list[TextPart] | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class Function(Struct, frozen=True, omit_defaults=True):
+    """A function that the model may call; parameters are a JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: JsonObject | None = None
+    strict: bool | None = None
+
+
+class Tool(Struct, frozen=True, tag_field="type", tag="function"):
+    """A tool that the model may call."""
+
+    function: Function
+
+
+class NamedFunction(Struct, frozen=True):
+    """The name in `tool_choice`."""
+
+    name: str
+
+
+class NamedTool(Struct, frozen=True):
+    """`tool_choice` that names the only tool to use."""
+
+    function: NamedFunction
 
 
 class TextFormat(Struct, frozen=True, tag_field="type", tag="text"):
@@ -64,21 +122,21 @@ class SamplingRequest(Struct, frozen=True, kw_only=True):
 
     model: str = DEFAULT_MODEL_NAME
     stream: bool | None = None
-    n: Annotated[int, Meta(ge=1)] = 1
+    n: Choices = 1
     max_tokens: Count | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    stop: str | list[str] | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    repetition_penalty: float | None = None
-    logit_bias: dict[int, float] | None = None
-    dry_multiplier: float | None = None
-    dry_base: float | None = None
+    temperature: Level | None = None
+    top_p: Level | None = None
+    top_k: Count | None = None
+    min_p: Level | None = None
+    stop: str | Strings | None = None
+    presence_penalty: Level | None = None
+    frequency_penalty: Level | None = None
+    repetition_penalty: Factor | None = None
+    logit_bias: dict[TokenId, Level] | None = None
+    dry_multiplier: Level | None = None
+    dry_base: Level | None = None
     dry_allowed_length: Count | None = None
-    dry_sequence_breakers: list[str] | None = None
+    dry_sequence_breakers: Strings | None = None
     ignore_eos: bool | None = None
     truncate_sequence: bool | None = None
     grammar: Grammar | None = None
@@ -89,9 +147,9 @@ class ChatRequest(SamplingRequest, frozen=True, kw_only=True):
 
     messages: list[Message] | str
     logprobs: bool | None = None
-    top_logprobs: Count | None = None
-    tools: list[JsonObject] | None = None
-    tool_choice: Literal["none", "auto"] | JsonObject | None = None
+    top_logprobs: Alternatives | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto"] | NamedTool | None = None
     response_format: TextFormat | SchemaFormat | None = None
     enable_thinking: bool | None = None
     reasoning_effort: str | None = None
@@ -104,7 +162,7 @@ class CompletionRequest(SamplingRequest, frozen=True, kw_only=True):
     prompt: str
     echo: bool | None = None
     # Number of alternatives per token.
-    logprobs: Count | None = None
+    logprobs: Alternatives | None = None
 
 
 _Request = TypeVar("_Request", ChatRequest, CompletionRequest)
@@ -129,9 +187,9 @@ def _read(body: bytes, kind: type[_Request]) -> _Request:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise UnreadableRequestError(
-            422, f"Failed to deserialize the JSON body into the target type: {error}"
+            f"Failed to deserialize the JSON body into the target type: {error}", status=422
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise UnreadableRequestError(
-            400, f"Failed to parse the request body as JSON: {error}"
+            f"Failed to parse the request body as JSON: {error}", status=400
         ) from error

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from embedded_engine.errors import RefusedRequestError
 from embedded_engine.wire.bodies import (
     RAW_ROLE,
@@ -13,10 +15,14 @@ from embedded_engine.wire.bodies import (
     Grammar,
     JsonObject,
     Message,
+    NamedTool,
     SamplingRequest,
     SchemaFormat,
     TemplateArguments,
     TextFormat,
+    TextPart,
+    Tool,
+    ToolCall,
 )
 
 # Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`.
@@ -50,7 +56,7 @@ def chat_arguments(request: ChatRequest, sampling: Mapping[str, float]) -> Argum
         sampling: Parameters that are used unless the request sets them.
 
     Raises:
-        RefusedRequestError: 500, the request contradicts itself.
+        RefusedRequestError: The request contradicts itself.
     """
     tools, choice = _tools(request.tools, request.tool_choice)
     arguments = {
@@ -91,51 +97,43 @@ def _messages(messages: list[Message] | str) -> list[JsonObject]:
     if isinstance(messages, str):
         return [{"role": "user", "content": messages}]
     if any(message.role == RAW_ROLE for message in messages):
-        raise RefusedRequestError(500, f"The role '{RAW_ROLE}' is reserved; use /v1/completions.")
+        raise RefusedRequestError(f"The role '{RAW_ROLE}' is reserved; use /v1/completions.")
     return [{"role": message.role, "content": _content(message)} for message in messages]
 
 
-def _content(message: Message) -> str | list[JsonObject]:
+def _content(message: Message) -> str:
     """Return the content, with the tool calls of an earlier turn written out.
 
     The wheel passes only role and content to the template; without this the model would see a
     tool's result but not what it had asked for.
     """
-    content = _text(message.content or "")
-    if not message.tool_calls:
-        return content
-    calls = "\n".join(_call_text(call) for call in message.tool_calls)
-    if isinstance(content, str):
-        return f"{content}\n{calls}" if content else calls
-    return [*content, {"type": "text", "text": calls}]
+    text = _text(message.content)
+    calls = [_call_text(call) for call in message.tool_calls or ()]
+    return "\n".join([text, *calls] if text else calls)
 
 
-def _text(content: str | list[JsonObject]) -> str | list[JsonObject]:
-    """Join parts that are all text, as templates that take parts do.
+def _text(content: str | list[TextPart] | None) -> str:
+    """Join parts, as templates that take parts do.
 
     The templates of many models, the default one among them, take only a string.
     """
-    if isinstance(content, str):
-        return content
-    texts = [part.get("text") for part in content if part.get("type") == "text"]
-    if len(texts) < len(content):
-        return content
-    return "".join(text for text in texts if isinstance(text, str))
+    if isinstance(content, list):
+        return "".join(part.text for part in content)
+    return content or ""
 
 
-def _call_text(call: JsonObject) -> str:
+def _call_text(call: ToolCall) -> str:
     """Write a tool call in the form that the engine recognises in a reply."""
-    function = call.get("function") or {}
-    arguments = function.get("arguments") or {}
+    arguments = call.function.arguments or {}
     if isinstance(arguments, str):
         # Arguments that aren't JSON are what the model wrote; it gets them back unchanged.
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             arguments = json.loads(arguments)
-    return json.dumps({"name": function.get("name"), "arguments": arguments}, ensure_ascii=False)
+    return json.dumps({"name": call.function.name, "arguments": arguments}, ensure_ascii=False)
 
 
 def _tools(
-    tools: list[JsonObject] | None, choice: str | JsonObject | None
+    tools: list[Tool] | None, choice: str | NamedTool | None
 ) -> tuple[list[str] | None, str | None]:
     """Return the tools' schemas as JSON texts, and whether they may be called (`auto` or `none`).
 
@@ -143,15 +141,13 @@ def _tools(
     """
     if not tools:
         return None, None
-    if isinstance(choice, dict):
-        name = (choice.get("function") or {}).get("name")
-        tools = [tool for tool in tools if (tool.get("function") or {}).get("name") == name]
+    if isinstance(choice, NamedTool):
+        name = choice.function.name
+        tools = [tool for tool in tools if tool.function.name == name]
         if not tools:
-            raise RefusedRequestError(
-                500, f"tool_choice names '{name}', which is not among the tools."
-            )
+            raise RefusedRequestError(f"tool_choice names '{name}', which is not among the tools.")
         choice = "auto"
-    return [json.dumps(tool) for tool in tools], choice or "auto"
+    return [msgspec.json.encode(tool).decode() for tool in tools], choice or "auto"
 
 
 def _thinking(request: ChatRequest) -> Arguments:
@@ -167,7 +163,7 @@ def _thinking(request: ChatRequest) -> Arguments:
 def _grammar(grammar: Grammar | None, wanted: TextFormat | SchemaFormat | None) -> Arguments:
     if isinstance(wanted, SchemaFormat):
         if grammar is not None:
-            raise RefusedRequestError(500, "Give response_format or grammar, not both.")
+            raise RefusedRequestError("Give response_format or grammar, not both.")
         grammar = Grammar(type="json_schema", value=wanted.json_schema.schema)
     if grammar is None:
         return {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from embedded_engine.errors import RefusedRequestError
 from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME, JsonObject
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from mistralrs import ChatCompletionChunkResponse as Chunk
     from mistralrs import ResponseLogprob, ToolCallResponse, Usage
+
+    from embedded_engine.errors import RequestError
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b":\n\n"
@@ -40,9 +43,13 @@ def event(value: Mapping[str, Any]) -> bytes:
     return b"data: " + msgspec.json.encode(value) + b"\n\n"
 
 
-def error_event(message: str) -> bytes:
-    """Write the event of a request that failed after its stream began: plain text, not JSON."""
-    return b"data: " + message.encode() + b"\n\n"
+def error_event(error: RequestError) -> bytes:
+    """Write the event of a request that failed after its stream began.
+
+    Its shape is the real server's (0.9); the real server's type is `server_error` in any case.
+    """
+    kind = "invalid_request_error" if isinstance(error, RefusedRequestError) else "server_error"
+    return event({"error": {"message": str(error), "type": kind, "param": None, "code": None}})
 
 
 def models_body(  # noqa: PLR0913 - each is a fact of its own

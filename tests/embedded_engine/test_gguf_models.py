@@ -18,7 +18,7 @@ from embedded_engine.formats.gguf import NotGgufError, Tensor, read_header
 from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
 from tests.processes import running_engine
-from tests.tiny_gguf import make_tiny_gguf, sentencepiece_metadata, write_gguf
+from tests.tiny_gguf import Value, make_tiny_gguf, sentencepiece_metadata, write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,8 @@ def with_tensor(dimensions: int) -> bytes:
         pytest.param(b"PK\x03\x04 a zip archive", "GGUF", id="other file"),
         pytest.param(b"GGUF\x01\0\0\0", "version 1", id="old version"),
         pytest.param(GGUF[:1000], "ends in the middle", id="cut short"),
-        pytest.param(
-            changed(8, "<Q", 2**64 - 1), "ends in the middle|dimensions", id="endless tensors"
-        ),
+        pytest.param(changed(8, "<Q", 2**64 - 1), "18446744073709551615 tensors", id="tensors"),
+        pytest.param(changed(8, "<Q", 1000), "ends in the middle|dimensions", id="more tensors"),
         pytest.param(
             changed(16, "<Q", 2**64 - 1), "ends in the middle|value type", id="endless pairs"
         ),
@@ -108,6 +107,14 @@ def test_what_is_not_gguf_is_refused(content: bytes, says: str) -> None:
         read_header(io.BytesIO(content))
 
 
+def read_model(content: bytes) -> None:
+    """Do all that is done with a file before the engine loads it."""
+    header = read_header(io.BytesIO(content))
+    gguf_details(header)
+    if needs_tokenizer(header.metadata):
+        json.dumps(to_tokenizer_json(header.metadata))
+
+
 @settings(deadline=None)
 @given(st.data())
 def test_a_damaged_header_is_read_or_refused(data: st.DataObject) -> None:
@@ -116,7 +123,48 @@ def test_a_damaged_header_is_read_or_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(damaged) - 8))
     damaged[at : at + 8] = data.draw(st.binary(min_size=1, max_size=8))
     with suppress(NotGgufError):
-        gguf_details(read_header(io.BytesIO(damaged)))
+        read_model(bytes(damaged))
+
+
+VALUES = st.one_of(st.booleans(), st.integers(0, 2**32 - 1), st.floats(width=32), st.text())
+LISTS = st.one_of(
+    st.lists(st.integers(0, 9), min_size=1),
+    st.lists(st.floats(width=32), min_size=1),
+    st.lists(st.text(), min_size=1),
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(sentencepiece_metadata())), VALUES | LISTS))
+def test_a_damaged_vocabulary_is_read_or_refused(damage: dict[str, Value]) -> None:
+    file = io.BytesIO()
+    write_gguf(file, sentencepiece_metadata() | damage)
+    with suppress(NotGgufError):
+        read_model(file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        ({"tokenizer.ggml.tokens": "hello"}, "isn't a list"),
+        ({"tokenizer.ggml.tokens": [1.0]}, "a wrong type"),
+        ({"tokenizer.ggml.scores": [1.0]}, "differ in number"),
+        ({"tokenizer.ggml.bos_token_id": 2**31}, "is 2147483648, but it has"),
+        ({"tokenizer.ggml.unknown_token_id": 2**31}, "is 2147483648, but it has"),
+        (
+            {
+                "tokenizer.ggml.tokens": ["x" * 1_000_000],
+                "tokenizer.ggml.token_type": [1],
+                "tokenizer.ggml.scores": [0.0],
+            },
+            "more than 1000 characters",
+        ),
+    ],
+    ids=["no list", "wrong type", "lengths", "begin token", "unknown token", "long token"],
+)
+def test_what_is_damaged_is_said(damage: dict[str, Value], says: str) -> None:
+    with pytest.raises(NotGgufError, match=says):
+        to_tokenizer_json(sentencepiece_metadata() | damage)
 
 
 def test_a_vocabulary_with_merges_of_its_own_is_left_to_the_engine() -> None:
@@ -163,6 +211,19 @@ def test_the_engine_reads_a_gguf_file_with_that_tokenizer(gguf_client: Client) -
 def test_the_template_in_the_file_is_used_for_chat(gguf_client: Client) -> None:
     reply = gguf_client.post(CHAT, chat("hello")).json
     assert reply["usage"]["prompt_tokens"] == len(["<s>", *"[user]", "hello", *"[me]"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_the_template_refuses_is_the_requests_fault(
+    gguf_client: Client, *, stream: bool
+) -> None:
+    messages = [{"role": "stranger", "content": "hello"}]
+    reply = gguf_client.post(CHAT, chat(messages=messages, stream=stream))
+    assert "the chat template refuses this request: Who is that?" in reply.text
+    if stream:
+        assert json.loads(reply.events[0])["error"]["type"] == "invalid_request_error"
+    else:
+        assert reply.status == 422
 
 
 def test_a_folder_with_one_gguf_file_has_the_folders_name(

@@ -1,5 +1,6 @@
 """What `--model` can name, and what is prepared for the engine."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_gguf_file(tmp_path: Path) -> None:
     path = make_tiny_gguf(tmp_path / "tiny.gguf")
     model = found(path, tmp_path / "cache")
     assert (model.model_id, model.folder, model.gguf_file) == (str(path), tmp_path, "tiny.gguf")
-    assert CHAT_TEMPLATE in model.chat_template.read_text()
+    assert model.chat_template.read_text() == with_raw_role(CHAT_TEMPLATE)
     assert model.tokenizer is not None
 
 
@@ -85,7 +86,7 @@ def test_the_default_model_has_its_own_name_template_and_sampling(
     model = find_model("", tmp_path / "cache", lambda _: None, download)
     assert (model.model_id, model.sampling) == ("example", {"temperature": 0.5})
     assert model.gguf_file == "example.gguf"
-    assert CHAT_TEMPLATE in model.chat_template.read_text()
+    assert model.chat_template.read_text() == with_raw_role(CHAT_TEMPLATE)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +113,18 @@ def test_where_a_folder_keeps_its_template(
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     assert folder_template(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"chat_template": 5}', '{"chat_template": [{"name": "default"}]}', "\udcff"],
+    ids=["cut short", "list", "number", "without a text", "not UTF-8"],
+)
+def test_a_damaged_template_is_explained(tiny_llama: Path, tmp_path: Path, text: str) -> None:
+    folder = shutil.copytree(tiny_llama, tmp_path / "model")
+    (folder / "chat_template.json").write_text(text, errors="surrogateescape")
+    with pytest.raises(ModelError, match=r"The chat template in .* can't be read"):
+        find_model(str(folder), tmp_path / "cache", lambda _: None)
 
 
 def test_a_model_without_a_template_accepts_raw_prompts() -> None:

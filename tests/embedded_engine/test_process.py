@@ -11,6 +11,7 @@ import pytest
 from embedded_engine.settings import DEFAULT_MODEL
 from tests.embedded_engine.client import CHAT, Client, chat
 from tests.processes import TIMEOUT_SECONDS, answers, free_port, start_process, started_engine
+from tests.tiny_gguf import write_gguf
 from tests.tiny_llama import CONTEXT_LENGTH
 
 ENDLESS = CONTEXT_LENGTH - 200
@@ -45,7 +46,7 @@ def test_a_signal_ends_it_with_exit_code_0_even_while_it_generates(
 
 
 def test_a_stream_that_a_signal_ends_has_an_error(tiny_llama: Path) -> None:
-    """It must not look complete: it has no finish reason, but an event that isn't JSON."""
+    """It must not look complete: it has no finish reason, but an error."""
     with started_engine(tiny_llama) as (process, base_url):
         body = chat(stream=True, max_tokens=ENDLESS)
         with Client(base_url).streaming(CHAT, body) as response:
@@ -54,7 +55,9 @@ def test_a_stream_that_a_signal_ends_has_an_error(tiny_llama: Path) -> None:
             *chunks, message, done = (first + response.read().decode()).strip().split("\n\n")
     reasons = [json.loads(c.removeprefix("data: "))["choices"][0]["finish_reason"] for c in chunks]
     assert set(reasons) == {None}
-    assert (message, done) == ("data: The request was cancelled.", "data: [DONE]")
+    error = json.loads(message.removeprefix("data: "))["error"]
+    assert (error["message"], error["type"]) == ("The engine is stopping.", "server_error")
+    assert done == "data: [DONE]"
 
 
 def test_it_reports_each_step_of_its_start(tiny_llama: Path) -> None:
@@ -146,6 +149,12 @@ def broken_folder(path: Path) -> None:
     (path / "model.safetensors").write_bytes(b"nothing")
 
 
+def panicking_file(path: Path) -> None:
+    """Write a GGUF file on which the wheel panics: its token types are unsigned, and no list."""
+    with path.open("wb") as file:
+        write_gguf(file, {"general.architecture": "llama", "tokenizer.ggml.model": "llama"})
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
@@ -153,6 +162,7 @@ def broken_folder(path: Path) -> None:
         pytest.param(lambda path: path.mkdir(), "holds 0 GGUF files", id="empty folder"),
         pytest.param(lambda path: path.write_text("hello"), "isn't a GGUF file", id="other file"),
         pytest.param(broken_folder, "can't be loaded", id="broken folder"),
+        pytest.param(panicking_file, "can't be loaded", id="file without a vocabulary"),
     ],
 )
 def test_a_path_that_is_not_a_model_is_explained(

@@ -1,5 +1,6 @@
 """The real engine over HTTP, on a tiny model: what a client of the Mistral.rs server expects."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -201,7 +202,7 @@ def test_an_unknown_model_is_refused_as_the_server_does(
     client: Client, path: str, name: str
 ) -> None:
     reply = client.post(path, {"model": name, "stream": True} | chat() | completion())
-    assert reply.status == 500
+    assert reply.status == 422
     assert reply.json["message"].startswith(f"Requested model '{name}' is not available.")
 
 
@@ -223,10 +224,35 @@ def test_a_body_that_is_not_json_is_400_in_plain_text(client: Client) -> None:
         {"temperature": "hot"},
         {"response_format": {"type": "json_object"}},
         {"tool_choice": "required"},
+        {"tool_choice": {"function": "weather"}},
+        {"tools": [{}]},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": 5}}]},
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        {"messages": [{"role": "assistant", "tool_calls": [{"function": "f"}]}]},
+        {"n": 0},
+        {"n": 129},
+        {"n": 10**9},
+        {"n": 10**30},
+        {"max_tokens": 2**63},
+        {"top_k": -1},
+        {"top_k": 10**30},
+        {"top_logprobs": 21},
+        {"top_logprobs": 10**9},
+        {"dry_allowed_length": 10**30},
+        {"temperature": 1e300},
+        {"presence_penalty": -1e39},
+        {"frequency_penalty": 1e300},
+        {"repetition_penalty": 0},
+        {"repetition_penalty": 1e-300},
+        {"logit_bias": {"-1": 1}},
+        {"logit_bias": {"4294967296": 1}},
+        {"logit_bias": {"0": 1e300}},
+        {"stop": ["x"] * 1001},
+        {"dry_sequence_breakers": ["x"] * 1001},
     ],
-    ids=str,
+    ids=lambda wrong: str(wrong)[:60],
 )
-def test_a_value_of_the_wrong_type_is_422_in_plain_text(
+def test_a_value_of_the_wrong_type_or_size_is_422_in_plain_text(
     client: Client, wrong: dict[str, Any]
 ) -> None:
     reply = client.post(CHAT, chat(**wrong))
@@ -248,7 +274,7 @@ def test_an_unknown_path_is_404(client: Client) -> None:
 
 def test_embeddings_of_a_chat_model_are_refused(client: Client) -> None:
     reply = client.post("/v1/embeddings", {"input": "hello"})
-    assert reply.status == 500
+    assert reply.status == 422
     assert "incompatible" in reply.json["message"]
 
 
@@ -258,19 +284,61 @@ def test_a_prompt_that_is_too_long_is_422(client: Client) -> None:
     assert reply.json["message"].startswith("Prompt sequence length is greater than")
 
 
-def test_a_streamed_prompt_that_is_too_long_is_an_event_in_plain_text(client: Client) -> None:
+def test_a_streamed_prompt_that_is_too_long_is_an_error_event(client: Client) -> None:
     reply = client.post(CHAT, chat(TOO_LONG, stream=True))
-    message, done = reply.events
+    event, done = reply.events
+    error = json.loads(event)["error"]
     assert reply.status == 200
-    assert message.startswith("Prompt sequence length is greater than")
+    assert error["message"].startswith("Prompt sequence length is greater than")
+    assert error["type"] == "invalid_request_error"
     assert done == "[DONE]"
 
 
-def test_a_grammar_that_the_engine_rejects_is_one_line(client: Client) -> None:
+NESTED: Any = None
+for _ in range(300):
+    NESTED = {"a": NESTED}
+
+# The engine would overflow its stack.
+LARGE_SCHEMA = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(10000)}}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"reasoning_effort": "absurd"},
+        {"enable_thinking": False, "reasoning_effort": "high"},
+        {"grammar": {"type": "regex", "value": "("}},
+        {"grammar": {"type": "json_schema", "value": "{"}},
+        {"grammar": {"type": "llguidance", "value": "{"}},
+        {"grammar": {"type": "json_schema", "value": {"type": "nope"}}},
+        {"grammar": {"type": "json_schema", "value": NESTED}},
+        {"grammar": {"type": "json_schema", "value": {"type": "array", "minItems": 10**9}}},
+        {"grammar": {"type": "regex", "value": "a{1000000000}"}},
+        {"grammar": {"type": "lark", "value": 'start: "a"{1000000}'}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": LARGE_SCHEMA}}},
+        {"messages": [{"role": "user", "content": "x"}] * (CONTEXT_LENGTH + 1)},
+        {"messages": "x" * 10**7},
+        {"messages": "x" * 10**7, "truncate_sequence": True},
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": NESTED}}]},
+        {"tools": [WEATHER_TOOL], "tool_choice": {"function": {"name": "other"}}},
+    ],
+    ids=lambda wrong: str(wrong)[:60],
+)
+def test_what_the_engine_rejects_is_422_in_one_line(client: Client, wrong: dict[str, Any]) -> None:
     """The wheel's errors have a backtrace, which clients must not see."""
-    reply = client.post(CHAT, chat(grammar={"type": "regex", "value": "("}))
-    assert reply.status in (422, 500)
+    reply = client.post(CHAT, chat(**wrong))
+    assert reply.status == 422
     assert "\n" not in reply.json["message"]
+
+
+@pytest.mark.parametrize("longest", [CONTEXT_LENGTH, 2**63 - 1])
+def test_a_truncated_prompt_has_room_however_long_the_reply_may_be(
+    client: Client, longest: int
+) -> None:
+    body = chat(TOO_LONG, truncate_sequence=True, max_tokens=longest, stream=True)
+    with client.streaming(CHAT, body) as response:
+        chunk = json.loads(response.readline().removeprefix(b"data: "))
+    assert chunk["choices"][0]["finish_reason"] in (None, "length")
 
 
 def test_the_request_id_is_echoed(client: Client) -> None:

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from embedded_engine.errors import RefusedRequestError, UnreadableRequestError
+from embedded_engine.errors import (
+    FailedRequestError,
+    RefusedRequestError,
+    RequestError,
+    UnreadableRequestError,
+)
 from embedded_engine.wire.bodies import RAW_ROLE, read_chat, read_completion
 from embedded_engine.wire.requests import chat_arguments, completion_arguments
 from embedded_engine.wire.responses import (
@@ -88,11 +93,6 @@ def test_a_requests_temperature_is_used_even_if_it_is_zero() -> None:
 
 def test_messages_may_be_one_string() -> None:
     assert chat(messages="hi")["messages"] == [{"role": "user", "content": "hi"}]
-
-
-def test_parts_with_an_image_pass_as_they_are() -> None:
-    parts = [{"type": "text", "text": "x"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
-    assert chat(messages=[{"role": "user", "content": parts}])["messages"][0]["content"] == parts
 
 
 def test_parts_that_are_all_text_become_one_string() -> None:
@@ -296,7 +296,18 @@ def test_a_rate_that_is_not_a_number_becomes_null() -> None:
 
 def test_events_are_one_line_of_data_each() -> None:
     assert event({"text": "two\nlines \u2028"}).count(b"\n") == 2
-    assert error_event("too long") == b"data: too long\n\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (RefusedRequestError("too long"), "invalid_request_error"),
+        (FailedRequestError("too long"), "server_error"),
+    ],
+)
+def test_an_error_event_says_whose_fault_it_is(error: RequestError, kind: str) -> None:
+    expected = {"message": "too long", "type": kind, "param": None, "code": None}
+    assert json.loads(error_event(error).removeprefix(b"data: ")) == {"error": expected}
 
 
 def test_models_has_the_alias_and_the_model() -> None:
