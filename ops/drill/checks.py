@@ -110,7 +110,7 @@ def _fired(watcher: AlertWatcher) -> frozenset[str]:
 
 
 def _no_other_alert(condition: Condition, watcher: AlertWatcher) -> Check:
-    name = "one fault pages once"
+    name = "one fault pages once" if condition.expected else "healthy traffic pages nobody"
     unexpected = [
         f"{alert} {source.where} ({timeline.describe(alert, ended=None)})"
         for source, timeline in zip(watcher.sources, watcher.timelines, strict=True)

@@ -1,6 +1,6 @@
 """The conditions, how each is caused in the sandbox, and the alerts that must fire.
 
-All other alerts must stay silent: one fault pages once.
+All other alerts must stay silent: one fault pages once, and healthy traffic never does.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,15 +19,19 @@ MARGIN_SECONDS: Final = 1.0
 # Requests of the model that is quick, beside those of one that isn't.
 QUICK: Final = ClientGroup(8, pause_seconds=0.1)
 
+# An agent's ordinary work. Each answer takes longer than MistralSlowGeneration's threshold.
+AGENTS: Final = 8
+LONG_ANSWERS: Final = Behaviour(first_token_seconds=0.3, tokens=1_280, tokens_per_second=40)
+
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that goes wrong.
+    """Something that goes wrong, or traffic that must not fire any alert.
 
     Attributes:
         name: Name on the command line.
         description: What happens, in words.
-        expected: Alerts that must fire.
+        expected: Alerts that must fire; none for healthy traffic.
         cause: Returns a context manager that causes the condition while its block runs.
         onset_seconds: How long the cause needs before its alerts can become pending.
         min_seconds: How long the cause lasts at least, so that an alert that should stay silent
@@ -85,6 +89,13 @@ def conditions(config: DrillConfig) -> tuple[Condition, ...]:
             ("MistralSlowGeneration",),
             _slow_model,
             onset_seconds=thresholds.slow_generation_seconds,
+        ),
+        Condition(
+            "long-answers",
+            f"{AGENTS} agents get answers of {LONG_ANSWERS.tokens} tokens at a good pace",
+            (),
+            _long_answers,
+            min_seconds=any_alert_seconds + 2 * _answer_seconds(LONG_ANSWERS),
         ),
         Condition(
             "few-errors",
@@ -167,6 +178,13 @@ def _slow_model(sandbox: Sandbox) -> Iterator[None]:
 
 
 @contextmanager
+def _long_answers(sandbox: Sandbox) -> Iterator[None]:
+    agents = ClientGroup(AGENTS, ramp_up_seconds=sandbox.config.thresholds.timing.window_seconds)
+    with _behaving(sandbox, LONG_ANSWERS), sandbox.load(agents):
+        yield
+
+
+@contextmanager
 def _few_errors(sandbox: Sandbox) -> Iterator[None]:
     """Fail 4 %: between the budget's slow burn (3 %) and the threshold of the error rate (5 %)."""
     clients = ClientGroup(4, pause_seconds=0.1)
@@ -225,6 +243,10 @@ def _few_of_slow_model(sandbox: Sandbox, minimum: int, seconds: float) -> Client
     """
     count = round(2 * minimum * seconds / sandbox.config.thresholds.timing.window_seconds)
     return ClientGroup(count, model=SLOW_MODEL, ramp_up_seconds=seconds)
+
+
+def _answer_seconds(behaviour: Behaviour) -> float:
+    return behaviour.first_token_seconds + behaviour.tokens / behaviour.tokens_per_second
 
 
 @contextmanager

@@ -20,7 +20,8 @@ MODEL: Final = "drill-model"
 SLOW_MODEL: Final = "drill-slow-model"
 
 _CREATED: Final = 1_700_000_000
-_USAGE: Final = {"prompt_tokens": 4, "completion_tokens": 2, "total_tokens": 6}
+_PROMPT_TOKENS: Final = 4
+_SHORTEST_TOKENS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,16 @@ class Behaviour:
         first_token_seconds: Delay of the first token.
         slow_model_first_token_seconds: Further delay of the first token of ``SLOW_MODEL``.
         slow_model_seconds: Delay between the first and the last token of ``SLOW_MODEL``.
+        tokens: Number of tokens in each answer.
+        tokens_per_second: How many of them come per second, after the first one; 0 for all at once.
         fails_every: Fail every n-th request: 1 fails all, 2 every other; 0 fails none.
     """
 
     first_token_seconds: float = 0.0
     slow_model_first_token_seconds: float = 0.0
     slow_model_seconds: float = 0.0
+    tokens: int = _SHORTEST_TOKENS
+    tokens_per_second: float = 0.0
     fails_every: int = 0
 
 
@@ -145,8 +150,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_event(_completion("fire"))
         if is_slow:
             changed.wait(behaviour.slow_model_seconds)
-        self._send_event(_completion(" drill"))
-        self._send_event(_completion("", finish="stop"))
+        pause = 1 / behaviour.tokens_per_second if behaviour.tokens_per_second else 0.0
+        for _ in range(behaviour.tokens - 1):
+            changed.wait(pause)
+            self._send_event(_completion(" drill"))
+        self._send_event(_completion("", tokens=behaviour.tokens))
         self.wfile.write(b"data: [DONE]\n\n")
 
     def _send_event(self, completion: Mapping[str, Any]) -> None:
@@ -164,12 +172,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Log nothing: the terminal belongs to the drill's report."""
 
 
-def _completion(content: str, *, finish: str | None = None) -> dict[str, Any]:
-    """Return the JSON of one event."""
+def _completion(content: str, *, tokens: int = 0) -> dict[str, Any]:
+    """Return the JSON of one event; the last one has the number of ``tokens`` of the answer."""
     choice = {
         "index": 0,
         "delta": {"role": "assistant", "content": content},
-        "finish_reason": finish,
+        "finish_reason": "stop" if tokens else None,
     }
     return {
         "id": "drill",
@@ -177,5 +185,13 @@ def _completion(content: str, *, finish: str | None = None) -> dict[str, Any]:
         "created": int(time.time()),
         "model": MODEL,
         "choices": [choice],
-        "usage": _USAGE if finish else None,
+        "usage": _usage(tokens) if tokens else None,
+    }
+
+
+def _usage(tokens: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": _PROMPT_TOKENS,
+        "completion_tokens": tokens,
+        "total_tokens": _PROMPT_TOKENS + tokens,
     }

@@ -4,9 +4,11 @@ import json
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from itertools import count
 from typing import Any, Final
@@ -18,7 +20,7 @@ from tests.soak.reconciliation import Result, Status
 TIMEOUT_SECONDS: Final = 60.0
 
 _LONG_TOKENS: Final = 300
-_SHORT_TOKENS: Final = (1, 32)
+_SHORT_TOKENS: Final = (1, 16)
 _READ_BYTES: Final = 512
 _SLOW_READS: Final = 40
 _SLOW_READ_PAUSE_SECONDS: Final = 0.05
@@ -87,8 +89,7 @@ class Client:
     def _send_valid(self) -> Status:
         """Send a valid request on the kept connection and read the whole response."""
         request = self._random.choice(list(self._requests(self._random.randint(*_SHORT_TOKENS))))
-        request_id = next(self._ids)
-        return self._record(request_id, request, self._exchange(request, request_id))
+        return self._record(request, self._exchange)
 
     def _send_invalid(self) -> Status:
         """Send broken JSON or ask for an unknown model."""
@@ -100,32 +101,36 @@ class Client:
                 Request("/v1/chat/completions", "v1_chat_completions", unknown),
             ]
         )
-        request_id = next(self._ids)
-        return self._record(request_id, request, self._exchange(request, request_id))
+        return self._record(request, self._exchange)
 
     def _disconnect_early(self) -> Status:
         """Ask for a long response and disconnect before its first byte or soon after."""
         request = self._random.choice(list(self._requests(_LONG_TOKENS)))
         pause = self._random.uniform(*_DISCONNECT_AFTER_SECONDS)
-        return self._disconnect(request, lambda _connection: threading.Event().wait(pause))
+        return self._record(
+            request,
+            partial(self._disconnect, last=lambda _connection: threading.Event().wait(pause)),
+        )
 
     def _disconnect_while_reading(self) -> Status:
         """Read the beginning of a long response and disconnect."""
         request = self._random.choice([r for r in self._requests(_LONG_TOKENS) if r.streams])
-        return self._disconnect(request, lambda connection: connection.recv(_READ_BYTES))
+        return self._record(
+            request, partial(self._disconnect, last=lambda connection: connection.recv(_READ_BYTES))
+        )
 
     def _disconnect_while_sending(self) -> Status:
         """Disconnect in the middle of a request's body."""
         request = self._random.choice(list(self._requests(1)))
-        return self._disconnect(request, lambda _connection: None, unsent=5)
+        return self._record(
+            request, partial(self._disconnect, last=lambda _connection: None, unsent=5)
+        )
 
     def _read_slowly(self) -> Status:
         """Read the beginning of a long response slowly, as a busy terminal does."""
         request = self._random.choice([r for r in self._requests(_LONG_TOKENS) if r.streams])
-        request_id = next(self._ids)
         self._close()
-        outcome = self._exchange(request, request_id, read=_slowly)
-        return self._record(request_id, request, outcome)
+        return self._record(request, partial(self._exchange, read=_slowly))
 
     def _requests(self, tokens: int) -> Iterator[Request]:
         """Yield one request of each kind, asking for at most ``tokens`` tokens."""
@@ -158,8 +163,12 @@ class Client:
             return Status.BROKEN, repr(error)
 
     def _disconnect(
-        self, request: Request, last: Callable[[socket.socket], object], *, unsent: int = 0
-    ) -> Status:
+        self,
+        request: Request,
+        request_id: str,
+        last: Callable[[socket.socket], object],
+        unsent: int = 0,
+    ) -> Outcome:
         """Send a request on a new connection, call ``last`` with it, and close it.
 
         It is fine if the proxy closes the connection first: its log says how the request ended.
@@ -167,10 +176,10 @@ class Client:
 
         Args:
             request: What to send.
+            request_id: Sent as ``X-Request-ID``.
             last: What to do with the connection before closing it.
             unsent: Number of bytes at the end of the body that are not sent.
         """
-        request_id = next(self._ids)
         data = self._encoded(request, request_id)
         host, _, port = self._netloc.partition(":")
         address = (host, int(port))
@@ -183,7 +192,7 @@ class Client:
             outcome = Status.BROKEN, repr(error)
         except OSError:
             pass
-        return self._record(request_id, request, outcome)
+        return outcome
 
     def _encoded(self, request: Request, request_id: str) -> bytes:
         head = (
@@ -192,9 +201,14 @@ class Client:
         )
         return head.encode() + request.body
 
-    def _record(self, request_id: str, request: Request, outcome: Outcome) -> Status:
-        self._results.add(Result(request_id, request.endpoint, *outcome))
-        return outcome[0]
+    def _record(self, request: Request, send: Callable[[Request, str], Outcome]) -> Status:
+        """Send a request under a new id, and record how and when it ended."""
+        request_id, began = next(self._ids), time.monotonic()
+        status, note = send(request, request_id)
+        self._results.add(
+            Result(request_id, request.endpoint, status, note, began, time.monotonic())
+        )
+        return status
 
     def _close(self) -> None:
         if self._connection is not None:

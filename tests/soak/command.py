@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 
 from ops.clients.exposition import Exposition
 from ops.processes.polling import Poller
@@ -19,39 +21,47 @@ from ops.terminal.console import OperatorError, say
 from ops.terminal.interrupts import interruptible
 from tests.soak.checks import Measurements, ResourceUsage, request_checks, resource_checks
 from tests.soak.clients import Results, running_clients
+from tests.soak.explanation import Window, explain
 from tests.soak.faults import FaultInjector
 from tests.soak.reconciliation import read_log, reconcile
-from tests.soak.system import SystemUnderTest, counts_in
+from tests.soak.system import MOST_CLIENTS, SystemUnderTest, counts_in
 
 CANNOT_RUN = 2
 REST_TIMEOUT_SECONDS = 60.0
 PROMETHEUS_TIMEOUT_SECONDS = 30.0
 
-# Added to the seed for the warm-up, so that its request ids differ from the run's.
+# Added to the seed, so that request ids are unique in the log: those of the warm-up and those of
+# the additional clients of an overload.
 WARM_UP_SEED = 10_000_000
+OVERLOAD_SEED = 20_000_000
+# More than the proxy admits, however few clients there are otherwise.
+OVERLOAD_CLIENTS = 3 * MOST_CLIENTS
 
 
 @dataclass(frozen=True)
-class WarmUp:
-    """What precedes the first measurement.
+class Schedule:
+    """The times of a run that a short one shortens.
 
     Attributes:
-        traffic_seconds: Traffic that fills caches and memory pools.
+        traffic_seconds: Traffic before the first measurement, which fills caches and memory pools.
         rest_seconds: Rest afterwards, longer than the proxy keeps an idle engine connection here.
+        between_faults_seconds: Shortest and longest time between two faults. Long enough for
+            several answers.
     """
 
     traffic_seconds: float = 10.0
     rest_seconds: float = 5.0
+    between_faults_seconds: tuple[float, float] = (10.0, 25.0)
 
 
-def main(arguments: Sequence[str], warm_up: WarmUp | None = None) -> int:
+def main(arguments: Sequence[str], schedule: Schedule | None = None) -> int:
     """Run the test and return the exit code."""
     options = _parser().parse_args(arguments)
     report = Report((lambda _line: None) if options.json else say)
     try:
         with interruptible():
             require_programs()
-            measured = _run(options, report, warm_up or WarmUp())
+            measured = _run(options, report, schedule or Schedule())
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")
         return CANNOT_RUN
@@ -63,33 +73,44 @@ def main(arguments: Sequence[str], warm_up: WarmUp | None = None) -> int:
     return 1 if report.count(Outcome.FAIL) else 0
 
 
-def _run(options: argparse.Namespace, report: Report, warm_up: WarmUp) -> Measurements:
+def _run(options: argparse.Namespace, report: Report, schedule: Schedule) -> Measurements:
     clients, seed = options.clients, options.seed
     report.write_line(f"{clients} clients for {options.minutes:g} minutes, seed {seed}")
     with SystemUnderTest(options.model) as system:
         results, model = Results(), system.model
         with running_clients(system.proxy, model, clients, results, seed=WARM_UP_SEED + seed):
-            threading.Event().wait(warm_up.traffic_seconds)
-        threading.Event().wait(warm_up.rest_seconds)
+            threading.Event().wait(schedule.traffic_seconds)
+        threading.Event().wait(schedule.rest_seconds)
         system.await_scrape()
         before = _resource_usage(system.scrape())
         report.section("(1) At rest after the warm-up", [passed("the proxy holds", str(before))])
-        faults = FaultInjector(system, seed)
+        seeds = count(OVERLOAD_SEED + seed, OVERLOAD_CLIENTS)
+        clients_of = partial(running_clients, system.proxy, model)
+        faults = FaultInjector(
+            system,
+            seed,
+            schedule.between_faults_seconds,
+            lambda: clients_of(OVERLOAD_CLIENTS, results, seed=next(seeds)),
+        )
         started = time.monotonic()
         with (
-            running_clients(system.proxy, model, clients, results, seed=seed),
+            clients_of(clients, results, seed=seed),
             faults.running(),
         ):
             threading.Event().wait(options.minutes * 60)
         seconds = round(time.monotonic() - started)
         injected = ", ".join(f"{kind}: {times}" for kind, times in sorted(faults.injected.items()))
-        check = passed("faults of the engine", injected or "none")
+        check = passed("injected faults", injected or "none")
         report.section(f"(2) Traffic for {seconds} s", [check])
-        return _measure(system, results, before, started)
+        return _measure(system, results, faults.windows, before, started)
 
 
 def _measure(
-    system: SystemUnderTest, results: Results, before: ResourceUsage, started: float
+    system: SystemUnderTest,
+    results: Results,
+    windows: Sequence[Window],
+    before: ResourceUsage,
+    started: float,
 ) -> Measurements:
     exposition = Poller().until(
         system.scrape,
@@ -105,6 +126,7 @@ def _measure(
     return Measurements(
         results=results.entries,
         reconciliation=reconcile(results.entries, read_log(system.proxy_log())),
+        explanation=explain(results.entries, windows),
         in_metrics=in_metrics,
         in_prometheus=in_prometheus,
         before=before,
@@ -133,7 +155,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=float, default=30, help="duration (%(default)s)")
     parser.add_argument("--model", default="", help="model to serve (the engine's default)")
-    parser.add_argument("--clients", type=int, default=24, help="number of clients (%(default)s)")
+    parser.add_argument(
+        "--clients",
+        type=int,
+        default=6,
+        choices=range(1, MOST_CLIENTS + 1),
+        metavar="N",
+        help=f"number of clients, at most {MOST_CLIENTS} (%(default)s)",
+    )
     parser.add_argument(
         "--seed", type=int, default=1, help="seed of the random choices (%(default)s)"
     )

@@ -39,12 +39,16 @@ class Result:
         endpoint: The metrics' label for its path.
         status: How it ended.
         note: Error message or finish reason, for the report.
+        began: When it was sent, in seconds of the monotonic clock.
+        ended: When it was over.
     """
 
     request_id: str
     endpoint: str
     status: Status
     note: str = ""
+    began: float = 0.0
+    ended: float = 0.0
 
 
 @dataclass(frozen=True)

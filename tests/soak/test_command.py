@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak.command import WarmUp, main
+from tests.soak.command import Schedule, main
 from tests.tiny_llama import make_tiny_llama
 
 
@@ -16,7 +16,7 @@ def test_a_short_run_accounts_for_every_request(
     model = make_tiny_llama(tmp_path / "tiny-llama")
 
     arguments = ["--minutes", "0.12", "--clients", "6", "--model", str(model), "--json"]
-    code = main(arguments, WarmUp(traffic_seconds=2, rest_seconds=2.5))
+    code = main(arguments, Schedule(2, 2.5, between_faults_seconds=(1, 3)))
 
     findings = json.loads(capsys.readouterr().out)
     assert [check for check in findings["checks"] if check["outcome"] == "FAIL"] == []

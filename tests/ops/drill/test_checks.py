@@ -26,9 +26,9 @@ class EmptySandbox:
     load: Callable[..., AbstractContextManager[None]] = lambda *_: nullcontext()
 
 
-def checks_after(*polls: Mapping[str, State]) -> list[str]:
+def checks_after(*polls: Mapping[str, State], expected: tuple[str, ...] = (ERRORS,)) -> list[str]:
     """The beginnings of the checks of a condition during which the source reports this."""
-    condition = Condition("errors", "", (ERRORS,), lambda _: nullcontext())
+    condition = Condition("errors", "", expected, lambda _: nullcontext())
     sandbox = cast("Sandbox", EmptySandbox())
     checks = condition_checks(condition, sandbox, [Script(iter(polls), shows_pending=False)])
     return [str(check).partition(" — ")[0] for check in checks]
@@ -47,3 +47,10 @@ def test_a_condition_is_caused_again_when_prometheus_lost_the_proxy() -> None:
         f"PASS  {ERRORS} in a script",
         "FAIL  one fault pages once",
     ]
+
+
+def test_healthy_traffic_fails_the_drill_if_an_alert_fires() -> None:
+    pending = {ERRORS: State.PENDING}
+
+    assert checks_after(pending, {}, expected=()) == ["PASS  healthy traffic pages nobody"]
+    assert checks_after({ERRORS: FIRING}, {}, expected=()) == ["FAIL  healthy traffic pages nobody"]
