@@ -14,7 +14,8 @@ from proxy_service.pipeline import ProxyApp, endpoint_handler
 from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Route
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
-from proxy_service.server.request import BodyBudget
+from proxy_service.server.budgets import BodyBudget, HeadBudget
+from proxy_service.server.open_connections import OpenConnections
 from proxy_service.services import Services
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
@@ -54,7 +55,9 @@ def create_app(
             open_paths=OPEN_PATHS,
             metrics_paths=METRICS_PATHS,
         ),
-        body_budget=BodyBudget(_BODIES * settings.max_body_bytes),
+        body_budget=BodyBudget(_BODIES * settings.max_body_bytes, clock),
+        head_budget=HeadBudget(),
+        open_connections=OpenConnections(settings.max_connections),
     )
     app = ProxyApp(
         "proxy_service",

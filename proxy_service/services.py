@@ -8,7 +8,8 @@ from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
-from proxy_service.server.request import BodyBudget
+from proxy_service.server.budgets import BodyBudget, HeadBudget
+from proxy_service.server.open_connections import OpenConnections
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
@@ -29,5 +30,7 @@ class Services:
     hosts: AllowedHosts
     keys: Keys
     body_budget: BodyBudget
+    head_budget: HeadBudget
+    open_connections: OpenConnections
     reported_options: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

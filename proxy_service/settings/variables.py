@@ -6,6 +6,7 @@ from proxy_service.settings import parsers
 from proxy_service.settings.parsers import Parser
 from proxy_service.settings.values import (
     CONCURRENT_REQUESTS,
+    CONNECTIONS,
     LOG_FORMATS,
     LOG_LEVELS,
     QUEUED_REQUESTS,
@@ -135,6 +136,12 @@ VARIABLES = (
         "max_queued_requests",
         parsers.count(QUEUED_REQUESTS),
         "requests that may wait for a slot; further ones are refused with a 503",
+    ),
+    Variable(
+        "MAX_CONNECTIONS",
+        "max_connections",
+        parsers.count(CONNECTIONS),
+        "connections that may be open; a further one replaces the one that has waited longest",
     ),
     Variable(
         "MODEL_ALIASES",
