@@ -107,9 +107,14 @@ def _stream_options(common: Common, *, chat: bool) -> StreamOptions:
     )
 
 
-def _context_of(request: GenerateRequest) -> Callable[[str], list[int]]:
+def _context_of(request: GenerateRequest) -> Callable[[str], JsonObject]:
     turns = [*decode_turns(request.context), ("user", request.prompt)]
-    return lambda reply: encode_turns([*turns, ("assistant", reply)])
+
+    def context(reply: str) -> JsonObject:
+        numbers = encode_turns([*turns, ("assistant", reply)])
+        return {"context": numbers} if numbers else {}
+
+    return context
 
 
 async def _load_or_unload(
@@ -195,10 +200,10 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
             load_ns=options.load_ns,
             top_logprobs=options.top_logprobs,
         )
+        if options.context_of is not None:
+            response |= options.context_of(cast("str", response["response"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EngineProtocolError("the engine's reply has an unknown format") from error
-    if options.context_of is not None:
-        response["context"] = options.context_of(cast("str", response["response"]))
     finish_reason = only_choice(completion).get("finish_reason")
     exchange.record.completed(completion.get("usage"), finish_reason)
     if not job.as_lines:

@@ -78,7 +78,7 @@ def streams(data: bytes) -> None:
     """Translate the engine's streams; check that each line is JSON and at most one says done."""
     for options in (
         StreamOptions(model="m", chat=True, top_logprobs=1),
-        StreamOptions(model="m", chat=False, stops=("ab",), context_of=lambda _: [1]),
+        StreamOptions(model="m", chat=False, stops=("ab",), context_of=lambda _: {"context": [1]}),
     ):
         stream = OllamaStream(options)
         batches = []
