@@ -20,6 +20,7 @@ from proxy_service.services import Services
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
+from proxy_service.telemetry.scrapes import Scrapes
 
 # Seconds after the shutdown's grace period for sending the last errors.
 _ERROR_SECONDS = 1.0
@@ -43,6 +44,7 @@ def create_app(
         settings=settings,
         engine=engine,
         metrics=metrics,
+        scrapes=Scrapes(metrics),
         clock=clock,
         catalogue=Catalogue(settings, engine=engine, metrics=metrics, clock=clock),
         lag=LagMeter(metrics.event_loop_lag, clock),

@@ -13,6 +13,7 @@ from proxy_service.server.open_connections import OpenConnections
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
+from proxy_service.telemetry.scrapes import Scrapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Services:
     settings: ProxySettings
     engine: Engine
     metrics: ProxyMetrics
+    scrapes: Scrapes
     clock: Clock
     catalogue: Catalogue
     lag: LagMeter
