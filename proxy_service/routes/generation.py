@@ -21,6 +21,7 @@ from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
+from proxy_service.translate.engine_tools import refuse_engine_run
 from proxy_service.translate.models.capabilities import refuse_incapable
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.options import stop_strings, unknown_options
@@ -67,6 +68,8 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     common = request.common
     if not common.model:
         raise InvalidRequest("model is required")
+    if not exchange.services.settings.allow_engine_tools:
+        refuse_engine_run(request.tools)
     model = await exchange.find(common.model)
     refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:

@@ -20,6 +20,7 @@ from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.telemetry.metrics import GENERATION_ENDPOINTS
 from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
+from proxy_service.translate.engine_tools import refuse_engine_tools
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import failed_while_generating, finish_reason_of, to_usage
 from proxy_service.wire import JsonObject
@@ -53,6 +54,8 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     name = fields.get("model")
     if not isinstance(name, str) or not name:
         raise InvalidRequest("model is required")
+    if not exchange.services.settings.allow_engine_tools:
+        refuse_engine_tools(fields)
     found = await exchange.find(name)
     if sent.get("model") != found.id:  # the client used another name, or a key such as "Model"
         body = _with_model(fields, found)

@@ -60,6 +60,7 @@ class ProxySettings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     metrics_keys: tuple[str, ...] = field(default=(), repr=False)
     allow_unauthenticated: bool = False
+    allow_engine_tools: bool = False
     ollama_version: str = "0.33.0"
 
     @classmethod

@@ -201,6 +201,12 @@ VARIABLES = (
         "serve without `API_KEY` on an address that other machines can reach",
     ),
     Variable(
+        "ALLOW_ENGINE_TOOLS",
+        "allow_engine_tools",
+        parsers.FLAG,
+        "let clients have the engine run code, search the web, fetch URLs and keep sessions",
+    ),
+    Variable(
         "OLLAMA_VERSION",
         "ollama_version",
         parsers.VERSION,
