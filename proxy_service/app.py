@@ -13,7 +13,7 @@ from proxy_service.errors import ShuttingDown
 from proxy_service.pipeline import ProxyApp, endpoint_handler
 from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Route
-from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
+from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
 from proxy_service.server.budgets import BodyBudget, HeadBudget
 from proxy_service.server.open_connections import OpenConnections
 from proxy_service.services import Services
@@ -57,6 +57,7 @@ def create_app(
             open_paths=OPEN_PATHS,
             metrics_paths=METRICS_PATHS,
         ),
+        wrong_keys=WrongKeys(clock),
         body_budget=BodyBudget(_BODIES * settings.max_body_bytes, clock),
         head_budget=HeadBudget(),
         open_connections=OpenConnections(settings.max_connections),

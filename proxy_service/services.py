@@ -7,7 +7,7 @@ from proxy_service.clock import Clock
 from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
-from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
+from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
 from proxy_service.server.budgets import BodyBudget, HeadBudget
 from proxy_service.server.open_connections import OpenConnections
 from proxy_service.settings.schema import ProxySettings
@@ -31,6 +31,7 @@ class Services:
     origins: AllowedOrigins
     hosts: AllowedHosts
     keys: Keys
+    wrong_keys: WrongKeys
     body_budget: BodyBudget
     head_budget: HeadBudget
     open_connections: OpenConnections

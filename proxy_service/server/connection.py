@@ -93,6 +93,11 @@ class ClientStream:
         """What is wrong with the request's head, or None."""
         return None if self._incoming.routable else self._incoming.failure
 
+    @property
+    def client_address(self) -> str:
+        """The address of the client, or of the reverse proxy in front of this one."""
+        return self._connection.client_address
+
     async def body(self) -> bytes:
         """Wait for the request's body, and return it.
 
@@ -198,6 +203,11 @@ class ClientConnection(SanicProtocol):
         self._lingering = self._reading_paused = False
         self._quiet_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def client_address(self) -> str:
+        """The other end's address, without its port."""
+        return self.conn_info.client_ip if self.conn_info is not None else ""
 
     @property
     def closing(self) -> bool:
