@@ -14,7 +14,7 @@ from proxy_service.pipeline import ProxyApp, endpoint_handler
 from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Route
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
-from proxy_service.server.budgets import BodyBudget, HeadBudget
+from proxy_service.server.budgets import BodyBudget, HeadBudget, response_room
 from proxy_service.server.open_connections import OpenConnections
 from proxy_service.services import Services
 from proxy_service.settings.schema import ProxySettings
@@ -60,6 +60,7 @@ def create_app(
         wrong_keys=WrongKeys(clock),
         body_budget=BodyBudget(_BODIES * settings.max_body_bytes, clock),
         head_budget=HeadBudget(),
+        response_room=response_room(clock),
         open_connections=OpenConnections(settings.max_connections),
     )
     app = ProxyApp(

@@ -8,7 +8,7 @@ from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
-from proxy_service.server.budgets import BodyBudget, HeadBudget
+from proxy_service.server.budgets import BodyBudget, HeadBudget, Room
 from proxy_service.server.open_connections import OpenConnections
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
@@ -34,6 +34,7 @@ class Services:
     wrong_keys: WrongKeys
     body_budget: BodyBudget
     head_budget: HeadBudget
+    response_room: Room
     open_connections: OpenConnections
     reported_options: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,7 +1,8 @@
-"""What all connections together may hold of requests that aren't complete. No I/O.
+"""What all connections together may hold of requests and whole responses. No I/O.
 
-A request that never completes costs its sender nearly nothing. So what it may make the proxy hold
-is limited, and when the room runs out, the slowest sender gives way, not the next one to ask.
+A request that never completes costs its sender nearly nothing, nor does a response that nobody
+reads. So what they may make the proxy hold is limited, and when the room runs out, the slowest
+client gives way, not the next one to ask.
 """
 
 from collections.abc import Callable
@@ -17,9 +18,13 @@ UNFINISHED_HEADS_BYTES = 16 * MIB
 # longest conversation of a model with a context of 128,000 tokens fits in.
 SMALL_BODY_BYTES = 1 * MIB
 SMALL_BODIES_BYTES = 64 * MIB
-# An unfinished body gives way to others if it has been arriving for at least this many seconds,
-# more slowly than this many bytes per second: slower than any network that large images are sent
-# over.
+# Whole responses above `LARGE_RESPONSE_BYTES` that their clients haven't read. Smaller ones are
+# bounded by the number of connections.
+UNREAD_RESPONSES_BYTES = 256 * MIB
+LARGE_RESPONSE_BYTES = 64 * 1024
+# An unfinished body or an unread response gives way to others if it has been under way for at least
+# this many seconds, with fewer than this many bytes per second: less than any network over which
+# large images are sent.
 FAIR_SECONDS = 2.0
 FAIR_BYTES_PER_SECOND = 256 * 1024
 
@@ -48,12 +53,12 @@ class HeadBudget:
 
 
 class Reservation:
-    """What the body of one request has reserved.
+    """What the body of one request, or one response, has reserved.
 
     Attributes:
         size: Bytes so far.
         finished: Whether the body is complete. A complete body doesn't give way.
-        give_way: Fails the request, and releases the reservation.
+        give_way: Fails the request or the response.
         room: Where it is reserved.
     """
 
@@ -80,28 +85,40 @@ class Reservation:
 
 
 class Room:
-    """A number of bytes that is divided among reservations."""
+    """A number of bytes that is divided among reservations.
 
-    __slots__ = ("_clock", "_holders", "_left")
+    Args:
+        limit_bytes: That number.
+        clock: The time, by which slow holders are found.
+        full: What an error says when there isn't enough room.
+    """
 
-    def __init__(self, limit_bytes: int, clock: Clock) -> None:
+    __slots__ = ("_clock", "_full", "_holders", "_left")
+
+    def __init__(self, limit_bytes: int, clock: Clock, full: str) -> None:
         self._left = limit_bytes
         self._clock = clock
+        self._full = full
         self._holders: set[Reservation] = set()
+
+    def open(self, give_way: Callable[[], None]) -> Reservation:
+        """Return an empty reservation; ``give_way`` is described there."""
+        return Reservation(self, give_way, self._clock.monotonic())
 
     def add(self, holder: Reservation, size: int) -> None:
         """Give ``size`` more bytes to a holder.
 
         Raises:
-            Overloaded: There isn't enough room, even after slower bodies have given way.
+            Overloaded: There isn't enough room, even after slow holders have given way.
         """
         while size > self._left:
             now = self._clock.monotonic()
             others = self._holders - {holder}
             slowest = max(others, key=lambda other: other.slowness(now), default=None)
             if slowest is None or not slowest.slowness(now):
-                raise Overloaded("the bodies of all pending requests together are too large")
+                raise Overloaded(self._full)
             slowest.give_way()
+            slowest.release()
         self._left -= size
         self._holders.add(holder)
 
@@ -121,18 +138,18 @@ class BodyBudget:
         small_limit_bytes: Room for the other bodies.
     """
 
-    __slots__ = ("_clock", "_large", "_small")
+    __slots__ = ("_large", "_small")
 
     def __init__(
         self, limit_bytes: int, clock: Clock, *, small_limit_bytes: int = SMALL_BODIES_BYTES
     ) -> None:
-        self._clock = clock
-        self._large = Room(limit_bytes, clock)
-        self._small = Room(small_limit_bytes, clock)
+        full = "the bodies of all pending requests together are too large"
+        self._large = Room(limit_bytes, clock, full)
+        self._small = Room(small_limit_bytes, clock, full)
 
     def open(self, give_way: Callable[[], None]) -> Reservation:
         """Return an empty reservation; ``give_way`` is described there."""
-        return Reservation(self._small, give_way, self._clock.monotonic())
+        return self._small.open(give_way)
 
     def grow(self, body: Reservation, size: int) -> None:
         """Reserve ``size`` more bytes for a body.
@@ -148,3 +165,8 @@ class BodyBudget:
             self._small.remove(body)
             body.room = self._large
         body.size = total
+
+
+def response_room(clock: Clock, limit_bytes: int = UNREAD_RESPONSES_BYTES) -> Room:
+    """Return the room for the large responses of all connections."""
+    return Room(limit_bytes, clock, "too many large responses wait for slow clients")

@@ -27,6 +27,7 @@ from sanic import Sanic
 from sanic.server.protocols.base_protocol import SanicProtocol
 
 from proxy_service.errors import InvalidRequest, ProxyError
+from proxy_service.server.budgets import LARGE_RESPONSE_BYTES, Reservation
 from proxy_service.server.request import (
     MAX_PIPELINED,
     IncomingRequest,
@@ -118,7 +119,12 @@ class ClientStream:
         return incoming.body
 
     async def send(self, response: HTTPResponse) -> None:
-        """Send a whole response."""
+        """Send a whole response.
+
+        Raises:
+            Overloaded: It is large, and too many of those wait for slow clients.
+        """
+        self._connection.reserve_response(len(response.body))
         self.ended = True
         headers, body = response.headers, response.body
         if response.status not in _NO_BODY:
@@ -128,6 +134,7 @@ class ClientStream:
         data = self._format_head(response.status, headers) + body
         if not self._connection.write_now(data):
             await self._connection.write(data)
+        self._connection.release_if_read()
 
     def open(self, status: int, headers: Headers) -> None:
         """Begin a response of unknown length; its head is sent with the first part."""
@@ -176,9 +183,11 @@ class ClientConnection(SanicProtocol):
         "_reader",
         "_reading_paused",
         "_request_seconds",
+        "_response_room",
         "_shortest_seconds",
         "_stall_seconds",
         "_timer",
+        "_unread",
         "_unsent",
     )
 
@@ -196,6 +205,8 @@ class ClientConnection(SanicProtocol):
         self._stall_seconds = float(config.RESPONSE_TIMEOUT)
         self._shortest_seconds = min(self._idle_seconds, self._request_seconds, self._stall_seconds)
         self._open_connections = app.ctx.open_connections
+        self._response_room = app.ctx.response_room
+        self._unread: Reservation | None = None
         self._admitted = False
         self._unsent = 0
         self._incoming: IncomingRequest | None = None
@@ -228,6 +239,29 @@ class ClientConnection(SanicProtocol):
         self.transport.write(data)
         self._quiet_since = self.loop.time()
         return True
+
+    def reserve_response(self, size: int) -> None:
+        """Reserve room for a whole response, until the client has read nearly all of it.
+
+        Raises:
+            Overloaded: There isn't enough room.
+        """
+        if size > LARGE_RESPONSE_BYTES:
+            unread = self._response_room.open(self.abort)
+            self._response_room.add(unread, size)
+            unread.size = size
+            self._unread = unread
+
+    def release_if_read(self) -> None:
+        """Release the room of a response unless the client has yet to read it."""
+        if self._unread is not None and self._can_write.is_set():
+            self._unread.release()
+            self._unread = None
+
+    def resume_writing(self) -> None:
+        """Continue after the client has read most of what was sent."""
+        super().resume_writing()  # type: ignore[no-untyped-call]  # Sanic's
+        self.release_if_read()
 
     async def write(self, data: bytes) -> None:
         """Send data, and wait while the client's buffer is full.

@@ -11,6 +11,7 @@ from typing import Self
 
 import pytest
 
+from proxy_service.server.budgets import response_room
 from proxy_service.server.connection import LOWEST_BYTES_PER_SECOND
 from proxy_service.server.request import MAX_PIPELINED
 from proxy_service.settings.schema import ProxySettings
@@ -20,6 +21,7 @@ from tests.proxy.scripted_engine import (
     MODEL,
     ScriptedEngine,
     Step,
+    completion,
     delta_event,
     stream,
     words,
@@ -512,3 +514,24 @@ def test_a_slow_reader_slows_down_its_own_stream_only(
         lines = slow.response()[1].splitlines()
 
     assert [json.loads(line)["message"]["content"] for line in lines[:-1]] == [text] * 200
+
+
+def test_unread_responses_have_a_limit_together(
+    engine: ScriptedEngine, settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A further one is refused, or replaces one whose client has read nothing for a while."""
+    size = 16_000_000  # more than the system's buffers take
+    engine.chat(completion("y" * size))
+    monkeypatch.setattr("proxy_service.app.response_room", lambda c: response_room(c, 2 * size))
+    with RunningProxy(settings) as proxy, ExitStack() as held:
+        unread, other, third = (held.enter_context(Client(proxy)) for _ in range(3))
+        unread.send(request(WHOLE))
+        assert proxy.counted(REQUESTS, 1, endpoint="chat", status="success")
+        other.send(request(WHOLE))
+        assert other.response()[0].status == 503
+
+        proxy.put_forward(100)
+        third.send(request(WHOLE))
+        assert third.response()[0].status == 200
+        third.send(request(WHOLE))
+        assert third.response()[0].status == 200
