@@ -25,9 +25,9 @@ _FIELDS: Final = (
 # Types of tools that the client itself runs; Anthropic's clients send no type, or "custom".
 _CLIENT_TOOLS: Final = (None, "function", "custom")
 # Keys of a part that the engine reads a URL from, as a string or in an object.
-_URL_KEYS: Final = ("image_url", "audio_url", "video_url", "file_url", "source")
+_URL_KEYS: Final = {"image_url", "audio_url", "video_url", "file_url", "source"}
 # Keys whose values are the arguments of tool calls, which may contain anything.
-_ARGUMENTS: Final = ("input", "tool_calls")
+_ARGUMENTS: Final = {"input", "tool_calls"}
 _SETTING: Final = "ALLOW_ENGINE_TOOLS=true lets clients use it"
 
 
@@ -72,15 +72,13 @@ def _refuse_urls(values: list[object]) -> None:
         if isinstance(value, list):
             values += value
         elif isinstance(value, dict):
-            if value.get("file_id"):
-                raise UnsupportedFeature(f"this server doesn't accept 'file_id'; {_SETTING}")
-            for name in _URL_KEYS:
-                _refuse_url(value.get(name))
-            values += (
-                item
-                for key, item in value.items()
-                if key not in _ARGUMENTS and isinstance(item, list | dict)
-            )
+            for key, item in value.items():
+                if key in _URL_KEYS:
+                    _refuse_url(item)
+                elif key == "file_id" and item:
+                    raise UnsupportedFeature(f"this server doesn't accept 'file_id'; {_SETTING}")
+                if isinstance(item, list | dict) and key not in _ARGUMENTS:
+                    values.append(item)
 
 
 def _refuse_url(source: object) -> None:

@@ -8,6 +8,9 @@ from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
 from proxy_service.wire.ollama import Message, ToolCall
 
+# Images of one request: far more than any model's context holds.
+MAX_IMAGES = 1000
+
 ROLES = ("system", "user", "assistant", "tool")
 
 # How the usual image formats begin in base64. The engine detects the format from the bytes.
@@ -21,8 +24,10 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
     without a result that has the same tool name, or to the oldest one if it has no name.
 
     Raises:
-        InvalidRequest: A role is unknown, or an image is invalid or not in a user message.
+        InvalidRequest: A role is unknown, there are too many images, or one is invalid or not in a
+            user message.
     """
+    _limit_images(sum(len(message.images) for message in messages))
     translated: list[JsonObject] = []
     open_calls = _OpenCalls([])
     for message in messages:
@@ -48,9 +53,15 @@ def user_content(text: str, images: tuple[str, ...]) -> str | list[JsonObject]:
     """Return a user message's content: a string, or a list of parts if it has images."""
     if not images:
         return text
+    _limit_images(len(images))
     parts: list[JsonObject] = [{"type": "text", "text": text}] if text else []
     parts += [{"type": "image_url", "image_url": {"url": image_url(image)}} for image in images]
     return parts
+
+
+def _limit_images(number: int) -> None:
+    if number > MAX_IMAGES:
+        raise InvalidRequest(f"a request can have at most {MAX_IMAGES} images, not {number}")
 
 
 def image_url(image: str) -> str:

@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from proxy_service.errors import InvalidRequest
-from proxy_service.translate.messages import image_url, to_engine_messages
+from proxy_service.translate.messages import (
+    MAX_IMAGES,
+    image_url,
+    to_engine_messages,
+    user_content,
+)
 from proxy_service.wire.ollama import Message, ToolCall
 
 
@@ -82,3 +87,13 @@ def test_results_of_calls_with_one_id_belong_to_one_call_each() -> None:
     translated = to_engine_messages((Message("assistant", "", tool_calls=calls), *results))
 
     assert [message["name"] for message in translated[1:]] == ["g", "f", "tool"]
+
+
+def test_the_number_of_images_is_limited_for_all_messages_together() -> None:
+    half = Message("user", "", images=("AAAA",) * (MAX_IMAGES // 2))
+
+    assert len(to_engine_messages((half, half))) == 2
+    with pytest.raises(InvalidRequest, match="at most 1000 images, not 1001"):
+        to_engine_messages((half, half, Message("user", "", images=("AAAA",))))
+    with pytest.raises(InvalidRequest, match="at most 1000 images, not 1001"):
+        user_content("", ("AAAA",) * (MAX_IMAGES + 1))
