@@ -8,7 +8,6 @@ from operator import itemgetter
 import msgspec
 
 from proxy_service.errors import (
-    EngineRejected,
     InvalidRequest,
     ModelNotFound,
     ProxyError,
@@ -118,7 +117,5 @@ async def _shortened(items: list[msgspec.Raw], dimensions: int) -> list[msgspec.
 def _refusal(name: str, status: int, body: bytes) -> ProxyError:
     error = from_reply(status, body, model=name)
     if "Prompt sequence length is greater" in error.message:
-        return EngineRejected(
-            "the input length exceeds the context length", status=HTTPStatus.BAD_REQUEST
-        )
+        return InvalidRequest("the input length exceeds the context length")
     return error

@@ -68,6 +68,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     common = request.common
     if not common.model:
         raise InvalidRequest("model is required")
+    exchange.record.asked_for_stream = common.stream and bool(request.messages)
     if not exchange.services.settings.allow_engine_tools:
         refuse_engine_run(request.tools)
     model = await exchange.find(common.model)
@@ -86,6 +87,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     common = request.common
     if not common.model:
         raise ModelNotFound("model '' not found")
+    exchange.record.asked_for_stream = common.stream and bool(request.prompt)
     model = await exchange.find(common.model)
     refuse_incapable(model.details, common, job="generate")
     if not request.prompt:
@@ -130,7 +132,7 @@ async def _load_or_unload(
     else:
         await exchange.services.catalogue.load(model)
     reason = "unload" if unload else "load"
-    exchange.record.completed(None, reason)
+    exchange.record.completed(None, reason, waited=0.0)
     response: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
     response |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
     return exchange.json(response | {"done": True, "done_reason": reason})
@@ -172,21 +174,24 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) 
     """Translate the engine's stream as it arrives, with one write for each read."""
     try:
         async for data in reply.iter_bytes():
-            await _write(exchange, stream, stream.feed(data, exchange.moment()))
+            await _write(exchange, reply, stream, stream.feed(data, exchange.moment()))
             if stream.done:
                 reply.discard_rest()
                 return
-        await _write(exchange, stream, stream.close(exchange.moment()))
+        await _write(exchange, reply, stream, stream.close(exchange.moment()))
     except ProxyError as error:
         if not exchange.streaming:
             raise
         await exchange.fail(within_stream(error), content_type=NDJSON)
 
 
-async def _write(exchange: Exchange, stream: OllamaStream, batch: Batch) -> None:
-    await exchange.write(batch, content_type=NDJSON, end=stream.done)
+async def _write(
+    exchange: Exchange, reply: EngineReply, stream: OllamaStream, batch: Batch
+) -> None:
+    waited = reply.waited
+    await exchange.write(batch, content_type=NDJSON, waited=waited, end=stream.done)
     if stream.done:
-        exchange.record.completed(stream.usage, stream.finish_reason)
+        exchange.record.completed(stream.usage, stream.finish_reason, waited=waited)
     if batch.error is not None:
         raise batch.error
 
@@ -208,7 +213,7 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EngineProtocolError("the engine's reply has an unknown format") from error
     finish_reason = only_choice(completion).get("finish_reason")
-    exchange.record.completed(completion.get("usage"), finish_reason)
+    exchange.record.completed(completion.get("usage"), finish_reason, waited=reply.waited)
     if not job.as_lines:
         return exchange.json(response)
     exchange.record.at_once = True
