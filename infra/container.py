@@ -30,6 +30,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.docker_host import DOCKER_HOST
+from infra.gpus import GpuRequest
 from infra.topology import PROJECT, Member, physical_name
 
 # At most 30 MB of logs for each container.
@@ -74,7 +75,7 @@ class Mount:
     Attributes:
         path: Mount point inside the container.
         volume: Name of a Docker volume.
-        host_path: Absolute path of a folder on the Docker host.
+        host_path: Absolute path of a folder on the Docker host, which must exist.
         read_only: Whether the container may only read it.
     """
 
@@ -126,7 +127,8 @@ class ContainerSpec:
         files: Configuration or secrets.
         publication: Where its port is published; None if it isn't.
         host_gateway: Whether to define ``host.docker.internal`` as the Docker host.
-        gpus: ``all``, ``device=0,1`` or None.
+        gpus: GPUs that it gets; None for none.
+        shm_mb: Size of ``/dev/shm`` in MB; None for Docker's default, 64.
     """
 
     member: Member
@@ -143,7 +145,8 @@ class ContainerSpec:
     files: Files | None = None
     publication: Publication | None = None
     host_gateway: bool = False
-    gpus: str | None = None
+    gpus: GpuRequest | None = None
+    shm_mb: int | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +234,8 @@ def container_args(
         ],
         ports=_ports(spec),
         hosts=_hosts(spec),
-        volumes=[*map(_volume, spec.mounts), *_volumes_from(files)],
+        volumes=[*_volumes(spec.mounts), *_volumes_from(files)],
+        mounts=_bind_mounts(spec.mounts),
         healthcheck=_health_check(spec),
         wait=True,
         wait_timeout=spec.wait_seconds,
@@ -256,7 +260,8 @@ def container_args(
         security_opts=SECURITY_OPTIONS,
         log_driver="json-file",
         log_opts=LOG_OPTIONS,
-        gpus=spec.gpus,
+        device_requests=_device_requests(spec),
+        shm_size=spec.shm_mb,
     )
 
 
@@ -327,13 +332,43 @@ def _hosts(spec: ContainerSpec) -> list[docker.ContainerHostArgs]:
     return [docker.ContainerHostArgs(host=DOCKER_HOST, ip="host-gateway")]
 
 
-def _volume(mount: Mount) -> docker.ContainerVolumeArgs:
-    return docker.ContainerVolumeArgs(
-        container_path=mount.path,
-        volume_name=mount.volume,
-        host_path=mount.host_path,
-        read_only=mount.read_only,
-    )
+def _volumes(mounts: tuple[Mount, ...]) -> list[docker.ContainerVolumeArgs]:
+    return [
+        docker.ContainerVolumeArgs(
+            container_path=mount.path, volume_name=mount.volume, read_only=mount.read_only
+        )
+        for mount in mounts
+        if mount.volume is not None
+    ]
+
+
+def _bind_mounts(mounts: tuple[Mount, ...]) -> list[docker.ContainerMountArgs] | None:
+    """Return the host's folders. Docker creates the missing ones of ``volumes``, owned by root."""
+    return [
+        docker.ContainerMountArgs(
+            target=mount.path, type="bind", source=mount.host_path, read_only=mount.read_only
+        )
+        for mount in mounts
+        if mount.host_path is not None
+    ] or None
+
+
+def _device_requests(spec: ContainerSpec) -> list[docker.ContainerDeviceRequestArgs] | None:
+    """Return what Docker is asked for, in full.
+
+    The provider's own ``gpus`` can't be used: it takes one device of a list and adds a count, which
+    Docker refuses, and reads back something else than was set.
+    """
+    if spec.gpus is None:
+        return None
+    return [
+        docker.ContainerDeviceRequestArgs(
+            driver="nvidia",
+            count=spec.gpus.count,
+            device_ids=list(spec.gpus.ids),
+            capabilities=["gpu"],
+        )
+    ]
 
 
 def _health_check(spec: ContainerSpec) -> docker.ContainerHealthcheckArgs:

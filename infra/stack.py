@@ -22,6 +22,7 @@ from infra.components.prometheus import PROXY_KEY_FILE, Prometheus, PrometheusAr
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.container import Placement, Publication
 from infra.docker_host import is_loopback, is_on_docker_host
+from infra.gpus import parse_gpus
 from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
 from infra.prometheus_config import prometheus_config
@@ -106,7 +107,7 @@ def _engine(settings: Settings, placement: Placement) -> EngineArgs:
         model=settings.model,
         quantization=settings.quantization,
         hf_token=settings.hf_token,
-        gpus=settings.gpus,
+        gpus=parse_gpus(settings.gpus),
         memory_mb=settings.engine_memory_mb,
         wait_seconds=settings.engine_wait_seconds,
         protect_data=settings.protect_data,

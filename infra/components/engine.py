@@ -21,6 +21,7 @@ from infra.container import (
     Placement,
     run,
 )
+from infra.gpus import GpuRequest
 from infra.secret_output import secret_output
 from infra.settings.types import EngineMode, Secret
 from infra.storage import data_volume
@@ -61,7 +62,7 @@ class EngineArgs:
         model: Hugging Face id, absolute path on the Docker host, or empty for the default.
         quantization: Value of ``--quant``; empty for none.
         hf_token: Hugging Face token; empty for none.
-        gpus: ``none``, ``all`` or ``device=…``.
+        gpus: GPUs that it gets; None for none.
         memory_mb: Memory limit in MB.
         wait_seconds: How long ``up`` waits for it to become healthy.
         protect_data: Whether Pulumi refuses to delete the model cache.
@@ -73,7 +74,7 @@ class EngineArgs:
     model: str
     quantization: str
     hf_token: Secret
-    gpus: str
+    gpus: GpuRequest | None
     memory_mb: int
     wait_seconds: int
     protect_data: bool
@@ -102,7 +103,8 @@ def mistralrs_spec(
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
         process_limit=PROCESS_LIMIT,
-        gpus=None if args.gpus == "none" else args.gpus,
+        gpus=args.gpus,
+        shm_mb=None if args.gpus is None else _shm_mb(args.memory_mb),
     )
 
 
@@ -127,6 +129,15 @@ def embedded_spec(
         user=images.ENGINE_USER,
         process_limit=PROCESS_LIMIT,
     )
+
+
+def _shm_mb(memory_mb: int) -> int:
+    """Return the size of ``/dev/shm``, through which NCCL connects several GPUs, in MB.
+
+    Half of the memory, as on Linux outside of containers; with Docker's 64 MB NCCL fails. It is
+    a limit: only what is used counts as the container's memory.
+    """
+    return max(64, memory_mb // 2)
 
 
 def _model(model: str) -> tuple[str, tuple[Mount, ...]]:

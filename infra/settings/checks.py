@@ -8,6 +8,7 @@ from itertools import chain
 from urllib.parse import urlsplit
 
 from infra.docker_host import DOCKER_HOST, is_loopback
+from infra.gpus import NO_GPUS, parse_gpus
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings
 from infra.settings.types import DEFAULT_PASSWORD, EngineMode, ServiceMode
@@ -19,7 +20,6 @@ from proxy_service.settings.values import CONCURRENT_REQUESTS, MAX_PORT, QUEUED_
 MIN_WAIT_SECONDS = 60
 
 _DURATION = re.compile(r"(\d+(y|w|d|h|m|s))+")
-_GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")
 _PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
 _QUANTIZATION = re.compile(r"[a-z0-9_]*")
 _HOST_PORT = re.compile(r"[\w.-]+:\d+")
@@ -51,16 +51,30 @@ def _engine(settings: Settings) -> Iterator[str]:
             f"http://{DOCKER_HOST}:8080"
         )
     yield from _url("mistralUrl", settings.mistral_url)
-    if not _GPUS.fullmatch(settings.gpus):
-        yield f"gpus: must be none, all or a list such as device=0,1, not {settings.gpus!r}"
-    elif settings.gpus != "none" and _is_cpu_image(settings.mistralrs_image):
-        yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
+    yield from _gpus(settings)
     if not _QUANTIZATION.fullmatch(settings.quantization):
         yield f"quantization: {settings.quantization!r} is not a level such as 4, q4k or auto"
     if settings.model.startswith((".", "~")):
         yield f"model: give the folder's absolute path instead of {settings.model!r}"
     if settings.model_details and not _are_model_details(settings.model_details):
         yield f"modelDetails: {settings.model_details!r} is not {MODEL_DETAILS_ACCEPTS}"
+
+
+def _gpus(settings: Settings) -> Iterator[str]:
+    try:
+        request = parse_gpus(settings.gpus)
+    except ValueError as error:
+        yield f"gpus: {error}"
+        return
+    if request is None:
+        return
+    if settings.engine is not EngineMode.MISTRALRS:
+        yield (
+            f"gpus: only the engine {EngineMode.MISTRALRS} gets GPUs from the stack, and engine is "
+            f"{settings.engine}; set gpus to {NO_GPUS}"
+        )
+    elif _is_cpu_image(settings.mistralrs_image):
+        yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
 
 
 def _are_model_details(text: str) -> bool:
@@ -72,7 +86,8 @@ def _are_model_details(text: str) -> bool:
 
 
 def _is_cpu_image(reference: str) -> bool:
-    return reference.rpartition(":")[2].startswith("cpu-")
+    name_and_tag, _, _ = reference.partition("@")
+    return name_and_tag.rpartition("/")[2].partition(":")[2].startswith("cpu-")
 
 
 def _addresses(settings: Settings) -> Iterator[str]:
