@@ -1,7 +1,10 @@
 """The whole stack: creates every component from the settings, and returns the outputs."""
 
 import json
+import os
+import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
@@ -21,39 +24,50 @@ from infra.components.grafana_content import (
 from infra.components.prometheus import PROXY_KEY_FILE, Prometheus, PrometheusArgs
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.container import Placement, Publication
+from infra.docker_endpoint import DockerContextError, DockerEndpoint, docker_endpoint
 from infra.docker_host import is_loopback, is_on_docker_host
+from infra.docker_probe import DEFAULT_SOCKET, probe_docker
 from infra.gpus import parse_gpus
 from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
 from infra.prometheus_config import prometheus_config
 from infra.secret_output import secret_output
-from infra.settings.reading import load
+from infra.settings.reading import SettingsError, load
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, ServiceMode
+from infra.surroundings import Surroundings, misfits
 from monitoring.names import DATASOURCE_UID
 
 
 def main() -> None:
     """Create the selected stack and export its outputs."""
     settings = load(pulumi.Config())
-    for name, value in build(settings, pulumi.get_stack()).items():
+    endpoint = _docker_endpoint(settings)
+    errors = misfits(settings, _surroundings(endpoint))
+    if errors:
+        raise SettingsError(errors)
+    for name, value in build(settings, pulumi.get_stack(), endpoint).items():
         pulumi.export(name, value)
 
 
 def build(
-    settings: Settings, stack: str, check_of: Callable[[str, Login], GrafanaCheck] = GrafanaCheck
+    settings: Settings,
+    stack: str,
+    endpoint: DockerEndpoint,
+    check_of: Callable[[str, Login], GrafanaCheck] = GrafanaCheck,
 ) -> dict[str, pulumi.Input[str]]:
     """Create every component.
 
     Args:
         settings: Checked settings.
         stack: Name of the Pulumi stack.
+        endpoint: The Docker Engine.
         check_of: Returns the checks of the Grafana at a URL, with a login.
 
     Returns:
         The stack's outputs: URLs, the kind of engine, keys, and Grafana's login.
     """
-    provider = docker.Provider("docker", host=settings.docker_host or None)
+    provider = _docker_provider(endpoint)
     on_docker = pulumi.ResourceOptions(providers=[provider])
     placement = _placement(stack, provider)
     deployed: dict[str, pulumi.Output[str]] = {}
@@ -76,6 +90,36 @@ def build(
     check = check_of(urls.grafana_url(settings), _login(settings, stack))
     _grafana_content(settings, dashboard, check, grafana, deployed)
     return _outputs(settings, json.loads(dashboard)["uid"])
+
+
+def _docker_endpoint(settings: Settings) -> DockerEndpoint:
+    try:
+        return docker_endpoint(settings.docker_host, os.environ, Path.home(), _text_of)
+    except DockerContextError as error:
+        raise SettingsError([f"dockerHost: {error}"]) from error
+
+
+def _text_of(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _surroundings(endpoint: DockerEndpoint) -> Surroundings:
+    return Surroundings(
+        docker=endpoint,
+        probe=probe_docker(endpoint.host or DEFAULT_SOCKET),
+        machine=socket.gethostname(),
+        environ=os.environ,
+        is_folder=lambda path: Path(path).is_dir(),
+    )
+
+
+def _docker_provider(endpoint: DockerEndpoint) -> docker.Provider:
+    if endpoint.is_known_to_provider:
+        return docker.Provider("docker")
+    return docker.Provider("docker", host=endpoint.host, cert_path=endpoint.cert_path)
 
 
 def _placement(stack: str, provider: docker.Provider) -> Placement:

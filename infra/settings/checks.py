@@ -68,11 +68,8 @@ def _gpus(settings: Settings) -> Iterator[str]:
         return
     if request is None:
         return
-    if settings.engine is not EngineMode.MISTRALRS:
-        yield (
-            f"gpus: only the engine {EngineMode.MISTRALRS} gets GPUs from the stack, and engine is "
-            f"{settings.engine}; set gpus to {NO_GPUS}"
-        )
+    if settings.engine is EngineMode.EMBEDDED:
+        yield f"gpus: the embedded engine uses the CPU only; set gpus to {NO_GPUS}"
     elif _is_cpu_image(settings.mistralrs_image):
         yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
 

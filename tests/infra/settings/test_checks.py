@@ -95,11 +95,7 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
             {"gpus": "all", "mistralrsImage": f"box:5000/mistral.rs:cpu-0.9.4@sha256:{'a' * 64}"},
             "gpus: mistralrsImage is a CPU image",
         ),
-        ({"gpus": "all", "engine": "embedded"}, "gpus: only the engine mistralrs gets GPUs"),
-        (
-            {"gpus": "2", "engine": "external", "mistralUrl": "http://box:1"},
-            "gpus: only the engine mistralrs gets GPUs from the stack, and engine is external",
-        ),
+        ({"gpus": "all", "engine": "embedded"}, "gpus: the embedded engine uses the CPU only"),
         ({"gpus": "device="}, "gpus: must be none, all, a number of GPUs such as 2, or a list"),
         ({"bindAddress": "localhost"}, "bindAddress: 'localhost' is not an IPv4 address"),
         (

@@ -1,0 +1,155 @@
+"""What can't work on the machine that runs the program is refused before anything is changed."""
+
+import json
+import socketserver
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from infra.docker_endpoint import DockerEndpoint
+from infra.docker_probe import DockerProbe, probe_docker
+from infra.settings.schema import Settings
+from infra.settings.types import EngineMode, Secret, ServiceMode
+from infra.surroundings import Surroundings, misfits
+
+COLIMA = DockerEndpoint("unix:///home/me/.colima/docker.sock", "the Docker context colima")
+HERE = Surroundings(
+    docker=COLIMA,
+    probe=DockerProbe(machine="laptop"),
+    machine="laptop",
+    environ={},
+    is_folder={"/srv/models/tiny"}.__contains__,
+)
+HTTP_PROXY = {"HTTP_PROXY": "http://proxy.example:3128"}
+
+
+def test_nothing_is_wrong_with_the_defaults() -> None:
+    assert misfits(Settings(), HERE) == []
+
+
+def test_an_engine_that_cannot_be_reached_is_named_with_its_context() -> None:
+    (fault,) = misfits(Settings(), replace(HERE, probe=DockerProbe(fault="[Errno 2] No such file")))
+    assert fault.startswith(
+        "dockerHost: Docker can't be reached at unix:///home/me/.colima/docker.sock (the Docker "
+        "context colima): [Errno 2] No such file. Start it"
+    )
+
+
+def test_dockers_default_is_left_to_the_provider_which_knows_more_sockets() -> None:
+    default = DockerEndpoint("", "Docker's default", is_known_to_provider=True)
+    here = replace(HERE, docker=default, probe=DockerProbe(fault="no such file"))
+    assert misfits(Settings(), here) == []
+
+
+@pytest.mark.parametrize("host", ["ssh://me@gpu.example", "tcp://192.0.2.7:2376"])
+def test_a_context_on_another_machine_needs_an_advertised_host(host: str) -> None:
+    here = replace(HERE, docker=DockerEndpoint(host, "the Docker context gpu"))
+    (fault,) = misfits(Settings(), here)
+    assert fault.startswith("advertisedHost: the Docker context gpu is another machine")
+    assert misfits(Settings(advertised_host="127.0.0.1"), here) == []
+
+
+def test_a_model_folder_that_does_not_exist_is_refused_where_that_is_known() -> None:
+    missing = Settings(model="/srv/models/tyni")
+    (fault,) = misfits(missing, HERE)
+    assert fault.startswith("model: there is no folder /srv/models/tyni on the Docker host")
+    assert misfits(replace(missing, engine=EngineMode.EMBEDDED), HERE) == [fault]
+    assert misfits(Settings(model="/srv/models/tiny"), HERE) == []
+    assert misfits(Settings(model="org/model"), HERE) == []
+    assert misfits(replace(missing, engine=EngineMode.EXTERNAL), HERE) == []
+
+
+@pytest.mark.parametrize("machine", [None, "colima", "docker-desktop"])
+def test_paths_of_another_machine_are_left_to_docker(machine: str | None) -> None:
+    here = replace(HERE, probe=DockerProbe(machine=machine))
+    assert misfits(Settings(model="/srv/models/tyni"), here) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "environ", "is_refused"),
+    [
+        ({}, HTTP_PROXY, False),
+        ({"advertised_host": "llm.example"}, {}, False),
+        ({"advertised_host": "llm.example"}, HTTP_PROXY, True),
+        ({"bind_address": "192.0.2.7"}, HTTP_PROXY, True),
+        ({"bind_address": "192.0.2.7"}, {**HTTP_PROXY, "NO_PROXY": "192.0.2.0/24"}, False),
+        ({"advertised_host": "llm.example"}, {"HTTPS_PROXY": "http://proxy.example"}, False),
+        ({"advertised_host": "llm.example"}, {**HTTP_PROXY, "NO_PROXY": ".example"}, False),
+        (
+            {
+                "grafana": ServiceMode.EXTERNAL,
+                "grafana_url": "http://grafana.example",
+                "grafana_token": Secret("t"),
+            },
+            HTTP_PROXY,
+            False,
+        ),
+    ],
+)
+def test_the_password_of_the_stacks_grafana_is_sent_to_no_http_proxy(
+    settings: dict[str, object], environ: Mapping[str, str], *, is_refused: bool
+) -> None:
+    faults = misfits(Settings(**settings), replace(HERE, environ=environ))  # type: ignore[arg-type]
+    assert bool(faults) is is_refused
+    assert all("add" in fault and "to NO_PROXY" in fault for fault in faults)
+
+
+@contextmanager
+def engine(socket: Path, body: bytes) -> Iterator[str]:
+    """Serve as a Docker Engine on a Unix socket; yield its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/info" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def address_string(self) -> str:
+            return "local"
+
+    with socketserver.ThreadingUnixStreamServer(str(socket), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"unix://{socket}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_engine_on_a_socket_says_on_which_machine_it_runs(tmp_path: Path) -> None:
+    info = json.dumps({"Name": "laptop"}).encode()
+    with engine(tmp_path / "d.sock", info) as url:
+        assert probe_docker(url) == DockerProbe(machine="laptop")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"Name": 7}'])
+def test_an_engine_that_does_not_say_so_is_taken_as_it_is(tmp_path: Path, body: bytes) -> None:
+    with engine(tmp_path / "d.sock", body) as url:
+        assert probe_docker(url) == DockerProbe()
+
+
+def test_a_socket_that_is_no_engine_is_a_fault(tmp_path: Path) -> None:
+    with engine(tmp_path / "d.sock", b"<html>") as url:
+        assert probe_docker(url).fault
+
+
+def test_an_address_that_nobody_listens_on_is_a_fault(tmp_path: Path) -> None:
+    missing = probe_docker(f"unix://{tmp_path / 'missing.sock'}")
+    assert missing.fault is not None
+    assert "No such file" in missing.fault
+    refused = probe_docker("tcp://127.0.0.1:1")
+    assert refused.fault is not None
+    assert "refused" in refused.fault
+
+
+@pytest.mark.parametrize("host", ["", "ssh://me@box", "npipe:////./pipe/docker_engine", "fd://"])
+def test_addresses_that_cannot_be_asked_are_taken_as_they_are(host: str) -> None:
+    assert probe_docker(host) == DockerProbe()
