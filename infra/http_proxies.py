@@ -13,6 +13,11 @@ from urllib.parse import SplitResult, urlsplit
 # Variables with the hosts that are reached directly; the first one that is set counts.
 NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
 
+# How loopback is written in a list of hosts.
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+_PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -29,6 +34,20 @@ def opener(url: str, environ: Mapping[str, str]) -> urllib.request.OpenerDirecto
     variable = proxy_variable(url, environ)
     proxies = {} if variable is None else {urlsplit(url).scheme: environ[variable]}
     return urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+
+
+def loopback_exemption(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return variables that let a program reach loopback in spite of the environment's HTTP proxy.
+
+    Pulumi runs the program as a process of its own and talks to it by gRPC on loopback. gRPC for
+    Python uses ``http_proxy`` and ``https_proxy`` for that too, and obeys ``no_proxy`` in lower
+    case only. Both cases get the same hosts.
+    """
+    if not any(environ.get(name) for name in _PROXY_VARIABLES):
+        return {}
+    variable = _first_set(NO_PROXY_VARIABLES, environ)
+    hosts = ",".join(([environ[variable]] if variable else []) + list(LOOPBACK_NAMES))
+    return dict.fromkeys(NO_PROXY_VARIABLES, hosts)
 
 
 def _first_set(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from infra.grafana_readiness import GrafanaCheck, Login, NotReadyError
-from infra.http_proxies import opener, proxy_variable
+from infra.http_proxies import loopback_exemption, opener, proxy_variable
 from ops.clients import web
 from tests.ops.local_http import Request, Response, serving
 
@@ -69,6 +69,23 @@ def test_no_proxy_is_read_as_go_does(exempt: str, host: str, *, goes_directly: b
     for variable in ("NO_PROXY", "no_proxy"):
         used = proxy_variable(f"http://{host}", {**PROXY, variable: exempt})
         assert (used is None) is goes_directly
+
+
+@pytest.mark.parametrize(
+    ("environ", "hosts"),
+    [
+        ({}, None),
+        ({"NO_PROXY": "box.example"}, None),
+        ({"https_proxy": "http://p:1"}, "localhost,127.0.0.1,::1"),
+        ({"HTTP_PROXY": "http://p:1", "no_proxy": "a,b"}, "a,b,localhost,127.0.0.1,::1"),
+        ({**PROXY, "NO_PROXY": "a", "no_proxy": "b"}, "a,localhost,127.0.0.1,::1"),
+    ],
+)
+def test_pulumi_reaches_its_program_in_spite_of_an_http_proxy(
+    environ: Mapping[str, str], hosts: str | None
+) -> None:
+    expected = {} if hosts is None else {"NO_PROXY": hosts, "no_proxy": hosts}
+    assert loopback_exemption(environ) == expected
 
 
 @contextmanager

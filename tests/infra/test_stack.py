@@ -341,9 +341,7 @@ def test_an_engine_that_cannot_be_reached_stops_the_root_program(docker_config: 
     """Pulumi's provider would not say which context named it."""
     make_context(docker_config, "colima", "unix:///nowhere/docker.sock")
     use(docker_config, "colima")
-    with pytest.raises(
-        SettingsError, match=r"\(the Docker context colima\): .*No such"
-    ):
+    with pytest.raises(SettingsError, match=r"\(the Docker context colima\): .*No such"):
         run_root_program({})
 
 
