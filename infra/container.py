@@ -24,13 +24,16 @@ How files, secrets among them, get into a container with a read-only root:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pulumi
 import pulumi_docker as docker
 
 from infra.docker_host import DOCKER_HOST
+from infra.egress import shell_exports
 from infra.gpus import GpuRequest
+from infra.secret_output import secret_output
+from infra.settings.types import Secret
 from infra.topology import PROJECT, Member, physical_name
 
 # At most 30 MB of logs for each container.
@@ -42,6 +45,9 @@ TMPFS_OPTIONS = "rw,noexec,nosuid,size=64m"
 
 # Folder of secret files inside a container, the same as for Docker's own secrets.
 SECRETS_FOLDER = "/run/secrets"
+
+# Shell script in that folder with the variables of a secret environment.
+ENVIRONMENT_FILE = f"{SECRETS_FOLDER}/environment"
 
 # Time that Docker may take to create a container, on top of the wait for health.
 _CREATE_MARGIN_SECONDS = 60
@@ -121,7 +127,8 @@ class ContainerSpec:
         user: Number of the user and group that it runs as, never root.
         process_limit: How many processes and threads this user may have on the Docker host.
         stop_seconds: Time between SIGTERM and SIGKILL when it is stopped.
-        command: Arguments for the image's entry point; if empty, the image's own.
+        entrypoint: Program and arguments; if empty, the image's own.
+        command: Arguments for the entry point; if empty, the image's own.
         environment: Variables. ``docker inspect`` shows them, so never secrets.
         mounts: Volumes and host folders.
         files: Configuration or secrets.
@@ -139,6 +146,7 @@ class ContainerSpec:
     user: str
     process_limit: int = 512
     stop_seconds: int = 15
+    entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
@@ -147,6 +155,29 @@ class ContainerSpec:
     host_gateway: bool = False
     gpus: GpuRequest | None = None
     shm_mb: int | None = None
+
+
+def with_secret_environment(
+    spec: ContainerSpec, program: tuple[str, ...], variables: Mapping[str, Secret]
+) -> ContainerSpec:
+    """Return a specification whose program has more variables, which ``docker inspect`` hides.
+
+    A shell reads them from a file and then becomes the program. Health checks don't get them.
+
+    Args:
+        spec: What to run; its files, if any, are in ``SECRETS_FOLDER``.
+        program: The image's own entry point, which must be in an image with ``/bin/sh``.
+        variables: Values by name; if there are none, nothing changes.
+    """
+    if not variables:
+        return spec
+    contents = spec.files.contents if spec.files is not None else {}
+    script = secret_output(shell_exports(variables))
+    return replace(
+        spec,
+        entrypoint=("/bin/sh", "-c", f'. {ENVIRONMENT_FILE} && exec "$@"', "sh", *program),
+        files=Files(SECRETS_FOLDER, {**contents, ENVIRONMENT_FILE: script}),
+    )
 
 
 @dataclass(frozen=True)
@@ -222,6 +253,7 @@ def container_args(
         name=physical_name(spec.member.container, placement.stack),
         image=spec.image,
         user=spec.user,
+        entrypoints=list(spec.entrypoint) or None,
         command=list(spec.command) or None,
         envs=[_variable(name, value) for name, value in sorted(spec.environment.items())],
         labels=_labels(spec.member, placement.stack),

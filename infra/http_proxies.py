@@ -16,7 +16,8 @@ NO_PROXY_VARIABLES = ("NO_PROXY", "no_proxy")
 # How loopback is written in a list of hosts.
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
-_PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
+# Variables that name an HTTP proxy.
+PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -43,7 +44,7 @@ def loopback_exemption(environ: Mapping[str, str]) -> dict[str, str]:
     Python uses ``http_proxy`` and ``https_proxy`` for that too, and obeys ``no_proxy`` in lower
     case only. Both cases get the same hosts.
     """
-    if not any(environ.get(name) for name in _PROXY_VARIABLES):
+    if not any(environ.get(name) for name in PROXY_VARIABLES):
         return {}
     variable = _first_set(NO_PROXY_VARIABLES, environ)
     hosts = ",".join(([environ[variable]] if variable else []) + list(LOOPBACK_NAMES))

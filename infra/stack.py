@@ -27,6 +27,7 @@ from infra.container import Placement, Publication
 from infra.docker_endpoint import DockerContextError, DockerEndpoint, docker_endpoint
 from infra.docker_host import is_loopback, is_on_docker_host
 from infra.docker_probe import DEFAULT_SOCKET, probe_docker
+from infra.egress import Egress, egress
 from infra.gpus import parse_gpus
 from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
@@ -35,18 +36,21 @@ from infra.secret_output import secret_output
 from infra.settings.reading import SettingsError, load
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, ServiceMode
-from infra.surroundings import Surroundings, misfits
+from infra.surroundings import Surroundings, hints, misfits
 from monitoring.names import DATASOURCE_UID
 
 
 def main() -> None:
     """Create the selected stack and export its outputs."""
     settings = load(pulumi.Config())
-    endpoint = _docker_endpoint(settings)
-    errors = misfits(settings, _surroundings(endpoint))
+    here = _surroundings(settings)
+    errors = misfits(settings, here)
     if errors:
         raise SettingsError(errors)
-    for name, value in build(settings, pulumi.get_stack(), endpoint).items():
+    for hint in hints(settings, here.environ):
+        pulumi.log.info(hint)
+    outputs = build(settings, pulumi.get_stack(), here.docker, here.ca_certificates or "")
+    for name, value in outputs.items():
         pulumi.export(name, value)
 
 
@@ -54,6 +58,7 @@ def build(
     settings: Settings,
     stack: str,
     endpoint: DockerEndpoint,
+    ca_certificates: str = "",
     check_of: Callable[[str, Login], GrafanaCheck] = GrafanaCheck,
 ) -> dict[str, pulumi.Input[str]]:
     """Create every component.
@@ -62,6 +67,7 @@ def build(
         settings: Checked settings.
         stack: Name of the Pulumi stack.
         endpoint: The Docker Engine.
+        ca_certificates: Content of the settings' ``caFile``.
         check_of: Returns the checks of the Grafana at a URL, with a login.
 
     Returns:
@@ -70,18 +76,19 @@ def build(
     provider = _docker_provider(endpoint)
     on_docker = pulumi.ResourceOptions(providers=[provider])
     placement = _placement(stack, provider)
+    way_out = egress(settings, ca_certificates)
     deployed: dict[str, pulumi.Output[str]] = {}
     if settings.engine is not EngineMode.EXTERNAL:
-        engine = Engine("engine", _engine(settings, placement), on_docker)
+        engine = Engine("engine", _engine(settings, placement, way_out), on_docker)
         deployed["engine"] = engine.container.id
-    proxy = Proxy("proxy", _proxy(settings, placement), on_docker)
+    proxy = Proxy("proxy", _proxy(settings, placement, way_out), on_docker)
     deployed["proxy"] = proxy.container.id
     if settings.prometheus is ServiceMode.MANAGED:
         prometheus = Prometheus("prometheus", _prometheus(settings, placement), on_docker)
         deployed["prometheus"] = prometheus.container.id
     grafana = None
     if settings.grafana is ServiceMode.MANAGED:
-        grafana = Grafana("grafana", _grafana(settings, placement), on_docker)
+        grafana = Grafana("grafana", _grafana(settings, placement, way_out), on_docker)
     dashboard = overview.render(
         settings.alert_thresholds,
         prometheus_url=urls.prometheus_url(settings),
@@ -102,17 +109,19 @@ def _docker_endpoint(settings: Settings) -> DockerEndpoint:
 def _text_of(file: Path) -> str | None:
     try:
         return file.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+    except (OSError, UnicodeDecodeError):
         return None
 
 
-def _surroundings(endpoint: DockerEndpoint) -> Surroundings:
+def _surroundings(settings: Settings) -> Surroundings:
+    endpoint = _docker_endpoint(settings)
     return Surroundings(
         docker=endpoint,
         probe=probe_docker(endpoint.host or DEFAULT_SOCKET),
         machine=socket.gethostname(),
         environ=os.environ,
         is_folder=lambda path: Path(path).is_dir(),
+        ca_certificates=_text_of(Path(settings.ca_file).expanduser()) if settings.ca_file else None,
     )
 
 
@@ -137,17 +146,18 @@ def _image(settings: Settings, reference: str) -> str:
     return image_digests.pinned(reference, digests)
 
 
-def _build(settings: Settings, base_image: str) -> Build:
-    return Build(_image(settings, base_image), settings.platform)
+def _python_build(settings: Settings, way_out: Egress) -> Build:
+    return Build(_image(settings, settings.python_image), settings.platform, way_out)
 
 
-def _engine(settings: Settings, placement: Placement) -> EngineArgs:
+def _engine(settings: Settings, placement: Placement, way_out: Egress) -> EngineArgs:
+    official = Build(_image(settings, settings.mistralrs_image), settings.platform)
     embedded = settings.engine is EngineMode.EMBEDDED
-    base_image = settings.python_image if embedded else settings.mistralrs_image
     return EngineArgs(
         placement=placement,
         mode=settings.engine,
-        build=_build(settings, base_image),
+        build=_python_build(settings, way_out) if embedded else official,
+        egress=way_out,
         model=settings.model,
         quantization=settings.quantization,
         hf_token=settings.hf_token,
@@ -158,11 +168,11 @@ def _engine(settings: Settings, placement: Placement) -> EngineArgs:
     )
 
 
-def _proxy(settings: Settings, placement: Placement) -> ProxyArgs:
+def _proxy(settings: Settings, placement: Placement, way_out: Egress) -> ProxyArgs:
     engine_url = urls.engine_url(settings)
     return ProxyArgs(
         placement=placement,
-        build=_build(settings, settings.python_image),
+        build=_python_build(settings, way_out),
         engine_url=engine_url,
         model_details=settings.model_details,
         host_gateway=is_on_docker_host(engine_url),
@@ -173,6 +183,7 @@ def _proxy(settings: Settings, placement: Placement) -> ProxyArgs:
         api_key=settings.api_key,
         metrics_key=settings.metrics_key,
         wait_seconds=settings.wait_seconds,
+        trusts_more_cas=bool(way_out.ca_certificates),
     )
 
 
@@ -208,7 +219,7 @@ def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
     )
 
 
-def _grafana(settings: Settings, placement: Placement) -> GrafanaArgs:
+def _grafana(settings: Settings, placement: Placement, way_out: Egress) -> GrafanaArgs:
     return GrafanaArgs(
         placement=placement,
         image=_image(settings, settings.grafana_image),
@@ -218,6 +229,7 @@ def _grafana(settings: Settings, placement: Placement) -> GrafanaArgs:
         wait_seconds=settings.wait_seconds,
         protect_data=settings.protect_data,
         host_gateway=is_on_docker_host(urls.datasource_url(settings)),
+        egress=way_out,
         smtp=_smtp(settings),
     )
 

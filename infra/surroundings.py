@@ -11,10 +11,16 @@ from pathlib import PurePosixPath
 from infra import urls
 from infra.docker_endpoint import DockerEndpoint
 from infra.docker_probe import DockerProbe
-from infra.http_proxies import proxy_variable
+from infra.http_proxies import PROXY_VARIABLES, proxy_variable
 from infra.settings.reachability import remote_docker
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, ServiceMode
+
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+_PRIVATE_KEY = "PRIVATE KEY-----"
+
+# Builds get the certificates as an argument, and Linux takes at most 128 KiB in one.
+_MAX_CA_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Surroundings:
         machine: This machine's host name.
         environ: The operator's environment.
         is_folder: Tells whether a path is a folder on this machine.
+        ca_certificates: Text of the settings' ``caFile``; None if it can't be read.
     """
 
     docker: DockerEndpoint
@@ -34,11 +41,22 @@ class Surroundings:
     machine: str
     environ: Mapping[str, str]
     is_folder: Callable[[str], bool]
+    ca_certificates: str | None = None
 
 
 def misfits(settings: Settings, here: Surroundings) -> list[str]:
     """Return a sentence for everything that can't work on this machine, with its remedy."""
-    return [*_docker(settings, here), *_model_folder(settings, here), *_grafana(settings, here)]
+    checks = (_docker, _model_folder, _grafana, _ca_file)
+    return [misfit for check in checks for misfit in check(settings, here)]
+
+
+def hints(settings: Settings, environ: Mapping[str, str]) -> list[str]:
+    """Return what the operator may have forgotten, but may also want as it is."""
+    used = " and ".join(name for name in PROXY_VARIABLES if environ.get(name))
+    if not used or settings.http_proxy or settings.https_proxy:
+        return []
+    hint = f"image builds and containers don't use this environment's {used}; if they need an HTTP"
+    return [f"{hint} proxy, set httpProxy and httpsProxy"]
 
 
 def _docker(settings: Settings, here: Surroundings) -> Iterator[str]:
@@ -79,4 +97,21 @@ def _grafana(settings: Settings, here: Surroundings) -> Iterator[str]:
         yield (
             f"advertisedHost: {variable} would get the requests for this stack's Grafana at "
             f"{settings.host}, with its password; add {settings.host} to NO_PROXY"
+        )
+
+
+def _ca_file(settings: Settings, here: Surroundings) -> Iterator[str]:
+    if not settings.ca_file:
+        return
+    text = here.ca_certificates
+    if text is None:
+        yield f"caFile: {settings.ca_file} can't be read as a text file on this machine"
+    elif _PRIVATE_KEY in text:
+        yield f"caFile: {settings.ca_file} holds a private key; name a file with certificates only"
+    elif _CERTIFICATE not in text:
+        yield f"caFile: {settings.ca_file} holds no certificate in PEM form ({_CERTIFICATE})"
+    elif len(text) > _MAX_CA_BYTES:
+        yield (
+            f"caFile: {settings.ca_file} is longer than {_MAX_CA_BYTES // 1024} KiB; name a file "
+            "with only the additional CAs, since the usual ones are trusted anyway"
         )

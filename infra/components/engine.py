@@ -20,7 +20,9 @@ from infra.container import (
     Mount,
     Placement,
     run,
+    with_secret_environment,
 )
+from infra.egress import IMAGE_CA_FILE, Egress
 from infra.gpus import GpuRequest
 from infra.secret_output import secret_output
 from infra.settings.types import EngineMode, Secret
@@ -35,6 +37,10 @@ MISTRALRS_CACHE = "/data"
 
 # Where our image keeps its models: its ``MODEL_CACHE``.
 EMBEDDED_CACHE = "/models"
+
+# The images' own entry points.
+MISTRALRS_PROGRAM = ("mistralrs",)
+EMBEDDED_PROGRAM = ("python", "-m", "embedded_engine")
 
 # The engine starts several threads for each of the machine's processors.
 PROCESS_LIMIT = 4096
@@ -59,6 +65,7 @@ class EngineArgs:
         placement: Stack and network.
         mode: ``mistralrs`` or ``embedded``.
         build: How its image is built, on the official image or on a Python image.
+        egress: How it reaches the internet to fetch models.
         model: Hugging Face id, absolute path on the Docker host, or empty for the default.
         quantization: Value of ``--quant``; empty for none.
         hf_token: Hugging Face token; empty for none.
@@ -71,6 +78,7 @@ class EngineArgs:
     placement: Placement
     mode: EngineMode
     build: images.Build
+    egress: Egress
     model: str
     quantization: str
     hf_token: Secret
@@ -87,7 +95,7 @@ def mistralrs_spec(
     model, mounts = _model(args.model)
     quantization = ("--quant", args.quantization) if args.quantization else ()
     token_source = ("--token-source", f"path:{HF_TOKEN_FILE}") if args.hf_token else ()
-    return ContainerSpec(
+    spec = ContainerSpec(
         member=ENGINE,
         image=image,
         command=(
@@ -105,7 +113,9 @@ def mistralrs_spec(
         process_limit=PROCESS_LIMIT,
         gpus=args.gpus,
         shm_mb=None if args.gpus is None else _shm_mb(args.memory_mb),
+        host_gateway=args.egress.leads_to_docker_host,
     )
+    return with_secret_environment(spec, MISTRALRS_PROGRAM, args.egress.proxies)
 
 
 def embedded_spec(
@@ -113,13 +123,14 @@ def embedded_spec(
 ) -> ContainerSpec:
     """Describe our own image's container."""
     model, mounts = _model(args.model)
-    return ContainerSpec(
+    spec = ContainerSpec(
         member=ENGINE,
         image=image,
         environment={
             "MODEL_CACHE": EMBEDDED_CACHE,
             **({"MODEL": model} if model else {}),
             **({"HF_TOKEN_PATH": HF_TOKEN_FILE} if args.hf_token else {}),
+            **_trust(args.egress),
         },
         files=_token(args.hf_token),
         health_check=HealthCheck(command=("python", "-m", "embedded_engine.healthcheck")),
@@ -128,7 +139,16 @@ def embedded_spec(
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
         process_limit=PROCESS_LIMIT,
+        host_gateway=args.egress.leads_to_docker_host,
     )
+    secrets = {**args.egress.proxies, **args.egress.index}
+    return with_secret_environment(spec, EMBEDDED_PROGRAM, secrets)
+
+
+def _trust(egress: Egress) -> dict[str, str]:
+    """Return the variables with which pip and Hugging Face's client trust additional CAs."""
+    variables = ("PIP_CERT", "SSL_CERT_FILE") if egress.ca_certificates else ()
+    return dict.fromkeys(variables, IMAGE_CA_FILE)
 
 
 def _shm_mb(memory_mb: int) -> int:

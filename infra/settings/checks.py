@@ -24,6 +24,7 @@ _PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
 _QUANTIZATION = re.compile(r"[a-z0-9_]*")
 _HOST_PORT = re.compile(r"[\w.-]+:\d+")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
+_NO_PROXY = re.compile(r"\*|[\w.:\[\]*-]+(/\d+)?")
 _EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
 
@@ -39,6 +40,7 @@ def problems(settings: Settings) -> list[str]:
             unreachable(settings),
             _alerting(settings),
             _images(settings),
+            _egress(settings),
             _limits(settings),
         )
     )
@@ -190,6 +192,24 @@ def _images(settings: Settings) -> Iterator[str]:
             yield f"{name}: {reference!r} has no exact version; write it as image:1.2.3"
     if settings.platform and not _PLATFORM.fullmatch(settings.platform):
         yield f"platform: {settings.platform!r} is not a platform such as linux/arm64"
+
+
+def _egress(settings: Settings) -> Iterator[str]:
+    servers = {
+        "httpProxy": settings.http_proxy.value,
+        "httpsProxy": settings.https_proxy.value,
+        "pipIndexUrl": settings.pip_index_url.value,
+    }
+    for name, url in servers.items():
+        yield from _url(name, url, is_secret=True)
+        if _is_http_url(url) and is_loopback(urlsplit(url).hostname or ""):
+            yield (
+                f"{name}: loopback in a container is the container itself; for a server on the "
+                f"Docker host use {DOCKER_HOST} as the host name"
+            )
+    for host in settings.no_proxy_hosts:
+        if not _NO_PROXY.fullmatch(host):
+            yield f"noProxy: {host!r} is not a host, domain or network such as 10.0.0.0/8"
 
 
 def _limits(settings: Settings) -> Iterator[str]:

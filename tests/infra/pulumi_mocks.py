@@ -121,13 +121,16 @@ def deploy(
     stack_name: str = "dev",
     preview: bool = False,
     endpoint: DockerEndpoint | None = None,
+    ca_certificates: str = "",
 ) -> Deployed:
     """Run the program with these settings, and with an engine that a Docker context names."""
     monitor = start(stack_name=stack_name, preview=preview)
     CONFIRMED.clear()
     chosen = settings or Settings()
     found = docker_endpoint(chosen.docker_host, {}, Path("/nowhere"), lambda _: None)
-    outputs = stack.build(chosen, stack_name, endpoint or found, stand_in_at)
+    outputs = stack.build(
+        chosen, stack_name, endpoint or found, ca_certificates, check_of=stand_in_at
+    )
     finish()
     return Deployed(monitor.requests, outputs, list(CONFIRMED))
 

@@ -15,7 +15,7 @@ from infra.docker_endpoint import DockerEndpoint
 from infra.docker_probe import DockerProbe, probe_docker
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret, ServiceMode
-from infra.surroundings import Surroundings, misfits
+from infra.surroundings import Surroundings, hints, misfits
 
 COLIMA = DockerEndpoint("unix:///home/me/.colima/docker.sock", "the Docker context colima")
 HERE = Surroundings(
@@ -153,3 +153,34 @@ def test_an_address_that_nobody_listens_on_is_a_fault(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["", "ssh://me@box", "npipe:////./pipe/docker_engine", "fd://"])
 def test_addresses_that_cannot_be_asked_are_taken_as_they_are(host: str) -> None:
     assert probe_docker(host) == DockerProbe()
+
+
+CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (None, "caFile: /etc/ca.pem can't be read as a text file on this machine"),
+        ("", "caFile: /etc/ca.pem holds no certificate in PEM form"),
+        ("MIIB", "caFile: /etc/ca.pem holds no certificate in PEM form"),
+        (f"{CA}-----BEGIN PRIVATE KEY-----\n", "caFile: /etc/ca.pem holds a private key"),
+        (f"-----BEGIN EC PRIVATE KEY-----\n{CA}", "caFile: /etc/ca.pem holds a private key"),
+        (CA * 2000, "caFile: /etc/ca.pem is longer than 64 KiB"),
+    ],
+)
+def test_a_file_of_cas_that_cannot_be_used_is_refused(text: str | None, complaint: str) -> None:
+    (fault,) = misfits(Settings(ca_file="/etc/ca.pem"), replace(HERE, ca_certificates=text))
+    assert fault.startswith(complaint)
+
+
+def test_a_file_of_cas_is_accepted() -> None:
+    assert misfits(Settings(ca_file="/etc/ca.pem"), replace(HERE, ca_certificates=CA * 3)) == []
+
+
+def test_a_proxy_of_the_environment_is_mentioned_but_not_used_and_not_shown() -> None:
+    (hint,) = hints(Settings(), {"HTTPS_PROXY": "http://me:word@p:1", "http_proxy": "http://p:1"})
+    assert "this environment's http_proxy and HTTPS_PROXY" in hint
+    assert "word" not in hint
+    assert hints(Settings(https_proxy=Secret("http://p:1")), {"HTTPS_PROXY": "http://p:1"}) == []
+    assert hints(Settings(), {"NO_PROXY": "*"}) == []
