@@ -146,8 +146,11 @@ def embedded_spec(
 
 
 def _trust(egress: Egress) -> dict[str, str]:
-    """Return the variables with which pip and Hugging Face's client trust additional CAs."""
-    variables = ("PIP_CERT", "SSL_CERT_FILE") if egress.ca_certificates else ()
+    """Return the variables with which pip and Hugging Face's client trust additional CAs.
+
+    For pip it isn't ``PIP_CERT``, which is overridden where a base image sets the other one.
+    """
+    variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE") if egress.ca_certificates else ()
     return dict.fromkeys(variables, IMAGE_CA_FILE)
 
 

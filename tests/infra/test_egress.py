@@ -106,7 +106,7 @@ def test_additional_cas_are_trusted_where_tls_leaves_the_stack() -> None:
     bundle = "/app/ca-certificates.pem"
     assert f"SSL_CERT_FILE={bundle}" in services["proxy-container"]["envs"]
     assert f"SSL_CERT_FILE={bundle}" in services["engine-container"]["envs"]
-    assert f"PIP_CERT={bundle}" in services["engine-container"]["envs"]
+    assert f"REQUESTS_CA_BUNDLE={bundle}" in services["engine-container"]["envs"]
     file = "/run/secrets/ca-certificates.pem"
     assert f"SSL_CERT_FILE={file}" in services["grafana-container"]["envs"]
     assert deployed.files("grafana-container")[file] == CA
