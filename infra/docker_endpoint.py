@@ -70,7 +70,6 @@ def docker_endpoint(
     if setting:
         return DockerEndpoint(setting, "dockerHost")
     if host := environ.get(_HOST_VARIABLE):
-        # Not handed over: it would be kept in the state, where a later change is not seen.
         return DockerEndpoint(host, _HOST_VARIABLE, is_known_to_provider=True)
     folder = Path(environ.get(_FOLDER_VARIABLE) or home / ".docker")
     chosen = environ.get(_CONTEXT_VARIABLE)

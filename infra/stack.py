@@ -126,9 +126,10 @@ def _surroundings(settings: Settings) -> Surroundings:
 
 
 def _docker_provider(endpoint: DockerEndpoint) -> docker.Provider:
-    if endpoint.is_known_to_provider:
-        return docker.Provider("docker")
-    return docker.Provider("docker", host=endpoint.host, cert_path=endpoint.cert_path)
+    host = None if endpoint.is_known_to_provider else endpoint.host
+    # Unless the context is set, the provider takes DOCKER_CONTEXT, which it prefers to any host and
+    # looks up in the home folder only.
+    return docker.Provider("docker", host=host, cert_path=endpoint.cert_path, context="")
 
 
 def _placement(stack: str, provider: docker.Provider) -> Placement:

@@ -266,6 +266,13 @@ def test_the_engine_of_a_docker_context_is_handed_to_the_provider() -> None:
     assert (provider["host"], provider["certPath"]) == ("tcp://box:2376", "/home/me/tls")
 
 
+@pytest.mark.parametrize("docker_host", ["", "ssh://box"])
+def test_the_provider_does_not_look_for_a_context_itself(docker_host: str) -> None:
+    """It would prefer DOCKER_CONTEXT to the host that it is given."""
+    provider = deploy(Settings(docker_host=docker_host)).inputs(DOCKER, "docker")
+    assert provider["context"] == ""
+
+
 def test_every_docker_resource_uses_the_stacks_own_provider(default: Deployed) -> None:
     for (kind, name), request in default.requests.items():
         if kind.startswith("docker:"):
