@@ -15,6 +15,9 @@ from infra.settings.schema import Settings
 from infra.settings.types import Secret
 from infra.topology import MEMBERS
 
+# Where Docker takes the addresses of its networks from unless its daemon is told otherwise.
+_DOCKER_NETWORKS = ("172.16.0.0/12", "192.168.0.0/16")
+
 # Where an image that is built here has its own CAs together with the additional ones.
 IMAGE_CA_FILE = "/app/ca-certificates.pem"
 
@@ -64,7 +67,7 @@ def _with_exemptions(proxies: Mapping[str, Secret], settings: Settings) -> dict[
 def _direct_hosts(own: Iterable[str]) -> list[str]:
     """Return the hosts that are never reached through an HTTP proxy."""
     aliases = [member.alias for member in MEMBERS.values()]
-    return [*LOOPBACK_NAMES, DOCKER_HOST, *aliases, *own]
+    return [*LOOPBACK_NAMES, DOCKER_HOST, *_DOCKER_NETWORKS, *aliases, *own]
 
 
 def _index(url: Secret) -> dict[str, Secret]:

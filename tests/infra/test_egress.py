@@ -23,8 +23,8 @@ COMPANY: dict[str, Any] = {
     "pip_index_url": Secret(INDEX),
 }
 DIRECT = (
-    "localhost,127.0.0.1,::1,host.docker.internal,mistral,frontier-mistral-ollama-proxy,"
-    "prometheus,grafana,intranet.example,10.0.0.0/8"
+    "localhost,127.0.0.1,::1,host.docker.internal,172.16.0.0/12,192.168.0.0/16,mistral,"
+    "frontier-mistral-ollama-proxy,prometheus,grafana,intranet.example,10.0.0.0/8"
 )
 PROXIES = {"HTTP_PROXY": HTTP, "HTTPS_PROXY": HTTPS, "NO_PROXY": DIRECT}
 ENVIRONMENT = "/run/secrets/environment"
