@@ -120,7 +120,7 @@ def _surroundings(settings: Settings) -> Surroundings:
         probe=probe_docker(endpoint.host or DEFAULT_SOCKET),
         machine=socket.gethostname(),
         environ=os.environ,
-        is_folder=lambda path: Path(path).is_dir(),
+        exists=lambda path: Path(path).exists(),
         ca_certificates=_text_of(Path(settings.ca_file).expanduser()) if settings.ca_file else None,
     )
 

@@ -32,7 +32,7 @@ class Surroundings:
         probe: What that engine says.
         machine: This machine's host name.
         environ: The operator's environment.
-        is_folder: Tells whether a path is a folder on this machine.
+        exists: Tells whether a path exists on this machine.
         ca_certificates: Text of the settings' ``caFile``; None if it can't be read.
     """
 
@@ -40,7 +40,7 @@ class Surroundings:
     probe: DockerProbe
     machine: str
     environ: Mapping[str, str]
-    is_folder: Callable[[str], bool]
+    exists: Callable[[str], bool]
     ca_certificates: str | None = None
 
 
@@ -78,10 +78,10 @@ def _model_folder(settings: Settings, here: Surroundings) -> Iterator[str]:
     On another one, or in a virtual machine as on a Mac, paths can differ: there Docker reports it
     when it creates the container.
     """
-    is_folder = PurePosixPath(settings.model).is_absolute()
-    if settings.engine is EngineMode.EXTERNAL or not is_folder:
+    is_path = PurePosixPath(settings.model).is_absolute()
+    if settings.engine is EngineMode.EXTERNAL or not is_path:
         return
-    if here.probe.machine == here.machine and not here.is_folder(settings.model):
+    if here.probe.machine == here.machine and not here.exists(settings.model):
         yield (
             f"model: there is no folder {settings.model} on the Docker host, which is this "
             "machine; correct the path, or set model to a Hugging Face id"

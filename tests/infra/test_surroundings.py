@@ -23,7 +23,7 @@ HERE = Surroundings(
     probe=DockerProbe(machine="laptop"),
     machine="laptop",
     environ={},
-    is_folder={"/srv/models/tiny"}.__contains__,
+    exists={"/srv/models/tiny"}.__contains__,
 )
 HTTP_PROXY = {"HTTP_PROXY": "http://proxy.example:3128"}
 
