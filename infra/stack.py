@@ -113,6 +113,17 @@ def _text_of(file: Path) -> str | None:
         return None
 
 
+def _may_exist(path: str) -> bool:
+    """Return whether a path exists; Docker sees more than a user who may not look."""
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def _surroundings(settings: Settings) -> Surroundings:
     endpoint = _docker_endpoint(settings)
     return Surroundings(
@@ -120,7 +131,7 @@ def _surroundings(settings: Settings) -> Surroundings:
         probe=probe_docker(endpoint.host or DEFAULT_SOCKET),
         machine=socket.gethostname(),
         environ=os.environ,
-        exists=lambda path: Path(path).exists(),
+        exists=_may_exist,
         ca_certificates=_text_of(Path(settings.ca_file).expanduser()) if settings.ca_file else None,
     )
 

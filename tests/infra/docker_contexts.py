@@ -1,7 +1,12 @@
-"""Docker contexts, written as the docker CLI writes them."""
+"""Docker contexts, written as the docker CLI writes them, and a stand-in for a Docker Engine."""
 
 import hashlib
 import json
+import socketserver
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 
@@ -32,3 +37,28 @@ def use(config: Path, name: str) -> None:
     config.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"auths": {}, "currentContext": name} if name else {"auths": {}})
     (config / "config.json").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def engine(socket: Path, body: bytes) -> Iterator[str]:
+    """Serve as a Docker Engine on a Unix socket; yield its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/info" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def address_string(self) -> str:
+            return "local"
+
+    with socketserver.ThreadingUnixStreamServer(str(socket), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"unix://{socket}"
+        server.shutdown()
+        thread.join()

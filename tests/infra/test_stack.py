@@ -1,6 +1,8 @@
 """What the program registers with Pulumi's engine."""
 
+import json
 import runpy
+import socket
 from pathlib import Path
 
 import pulumi
@@ -15,7 +17,7 @@ from infra.settings.types import EngineMode, Secret, ServiceMode
 from monitoring.names import DATASOURCE_UID
 from monitoring.thresholds import Thresholds
 from tests.infra import pulumi_mocks
-from tests.infra.docker_contexts import make_context, use
+from tests.infra.docker_contexts import engine, make_context, use
 from tests.infra.pulumi_mocks import (
     CONTAINER,
     DOCKER,
@@ -356,3 +358,16 @@ def test_a_context_that_does_not_exist_stops_the_root_program(docker_config: Pat
     use(docker_config, "gone")
     with pytest.raises(SettingsError, match="dockerHost: the Docker context gone doesn't exist"):
         run_root_program({})
+
+
+def test_a_model_folder_that_does_not_exist_stops_the_root_program(
+    docker_config: Path, tmp_path: Path
+) -> None:
+    """Docker would report it only when it creates the container."""
+    info = json.dumps({"Name": socket.gethostname()}).encode()
+    with engine(tmp_path / "d.sock", info) as host:
+        make_context(docker_config, "here", host)
+        use(docker_config, "here")
+        with pytest.raises(SettingsError, match="model: there is no folder /nowhere/tiny on the"):
+            run_root_program({"model": "/nowhere/tiny"})
+        assert run_root_program({"model": str(tmp_path)}).requests

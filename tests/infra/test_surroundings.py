@@ -1,12 +1,8 @@
 """What can't work on the machine that runs the program is refused before anything is changed."""
 
 import json
-import socketserver
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -16,6 +12,7 @@ from infra.docker_probe import DockerProbe, probe_docker
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret, ServiceMode
 from infra.surroundings import Surroundings, hints, misfits
+from tests.infra.docker_contexts import engine
 
 COLIMA = DockerEndpoint("unix:///home/me/.colima/docker.sock", "the Docker context colima")
 HERE = Surroundings(
@@ -97,31 +94,6 @@ def test_the_password_of_the_stacks_grafana_is_sent_to_no_http_proxy(
     faults = misfits(Settings(**settings), replace(HERE, environ=environ))  # type: ignore[arg-type]
     assert bool(faults) is is_refused
     assert all("add" in fault and "to NO_PROXY" in fault for fault in faults)
-
-
-@contextmanager
-def engine(socket: Path, body: bytes) -> Iterator[str]:
-    """Serve as a Docker Engine on a Unix socket; yield its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/info" else 404)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-        def address_string(self) -> str:
-            return "local"
-
-    with socketserver.ThreadingUnixStreamServer(str(socket), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"unix://{socket}"
-        server.shutdown()
-        thread.join()
 
 
 def test_an_engine_on_a_socket_says_on_which_machine_it_runs(tmp_path: Path) -> None:
