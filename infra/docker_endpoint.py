@@ -23,6 +23,9 @@ _HOST_VARIABLE = "DOCKER_HOST"
 _CONTEXT_VARIABLE = "DOCKER_CONTEXT"
 _FOLDER_VARIABLE = "DOCKER_CONFIG"
 
+# Begins what is said of an engine that a context names.
+_CONTEXT = "the Docker context"
+
 _TLS_FILES = ("ca.pem", "cert.pem", "key.pem")
 
 # Return a file's text; None if there is no such file.
@@ -48,6 +51,13 @@ class DockerEndpoint:
     origin: str
     cert_path: str | None = None
     is_known_to_provider: bool = False
+
+    @property
+    def alternative(self) -> str:
+        """What to do to use another engine."""
+        if self.origin.startswith(_CONTEXT):
+            return "choose another context with `docker context use`"
+        return f"change {self.origin}"
 
 
 _DEFAULT = DockerEndpoint("", "Docker's default", is_known_to_provider=True)
@@ -98,7 +108,7 @@ def _of_context(name: str, folder: Path, read: Read) -> DockerEndpoint:
         return _DEFAULT
     tls = folder / "contexts" / "tls" / digest / "docker"
     cert_path = _cert_path(name, str(host), tls, read)
-    return DockerEndpoint(str(host), f"the Docker context {name}", cert_path)
+    return DockerEndpoint(str(host), f"{_CONTEXT} {name}", cert_path)
 
 
 def _cert_path(name: str, host: str, tls: Path, read: Read) -> str | None:

@@ -65,8 +65,7 @@ def _docker(settings: Settings, here: Surroundings) -> Iterator[str]:
     if docker.host and here.probe.fault is not None:
         yield (
             f"dockerHost: Docker can't be reached at {docker.host} ({docker.origin}): "
-            f"{here.probe.fault}. Start it, choose another with `docker context use`, or set "
-            "dockerHost"
+            f"{here.probe.fault}. Start it, or {docker.alternative}"
         )
     if not settings.docker_host:
         yield from remote_docker(settings, docker.host, docker.origin)

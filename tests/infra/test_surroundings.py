@@ -33,8 +33,16 @@ def test_an_engine_that_cannot_be_reached_is_named_with_its_context() -> None:
     (fault,) = misfits(Settings(), replace(HERE, probe=DockerProbe(fault="[Errno 2] No such file")))
     assert fault.startswith(
         "dockerHost: Docker can't be reached at unix:///home/me/.colima/docker.sock (the Docker "
-        "context colima): [Errno 2] No such file. Start it"
+        "context colima): [Errno 2] No such file. Start it, or choose another context with `docker"
     )
+
+
+@pytest.mark.parametrize("origin", ["dockerHost", "DOCKER_HOST"])
+def test_an_address_that_is_wrong_is_to_be_changed_where_it_is_written(origin: str) -> None:
+    docker = DockerEndpoint("tcp://127.0.0.1:1", origin)
+    here = replace(HERE, docker=docker, probe=DockerProbe(fault="refused"))
+    (fault,) = misfits(Settings(), here)
+    assert fault.endswith(f"({origin}): refused. Start it, or change {origin}")
 
 
 def test_dockers_default_is_left_to_the_provider_which_knows_more_sockets() -> None:
