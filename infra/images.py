@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
+from infra.build_context import DOCKERFILE, staged
 from infra.topology import physical_name
 
 # Users in the images that are built here; their Dockerfiles name them too. They differ because the
@@ -51,14 +52,14 @@ def built(  # noqa: PLR0913 - each is a fact of its own
 ) -> docker.Image:
     """Build an image from a folder beside ``Pulumi.yaml``.
 
-    Its ``repo_digest`` is the image's id, which changes exactly when its content does. Paths are
-    relative, since absolute ones differ between machines and each difference causes a build.
+    Its ``repo_digest`` is the image's id, which changes exactly when its content does.
     """
+    context = staged(folder)
     return docker.Image(
         name,
         build=docker.DockerBuildArgs(
-            context=f"./{folder}",
-            dockerfile=f"{folder}/Dockerfile",
+            context=context,
+            dockerfile=f"{context}/{DOCKERFILE}",
             args={"BASE_IMAGE": build.base_image},
             # The provider's default. It uses Docker's API, and so needs no buildx.
             builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,

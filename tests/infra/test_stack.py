@@ -143,8 +143,8 @@ def test_images_are_built_from_relative_folders_and_never_pushed(
     images = deploy(settings).all_inputs(IMAGE)
     for name, (folder, base_image) in expected.items():
         build = images[name]["build"]
-        assert build["context"] == f"./{folder}"
-        assert build["dockerfile"] == f"{folder}/Dockerfile"
+        assert build["context"] == f".run/images/{folder}"
+        assert build["dockerfile"] == f".run/images/{folder}/Dockerfile"
         assert (ROOT / build["dockerfile"]).is_file()
         assert build["args"] == {"BASE_IMAGE": base_image}
         assert images[name]["skipPush"] is True
