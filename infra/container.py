@@ -118,7 +118,6 @@ class ContainerSpec:
         wait_seconds: How long ``up`` waits for it to become healthy.
         memory_mb: Memory limit, swap included.
         user: Number of the user and group that it runs as, never root.
-        process_limit: How many processes and threads this user may have on the Docker host.
         stop_seconds: Time between SIGTERM and SIGKILL when it is stopped.
         command: Arguments for the image's entry point; if empty, the image's own.
         environment: Variables. ``docker inspect`` shows them, so never secrets.
@@ -135,7 +134,6 @@ class ContainerSpec:
     wait_seconds: int
     memory_mb: int
     user: str
-    process_limit: int = 512
     stop_seconds: int = 15
     command: tuple[str, ...] = ()
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
@@ -239,16 +237,14 @@ def container_args(
         # that still run, and then treats them as if a user had stopped them.
         restart="always",
         destroy_grace_seconds=spec.stop_seconds,
+        # The same for `docker stop`, and when the Docker Engine itself stops.
+        stop_timeout=spec.stop_seconds,
         # A PID 1 that reaps children and passes signals on.
         init=True,
+        # Also what limits its processes: each needs memory. The provider has no limit on a
+        # container's processes, and ``nproc`` counts those of all containers with the same user.
         memory=spec.memory_mb,
         memory_swap=spec.memory_mb,
-        # The provider can't limit the container's processes; this limits its user's.
-        ulimits=[
-            docker.ContainerUlimitArgs(
-                name="nproc", soft=spec.process_limit, hard=spec.process_limit
-            )
-        ],
         read_only=True,
         tmpfs={"/tmp": TMPFS_OPTIONS},  # noqa: S108 - a path inside the container
         privileged=False,

@@ -9,10 +9,9 @@ import pulumi_docker as docker
 from infra.build_context import DOCKERFILE, staged
 from infra.topology import physical_name
 
-# Users in the images that are built here; their Dockerfiles name them too. They differ because the
-# limit on processes counts all processes that a user has on the Docker host.
-PROXY_USER = "10001:10001"
-ENGINE_USER = "10002:10002"
+# Users in the images that are built here; their Dockerfiles name them too. ADR 0016 says why these.
+PROXY_USER = "60811:60811"
+ENGINE_USER = "60812:60812"
 
 _ARM_MACHINES = ("arm64", "aarch64")
 

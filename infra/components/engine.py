@@ -35,9 +35,6 @@ MISTRALRS_CACHE = "/data"
 # Where our image keeps its models: its ``MODEL_CACHE``.
 EMBEDDED_CACHE = "/models"
 
-# The engine starts several threads for each of the machine's processors.
-PROCESS_LIMIT = 4096
-
 HF_TOKEN_FILE = f"{SECRETS_FOLDER}/hf-token"
 
 # For each engine's cache: the word in its logical name, and its volume.
@@ -101,7 +98,6 @@ def mistralrs_spec(
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
-        process_limit=PROCESS_LIMIT,
         gpus=None if args.gpus == "none" else args.gpus,
     )
 
@@ -125,7 +121,6 @@ def embedded_spec(
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
-        process_limit=PROCESS_LIMIT,
     )
 
 

@@ -54,7 +54,7 @@ FOR_ALL = {
 }  # fmt: skip
 FOR_SERVICES = FOR_ALL | {
     "command", "envs", "networksAdvanced", "ports", "hosts", "healthcheck", "wait", "waitTimeout",
-    "restart", "destroyGraceSeconds", "init", "memory", "memorySwap", "ulimits", "readOnly",
+    "restart", "destroyGraceSeconds", "stopTimeout", "init", "memory", "memorySwap", "readOnly",
     "tmpfs", "logDriver", "logOpts", "gpus",
 }  # fmt: skip
 FOR_FILES = FOR_ALL | {"start", "mustRun", "uploads"}
@@ -102,8 +102,28 @@ def test_images_that_are_built_here_name_the_user_that_runs_them(deployed: Deplo
         assert re.findall(r"(?m)^USER (.*)$", dockerfile)[-1] == user
 
 
+def test_users_of_our_images_are_none_that_people_services_or_other_images_get(
+    deployed: Deployed,
+) -> None:
+    """A range that Linux distributions leave unused, and that rootless Docker maps (ADR 0016)."""
+    for name in deployed.of(IMAGE):
+        user = deployed.services()[name.replace("-image", "-container")]["user"]
+        uid, _, gid = user.partition(":")
+        assert uid == gid
+        assert 60706 <= int(uid) <= 61183
+        assert not uid.endswith("0")
+
+
+def test_no_limit_counts_the_processes_of_other_containers(
+    services: list[dict[str, Any]],
+) -> None:
+    """``nproc`` would: a neighbour with the same user keeps a service from starting threads."""
+    for inputs in services:
+        assert "ulimits" not in inputs
+
+
 def test_no_two_services_share_a_user(deployed: Deployed) -> None:
-    """The limit on processes would count both, and one could read the other's memory."""
+    """One could read the other's volumes."""
     users = [inputs["user"] for inputs in deployed.services().values()]
     assert len(users) == len(set(users))
 
@@ -155,13 +175,6 @@ def test_memory_is_limited_with_its_swap(services: list[dict[str, Any]]) -> None
         assert inputs["memorySwap"] == inputs["memory"]
 
 
-def test_processes_are_limited(services: list[dict[str, Any]]) -> None:
-    for inputs in services:
-        (limit,) = inputs["ulimits"]
-        assert limit["name"] == "nproc"
-        assert 0 < limit["soft"] == limit["hard"] <= 4096
-
-
 def test_logs_are_rotated(services: list[dict[str, Any]]) -> None:
     for inputs in services:
         assert inputs["logDriver"] == "json-file"
@@ -171,7 +184,7 @@ def test_logs_are_rotated(services: list[dict[str, Any]]) -> None:
 def test_containers_restart_and_have_time_to_stop(services: list[dict[str, Any]]) -> None:
     for inputs in services:
         assert inputs["restart"] == "always"
-        assert inputs["destroyGraceSeconds"] >= 15
+        assert inputs["stopTimeout"] == inputs["destroyGraceSeconds"] >= 15
         assert inputs["init"] is True
 
 
