@@ -30,6 +30,7 @@ from httptools import (
 from sanic.compat import Header
 
 from proxy_service.errors import BodyTooLarge, InvalidRequest, Overloaded, ProxyError
+from proxy_service.settings.stack_names import named
 
 # Bytes of a request line and its headers together; nginx's default.
 MAX_HEAD_BYTES = 32 * 1024
@@ -312,7 +313,7 @@ def _check(request: IncomingRequest, *, fields: int) -> None:
 
 
 def _body_too_large() -> BodyTooLarge:
-    return BodyTooLarge("the request body is too large; MAX_BODY_MIB sets the limit")
+    return BodyTooLarge(f"the request body is too large; {named('MAX_BODY_MIB')} sets the limit")
 
 
 def _head_too_large() -> InvalidRequest:
