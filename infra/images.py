@@ -47,7 +47,7 @@ def pulled(name: str, reference: str, *, parent: pulumi.Resource) -> docker.Remo
 
 
 def built(  # noqa: PLR0913 - each is a fact of its own
-    name: str, folder: str, tag: str, *, build: Build, stack: str, parent: pulumi.Resource
+    name: str, folder: str, image: str, *, build: Build, stack: str, parent: pulumi.Resource
 ) -> docker.Image:
     """Build an image from a folder beside ``Pulumi.yaml``.
 
@@ -64,7 +64,8 @@ def built(  # noqa: PLR0913 - each is a fact of its own
             builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
             platform=build.platform or platform_of(platform.machine()),
         ),
-        image_name=f"{physical_name(tag, stack)}:local",
+        # The stack's name goes into the tag: unlike an image's name, it may have capital letters.
+        image_name=f"{image}:{physical_name('local', stack)}",
         skip_push=True,
         opts=pulumi.ResourceOptions(parent=parent),
     )
