@@ -42,8 +42,9 @@ TMPFS_OPTIONS = "rw,noexec,nosuid,size=64m"
 # Folder of secret files inside a container, the same as for Docker's own secrets.
 SECRETS_FOLDER = "/run/secrets"
 
-# Time that Docker may take to create a container, on top of the wait for health.
-_CREATE_MARGIN_SECONDS = 60
+# Time that Docker may take to create a container, on top of the wait for health, or to delete one,
+# on top of the wait for its process to stop.
+_MARGIN_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ def run(
             pulumi.ResourceOptions(
                 depends_on=list(depends_on),
                 custom_timeouts=pulumi.CustomTimeouts(
-                    create=duration(spec.wait_seconds + _CREATE_MARGIN_SECONDS)
+                    create=duration(spec.wait_seconds + _MARGIN_SECONDS),
+                    delete=duration(spec.stop_seconds + _MARGIN_SECONDS),
                 ),
             ),
         ),

@@ -222,6 +222,15 @@ def test_the_engine_may_take_as_long_to_start_as_the_settings_say() -> None:
     assert request.customTimeouts.create == "1h1m0s"
 
 
+def test_docker_waits_longer_than_requests_may_take_to_finish() -> None:
+    for grace, stop in (("8", 15), ("60", 67), ("0.5", 8)):
+        deployed = deploy(Settings(shutdown_grace_seconds=grace))
+        inputs = deployed.inputs(CONTAINER, "proxy-container")
+        assert inputs["stopTimeout"] == inputs["destroyGraceSeconds"] == stop
+    request = deploy(Settings(shutdown_grace_seconds="3600")).of(CONTAINER)["proxy-container"]
+    assert request.customTimeouts.delete == "1h1m7s"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(5, "5s"), (60, "1m0s"), (90, "1m30s"), (3600, "1h0m0s"), (3725, "1h2m5s")],
