@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -162,6 +163,19 @@ def test_the_context_has_every_module_that_git_has_and_what_the_dockerfile_copie
     named = {"Dockerfile", ".dockerignore", "requirements.txt"}
     empty = {path for path in modules if not (checkout / folder / path).read_bytes()}
     assert files == (modules - empty) | named
+
+
+@pytest.mark.parametrize("folder", ["proxy_service", "embedded_engine"])
+@pytest.mark.usefixtures("checkout")
+def test_dockerignore_excludes_no_module_and_no_folder_of_one(folder: str) -> None:
+    """The provider would leave an excluded folder out, even if a pattern re-includes its files."""
+    lines = Path(folder, ".dockerignore").read_text().splitlines()
+    excluded = [line for line in lines if line and not line.startswith("#")]
+    assert not [line for line in excluded if line.startswith("!")]
+    for path in map(Path, _state(folder)):
+        if path.name not in {"Dockerfile", ".dockerignore"}:
+            for name in path.parts:
+                assert not [line for line in excluded if fnmatch(name, line.removeprefix("**/"))]
 
 
 def test_an_unchanged_copy_is_not_written_again(checkout: Path) -> None:
