@@ -56,11 +56,6 @@ def _engine(settings: Settings) -> Iterator[str]:
             f"http://{DOCKER_HOST}:8080"
         )
     yield from _no_login("mistralUrl", settings.mistral_url)
-    if settings.mistral_url.startswith("https:"):
-        yield (
-            "mistralUrl: the proxy speaks plain HTTP to the engine; for an engine behind TLS, put "
-            "a reverse proxy that adds it in between, and give its http URL"
-        )
     if not _GPUS.fullmatch(settings.gpus):
         yield f"gpus: must be none, all or a list such as device=0,1, not {settings.gpus!r}"
     elif settings.gpus != "none" and _is_cpu_image(settings.mistralrs_image):
