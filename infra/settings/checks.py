@@ -5,8 +5,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
+from urllib.parse import urlsplit
 
 from infra.docker_host import DOCKER_HOST, is_loopback
+from infra.gpus import NO_GPUS, parse_gpus
 from infra.settings import grammar
 from infra.settings.proxy_variables import refused
 from infra.settings.reachability import unreachable
@@ -15,7 +17,7 @@ from infra.settings.types import DEFAULT_PASSWORD, EngineMode, Secret, ServiceMo
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MAX_PORT, MIB, is_host, without_login
 
-_GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")
+_NO_PROXY = re.compile(r"\*|[\w.:\[\]*-]+(/\d+)?")
 
 # A shorter wait leaves a container no time to start before failed probes count.
 MIN_WAIT_SECONDS = 60
@@ -44,6 +46,7 @@ def problems(settings: Settings) -> list[str]:
             _alerting(settings),
             _images(settings),
             _docker(settings),
+            _egress(settings),
             _limits(settings),
         )
     )
@@ -56,10 +59,7 @@ def _engine(settings: Settings) -> Iterator[str]:
             f"http://{DOCKER_HOST}:8080"
         )
     yield from _no_login("mistralUrl", settings.mistral_url)
-    if not _GPUS.fullmatch(settings.gpus):
-        yield f"gpus: must be none, all or a list such as device=0,1, not {settings.gpus!r}"
-    elif settings.gpus != "none" and _is_cpu_image(settings.mistralrs_image):
-        yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
+    yield from _gpus(settings)
     if settings.quantization.lower() not in ("", *grammar.QUANTIZATIONS):
         yield (
             f"quantization: {settings.quantization!r} is not one of "
@@ -71,7 +71,7 @@ def _engine(settings: Settings) -> Iterator[str]:
 def _model(model: str) -> Iterator[str]:
     if model.startswith("/"):
         if not grammar.is_mountable_folder(model):
-            yield f"model: {model!r} is not a folder's absolute path, without colons and '..'"
+            yield f"model: {model!r} is not the absolute path of a folder below /, without '..'"
     elif model.startswith((".", "~")):
         yield f"model: give the folder's absolute path instead of {model!r}"
     elif model and not grammar.is_hub_id(model):
@@ -81,8 +81,23 @@ def _model(model: str) -> Iterator[str]:
         )
 
 
+def _gpus(settings: Settings) -> Iterator[str]:
+    try:
+        request = parse_gpus(settings.gpus)
+    except ValueError as error:
+        yield f"gpus: {error}"
+        return
+    if request is None:
+        return
+    if settings.engine is EngineMode.EMBEDDED:
+        yield f"gpus: the embedded engine uses the CPU only; set gpus to {NO_GPUS}"
+    elif _is_cpu_image(settings.mistralrs_image):
+        yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
+
+
 def _is_cpu_image(reference: str) -> bool:
-    return reference.rpartition(":")[2].startswith("cpu-")
+    name_and_tag, _, _ = reference.partition("@")
+    return name_and_tag.rpartition("/")[2].partition(":")[2].startswith("cpu-")
 
 
 def _addresses(settings: Settings) -> Iterator[str]:
@@ -239,6 +254,24 @@ def _docker(settings: Settings) -> Iterator[str]:
         )
 
 
+def _egress(settings: Settings) -> Iterator[str]:
+    servers = {
+        "httpProxy": settings.http_proxy,
+        "httpsProxy": settings.https_proxy,
+        "pipIndexUrl": settings.pip_index_url,
+    }
+    for name, url in servers.items():
+        yield from _secret_url(name, url)
+        if grammar.is_url(url.value) and is_loopback(urlsplit(url.value).hostname or ""):
+            yield (
+                f"{name}: loopback in a container is the container itself; for a server on the "
+                f"Docker host use {DOCKER_HOST} as the host name"
+            )
+    for host in settings.no_proxy_hosts:
+        if not _NO_PROXY.fullmatch(host):
+            yield f"noProxy: {host!r} is not a host, domain or network such as 10.0.0.0/8"
+
+
 def _limits(settings: Settings) -> Iterator[str]:
     waits = {
         "waitSeconds": settings.wait_seconds,
@@ -270,7 +303,7 @@ def _base_url(name: str, value: str) -> Iterator[str]:
 
 def _secret_url(name: str, url: Secret) -> Iterator[str]:
     if url and not grammar.is_url(url.value):
-        yield f"{name}: the value is not a URL such as https://host/path"
+        yield f"{name}: the value is not a URL such as http://host:8080/path"
 
 
 def _no_login(name: str, url: str) -> Iterator[str]:

@@ -122,13 +122,9 @@ def is_hub_id(text: str) -> bool:
 
 
 def is_mountable_folder(text: str) -> bool:
-    """Return whether Docker can mount a folder, given by its absolute path, by its own name.
-
-    Docker separates the two paths of a mount by a colon.
-    """
-    *_, name = text.rstrip("/").split("/")
-    is_plain = not _CONTROL.search(text) and ":" not in text
-    return text.startswith("/") and is_plain and name != "" and ".." not in text.split("/")
+    """Return whether a folder can be mounted under its own name; its path must be absolute."""
+    is_plain = not _CONTROL.search(text) and ".." not in text.split("/")
+    return text.startswith("/") and is_plain and text.strip("/") != ""
 
 
 def is_email(text: str) -> bool:

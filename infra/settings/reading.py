@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -16,6 +16,13 @@ from monitoring.thresholds import Thresholds, ThresholdsError
 
 class SettingsError(pulumi.RunError):
     """One or more settings are wrong; the message has a line for each."""
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        """Take a sentence for each, which begins with the setting's name."""
+        lines = "\n".join(f"  - {error}" for error in errors)
+        super().__init__(
+            f"{len(errors)} invalid setting(s) (change one with `pulumi config set`):\n{lines}"
+        )
 
 
 def load(config: pulumi.Config) -> Settings:
@@ -37,13 +44,8 @@ def load(config: pulumi.Config) -> Settings:
     settings = Settings(**values)
     errors += [*_plain_secrets(config, settings), *problems(settings)]
     if errors:
-        raise SettingsError(_report(errors))
+        raise SettingsError(errors)
     return settings
-
-
-def _report(errors: list[str]) -> str:
-    lines = "\n".join(f"  - {error}" for error in errors)
-    return f"{len(errors)} invalid setting(s) (change one with `pulumi config set`):\n{lines}"
 
 
 def _unknown_settings(config: pulumi.Config) -> list[str]:

@@ -1,6 +1,7 @@
 """A small HTTP client: one request, one response, one exception."""
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -10,11 +11,10 @@ from email.message import Message
 from http.client import HTTPException
 from typing import Any
 
+from infra.http_proxies import opener
+
 # For requests that a healthy service answers at once.
 TIMEOUT_SECONDS = 5.0
-
-# The services are the operator's own, so no HTTP proxy of the environment is used.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class UnreachableError(Exception):
@@ -96,7 +96,7 @@ def is_ready(url: str) -> bool:
 def _send(request: urllib.request.Request, timeout: float) -> Response:
     started = time.monotonic()
     try:
-        with _DIRECT.open(request, timeout=timeout) as response:
+        with opener(request.full_url, os.environ).open(request, timeout=timeout) as response:
             return Response(
                 response.status, response.headers, response.read(), time.monotonic() - started
             )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.http_proxies import loopback_exemption
 from infra.image_digests import recorded_digests
 from infra.topology import DEFAULT_STACK, GRAFANA_USER, MEMBERS, physical_name
 from ops.checkout import ROOT, TOOLS_DIR
@@ -151,7 +152,7 @@ class Operator:
             backend = choose_backend(self.runner, cli, self.root, self.environ)
         if cli is None or backend is None:
             raise OperatorError("there is no Pulumi state yet; run `make preview` or `make up`")
-        variables = {"PATH": path_with(cli), **backend}
+        variables = {"PATH": path_with(cli), **loopback_exemption(self.environ), **backend}
         say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
         return 0
 

@@ -47,7 +47,7 @@ ABSURD: dict[str, tuple[str, ...]] = {
     "engine": ("", "llama", "Mistralrs", "mistralrs ", "none"),
     "mistralUrl": (*BASE_URL, "https://host:8080", "http://me:word@host"),
     "model": (
-        *("./model", "~/model", "two words", "-m", "/", "/srv/a:b", "/srv/../etc", "a/b/c", "a--b"),
+        *("./model", "~/model", "two words", "-m", "/", "/srv/../etc", "a/b/c", "a--b"),
         "a/b.git",
     ),
     "modelDetails": (
@@ -55,7 +55,7 @@ ABSURD: dict[str, tuple[str, ...]] = {
     ),
     "quantization": ("4 bits", "7", "q9k", "16", "--help"),
     "hfToken": ("hf x", "hf\nx", "hf_x\n", "\x00", f"hf_{UMLAUT}"),
-    "gpus": ("", "some", "device=", "device=0,", "-1"),
+    "gpus": ("", "some", "device=", "device=0,", "-1", "0", "device=a b"),
     "engineMemoryMb": (*NUMBER, "0", "5", "99999999999", "8G"),
     "engineWaitSeconds": (*NUMBER, "59", "604801", "30m"),
     "proxyPort": PORT,
@@ -132,13 +132,21 @@ ABSURD: dict[str, tuple[str, ...]] = {
         *("tcp://host", "tcp://host:0", "unix://docker.sock", "unix://", "ssh://my host"),
         *("ssh://me:word@host", "tcp://host:2375?x"),
     ),
+    "httpProxy": URL,
+    "httpsProxy": URL,
+    "noProxy": ("two words", "http://x", "a;b", "10.0.0.0/x", "a,b c"),
+    "pipIndexUrl": URL,
     "waitSeconds": (*NUMBER, "59", "604801", "2m"),
     "protectData": SWITCH,
 }  # fmt: skip
 
 
+# What is wrong with these depends on the machine.
+ELSEWHERE = {"caFile"}
+
+
 def test_every_setting_is_tried() -> None:
-    assert ABSURD.keys() == SETTING_NAMES.keys()
+    assert ABSURD.keys() | ELSEWHERE == SETTING_NAMES.keys()
     assert all(len(values) >= 5 for values in ABSURD.values())
 
 
