@@ -17,15 +17,16 @@ TOOLS_INSTALLED := $(TOOLS)/.installed
 STACK ?= dev
 export STACK
 
-.PHONY: help demo up down preview logs status env verify drill soak test test-clients e2e lint types \
+.PHONY: help demo up down preview logs status env verify drill soak test test-clients \
+	test-reverse-proxies e2e lint types \
 	format render pin-images lock audit sbom clean prometheus node
 
 help: ## List the commands and variables
 	@echo 'Commands:'
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Variables (make demo PROXY_PORT=11500):'
-	@awk 'BEGIN { FS = "=  +" } /^#= / { sub(/^#= /, ""); printf "  %-17s %s\n", $$1 "=", $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = "=  +" } /^#= / { sub(/^#= /, ""); printf "  %-20s %s\n", $$1 "=", $$2 }' $(MAKEFILE_LIST)
 
 #= MODEL=            demo, soak: a Hugging Face id, a local GGUF file or a safetensors folder
 #= PROXY_PORT=       demo: port of the Ollama API (11434)
@@ -34,7 +35,7 @@ help: ## List the commands and variables
 #= STACK=            up, down, preview, logs, status, verify, drill: the Pulumi stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
 #= MINUTES=          soak, fuzz: minutes to run (30, 10)
-#= ARGS=             verify, drill, soak, lock: further options, for instance ARGS="--no-traffic --json"
+#= ARGS=             verify, drill, soak, lock, test-reverse-proxies: further options, for instance ARGS="--no-traffic --json"
 #= PYTHON=           the Python (3.11 or later) to create .venv with
 
 demo: $(ENGINE) ## Run engine, proxy and Prometheus on this machine, without Docker, until Ctrl-C
@@ -68,7 +69,7 @@ drill: $(RUNTIME) prometheus ## Cause each alert's condition on copies; check th
 	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
 
 test: node $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
-	@$(RUN) pytest -q -m 'not e2e'
+	@$(RUN) pytest -q -m 'not e2e and not reverse_proxy'
 	@$(RUN) tests.clients
 
 test-clients: $(TESTING) ## Run only the tests with third-party Ollama clients; needs Node.js
@@ -77,6 +78,9 @@ test-clients: $(TESTING) ## Run only the tests with third-party Ollama clients; 
 e2e: $(TESTING) ## Run the real `pulumi up` cycle; needs Docker
 	@$(RUN) ops.stack check
 	@PATH="$(CURDIR)/.tools/pulumi/bin:$$PATH" $(RUN) pytest -q -m e2e
+
+test-reverse-proxies: $(TESTING) ## Run docs/reverse-proxy.md's snippets in nginx, Caddy and Traefik (ARGS="-k nginx")
+	@$(RUN) pytest -q -m reverse_proxy tests/reverse_proxies $(ARGS)
 
 lint: $(TESTING) ## Check style
 	@$(RUN) ruff check --quiet .

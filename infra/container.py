@@ -49,8 +49,9 @@ SECRETS_FOLDER = "/run/secrets"
 # Shell script in that folder with the variables of a secret environment.
 ENVIRONMENT_FILE = f"{SECRETS_FOLDER}/environment"
 
-# Time that Docker may take to create a container, on top of the wait for health.
-_CREATE_MARGIN_SECONDS = 60
+# Time that Docker may take to create a container, on top of the wait for health, or to delete one,
+# on top of the wait for its process to stop.
+_MARGIN_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,6 @@ class ContainerSpec:
         wait_seconds: How long ``up`` waits for it to become healthy.
         memory_mb: Memory limit, swap included.
         user: Number of the user and group that it runs as, never root.
-        process_limit: How many processes and threads this user may have on the Docker host.
         stop_seconds: Time between SIGTERM and SIGKILL when it is stopped.
         entrypoint: Program and arguments; if empty, the image's own.
         command: Arguments for the entry point; if empty, the image's own.
@@ -144,7 +144,6 @@ class ContainerSpec:
     wait_seconds: int
     memory_mb: int
     user: str
-    process_limit: int = 512
     stop_seconds: int = 15
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
@@ -232,7 +231,8 @@ def run(
             pulumi.ResourceOptions(
                 depends_on=list(depends_on),
                 custom_timeouts=pulumi.CustomTimeouts(
-                    create=duration(spec.wait_seconds + _CREATE_MARGIN_SECONDS)
+                    create=duration(spec.wait_seconds + _MARGIN_SECONDS),
+                    delete=duration(spec.stop_seconds + _MARGIN_SECONDS),
                 ),
             ),
         ),
@@ -275,16 +275,14 @@ def container_args(
         # that still run, and then treats them as if a user had stopped them.
         restart="always",
         destroy_grace_seconds=spec.stop_seconds,
+        # The same for `docker stop`, and when the Docker Engine itself stops.
+        stop_timeout=spec.stop_seconds,
         # A PID 1 that reaps children and passes signals on.
         init=True,
+        # Also what limits its processes: each needs memory. The provider has no limit on a
+        # container's processes, and ``nproc`` counts those of all containers with the same user.
         memory=spec.memory_mb,
         memory_swap=spec.memory_mb,
-        # The provider can't limit the container's processes; this limits its user's.
-        ulimits=[
-            docker.ContainerUlimitArgs(
-                name="nproc", soft=spec.process_limit, hard=spec.process_limit
-            )
-        ],
         read_only=True,
         tmpfs={"/tmp": TMPFS_OPTIONS},  # noqa: S108 - a path inside the container
         privileged=False,

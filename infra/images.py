@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
+from infra.build_context import DOCKERFILE, staged
 from infra.docker_host import DOCKER_HOST
 from infra.egress import Egress
 from infra.secret_output import secret_output
 from infra.topology import physical_name
 
-# Users in the images that are built here; their Dockerfiles name them too. They differ because the
-# limit on processes counts all processes that a user has on the Docker host.
-PROXY_USER = "10001:10001"
-ENGINE_USER = "10002:10002"
+# Users in the images that are built here; their Dockerfiles name them too. ADR 0016 says why these.
+PROXY_USER = "60811:60811"
+ENGINE_USER = "60812:60812"
 
 _ARM_MACHINES = ("arm64", "aarch64")
 
@@ -76,25 +76,26 @@ def _hosts(build: Build) -> list[str] | None:
 
 
 def built(  # noqa: PLR0913 - each is a fact of its own
-    name: str, folder: str, tag: str, *, build: Build, stack: str, parent: pulumi.Resource
+    name: str, folder: str, image: str, *, build: Build, stack: str, parent: pulumi.Resource
 ) -> docker.Image:
     """Build an image from a folder beside ``Pulumi.yaml``.
 
-    Its ``repo_digest`` is the image's id, which changes exactly when its content does. Paths are
-    relative, since absolute ones differ between machines and each difference causes a build.
+    Its ``repo_digest`` is the image's id, which changes exactly when its content does.
     """
+    context = staged(folder)
     return docker.Image(
         name,
         build=docker.DockerBuildArgs(
-            context=f"./{folder}",
-            dockerfile=f"{folder}/Dockerfile",
+            context=context,
+            dockerfile=f"{context}/{DOCKERFILE}",
             args=_arguments(build),
             add_hosts=_hosts(build),
             # The provider's default. It uses Docker's API, and so needs no buildx.
             builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
             platform=build.platform or platform_of(platform.machine()),
         ),
-        image_name=f"{physical_name(tag, stack)}:local",
+        # The stack's name goes into the tag: unlike an image's name, it may have capital letters.
+        image_name=f"{image}:{physical_name('local', stack)}",
         skip_push=True,
         opts=pulumi.ResourceOptions(parent=parent),
     )

@@ -33,6 +33,7 @@ from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
 from infra.prometheus_config import prometheus_config
 from infra.secret_output import secret_output
+from infra.settings.proxy_variables import proxy_variables
 from infra.settings.reading import SettingsError, load
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, ServiceMode
@@ -186,11 +187,10 @@ def _proxy(settings: Settings, placement: Placement, way_out: Egress) -> ProxyAr
         placement=placement,
         build=_python_build(settings, way_out),
         engine_url=engine_url,
-        model_details=settings.model_details,
+        variables=proxy_variables(settings),
+        shutdown_grace_seconds=float(settings.shutdown_grace_seconds),
         host_gateway=is_on_docker_host(engine_url),
         publication=Publication(settings.bind_address, settings.proxy_port),
-        max_concurrent_requests=settings.max_concurrent_requests,
-        max_queued_requests=settings.max_queued_requests,
         hosts=_proxy_hosts(settings),
         api_key=settings.api_key,
         metrics_key=settings.metrics_key,
@@ -201,9 +201,10 @@ def _proxy(settings: Settings, placement: Placement, way_out: Egress) -> ProxyAr
 
 def _proxy_hosts(settings: Settings) -> tuple[str, ...]:
     """Return the host names that requests may use; empty for any name, as with Ollama."""
-    if not is_loopback(settings.bind_address):
+    if not (is_loopback(settings.bind_address) or settings.allowed_hosts):
         return ()
-    return (settings.host, topology.PROXY.alias)
+    own = (settings.host, topology.PROXY.alias)
+    return (*own, settings.allowed_hosts) if settings.allowed_hosts else own
 
 
 def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:

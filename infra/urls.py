@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from infra import topology
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, ServiceMode
+from proxy_service.settings.values import BindAddress
 
 
 def engine_url(settings: Settings) -> str:
@@ -16,12 +17,13 @@ def engine_url(settings: Settings) -> str:
 def engine_metrics_target(settings: Settings) -> str | None:
     """Return ``host:port`` of the engine's own metrics, or None if it can't be scraped.
 
-    The Mistral.rs server has metrics; the embedded engine has none.
+    The Mistral.rs server has metrics; the embedded engine has none. A URL with a path leads to a
+    reverse proxy, and its metrics may be anywhere.
     """
     parts = urlsplit(engine_url(settings))
-    if settings.engine is EngineMode.EMBEDDED or parts.scheme != "http":
+    if settings.engine is EngineMode.EMBEDDED or parts.path:
         return None
-    return f"{parts.hostname}:{parts.port or 80}"
+    return str(BindAddress(parts.hostname or "", parts.port or 80))
 
 
 def proxy_url(settings: Settings) -> str:
@@ -52,4 +54,4 @@ def datasource_url(settings: Settings) -> str:
 
 
 def _published(settings: Settings, port: int) -> str:
-    return f"http://{settings.host}:{port}"
+    return f"http://{BindAddress(settings.host, port)}"

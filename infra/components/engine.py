@@ -42,9 +42,6 @@ EMBEDDED_CACHE = "/models"
 MISTRALRS_PROGRAM = ("mistralrs",)
 EMBEDDED_PROGRAM = ("python", "-m", "embedded_engine")
 
-# The engine starts several threads for each of the machine's processors.
-PROCESS_LIMIT = 4096
-
 HF_TOKEN_FILE = f"{SECRETS_FOLDER}/hf-token"
 
 # For each engine's cache: the word in its logical name, and its volume.
@@ -110,7 +107,6 @@ def mistralrs_spec(
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
-        process_limit=PROCESS_LIMIT,
         gpus=args.gpus,
         shm_mb=None if args.gpus is None else _shm_mb(args.memory_mb),
         host_gateway=args.egress.leads_to_docker_host,
@@ -138,7 +134,6 @@ def embedded_spec(
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
-        process_limit=PROCESS_LIMIT,
         host_gateway=args.egress.leads_to_docker_host,
     )
     secrets = {**args.egress.proxies, **args.egress.index}

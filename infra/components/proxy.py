@@ -1,5 +1,7 @@
 """The Ollama-compatible proxy: built here, without data, and the engine's only published access."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pulumi
@@ -20,6 +22,8 @@ from infra.settings.types import Secret
 from infra.topology import PROXY
 
 MEMORY_MB = 1024
+# To end requests that still run after the grace period, and to exit.
+STOP_MARGIN_SECONDS = 7
 API_KEY_FILE = f"{SECRETS_FOLDER}/api-key"
 METRICS_KEY_FILE = f"{SECRETS_FOLDER}/metrics-key"
 
@@ -32,11 +36,10 @@ class ProxyArgs:
         placement: Stack and network.
         build: How its image is built.
         engine_url: Base URL of the engine, as this container reaches it.
-        model_details: Details of models that the engine does not report, as JSON; may be empty.
+        variables: What the settings say to the proxy, by the names of its variables.
+        shutdown_grace_seconds: How long running requests may take to finish when it is stopped.
         host_gateway: Whether that URL leads to the Docker host.
         publication: Address and port on the host.
-        max_concurrent_requests: How many generations and embeddings the engine gets at once.
-        max_queued_requests: How many more may wait in the queue.
         hosts: Host names that requests may use besides local ones; empty for any.
         api_key: Key that clients must send; empty for none.
         metrics_key: Key that Prometheus sends; set whenever ``api_key`` is.
@@ -47,11 +50,10 @@ class ProxyArgs:
     placement: Placement
     build: images.Build
     engine_url: str
-    model_details: str
+    variables: Mapping[str, str]
+    shutdown_grace_seconds: float
     host_gateway: bool
     publication: Publication
-    max_concurrent_requests: int
-    max_queued_requests: int
     hosts: tuple[str, ...]
     api_key: Secret
     metrics_key: Secret
@@ -69,14 +71,13 @@ def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
         memory_mb=MEMORY_MB,
         user=images.PROXY_USER,
         environment={
+            **args.variables,
             "MISTRAL_URL": args.engine_url,
-            "MODEL_DETAILS": args.model_details,
             "BIND_ADDRESS": f"0.0.0.0:{PROXY.port}",
-            "MAX_CONCURRENT_REQUESTS": str(args.max_concurrent_requests),
-            "MAX_QUEUED_REQUESTS": str(args.max_queued_requests),
             **_access(args),
             **({"SSL_CERT_FILE": IMAGE_CA_FILE} if args.trusts_more_cas else {}),
         },
+        stop_seconds=math.ceil(args.shutdown_grace_seconds) + STOP_MARGIN_SECONDS,
         files=_key_files(args),
         publication=args.publication,
         host_gateway=args.host_gateway,

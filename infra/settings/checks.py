@@ -9,39 +9,45 @@ from urllib.parse import urlsplit
 
 from infra.docker_host import DOCKER_HOST, is_loopback
 from infra.gpus import NO_GPUS, parse_gpus
+from infra.settings import grammar
+from infra.settings.proxy_variables import refused
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings, in_setting_names
-from infra.settings.types import DEFAULT_PASSWORD, EngineMode, ServiceMode
+from infra.settings.types import DEFAULT_PASSWORD, EngineMode, Secret, ServiceMode
 from monitoring.names import SCRAPE_INTERVALS
 from monitoring.thresholds import ThresholdsError
-from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_model_details
-from proxy_service.settings.parsers import KEY_SHAPE, parse_keys
-from proxy_service.settings.values import CONCURRENT_REQUESTS, MAX_PORT, QUEUED_REQUESTS
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.values import MAX_PORT, MIB, is_host, without_login
+
+_NO_PROXY = re.compile(r"\*|[\w.:\[\]*-]+(/\d+)?")
 
 # A shorter wait leaves a container no time to start before failed probes count.
 MIN_WAIT_SECONDS = 60
+# A week. Much longer ones overflow Pulumi's durations.
+MAX_WAIT_SECONDS = 604_800
 
-_DURATION = re.compile(r"(\d+(y|w|d|h|m|s))+")
-_PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
-_QUANTIZATION = re.compile(r"[a-z0-9_]*")
-_HOST_PORT = re.compile(r"[\w.-]+:\d+")
-_EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
-_NO_PROXY = re.compile(r"\*|[\w.:\[\]*-]+(/\d+)?")
-_EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
+# Docker refuses less than 6 MB. The upper end, 16 TB, is no machine's memory.
+ENGINE_MEMORY_MB = range(6, 16_777_217)
+
+# The memory limit of the proxy's container is made for bodies of this size.
+MAX_BODY_MIB = ProxySettings().max_body_bytes // MIB
 
 
 def problems(settings: Settings) -> list[str]:
     """Return a sentence for every setting that is invalid or contradicts another one."""
     return list(
         chain(
+            refused(settings),
             _engine(settings),
             _addresses(settings),
             _passwords(settings),
             _keys(settings),
+            _tokens(settings),
             _monitoring(settings),
             unreachable(settings),
             _alerting(settings),
             _images(settings),
+            _docker(settings),
             _egress(settings),
             _limits(settings),
         )
@@ -54,14 +60,27 @@ def _engine(settings: Settings) -> Iterator[str]:
             "mistralUrl: must be set when engine is external, for example "
             f"http://{DOCKER_HOST}:8080"
         )
-    yield from _url("mistralUrl", settings.mistral_url)
+    yield from _no_login("mistralUrl", settings.mistral_url)
     yield from _gpus(settings)
-    if not _QUANTIZATION.fullmatch(settings.quantization):
-        yield f"quantization: {settings.quantization!r} is not a level such as 4, q4k or auto"
-    if settings.model.startswith((".", "~")):
-        yield f"model: give the folder's absolute path instead of {settings.model!r}"
-    if settings.model_details and not _are_model_details(settings.model_details):
-        yield f"modelDetails: {settings.model_details!r} is not {MODEL_DETAILS_ACCEPTS}"
+    if settings.quantization.lower() not in ("", *grammar.QUANTIZATIONS):
+        yield (
+            f"quantization: {settings.quantization!r} is not one of "
+            f"{', '.join(grammar.QUANTIZATIONS)}"
+        )
+    yield from _model(settings.model)
+
+
+def _model(model: str) -> Iterator[str]:
+    if model.startswith("/"):
+        if not grammar.is_mountable_folder(model):
+            yield f"model: {model!r} is not the absolute path of a folder below /, without '..'"
+    elif model.startswith((".", "~")):
+        yield f"model: give the folder's absolute path instead of {model!r}"
+    elif model and not grammar.is_hub_id(model):
+        yield (
+            f"model: {model!r} is neither a Hugging Face id, such as Qwen/Qwen3-0.6B, nor a "
+            "folder's absolute path"
+        )
 
 
 def _gpus(settings: Settings) -> Iterator[str]:
@@ -78,26 +97,21 @@ def _gpus(settings: Settings) -> Iterator[str]:
         yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
 
 
-def _are_model_details(text: str) -> bool:
-    try:
-        read_model_details(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_cpu_image(reference: str) -> bool:
     name_and_tag, _, _ = reference.partition("@")
     return name_and_tag.rpartition("/")[2].partition(":")[2].startswith("cpu-")
 
 
 def _addresses(settings: Settings) -> Iterator[str]:
-    try:
-        ipaddress.IPv4Address(settings.bind_address)
-    except ValueError:
+    if not _can_be_bound(settings.bind_address):
         yield (
-            f"bindAddress: {settings.bind_address!r} is not an IPv4 address such as 127.0.0.1 or "
-            "0.0.0.0 (all addresses)"
+            f"bindAddress: {settings.bind_address!r} is not an IPv4 address of a machine, such as "
+            "127.0.0.1 or 0.0.0.0 (all addresses)"
+        )
+    if settings.advertised_host and not is_host(settings.advertised_host):
+        yield (
+            f"advertisedHost: {settings.advertised_host!r} is not a host name or IP address alone, "
+            "such as llm.example.org, without http:// and port"
         )
     ports = _published_ports(settings)
     for name, port in ports.items():
@@ -107,6 +121,16 @@ def _addresses(settings: Settings) -> Iterator[str]:
         if uses > 1:
             names = " and ".join(name for name, value in ports.items() if value == port)
             yield f"{names}: have the same port {port}; give each its own"
+
+
+def _can_be_bound(text: str) -> bool:
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    # 0.x.y.z means "this network", and 240.0.0.0/4 has the broadcast address.
+    is_network = address.packed[0] == 0 and not address.is_unspecified
+    return not (is_network or address.is_multicast or address.is_reserved)
 
 
 def _published_ports(settings: Settings) -> dict[str, int]:
@@ -136,19 +160,22 @@ def _passwords(settings: Settings) -> Iterator[str]:
 
 
 def _keys(settings: Settings) -> Iterator[str]:
-    if settings.api_key:
-        try:
-            parse_keys(settings.api_key.value)
-        except ValueError:
-            yield (
-                f"apiKey: each key must have {KEY_SHAPE}; `openssl rand -hex 24` prints a good one"
-            )
-    elif not (is_loopback(settings.bind_address) or settings.allow_unauthenticated):
+    if not (
+        settings.api_key or is_loopback(settings.bind_address) or settings.allow_unauthenticated
+    ):
         yield (
             f"apiKey: must be set, since other machines can reach bindAddress "
             f"{settings.bind_address}; run `pulumi config set --secret apiKey`, or set "
             "allowUnauthenticated to true to let everyone who reaches it use the model"
         )
+
+
+def _tokens(settings: Settings) -> Iterator[str]:
+    """Tokens are sent in HTTP headers, where a space or line break ends them or is refused."""
+    tokens = {"hfToken": settings.hf_token, "grafanaToken": settings.grafana_token}
+    for name, token in tokens.items():
+        if token and not grammar.is_header_value(token.value):
+            yield f"{name}: the value has a space, a line break or another invisible character"
 
 
 def _monitoring(settings: Settings) -> Iterator[str]:
@@ -159,12 +186,14 @@ def _monitoring(settings: Settings) -> Iterator[str]:
             yield "grafanaUrl: must be set when grafana is external"
         if not settings.grafana_token:
             yield "grafanaToken: must be set to a service account token when grafana is external"
-    yield from _url("prometheusUrl", settings.prometheus_url)
-    yield from _url("grafanaUrl", settings.grafana_url)
-    yield from _url("datasourceUrl", settings.datasource_url)
-    if not _DURATION.fullmatch(settings.prometheus_retention):
+    yield from _base_url("prometheusUrl", settings.prometheus_url)
+    yield from _base_url("grafanaUrl", settings.grafana_url)
+    yield from _base_url("datasourceUrl", settings.datasource_url)
+    if not grammar.is_duration(settings.prometheus_retention):
         yield (
-            f"prometheusRetention: {settings.prometheus_retention!r} is not a duration such as 15d"
+            f"prometheusRetention: {settings.prometheus_retention!r} is not a duration such as 15d "
+            "or 1w3d12h: whole numbers above 0, each with one of y, w, d, h, m and s, the largest "
+            "unit first, and at most 292y"
         )
     yield from _scrape_interval(settings)
 
@@ -184,9 +213,9 @@ def _scrape_interval(settings: Settings) -> Iterator[str]:
 
 
 def _alerting(settings: Settings) -> Iterator[str]:
-    yield from _url("runbookBaseUrl", settings.runbook_base_url)
-    yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, is_secret=True)
-    yield from _url("alertSlackUrl", settings.alert_slack_url.value, is_secret=True)
+    yield from _base_url("runbookBaseUrl", settings.runbook_base_url)
+    yield from _secret_url("alertWebhookUrl", settings.alert_webhook_url)
+    yield from _secret_url("alertSlackUrl", settings.alert_slack_url)
     receivers = settings.alert_webhook_url, settings.alert_slack_url, settings.alert_emails
     if settings.alert_mute_timings and not any(receivers):
         yield (
@@ -194,13 +223,30 @@ def _alerting(settings: Settings) -> Iterator[str]:
             "alertSlackUrl or alertEmails"
         )
     for address in settings.email_addresses:
-        if not _EMAIL.fullmatch(address):
+        if not grammar.is_email(address):
             yield f"alertEmails: {address!r} is not an e-mail address"
     needs_server = settings.email_addresses and settings.grafana is ServiceMode.MANAGED
     if needs_server and not settings.smtp_host:
         yield "smtpHost: must be set to a mail server, as host:port, when alertEmails is set"
-    if settings.smtp_host and not _HOST_PORT.fullmatch(settings.smtp_host):
+    yield from _smtp(settings)
+
+
+def _smtp(settings: Settings) -> Iterator[str]:
+    if settings.smtp_host and not grammar.is_host_and_port(settings.smtp_host):
         yield f"smtpHost: {settings.smtp_host!r} is not host:port, such as mail.example.org:587"
+    if settings.smtp_from and not grammar.is_email(settings.smtp_from):
+        yield f"smtpFrom: {settings.smtp_from!r} is not an e-mail address"
+    written = {
+        "smtpUser": settings.smtp_user,
+        "smtpPassword": settings.smtp_password.value,
+        "grafanaAdminPassword": settings.grafana_admin_password.value,
+    }
+    for name, value in written.items():
+        if not grammar.is_grafana_value(value):
+            yield (
+                f"{name}: must be one line without ${{NAME}}, $__file{{PATH}} and %(name)s, which "
+                "Grafana would replace"
+            )
 
 
 def _images(settings: Settings) -> Iterator[str]:
@@ -211,21 +257,35 @@ def _images(settings: Settings) -> Iterator[str]:
         "pythonImage": settings.python_image,
     }
     for name, reference in references.items():
-        if not _EXACT_IMAGE.fullmatch(reference) or reference.endswith(":latest"):
-            yield f"{name}: {reference!r} has no exact version; write it as image:1.2.3"
-    if settings.platform and not _PLATFORM.fullmatch(settings.platform):
-        yield f"platform: {settings.platform!r} is not a platform such as linux/arm64"
+        if not grammar.is_exact_image(reference):
+            yield (
+                f"{name}: {reference!r} is not an image with an exact version; write it as "
+                "registry.example.org/image:1.2.3, the name in lower case"
+            )
+
+
+def _docker(settings: Settings) -> Iterator[str]:
+    if settings.platform and not grammar.is_platform(settings.platform):
+        yield (
+            f"platform: {settings.platform!r} is not a platform of Linux such as linux/amd64 or "
+            "linux/arm64"
+        )
+    if settings.docker_host and not grammar.is_docker_host(settings.docker_host):
+        yield (
+            f"dockerHost: {without_login(settings.docker_host)!r} is not unix:///path/to/socket, "
+            "tcp://host:port or ssh://user@host"
+        )
 
 
 def _egress(settings: Settings) -> Iterator[str]:
     servers = {
-        "httpProxy": settings.http_proxy.value,
-        "httpsProxy": settings.https_proxy.value,
-        "pipIndexUrl": settings.pip_index_url.value,
+        "httpProxy": settings.http_proxy,
+        "httpsProxy": settings.https_proxy,
+        "pipIndexUrl": settings.pip_index_url,
     }
     for name, url in servers.items():
-        yield from _url(name, url, is_secret=True)
-        if _is_http_url(url) and is_loopback(urlsplit(url).hostname or ""):
+        yield from _secret_url(name, url)
+        if grammar.is_url(url.value) and is_loopback(urlsplit(url.value).hostname or ""):
             yield (
                 f"{name}: loopback in a container is the container itself; for a server on the "
                 f"Docker host use {DOCKER_HOST} as the host name"
@@ -241,33 +301,34 @@ def _limits(settings: Settings) -> Iterator[str]:
         "engineWaitSeconds": settings.engine_wait_seconds,
     }
     for name, seconds in waits.items():
-        if seconds < MIN_WAIT_SECONDS:
-            yield f"{name}: {seconds} is less than the minimum of {MIN_WAIT_SECONDS}"
-    if settings.engine_memory_mb < 1:
-        yield f"engineMemoryMb: {settings.engine_memory_mb} is less than the minimum of 1"
-    counts = {
-        "maxConcurrentRequests": (settings.max_concurrent_requests, CONCURRENT_REQUESTS),
-        "maxQueuedRequests": (settings.max_queued_requests, QUEUED_REQUESTS),
-    }
-    for name, (count, allowed) in counts.items():
-        if count not in allowed:
-            yield f"{name}: {count} is not in the range {allowed[0]} to {allowed[-1]}"
+        if not MIN_WAIT_SECONDS <= seconds <= MAX_WAIT_SECONDS:
+            yield f"{name}: {seconds} is not from {MIN_WAIT_SECONDS} to {MAX_WAIT_SECONDS}"
+    if settings.engine_memory_mb not in ENGINE_MEMORY_MB:
+        yield (
+            f"engineMemoryMb: {settings.engine_memory_mb} is not from {ENGINE_MEMORY_MB[0]} to "
+            f"{ENGINE_MEMORY_MB[-1]}"
+        )
+    if settings.max_body_mib.isdecimal() and int(settings.max_body_mib) > MAX_BODY_MIB:
+        yield (
+            f"maxBodyMib: {settings.max_body_mib} is more than {MAX_BODY_MIB}, which the engine "
+            "accepts and the memory of the proxy's container is made for"
+        )
 
 
-def _url(name: str, value: str, *, is_secret: bool = False) -> Iterator[str]:
-    if not value:
-        return
-    if not _is_http_url(value):
-        shown = "the value" if is_secret or "@" in value else repr(value)
-        yield f"{name}: {shown} is not a URL such as http://host:8080"
-    elif not is_secret and "@" in urlsplit(value).netloc:
+def _base_url(name: str, value: str) -> Iterator[str]:
+    if value and not grammar.is_base_url(value):
+        yield (
+            f"{name}: {without_login(value)!r} is not a URL such as http://host:8080, without a "
+            "query"
+        )
+    yield from _no_login(name, value)
+
+
+def _secret_url(name: str, url: Secret) -> Iterator[str]:
+    if url and not grammar.is_url(url.value):
+        yield f"{name}: the value is not a URL such as http://host:8080/path"
+
+
+def _no_login(name: str, url: str) -> Iterator[str]:
+    if without_login(url) != url:
         yield f"{name}: remove user and password from the URL, which is shown in plain text"
-
-
-def _is_http_url(value: str) -> bool:
-    try:
-        parts = urlsplit(value)
-        # Reading the port checks it.
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

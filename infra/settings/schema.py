@@ -22,7 +22,10 @@ from infra.settings.types import (
 )
 from monitoring.names import SCRAPE_INTERVAL_SECONDS
 from monitoring.thresholds import Thresholds, Timing
-from proxy_service.settings.values import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
+from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.values import MIB
+
+_PROXY = ProxySettings()
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,33 @@ class Settings:
     engine_memory_mb: int = 8192
     engine_wait_seconds: int = 1800
     proxy_port: int = topology.PROXY.port
-    max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
-    max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
+    max_concurrent_requests: int = _PROXY.max_concurrent_requests
+    max_queued_requests: int = _PROXY.max_queued_requests
+    max_connections: int = _PROXY.max_connections
+    # What the proxy reads is text here: its own parsers check it (see `proxy_variables`).
+    max_body_mib: str = str(_PROXY.max_body_bytes // MIB)
+    model_aliases: str = ""
+    model_unload: bool = _PROXY.model_unload
+    ollama_version: str = _PROXY.ollama_version
+    engine_connect_timeout_seconds: str = f"{_PROXY.engine_connect_timeout_seconds:g}"
+    engine_silence_timeout_seconds: str = f"{_PROXY.engine_silence_timeout_seconds:g}"
+    engine_reply_timeout_seconds: str = f"{_PROXY.engine_reply_timeout_seconds:g}"
+    engine_keep_alive_seconds: str = f"{_PROXY.engine_keep_alive_seconds:g}"
+    engine_probe_interval_seconds: str = f"{_PROXY.engine_probe_interval_seconds:g}"
+    engine_probe_timeout_seconds: str = f"{_PROXY.engine_probe_timeout_seconds:g}"
+    client_request_timeout_seconds: str = f"{_PROXY.client_request_timeout_seconds:g}"
+    client_stall_timeout_seconds: str = f"{_PROXY.client_stall_timeout_seconds:g}"
+    client_keep_alive_seconds: str = f"{_PROXY.client_keep_alive_seconds:g}"
+    shutdown_grace_seconds: str = f"{_PROXY.shutdown_grace_seconds:g}"
+    log_level: str = _PROXY.log_level
+    log_format: str = _PROXY.log_format
     bind_address: str = "127.0.0.1"
     advertised_host: str = ""
     api_key: Secret = NO_SECRET
     allow_unauthenticated: bool = False
+    allow_engine_tools: bool = _PROXY.allow_engine_tools
+    allowed_hosts: str = ""
+    allowed_origins: str = ""
     prometheus: ServiceMode = ServiceMode.MANAGED
     prometheus_url: str = ""
     prometheus_port: int = topology.PROMETHEUS.port

@@ -27,6 +27,7 @@ from proxy_service.errors import (
     ProxyError,
 )
 from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.stack_names import named
 from proxy_service.telemetry.metrics import ProxyMetrics
 from proxy_service.translate.engine_errors import ABSENT, from_reply, no_model_list
 from proxy_service.translate.models.listing import from_model_list
@@ -241,7 +242,7 @@ class Catalogue:
             if self._clock.monotonic() - started > self._settings.engine_reply_timeout_seconds:
                 raise EngineTimeout(
                     f"the engine did not finish loading model '{model.name}' "
-                    "(ENGINE_REPLY_TIMEOUT sets the limit)"
+                    f"({named('ENGINE_REPLY_TIMEOUT')} sets the limit)"
                 )
             await asyncio.sleep(_LOADING_PAUSE_SECONDS)
 
@@ -290,7 +291,7 @@ class Catalogue:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise EngineProtocolError(
                 "the engine's list of models doesn't have the shape of OpenAI's API; "
-                "check that MISTRAL_URL is the URL of Mistral.rs"
+                f"check that {named('MISTRAL_URL')} is the URL of Mistral.rs"
             ) from error
 
     @asynccontextmanager
@@ -303,7 +304,7 @@ class Catalogue:
         except TimeoutError as error:
             raise EngineTimeout(
                 f"the engine did not {what} within {seconds:g} s "
-                "(ENGINE_PROBE_TIMEOUT sets the limit)"
+                f"({named('ENGINE_PROBE_TIMEOUT')} sets the limit)"
             ) from error
 
     def _set_failure(self, failure: EngineError | None) -> None:

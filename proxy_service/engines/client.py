@@ -17,6 +17,7 @@ from proxy_service.clock import Clock
 from proxy_service.engines.connection import Connection, Pool, Timeout
 from proxy_service.errors import EngineProtocolError, EngineUnavailable, ProxyError
 from proxy_service.settings.schema import ProxySettings
+from proxy_service.settings.stack_names import named
 from proxy_service.telemetry.instruments import Histogram
 from proxy_service.telemetry.metrics import ProxyMetrics
 
@@ -105,9 +106,11 @@ class HttpEngine:
             self._fixed_headers += f"Authorization: Basic {b64encode(pair.encode()).decode()}\r\n"
         self._pool = Pool()
         self._silence_timeout = Timeout(
-            settings.engine_silence_timeout_seconds, "ENGINE_SILENCE_TIMEOUT"
+            settings.engine_silence_timeout_seconds, named("ENGINE_SILENCE_TIMEOUT")
         )
-        self._reply_timeout = Timeout(settings.engine_reply_timeout_seconds, "ENGINE_REPLY_TIMEOUT")
+        self._reply_timeout = Timeout(
+            settings.engine_reply_timeout_seconds, named("ENGINE_REPLY_TIMEOUT")
+        )
         self._interruption: ProxyError | None = None
 
     def interrupt(self, error: ProxyError) -> None:
@@ -185,7 +188,7 @@ class HttpEngine:
     def _unreachable(self, reason: str) -> EngineUnavailable:
         return EngineUnavailable(
             f"the engine at {self._settings.shown_engine_url} can't be reached: {reason}; "
-            "check that it is running and that MISTRAL_URL is right"
+            f"check that it is running and that {named('MISTRAL_URL')} is right"
         )
 
 

@@ -14,11 +14,14 @@ connection.
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from proxy_service.errors import EngineProtocolError
+from proxy_service.settings.stack_names import named
 
 # Bytes; more than any server allows for a head.
 MAX_HEAD_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200
-_NOT_HTTP = "the engine's reply isn't HTTP; check that MISTRAL_URL is the URL of Mistral.rs"
+_NOT_HTTP = (
+    f"the engine's reply isn't HTTP; check that {named('MISTRAL_URL')} is the URL of Mistral.rs"
+)
 
 
 class ReplyReader:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from proxy_service.errors import InvalidRequest, ModelNotFound, NotImplementedHere
 from proxy_service.exchange import NDJSON, Exchange
 from proxy_service.server.connection import HTTPResponse
+from proxy_service.settings.stack_names import named
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
 from proxy_service.translate.models.digests import digest
@@ -113,7 +114,7 @@ async def copy(exchange: Exchange) -> HTTPResponse:
     except ModelNotFound:
         raise ModelNotFound(f'model "{source}" not found') from None
     raise NotImplementedHere(
-        "this server can't copy models; MODEL_ALIASES gives a model another name"
+        f"this server can't copy models; {named('MODEL_ALIASES')} gives a model another name"
     )
 
 

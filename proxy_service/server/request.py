@@ -32,6 +32,7 @@ from sanic.compat import Header
 
 from proxy_service.errors import BodyTooLarge, InvalidRequest, Overloaded, ProxyError
 from proxy_service.server.budgets import BodyBudget, HeadBudget, Reservation
+from proxy_service.settings.stack_names import named
 
 # Bytes of a request line and its headers together, separators included; nginx's default.
 MAX_HEAD_BYTES = 32 * 1024
@@ -349,7 +350,7 @@ def _check(request: IncomingRequest) -> None:
 
 
 def _body_too_large() -> BodyTooLarge:
-    return BodyTooLarge("the request body is too large; MAX_BODY_MIB sets the limit")
+    return BodyTooLarge(f"the request body is too large; {named('MAX_BODY_MIB')} sets the limit")
 
 
 def _head_too_large() -> InvalidRequest:

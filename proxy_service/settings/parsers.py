@@ -9,9 +9,12 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_model_details
-from proxy_service.settings.values import BODY_MEBIBYTES, MAX_PORT, MIB, BindAddress
+from proxy_service.settings.values import BODY_MEBIBYTES, MAX_PORT, MIB, BindAddress, is_host
 
-_DIGITS_AND_DOTS = re.compile(r"\d+(\.\d+){2}")
+_DIGITS_AND_DOTS = re.compile(r"[0-9]+(\.[0-9]+){2}")
+_VISIBLE = re.compile(r"[!-~]+")
+# As browsers send it: a scheme, a host and maybe a port, without a path.
+_ORIGIN = re.compile(r"\*|null|[a-z*][a-z0-9+.*-]*://[^\s/?#@]+", re.IGNORECASE)
 # Visible ASCII without the comma, which separates keys; long enough to be hard to guess.
 _KEY = re.compile(r"[!-+\--~]{16,256}")
 KEY_SHAPE = "16 to 256 visible ASCII characters, no comma"
@@ -52,11 +55,6 @@ def count(allowed: range) -> Parser:
     return Parser(lambda text: _within(allowed, text), f"whole numbers, {_limits(allowed)}")
 
 
-def names(accepts: str) -> Parser:
-    """Return a parser of words separated by commas; ``accepts`` says what they name."""
-    return Parser(_names, accepts)
-
-
 def parse_keys(text: str) -> tuple[str, ...]:
     """Parse keys, separated by commas or line breaks.
 
@@ -83,11 +81,19 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _url(text: str) -> str:
+def parse_url(text: str, schemes: tuple[str, ...] = ("http",)) -> str:
+    """Parse a base URL, to which paths are added; it may end with a slash, which is removed.
+
+    Raises:
+        ValueError: It has another scheme, no valid host or port, a query, a fragment, or spaces.
+    """
     parts = urlsplit(text)
-    if parts.scheme != "http" or not parts.hostname or parts.query or parts.fragment:
+    # `urlsplit` ignores line breaks, and the marks of an empty query and fragment.
+    if not _VISIBLE.fullmatch(text) or "?" in text or "#" in text:
         raise ValueError(text)
-    _ = parts.port  # raises ValueError for a port out of range
+    # Reading the port raises ValueError if it is out of range.
+    if parts.scheme not in schemes or not is_host(parts.hostname or "") or parts.port == 0:
+        raise ValueError(text)
     return text.rstrip("/")
 
 
@@ -96,9 +102,24 @@ def _bind(text: str) -> BindAddress:
     bracketed = host.startswith("[") and host.endswith("]")
     if not separator or not port.isascii() or not port.isdigit() or (":" in host and not bracketed):
         raise ValueError(text)
-    if not 0 <= int(port) <= MAX_PORT:
+    address = host[1:-1] if bracketed else host or "0.0.0.0"  # noqa: S104  ":11434" as in Go
+    if not 0 <= int(port) <= MAX_PORT or not is_host(address):
         raise ValueError(text)
-    return BindAddress(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104  ":11434" as in Go
+    return BindAddress(address, int(port))
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(name.removesuffix(".") for name in _names(text))
+    if not all(name == "*" or is_host(name) for name in hosts):
+        raise ValueError(text)
+    return hosts
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = _names(text)
+    if not all(map(_ORIGIN.fullmatch, origins)):
+        raise ValueError(text)
+    return origins
 
 
 def _mebibytes(text: str) -> int:
@@ -113,9 +134,10 @@ def _flag(text: str) -> bool:
 
 def _aliases(text: str) -> dict[str, str]:
     pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
-    if not all(name.strip() and engine_id.strip() for name, _, engine_id in pairs):
+    aliases = {name.strip(): engine_id.strip() for name, _, engine_id in pairs}
+    if len(aliases) < len(pairs) or not all(name and aliases[name] for name in aliases):
         raise ValueError(text)
-    return {name.strip(): engine_id.strip() for name, _, engine_id in pairs}
+    return aliases
 
 
 def _version(text: str) -> str:
@@ -124,11 +146,15 @@ def _version(text: str) -> str:
     return text
 
 
-URL = Parser(_url, "a URL such as http://127.0.0.1:8080, without a query")
+URL = Parser(parse_url, "an http URL such as http://127.0.0.1:8080, without a query")
 BIND = Parser(_bind, f"host:port, port 0 to {MAX_PORT}, an IPv6 address in brackets")
 MEBIBYTES = Parser(_mebibytes, f"whole mebibytes, {_limits(BODY_MEBIBYTES)}")
 FLAG = Parser(_flag, "true or false")
-ALIASES = Parser(_aliases, "name=engine-id pairs, separated by commas")
+ALIASES = Parser(_aliases, "name=engine-id pairs, separated by commas, each name once")
+HOSTS = Parser(_hosts, "host names or IP addresses without ports, separated by commas, or *")
+ORIGINS = Parser(
+    _origins, "origins such as https://app.example.org, separated by commas, * as a wildcard"
+)
 MODEL_DETAILS = Parser(read_model_details, MODEL_DETAILS_ACCEPTS)
 KEYS = Parser(parse_keys, f"keys separated by commas, each {KEY_SHAPE}")
 VERSION = Parser(_version, "three numbers, such as 0.33.0")

@@ -14,6 +14,9 @@ DEFAULT_QUEUED_REQUESTS = 512  # as Ollama's OLLAMA_MAX_QUEUE
 DEFAULT_CONNECTIONS = 4096
 
 MAX_PORT = 65535
+# The longest name in DNS, without its final dot.
+_MAX_NAME = 253
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 MIB = 1024 * 1024
 CONCURRENT_REQUESTS = range(1, 100_001)
 QUEUED_REQUESTS = range(100_001)
@@ -44,6 +47,22 @@ class BindAddress:
 
 
 DEFAULT_BIND = BindAddress("127.0.0.1", DEFAULT_PORT)
+
+
+def is_host(text: str) -> bool:
+    """Return whether a text is an IP address, without brackets, or can be a host's name.
+
+    Names are as in DNS, RFC 1123, with the underscore that names of containers may have. A name
+    that ends in a number is an IPv4 address or nothing.
+    """
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        name = text.removesuffix(".")
+        labels = name.split(".")
+        is_name = len(name) <= _MAX_NAME and all(map(_LABEL.fullmatch, labels))
+        return is_name and not labels[-1].isdigit()
+    return True
 
 
 def without_login(url: str) -> str:

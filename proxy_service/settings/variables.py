@@ -170,13 +170,13 @@ VARIABLES = (
     Variable(
         "OLLAMA_ORIGINS",
         "origins",
-        parsers.names("origins separated by commas, * as a wildcard"),
+        parsers.ORIGINS,
         "web origins that may call the proxy, besides those that Ollama always allows",
     ),
     Variable(
         "ALLOWED_HOSTS",
         "hosts",
-        parsers.names("host names separated by commas, or *"),
+        parsers.HOSTS,
         "names that clients may use for the proxy, besides local ones; unset: none on loopback, "
         "any elsewhere",
     ),

@@ -16,6 +16,7 @@ from proxy_service.errors import (
     ModelNotFound,
     ProxyError,
 )
+from proxy_service.settings.stack_names import named
 from proxy_service.translate.client_faults import is_client_fault
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import decode_reply
@@ -50,7 +51,8 @@ def parse_reply(body: bytes) -> object:
         return decode_reply(body)
     except ValueError as error:
         raise EngineProtocolError(
-            "the engine's reply isn't JSON; check that MISTRAL_URL is the URL of Mistral.rs"
+            "the engine's reply isn't JSON; "
+            f"check that {named('MISTRAL_URL')} is the URL of Mistral.rs"
         ) from error
 
 
@@ -72,8 +74,8 @@ def no_model_list(status: int, body: bytes) -> EngineProtocolError:
     """Translate a reply to ``GET /v1/models`` whose status isn't 200; clients can't cause it."""
     reason = _message(body) or "no reason"
     return EngineProtocolError(
-        f"the server at MISTRAL_URL sent status {status} instead of its models: {reason}; "
-        "check that MISTRAL_URL is the URL of Mistral.rs"
+        f"the server at {named('MISTRAL_URL')} sent status {status} instead of its models: "
+        f"{reason}; check that it is the URL of Mistral.rs"
     )
 
 
@@ -100,8 +102,8 @@ def _from_message(message: str, *, model: str, status: int) -> ProxyError:
         return InvalidRequest(message)
     if _is_foreign(status):
         return EngineProtocolError(
-            f"the server at MISTRAL_URL sent status {status}: {message}; "
-            "check that MISTRAL_URL is the URL of Mistral.rs"
+            f"the server at {named('MISTRAL_URL')} sent status {status}: {message}; "
+            "check that it is the URL of Mistral.rs"
         )
     known = status if status in _PASSED_ON else HTTPStatus.INTERNAL_SERVER_ERROR
     return EngineRejected(message, status=HTTPStatus(known))

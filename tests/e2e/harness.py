@@ -136,7 +136,7 @@ class Stack:
                 docker(kind, "rm", name)
         images = docker("images", "--format", "{{.Repository}}:{{.Tag}}")
         for image in images.split():
-            if image.endswith(f"-{self.name}:local"):
+            if image.endswith(f":local-{self.name}"):
                 docker("rmi", image)
 
 

@@ -54,7 +54,7 @@ FOR_ALL = {
 }  # fmt: skip
 FOR_SERVICES = FOR_ALL | {
     "command", "envs", "networksAdvanced", "ports", "hosts", "healthcheck", "wait", "waitTimeout",
-    "restart", "destroyGraceSeconds", "init", "memory", "memorySwap", "ulimits", "readOnly",
+    "restart", "destroyGraceSeconds", "stopTimeout", "init", "memory", "memorySwap", "readOnly",
     "tmpfs", "logDriver", "logOpts", "deviceRequests", "shmSize", "mounts",
 }  # fmt: skip
 FOR_FILES = FOR_ALL | {"start", "mustRun", "uploads"}
@@ -102,8 +102,28 @@ def test_images_that_are_built_here_name_the_user_that_runs_them(deployed: Deplo
         assert re.findall(r"(?m)^USER (.*)$", dockerfile)[-1] == user
 
 
+def test_users_of_our_images_are_none_that_people_services_or_other_images_get(
+    deployed: Deployed,
+) -> None:
+    """A range that Linux distributions leave unused, and that rootless Docker maps (ADR 0016)."""
+    for name in deployed.of(IMAGE):
+        user = deployed.services()[name.replace("-image", "-container")]["user"]
+        uid, _, gid = user.partition(":")
+        assert uid == gid
+        assert 60706 <= int(uid) <= 61183
+        assert not uid.endswith("0")
+
+
+def test_no_limit_counts_the_processes_of_other_containers(
+    services: list[dict[str, Any]],
+) -> None:
+    """``nproc`` would: a neighbour with the same user keeps a service from starting threads."""
+    for inputs in services:
+        assert "ulimits" not in inputs
+
+
 def test_no_two_services_share_a_user(deployed: Deployed) -> None:
-    """The limit on processes would count both, and one could read the other's memory."""
+    """One could read the other's volumes."""
     users = [inputs["user"] for inputs in deployed.services().values()]
     assert len(users) == len(set(users))
 
@@ -157,13 +177,6 @@ def test_memory_is_limited_with_its_swap(services: list[dict[str, Any]]) -> None
         assert inputs["memorySwap"] == inputs["memory"]
 
 
-def test_processes_are_limited(services: list[dict[str, Any]]) -> None:
-    for inputs in services:
-        (limit,) = inputs["ulimits"]
-        assert limit["name"] == "nproc"
-        assert 0 < limit["soft"] == limit["hard"] <= 4096
-
-
 def test_logs_are_rotated(services: list[dict[str, Any]]) -> None:
     for inputs in services:
         assert inputs["logDriver"] == "json-file"
@@ -173,7 +186,7 @@ def test_logs_are_rotated(services: list[dict[str, Any]]) -> None:
 def test_containers_restart_and_have_time_to_stop(services: list[dict[str, Any]]) -> None:
     for inputs in services:
         assert inputs["restart"] == "always"
-        assert inputs["destroyGraceSeconds"] >= 15
+        assert inputs["stopTimeout"] == inputs["destroyGraceSeconds"] >= 15
         assert inputs["init"] is True
 
 
@@ -209,6 +222,15 @@ def test_a_changed_or_failed_container_is_replaced(deployed: Deployed) -> None:
 def test_the_engine_may_take_as_long_to_start_as_the_settings_say() -> None:
     request = deploy(Settings(engine_wait_seconds=3600)).of(CONTAINER)["engine-container"]
     assert request.customTimeouts.create == "1h1m0s"
+
+
+def test_docker_waits_longer_than_requests_may_take_to_finish() -> None:
+    for grace, stop in (("8", 15), ("60", 67), ("0.5", 8)):
+        deployed = deploy(Settings(shutdown_grace_seconds=grace))
+        inputs = deployed.inputs(CONTAINER, "proxy-container")
+        assert inputs["stopTimeout"] == inputs["destroyGraceSeconds"] == stop
+    request = deploy(Settings(shutdown_grace_seconds="3600")).of(CONTAINER)["proxy-container"]
+    assert request.customTimeouts.delete == "1h1m7s"
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_builds_that_install_packages_get_all_of_it(deployed: Deployed) -> None:
     args = deployed.inputs(IMAGE, "proxy-image")["build"]["args"]
     assert {name: args[name] for name in wanted} == wanted
     engine = deployed.inputs(IMAGE, "engine-image")["build"]
-    installs = engine["context"] == "./embedded_engine"
+    installs = engine["context"] == ".run/images/embedded_engine"
     assert wanted.keys() & engine["args"].keys() == (wanted.keys() if installs else set())
 
 

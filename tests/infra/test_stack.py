@@ -12,6 +12,7 @@ import yaml
 from alerts.grafana import rule_groups
 from infra.docker_endpoint import DockerEndpoint
 from infra.images import platform_of
+from infra.settings.grammar import is_exact_image
 from infra.settings.reading import SettingsError
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret, ServiceMode
@@ -149,8 +150,8 @@ def test_images_are_built_from_relative_folders_and_never_pushed(
     images = deploy(settings).all_inputs(IMAGE)
     for name, (folder, base_image) in expected.items():
         build = images[name]["build"]
-        assert build["context"] == f"./{folder}"
-        assert build["dockerfile"] == f"{folder}/Dockerfile"
+        assert build["context"] == f".run/images/{folder}"
+        assert build["dockerfile"] == f".run/images/{folder}/Dockerfile"
         assert (ROOT / build["dockerfile"]).is_file()
         assert build["args"] == {"BASE_IMAGE": base_image}
         assert images[name]["skipPush"] is True
@@ -267,7 +268,16 @@ def test_two_stacks_share_no_physical_name(default: Deployed) -> None:
         assert not one & two
         assert {f"{name}-two" for name in one} == two
     tags = [stack.inputs(IMAGE, "proxy-image")["imageName"] for stack in (default, second)]
-    assert tags[0] != tags[1]
+    assert tags == [
+        "frontier-mistral-ollama-proxy:local",
+        "frontier-mistral-ollama-proxy:local-two",
+    ]
+
+
+def test_a_stacks_name_may_have_capital_letters() -> None:
+    """Docker allows them in tags, and in the names of containers and volumes, but not of images."""
+    for inputs in deploy(stack_name="Prod.1_x").all_inputs(IMAGE).values():
+        assert is_exact_image(inputs["imageName"])
 
 
 def test_the_docker_host_is_the_one_in_the_settings(default: Deployed) -> None:
@@ -322,6 +332,12 @@ def test_the_outputs_have_every_url(default: Deployed) -> None:
         "engine": "mistralrs",
         "grafanaUser": "admin",
     }
+
+
+def test_an_ipv6_address_is_in_brackets_in_urls() -> None:
+    outputs = deploy(Settings(advertised_host="fd00::1")).outputs
+    assert outputs["proxyUrl"] == "http://[fd00::1]:11434"
+    assert outputs["grafanaUrl"] == "http://[fd00::1]:3000"
 
 
 def run_root_program(config: dict[str, str]) -> pulumi_mocks.Monitor:

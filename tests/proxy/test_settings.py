@@ -50,6 +50,17 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("MISTRAL_URL", "http://"),
         ("MISTRAL_URL", "http://x:99999"),
         ("MISTRAL_URL", "http://x?a=b"),
+        ("MISTRAL_URL", "https://x"),
+        ("MISTRAL_URL", "http://x?"),
+        ("MISTRAL_URL", "http://x/#"),
+        ("MISTRAL_URL", "http://my host"),
+        ("MISTRAL_URL", "http://my\thost"),
+        ("MISTRAL_URL", "http://x:0"),
+        ("MISTRAL_URL", "http://192.0.2.256"),
+        ("MISTRAL_URL", "http://fd00::1:8080"),
+        ("MISTRAL_URL", "http://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher"),
+        ("BIND_ADDRESS", "my host:80"),
+        ("BIND_ADDRESS", "[box]x:80"),
         ("LOG_LEVEL", "verbose"),
         ("LOG_FORMAT", "xml"),
         ("ENGINE_CONNECT_TIMEOUT", "0"),
@@ -59,6 +70,8 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("ENGINE_SILENCE_TIMEOUT", "nan"),
         ("MODEL_ALIASES", "a="),
         ("MODEL_ALIASES", "a"),
+        ("MODEL_ALIASES", "=x"),
+        ("MODEL_ALIASES", "a=x,a=y"),
         ("MODEL_DETAILS", "["),
         ("MODEL_DETAILS", "[]"),
         ("MODEL_DETAILS", '{"m": {"colour": "red"}}'),
@@ -68,6 +81,14 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("MODEL_UNLOAD", "maybe"),
         ("MAX_BODY_MIB", "0"),
         ("OLLAMA_VERSION", "latest"),
+        ("OLLAMA_VERSION", "\N{ARABIC-INDIC DIGIT ONE}.0.0"),
+        ("OLLAMA_ORIGINS", "app.example.org"),
+        ("OLLAMA_ORIGINS", "https://app.example.org/"),
+        ("OLLAMA_ORIGINS", "https://app.example.org https://other.example.org"),
+        ("ALLOWED_HOSTS", "https://llm.example.org"),
+        ("ALLOWED_HOSTS", "llm.example.org:443"),
+        ("ALLOWED_HOSTS", "*.example.org"),
+        ("ALLOWED_HOSTS", "[::1]"),
         ("API_KEY", "short"),
         ("API_KEY", "0123456789abcdef, 0123456789abcde"),
         ("API_KEY", "0123456789 abcdef"),
@@ -99,6 +120,28 @@ def test_aliases_and_details_are_tables() -> None:
     assert settings.model_details == {
         "org/Llama": ModelDetails(family="llama", capabilities=("completion",))
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MISTRAL_URL", "http://[fd00::1]:8080/"),
+        ("MISTRAL_URL", "http://me:word@box/engine"),
+        ("MISTRAL_URL", "http://mistral_1.svc.cluster.local.:80"),
+        ("ALLOWED_HOSTS", "llm.example.org, box, 192.0.2.7, fd00::1"),
+        ("ALLOWED_HOSTS", "*"),
+        ("OLLAMA_ORIGINS", "*"),
+        ("OLLAMA_ORIGINS", "https://*.example.org:8443, app://*, null, http://[::1]:3000"),
+    ],
+)
+def test_values_that_look_unusual_but_can_work_are_accepted(name: str, value: str) -> None:
+    assert ProxySettings.from_environ({name: value}) != ProxySettings()
+
+
+def test_a_listed_host_is_compared_without_its_final_dot() -> None:
+    assert ProxySettings.from_environ({"ALLOWED_HOSTS": "llm.example.org."}).hosts == (
+        "llm.example.org",
+    )
 
 
 KEY = "0123456789abcdef"

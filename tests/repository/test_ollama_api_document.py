@@ -10,6 +10,7 @@ import pytest
 import proxy_service
 from ops.checkout import ROOT
 from proxy_service.routes.table import ROUTES
+from proxy_service.settings.stack_names import STACK_SETTINGS
 from proxy_service.settings.variables import VARIABLES
 from proxy_service.translate.options import OPTIONS, RETIRED_OPTIONS
 
@@ -84,7 +85,14 @@ def test_every_field_that_is_read_is_listed(path: str) -> None:
 def test_every_setting_is_listed_with_its_description() -> None:
     rows = [line for line in section("Settings").splitlines() if line.startswith("| `")]
 
-    assert rows == [f"| `{v.name}` | {v.accepts} | {v.description} |" for v in VARIABLES]
+    assert rows == [
+        f"| `{v.name}` | {_in_the_stack(v.name)} | {v.accepts} | {v.description} |"
+        for v in VARIABLES
+    ]
+
+
+def _in_the_stack(variable: str) -> str:
+    return f"`{STACK_SETTINGS[variable]}`" if variable in STACK_SETTINGS else "none"
 
 
 @pytest.mark.parametrize("path", ["errors.py", "server/request.py", "server/connection.py"])

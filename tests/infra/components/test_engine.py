@@ -135,6 +135,25 @@ def test_the_proxy_gets_the_model_details_in_the_settings() -> None:
     assert f"MODEL_DETAILS={details}" in envs
 
 
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("http://[fd00::1]:8080", "[fd00::1]:8080"),
+        ("http://[fd00::1]", "[fd00::1]:80"),
+        ("http://box.example", "box.example:80"),
+        # A reverse proxy, whose metrics may be anywhere.
+        ("http://gateway.example/mistral", None),
+    ],
+)
+def test_prometheus_scrapes_an_external_engine_at_its_address(url: str, target: str | None) -> None:
+    external = deploy(Settings(engine=EngineMode.EXTERNAL, mistral_url=url))
+    config = external.files("prometheus-container")["/etc/prometheus/prometheus.yml"]
+    jobs = {job["job_name"]: job for job in yaml.safe_load(config)["scrape_configs"]}
+    targets = jobs["mistralrs"]["static_configs"][0]["targets"] if target else None
+    assert targets == ([target] if target else None)
+    assert ("mistralrs" in jobs) is bool(target)
+
+
 @pytest.mark.parametrize("settings", EVERY_ENGINE, ids=lambda chosen: chosen.engine.value)
 def test_prometheus_scrapes_every_service_that_has_metrics(settings: Settings) -> None:
     config = deploy(settings).files("prometheus-container")["/etc/prometheus/prometheus.yml"]
