@@ -33,6 +33,9 @@ def main() -> None:
     # Otherwise the engine writes twenty lines per start to stdout, in colour.
     os.environ.setdefault("RUST_LOG", "warn")
     os.environ.setdefault("NO_COLOR", "1")
+    # The wheel's threads wait for one another after each step. With one for each core, a single
+    # busy core slows all of them down many times over.
+    os.environ.setdefault("RAYON_NUM_THREADS", str(max(1, _cores() - 1)))
     for number in _STOP_SIGNALS:
         signal.signal(number, _interrupt if settings.fetch_only else _leave)
     try:
@@ -42,6 +45,13 @@ def main() -> None:
             _serve(settings)
     except StartError as error:
         sys.exit(f"embedded engine: {error}")
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _serve(settings: EngineSettings) -> None:

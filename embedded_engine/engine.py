@@ -8,7 +8,7 @@ It relies on these facts about `mistralrs` 0.9.5, all found by experiment:
 - Its errors have a Rust backtrace after the first line, and all of them are a ValueError.
 - On a CPU, it fails all requests whose prompts it reads in one batch, if the model's last layer is
   quantized; it batches prompts of one length. So one prompt is read at a time. A request's first
-  chunk shows that its prompt has been read; the wheel doesn't tell earlier. ADR 0015 has the
+  chunk shows that its prompt has been read; the wheel doesn't tell earlier. ADR 0007 has the
   versions.
 """
 

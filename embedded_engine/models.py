@@ -20,7 +20,7 @@ from embedded_engine.fetching.packaged import Download, ensure_packaged
 from embedded_engine.fetching.progress import Report
 from embedded_engine.formats.details import Details, gguf_details, safetensors_details
 from embedded_engine.formats.gguf import Metadata, NotGgufError, read_header
-from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
+from embedded_engine.formats.safetensors import count_elements
 from embedded_engine.formats.templates import folder_template, with_raw_role
 from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
 from embedded_engine.settings import DEFAULT_MODEL, MODEL_VARIABLE
@@ -116,7 +116,7 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
     if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
         try:
             template = folder_template(folder)
-        except (OSError, ValueError) as error:
+        except (OSError, RecursionError, ValueError) as error:
             raise ModelError(f"The chat template in {folder} can't be read: {error}") from error
         return LoadableModel(
             model_id=model_id,
@@ -144,7 +144,7 @@ def _folder_details(folder: Path) -> Details:
         for path in _weights(folder):
             with path.open("rb") as file:
                 elements += count_elements(file)
-    except (msgspec.DecodeError, NotSafetensorsError, OSError):
+    except (OSError, RecursionError, ValueError):
         return {"format": "safetensors"}
     return safetensors_details(config.model_type, elements)
 

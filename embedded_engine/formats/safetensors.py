@@ -39,9 +39,9 @@ def count_elements(stream: BinaryIO) -> Counter[str]:
         (length,) = struct.unpack("<Q", stream.read(8))
         header = stream.read(min(length, _LONGEST_HEADER_BYTES))
         if len(header) < length:
-            raise NotSafetensorsError("it ends in the middle of its header, or is damaged")
+            raise NotSafetensorsError("it ends early, or its length is damaged")
         tensors = msgspec.json.decode(header, type=dict[str, _Tensor])
-    except (struct.error, msgspec.DecodeError) as error:
+    except (struct.error, ValueError, RecursionError) as error:
         raise NotSafetensorsError(f"its header can't be read: {error}") from error
     elements: Counter[str] = Counter()
     for tensor in tensors.values():

@@ -91,13 +91,16 @@ def mistralrs_spec(
     """Describe the official image's container; the arguments are those of ``mistralrs serve``."""
     model, mounts = _model(args.model)
     quantization = ("--quant", args.quantization) if args.quantization else ()
+    # On a CPU, quantized models fail prompts of one length that are read together (ADR 0007).
+    on_cpu = args.gpus == "none"
+    one_at_a_time = ("--max-seqs", "1") if args.quantization and on_cpu else ()
     token_source = ("--token-source", f"path:{HF_TOKEN_FILE}") if args.hf_token else ()
     spec = ContainerSpec(
         member=ENGINE,
         image=image,
         command=(
             *("serve", "-p", str(ENGINE.port), "-m", model or DEFAULT_MODEL),
-            *(*quantization, *token_source),
+            *(*quantization, *one_at_a_time, *token_source),
         ),
         # Other files that it keeps go to the volume too: the rest is read-only.
         environment={"HOME": MISTRALRS_CACHE},

@@ -117,8 +117,15 @@ def test_where_a_folder_keeps_its_template(
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", '{"chat_template": 5}', '{"chat_template": [{"name": "default"}]}', "\udcff"],
-    ids=["cut short", "list", "number", "without a text", "not UTF-8"],
+    [
+        "{",
+        "[]",
+        "[" * 10**5,
+        '{"chat_template": 5}',
+        '{"chat_template": [{"name": "default"}]}',
+        "\udcff",
+    ],
+    ids=["cut short", "list", "nested", "number", "without a text", "not UTF-8"],
 )
 def test_a_damaged_template_is_explained(tiny_llama: Path, tmp_path: Path, text: str) -> None:
     folder = shutil.copytree(tiny_llama, tmp_path / "model")

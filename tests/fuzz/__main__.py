@@ -1,18 +1,21 @@
-"""`make fuzz MINUTES=10`: fuzz the whole proxy for half of the time, then its parsers.
+"""`make fuzz MINUTES=10`: fuzz the whole proxy for half of the time, then the parsers.
 
 The proxy is fuzzed with Hypothesis, the parsers with Atheris. The exit code is 0 if nothing was
 found, else 1. Needs tests/fuzz/requirements.txt.
 """
 
 import argparse
+import io
 import json
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -20,13 +23,22 @@ from tests.fuzz.inputs import HEADERS, PATHS, bodies, engine_replies
 from tests.fuzz.target import FuzzTarget
 from tests.processes import ROOT
 from tests.proxy.scripted_engine import DONE, MODEL, USAGE, Reply, delta_event
+from tests.tiny_gguf import sentencepiece_metadata, write_gguf
 
-PARSERS = ("requests", "bodies", "events", "streams", "passed_on", "responses")
+PARSERS = ("requests", "bodies", "events", "streams", "passed_on", "responses", "model_files")
 _ROUND = 100  # examples, after which the time and the number of objects are checked
 # By how much the number of objects and series may grow after the first round. It varies with the
 # connections, but a leak of one object per request would soon exceed it.
 _GROWTH = 100
 
+
+def _gguf() -> bytes:
+    file = io.BytesIO()
+    write_gguf(file, sentencepiece_metadata(), {"token_embd.weight": np.zeros((3, 5), np.float32)})
+    return file.getvalue()
+
+
+_SAFETENSORS = json.dumps({"a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}})
 _CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x", "images": []}]}
 _HEAD = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n"
 # The first inputs of the parsers. Each gets a first byte that says how to split it.
@@ -43,6 +55,7 @@ SEEDS: dict[str, list[bytes]] = {
     "streams": [delta_event("a") * 3 + delta_event("b", finish="stop", usage=USAGE) + DONE],
     "passed_on": [delta_event("a") * 3 + delta_event("b", finish="stop", usage=USAGE) + DONE],
     "responses": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"],
+    "model_files": [_gguf(), struct.pack("<Q", len(_SAFETENSORS)) + _SAFETENSORS.encode()],
 }
 
 

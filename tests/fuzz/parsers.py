@@ -4,12 +4,19 @@ Atheris is guided by coverage, so that it reaches code that generated inputs don
 takes bytes, and raises if the parser doesn't do what it should.
 """
 
+import io
+import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import atheris
 
-with atheris.instrument_imports(include=["proxy_service"]):
+with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
+    from embedded_engine.formats.details import gguf_details, safetensors_details
+    from embedded_engine.formats.gguf import NotGgufError, read_header
+    from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
+    from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
     from proxy_service.clock import Moment, SystemClock
     from proxy_service.engines.reply import ReplyReader
     from proxy_service.errors import EngineProtocolError, ProxyError
@@ -124,6 +131,19 @@ def responses(data: bytes) -> None:
     assert reader.complete
 
 
+def model_files(data: bytes) -> None:
+    """Read the headers of model files; check that each is described or refused."""
+    stream = io.BytesIO(data[1:])
+    with suppress(NotGgufError):
+        header = read_header(stream)
+        json.dumps(gguf_details(header))
+        if needs_tokenizer(header.metadata):
+            json.dumps(to_tokenizer_json(header.metadata))
+    stream.seek(0)
+    with suppress(NotSafetensorsError):
+        json.dumps(safetensors_details("llama", count_elements(stream)))
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "requests": requests,
     "bodies": bodies,
@@ -131,6 +151,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "streams": streams,
     "passed_on": passed_on,
     "responses": responses,
+    "model_files": model_files,
 }
 
 if __name__ == "__main__":

@@ -109,6 +109,9 @@ def test_elements_are_counted_by_data_type() -> None:
         pytest.param(io.BytesIO(struct.pack("<Q", 100) + b"{}"), id="cut short"),
         pytest.param(safetensors([]), id="not an object"),
         pytest.param(safetensors({"a": {"dtype": "F32", "shape": [-1]}}), id="negative shape"),
+        pytest.param(safetensors({"a": {"dtype": "F32", "shape": [1] * 65}}), id="dimensions"),
+        pytest.param(io.BytesIO(struct.pack("<Q", 2) + b"{\xff"), id="not UTF-8"),
+        pytest.param(io.BytesIO(struct.pack("<Q", 10**5) + b"[" * 10**5), id="nested"),
     ],
 )
 def test_what_is_not_safetensors_is_refused(stream: io.BytesIO) -> None:

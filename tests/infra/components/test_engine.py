@@ -22,7 +22,7 @@ def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volu
     deployed = deploy(Settings(model="org/model", quantization="4", hf_token=Secret("hf_x")))
     inputs = deployed.inputs(CONTAINER, "engine-container")
     assert inputs["command"] == [
-        *("serve", "-p", "8080", "-m", "org/model", "--quant", "4"),
+        *("serve", "-p", "8080", "-m", "org/model", "--quant", "4", "--max-seqs", "1"),
         *("--token-source", "path:/run/secrets/hf-token"),
     ]
     assert deployed.files("engine-container") == {"/run/secrets/hf-token": "hf_x"}
@@ -31,6 +31,20 @@ def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volu
         "volumeName": "frontier-model-cache",
         "readOnly": False,
     } in inputs["volumes"]
+
+
+@pytest.mark.parametrize(
+    ("quantization", "gpus", "expected"),
+    [("4", "none", True), ("auto", "none", True), ("4", "all", False), ("", "none", False)],
+)
+def test_only_a_quantized_model_on_a_cpu_gets_one_request_at_a_time(
+    quantization: str, gpus: str, *, expected: bool
+) -> None:
+    """There, Mistral.rs fails prompts of one length that arrive together."""
+    image = "ghcr.io/ericlbuehler/mistral.rs:cuda-sm89-0.9.4"
+    settings = Settings(mistralrs_image=image, quantization=quantization, gpus=gpus)
+    command = deploy(settings).inputs(CONTAINER, "engine-container")["command"]
+    assert ("--max-seqs" in command) is expected
 
 
 def test_the_two_engines_keep_their_models_on_different_volumes() -> None:
