@@ -1,4 +1,4 @@
-"""(1) Whether every service responds at its URL."""
+"""Whether every service responds at its URL."""
 
 import json
 from collections.abc import Callable, Iterator

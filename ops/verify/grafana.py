@@ -1,4 +1,4 @@
-"""(3) Whether Grafana has the provisioned content and can query the metrics."""
+"""Whether Grafana has the provisioned content and can query the metrics."""
 
 from collections.abc import Iterator
 

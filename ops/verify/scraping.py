@@ -1,4 +1,4 @@
-"""(3) Whether Prometheus scrapes the proxy, runs queries and has the alert rules."""
+"""Whether Prometheus scrapes the proxy, runs queries and has the alert rules."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +10,9 @@ from monitoring.thresholds import Thresholds
 from ops.clients.prometheus import PROXY_IS_UP, Prometheus, PrometheusError, seconds
 from ops.processes.polling import Poller
 from ops.report import Check, failed, judged, passed
+
+# Title of these checks, to which hints of later ones refer.
+SECTION = "Scraping"
 
 # Two of the longest scrape intervals that we configure, and some time for the scrape itself.
 FIRST_SCRAPE_TIMEOUT_SECONDS = 2 * SCRAPE_INTERVAL_SECONDS + 5.0
