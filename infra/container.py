@@ -30,7 +30,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.docker_host import DOCKER_HOST
-from infra.topology import PROJECT, Member, physical_name
+from infra.topology import PROJECT, STACK_LABEL, Member, physical_name
 
 # At most 30 MB of logs for each container.
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
@@ -263,7 +263,7 @@ def container_args(
 def files_args(spec: ContainerSpec, files: Files, placement: Placement) -> docker.ContainerArgs:
     """Return Docker's arguments for the container that never runs and only holds the files."""
     return docker.ContainerArgs(
-        name=physical_name(f"{spec.member.container}-files", placement.stack),
+        name=physical_name(spec.member.files_container, placement.stack),
         # Any image would do; this one is on the Docker host already.
         image=spec.image,
         start=False,
@@ -304,7 +304,7 @@ def _variable(name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
 
 
 def _labels(member: Member, stack: str) -> list[docker.ContainerLabelArgs]:
-    labels = {f"{PROJECT}.stack": stack, f"{PROJECT}.service": member.alias}
+    labels = {STACK_LABEL: stack, f"{PROJECT}.service": member.alias}
     return [docker.ContainerLabelArgs(label=label, value=value) for label, value in labels.items()]
 
 

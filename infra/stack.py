@@ -82,7 +82,13 @@ def _placement(stack: str, provider: docker.Provider) -> Placement:
         "network",
         name=topology.physical_name(topology.NETWORK, stack),
         driver="bridge",
-        opts=pulumi.ResourceOptions(provider=provider),
+        labels=[docker.NetworkLabelArgs(label=topology.STACK_LABEL, value=stack)],
+        opts=pulumi.ResourceOptions(
+            provider=provider,
+            # A network without the label is from an earlier version. Another label would replace
+            # it, and every container with it.
+            ignore_changes=["labels"],
+        ),
     )
     return Placement(stack, network.id)
 
