@@ -83,7 +83,7 @@ def _addresses(settings: Settings) -> Iterator[str]:
             f"bindAddress: {settings.bind_address!r} is not an IPv4 address such as 127.0.0.1 or "
             "0.0.0.0 (all addresses)"
         )
-    ports = _published_ports(settings)
+    ports = settings.published_ports
     for name, port in ports.items():
         if not 0 < port <= MAX_PORT:
             yield f"{name}: {port} is not a port from 1 to {MAX_PORT}"
@@ -91,15 +91,6 @@ def _addresses(settings: Settings) -> Iterator[str]:
         if uses > 1:
             names = " and ".join(name for name, value in ports.items() if value == port)
             yield f"{names}: have the same port {port}; give each its own"
-
-
-def _published_ports(settings: Settings) -> dict[str, int]:
-    ports = {"proxyPort": settings.proxy_port}
-    if settings.prometheus is ServiceMode.MANAGED:
-        ports["prometheusPort"] = settings.prometheus_port
-    if settings.grafana is ServiceMode.MANAGED:
-        ports["grafanaPort"] = settings.grafana_port
-    return ports
 
 
 def _passwords(settings: Settings) -> Iterator[str]:

@@ -24,21 +24,38 @@ def load(config: pulumi.Config) -> Settings:
     Raises:
         SettingsError: One or more are wrong; the message has a line for each, with the remedy.
     """
+    settings, errors = parse(config.get)
+    errors = [
+        *_unknown_settings(config),
+        *errors,
+        *_plain_secrets(config, settings),
+        *problems(settings),
+    ]
+    if errors:
+        raise SettingsError(_report(errors))
+    return settings
+
+
+def parse(text_of: Callable[[str], str | None]) -> tuple[Settings, list[str]]:
+    """Parse every setting, without checking how they fit together.
+
+    Args:
+        text_of: Returns a setting's text by its name; None for its default.
+
+    Returns:
+        The settings, with the default for each that can't be parsed, and a sentence for each such.
+    """
     values: dict[str, Any] = {}
-    errors = _unknown_settings(config)
+    errors: list[str] = []
     for name, field in SETTING_NAMES.items():
-        text = config.get(name)
+        text = text_of(name)
         if text is None:
             continue
         try:
             values[field] = _PARSERS[SETTING_TYPES[field]](text)
         except ValueError as error:
             errors.append(f"{name}: {error}")
-    settings = Settings(**values)
-    errors += [*_plain_secrets(config, settings), *problems(settings)]
-    if errors:
-        raise SettingsError(_report(errors))
-    return settings
+    return Settings(**values), errors
 
 
 def _report(errors: list[str]) -> str:

@@ -80,6 +80,16 @@ class Settings:
         return "127.0.0.1" if self.bind_address == "0.0.0.0" else self.bind_address  # noqa: S104 - compared, not bound
 
     @property
+    def published_ports(self) -> dict[str, int]:
+        """The ports that the stack publishes on ``bind_address``, by the setting of each."""
+        ports = {"proxyPort": self.proxy_port}
+        if self.prometheus is ServiceMode.MANAGED:
+            ports["prometheusPort"] = self.prometheus_port
+        if self.grafana is ServiceMode.MANAGED:
+            ports["grafanaPort"] = self.grafana_port
+        return ports
+
+    @property
     def metrics_key(self) -> Secret:
         """Key for the proxy's metrics only: derived from ``api_key``, which it does not reveal."""
         if not self.api_key:
