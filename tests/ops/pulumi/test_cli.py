@@ -3,10 +3,40 @@ from pathlib import Path
 
 import pytest
 
+from ops.processes.runner import Result
 from ops.pulumi.settings import read_stack_config
 from ops.stack.commands import Operator
 from ops.terminal.console import OperatorError
 from tests.ops.scripted_runner import ScriptedRunner
+from tests.ops.stack.operating import operator
+
+FIRST_ERROR = """\
+[resource plugin grafana-2.44.0] installing
+warning: Error downloading plugin: 503. Will retry in 500ms [1/5]
+error: [resource plugin docker-5.1.0] downloading from : failed to download plugin:
+dial tcp: lookup get.pulumi.com: no such host
+"""
+
+
+def test_a_plugin_that_cannot_be_downloaded_is_named_with_the_reason_and_what_to_do(
+    root: Path,
+) -> None:
+    """``pulumi install`` would cancel the others and report "context canceled"."""
+    runner = ScriptedRunner(
+        {"pulumi plugin install": Result(255, "", FIRST_ERROR)},
+        programs={"docker": "/usr/bin/docker", "pulumi": "/opt/bin/pulumi"},
+    )
+
+    with pytest.raises(OperatorError) as raised:
+        operator(root, runner).check()
+
+    told = str(raised.value)
+    assert "docker-5.1.0] downloading" in told
+    assert "lookup get.pulumi.com: no such host" in told
+    assert "Will retry" not in told
+    for remedy in ("HTTPS_PROXY", "GITHUB_TOKEN", "pulumi plugin install resource NAME VERSION"):
+        assert remedy in told
+    assert not any(words.startswith("pulumi install") for words in runner.commands)
 
 
 def test_the_installer_that_fails_is_quoted(root: Path) -> None:
