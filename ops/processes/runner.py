@@ -4,11 +4,15 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from ops.checkout import ROOT
+
+# Time between two looks whether a program has ended or is to be interrupted.
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,15 @@ class Runner(Protocol):
     def show(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
         """Run with the operator's terminal; return the exit code."""
 
+    def relay(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        write_line: Callable[[str], None],
+        stop: threading.Event,
+    ) -> int:
+        """Run with each line of output passed on; interrupt it once ``stop`` is set."""
+
     def which(self, program: str) -> str | None:
         """Return the path of a program on PATH; None when there is none."""
 
@@ -70,9 +83,42 @@ class SystemRunner:
             signals.pass_to(program)
             return program.wait()
 
+    def relay(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        write_line: Callable[[str], None],
+        stop: threading.Event,
+    ) -> int:
+        """Run with each line of output passed on; interrupt it once ``stop`` is set."""
+        with (
+            _Signals() as signals,
+            subprocess.Popen(  # noqa: S603 (commands of this package)
+                command,
+                cwd=ROOT,
+                env={**os.environ, **environ},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            ) as program,
+        ):
+            signals.pass_to(program)
+            threading.Thread(target=_interrupt_once, args=(program, stop), daemon=True).start()
+            for line in program.stdout or ():
+                write_line(line.removesuffix("\n"))
+            return program.wait()
+
     def which(self, program: str) -> str | None:
         """Return the path of a program on PATH; None when there is none."""
         return shutil.which(program)
+
+
+def _interrupt_once(program: "subprocess.Popen[str]", stop: threading.Event) -> None:
+    while program.poll() is None:
+        if stop.wait(_LOOK_SECONDS):
+            program.send_signal(signal.SIGINT)
+            return
 
 
 class _Signals:
@@ -83,7 +129,7 @@ class _Signals:
     """
 
     def __init__(self) -> None:
-        self._program: subprocess.Popen[bytes] | None = None
+        self._program: subprocess.Popen[Any] | None = None
         self._terminated = False
 
     def __enter__(self) -> Self:
@@ -97,7 +143,7 @@ class _Signals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def pass_to(self, program: "subprocess.Popen[bytes]") -> None:
+    def pass_to(self, program: "subprocess.Popen[Any]") -> None:
         """Pass SIGTERM on to a program from now on."""
         self._program = program
         if self._terminated:

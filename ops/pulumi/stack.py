@@ -1,7 +1,8 @@
 """A Pulumi stack: run the CLI on it, read its outputs and its state."""
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,15 @@ class PulumiStack:
     def show(self, *arguments: str) -> int:
         """Run a command on the stack in the operator's terminal; return its exit code."""
         return self.runner.show(self._command(arguments), self.environ)
+
+    def relay(
+        self, write_line: Callable[[str], None], stop: threading.Event, *arguments: str
+    ) -> int:
+        """Run a command on the stack with each line of its output passed on.
+
+        Once ``stop`` is set, it is interrupted: it ends when what it has begun has ended.
+        """
+        return self.runner.relay(self._command(arguments), self.environ, write_line, stop)
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [self.cli, *arguments, "--stack", self.name]

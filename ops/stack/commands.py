@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.image_digests import recorded_digests
-from infra.topology import DEFAULT_STACK, GRAFANA_USER, MEMBERS, physical_name
-from ops.checkout import ROOT, TOOLS_DIR
-from ops.clients.docker import DockerEngine
+from infra.settings.schema import Settings
+from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA_USER, MEMBERS, physical_name
+from ops.checkout import ROOT, RUN_DIR, TOOLS_DIR
+from ops.clients.docker import Container, DockerEngine
 from ops.clients.prometheus import Prometheus, PrometheusError
 from ops.processes.runner import Runner, SystemRunner
 from ops.pulumi.backend import choose_backend, create_local_backend, ensure_passphrase
@@ -23,8 +24,11 @@ from ops.pulumi.settings import StackConfig, read_stack_config
 from ops.pulumi.stack import PulumiStack
 from ops.running.stack import find_stack
 from ops.stack.follow import follow
+from ops.stack.obstacles import obstacles
 from ops.stack.recovery import Recovery
+from ops.stack.starting import Starting, StartWatch
 from ops.terminal.console import OperatorError, say
+from ops.terminal.status import Terminal
 
 VOLUME = "docker:index/volume:Volume"
 URLS = {
@@ -74,12 +78,24 @@ class Operator:
     def up(self) -> int:
         """Start the stack, or update it."""
         cli = self.check()
+        settings = self._settings()
+        if in_the_way := obstacles(self.docker, settings, self.config.short_name):
+            raise OperatorError("\nerror: ".join(in_the_way))
         self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
         stack.select(create=True)
         recovery = Recovery(stack, self.docker)
         state = recovery.refresh(stack.state())
-        code = stack.show("up", "--yes", *recovery.images_to_replace(state))
+        terminal = Terminal()
+        command = ["up", "--yes", *recovery.images_to_replace(state)]
+        if terminal.rewrites:
+            command += ["--color", "always"]
+        watch = StartWatch(
+            self.docker, self._starting(settings), terminal, self.root / RUN_DIR.name
+        )
+        code, problem = watch.run(lambda stop: stack.relay(terminal.say, stop, *command))
+        if problem is not None:
+            raise OperatorError(problem)
         if code == 0:
             say(self._how_to_reach(stack.outputs() or {}))
         return code
@@ -88,7 +104,8 @@ class Operator:
         """Show what ``up`` would change."""
         stack = self._open(self.check())
         stack.select(create=True)
-        return stack.show("preview")
+        recovery = Recovery(stack, self.docker)
+        return stack.show("preview", *recovery.images_to_replace(recovery.catch_up()))
 
     def down(self) -> int:
         """Stop the stack and remove it, except its data volumes."""
@@ -123,16 +140,15 @@ class Operator:
             raise OperatorError(
                 f"stack {self.config.stack} has no containers; start it with `make up`"
             )
-        chosen = {service: there[service]} if service else there
-        return follow(chosen, self.docker.environ)
+        chosen = [service] if service else list(there)
+        return follow({name: there[name].name for name in chosen}, self.docker.environ)
 
     def status(self) -> int:
         """Show containers, URLs and firing alerts; return 1 unless all containers are healthy."""
         self.docker.require()
-        states = self.docker.container_states()
         containers = self._containers()
         for service, container in containers.items():
-            say(f"  {service:<11} {container:<32} {states[container]}")
+            say(f"  {service:<11} {container.name:<32} {container.status}")
         if not containers:
             say(f"Stack {self.config.stack} has no containers; start it with `make up`.")
             return 1
@@ -141,7 +157,7 @@ class Operator:
         for line in _url_lines(outputs):
             say(line)
         say(_alert_line(outputs.get("prometheusUrl", "")))
-        return 0 if all("(healthy)" in states[name] for name in containers.values()) else 1
+        return 0 if all("(healthy)" in one.status for one in containers.values()) else 1
 
     def env(self) -> int:
         """Print the variables that `pulumi` needs to use the same state."""
@@ -184,14 +200,32 @@ class Operator:
             "(`pulumi stack output grafanaAdminPassword --show-secrets`)."
         )
 
-    def _containers(self) -> dict[str, str]:
-        """Return the names of the stack's existing containers, by service."""
+    def _settings(self) -> Settings:
+        """Return the stack's settings; the Pulumi program reports those that are invalid."""
+        # Imported here, since the SDK, which the module uses, takes a second to load.
+        from infra.settings.reading import parse  # noqa: PLC0415
+
+        return parse(self.config.text_of)[0]
+
+    def _starting(self, settings: Settings) -> list[Starting]:
+        """Return the containers that an update may start, and how long Pulumi waits for each."""
+        return [
+            Starting(
+                service,
+                physical_name(member.container, self.config.short_name),
+                settings.engine_wait_seconds if member is ENGINE else settings.wait_seconds,
+            )
+            for service, member in MEMBERS.items()
+        ]
+
+    def _containers(self) -> dict[str, Container]:
+        """Return the stack's existing containers, by service."""
         names = {
             service: physical_name(member.container, self.config.short_name)
             for service, member in MEMBERS.items()
         }
-        states = self.docker.container_states()
-        return {service: name for service, name in names.items() if name in states}
+        there = self.docker.containers()
+        return {service: there[name] for service, name in names.items() if name in there}
 
 
 def _url_lines(outputs: Mapping[str, str]) -> list[str]:

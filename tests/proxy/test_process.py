@@ -187,7 +187,7 @@ def open_files(limit: int) -> Iterator[None]:
 def test_it_starts_with_as_many_open_files_as_the_system_allows(
     most: int, allowed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """macOS refuses more than it supports, although the hard limit is infinite."""
+    """Some systems, such as macOS, refuse more than they support under any hard limit."""
     limit = [256]
 
     def set_limit(_kind: int, limits: tuple[int, int]) -> None:

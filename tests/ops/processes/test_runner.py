@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -39,6 +40,28 @@ def test_a_program_that_is_shown_ends_in_its_own_way(
         send(process.pid, number)
 
         assert process.wait() == code
+
+
+def test_lines_are_passed_on_as_they_come_and_the_program_can_be_interrupted() -> None:
+    stop = threading.Event()
+    lines: list[str] = []
+
+    def write_line(line: str) -> None:
+        lines.append(line)
+        stop.set()
+
+    code = SystemRunner().relay([sys.executable, "-c", WAITING_FOR_A_SIGNAL], {}, write_line, stop)
+
+    assert (code, lines) == (7, ["started"])
+
+
+def test_a_program_that_ends_by_itself_is_relayed_with_both_outputs() -> None:
+    script = "import sys; print('out', flush=True); print('err', file=sys.stderr); sys.exit(3)"
+    lines: list[str] = []
+
+    code = SystemRunner().relay([sys.executable, "-c", script], {}, lines.append, threading.Event())
+
+    assert (code, lines) == (3, ["out", "err"])
 
 
 def test_output_is_returned_with_the_exit_code() -> None:
