@@ -19,6 +19,9 @@ _TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
 
 
+_REMEDY_FOR_ROLE = "give its service account the role Admin in Grafana"
+
+
 class NotReadyError(Exception):
     """Grafana cannot be provisioned; the message says why and what to do."""
 
@@ -80,8 +83,36 @@ class GrafanaCheck:
                     f"({problem}); see its log"
                 )
             self.pause(_PAUSE_SECONDS)
-        if _status(f"{self.url}/api/org", self.login) == http.HTTPStatus.UNAUTHORIZED:
-            raise NotReadyError(self._refused())
+        self._require_access("the organisation", "/api/org")
+
+    def require_datasource_access(self, uid: str) -> None:
+        """Check that the login may use data sources, or create the one with this uid.
+
+        Raises:
+            NotReadyError: It may not.
+        """
+        self._require_access("data sources", f"/api/datasources/uid/{uid}")
+
+    def require_rule_access(self) -> None:
+        """Check that the login may provision alert rules.
+
+        Raises:
+            NotReadyError: It may not.
+        """
+        self._require_access("alert rules", "/api/v1/provisioning/alert-rules")
+
+    def require_datasource(self, uid: str) -> None:
+        """Check that there is a Prometheus data source with this uid.
+
+        Raises:
+            NotReadyError: There is none, or the login may not read it.
+        """
+        status = self._require_access("data sources", f"/api/datasources/uid/{uid}")
+        if status == http.HTTPStatus.NOT_FOUND:
+            raise NotReadyError(
+                f"Grafana at {self.url} has no data source with the uid {uid}: set datasourceUid "
+                "to the uid of a Prometheus data source, or to nothing to create one"
+            )
 
     def confirm_folder(self, uid: str) -> None:
         """Check that Grafana accepts the login and still has what was written to it earlier.
@@ -96,8 +127,7 @@ class GrafanaCheck:
             status = _status(f"{self.url}/api/folders/{uid}", self.login)
         except OSError:
             return
-        if status == http.HTTPStatus.UNAUTHORIZED:
-            raise NotReadyError(self._refused())
+        self._refuse("folders", status)
         if status == http.HTTPStatus.NOT_FOUND:
             raise NotReadyError(
                 f"Grafana at {self.url} has lost its content: folder {uid} is missing, as happens "
@@ -105,11 +135,23 @@ class GrafanaCheck:
                 "and then `pulumi up` again."
             )
 
-    def _refused(self) -> str:
-        return (
-            f"Grafana at {self.url} refuses the login of this stack's settings; "
-            + self.login.remedy
-        )
+    def _require_access(self, what: str, path: str) -> int:
+        status = _status(f"{self.url}{path}", self.login)
+        self._refuse(what, status)
+        return status
+
+    def _refuse(self, what: str, status: int) -> None:
+        """Raise an error that says what to do if this is the status of a refused request."""
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            raise NotReadyError(
+                f"Grafana at {self.url} refuses the login of this stack's settings; "
+                + self.login.remedy
+            )
+        if status == http.HTTPStatus.FORBIDDEN:
+            raise NotReadyError(
+                f"Grafana at {self.url} accepts the login of this stack's settings, but its role "
+                f"may not use {what}; {_REMEDY_FOR_ROLE}"
+            )
 
 
 def _unhealthy(url: str) -> str | None:

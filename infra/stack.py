@@ -1,21 +1,24 @@
 """The whole stack: creates every component from the settings, and returns the outputs."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pulumi
 import pulumi_docker as docker
 
 from alerts import grafana as grafana_rules
 from alerts import prometheus as prometheus_rules
+from alerts.grafana import RuleGroup
 from dashboards import overview
 from infra import image_digests, topology, urls
+from infra.certificate_authorities import read_authorities
 from infra.components.engine import Engine, EngineArgs
 from infra.components.grafana import ADMIN_PASSWORD_FILE, Grafana, GrafanaArgs, Smtp
 from infra.components.grafana_content import (
     GrafanaContent,
     GrafanaContentArgs,
     Notification,
+    PrometheusSource,
     api_provider,
 )
 from infra.components.prometheus import PROXY_KEY_FILE, Prometheus, PrometheusArgs
@@ -28,8 +31,7 @@ from infra.prometheus_config import prometheus_config
 from infra.secret_output import secret_output
 from infra.settings.reading import load
 from infra.settings.schema import Settings
-from infra.settings.types import EngineMode, ServiceMode
-from monitoring.names import DATASOURCE_UID
+from infra.settings.types import EngineMode, GrafanaRules, ServiceMode
 
 
 def main() -> None:
@@ -71,6 +73,7 @@ def build(
         settings.thresholds,
         prometheus_url=urls.prometheus_url(settings),
         runbook_base_url=settings.runbook_base_url,
+        datasource_uid=_source(settings).uid,
     )
     check = check_of(urls.grafana_url(settings), _login(settings, stack))
     _grafana_content(settings, dashboard, check, grafana, deployed)
@@ -201,15 +204,11 @@ def _grafana_content(
         pulumi.Output.secret(check.login.credentials),
         depends_on=[] if grafana is None else [grafana.container],
     )
+    source = _source(settings)
     args = GrafanaContentArgs(
-        datasource_url=urls.datasource_url(settings),
+        source=source,
         dashboard=dashboard,
-        rule_groups=grafana_rules.rule_groups(
-            settings.thresholds,
-            DATASOURCE_UID,
-            runbook_base_url=settings.runbook_base_url,
-            dialect=settings.grafana_rules.value,
-        ),
+        rule_groups=_rule_groups(settings, source.uid),
         notification=Notification(
             settings.alert_webhook_url, settings.alert_slack_url, settings.email_addresses
         ),
@@ -219,6 +218,29 @@ def _grafana_content(
         volume=None if grafana is None else grafana.volume,
     )
     GrafanaContent("grafana-content", args, pulumi.ResourceOptions(providers=[provider]))
+
+
+def _source(settings: Settings) -> PrometheusSource:
+    return PrometheusSource(
+        url=urls.datasource_url(settings),
+        scrape_interval_seconds=settings.scrape_interval_seconds,
+        user=settings.prometheus_user,
+        password=settings.prometheus_password,
+        token=settings.prometheus_token,
+        authorities=read_authorities(settings.prometheus_ca_file),
+        existing_uid=settings.datasource_uid,
+    )
+
+
+def _rule_groups(settings: Settings, datasource_uid: str) -> Sequence[RuleGroup]:
+    if settings.grafana_rules is GrafanaRules.NONE:
+        return ()
+    return grafana_rules.rule_groups(
+        settings.thresholds,
+        datasource_uid,
+        runbook_base_url=settings.runbook_base_url,
+        dialect="before-12" if settings.grafana_rules is GrafanaRules.BEFORE_12 else "current",
+    )
 
 
 def _login(settings: Settings, stack: str) -> Login:
@@ -246,6 +268,9 @@ def _outputs(settings: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[s
         "dashboardUrl": f"{grafana_url}/d/{dashboard_uid}",
         "engineUrl": urls.engine_url(settings),
         "engine": settings.engine.value,
+        "datasourceUid": _source(settings).uid,
+        "grafanaRules": settings.grafana_rules.value,
+        "prometheusAuthorization": secret_output(settings.prometheus_authorization),
         "apiKey": secret_output(settings.api_key),
         "metricsKey": secret_output(settings.metrics_key),
         "grafanaUser": topology.GRAFANA_USER if managed else "",

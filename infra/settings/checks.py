@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from infra.docker_host import DOCKER_HOST, is_loopback
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings, in_setting_names
-from infra.settings.types import DEFAULT_PASSWORD, EngineMode, ServiceMode
+from infra.settings.types import DEFAULT_PASSWORD, EngineMode, GrafanaRules, ServiceMode
 from monitoring.names import SCRAPE_INTERVALS
 from monitoring.thresholds import ThresholdsError
 from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_model_details
@@ -25,6 +25,7 @@ _GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")
 _PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
 _QUANTIZATION = re.compile(r"[a-z0-9_]*")
 _HOST_PORT = re.compile(r"[\w.-]+:\d+")
+_UID = re.compile(r"[\w-]{1,40}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
 _EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
@@ -144,6 +145,23 @@ def _monitoring(settings: Settings) -> Iterator[str]:
             f"prometheusRetention: {settings.prometheus_retention!r} is not a duration such as 15d"
         )
     yield from _scrape_interval(settings)
+    yield from _prometheus_login(settings)
+    if settings.datasource_uid and settings.grafana is ServiceMode.MANAGED:
+        yield "datasourceUid: the stack's own Grafana has only the data source that is created"
+    if settings.datasource_uid and not _UID.fullmatch(settings.datasource_uid):
+        yield (
+            f"datasourceUid: {settings.datasource_uid!r} is not a uid; it is at the end of the "
+            "address of the data source's page in Grafana"
+        )
+
+
+def _prometheus_login(settings: Settings) -> Iterator[str]:
+    if settings.prometheus_token and settings.prometheus_user:
+        yield "prometheusToken: set either this or prometheusUser, not both"
+    if bool(settings.prometheus_user) is not bool(settings.prometheus_password):
+        yield "prometheusUser: set it together with prometheusPassword"
+    if ":" in settings.prometheus_user:
+        yield f"prometheusUser: {settings.prometheus_user!r} has a colon, which no user name can"
 
 
 def _scrape_interval(settings: Settings) -> Iterator[str]:
@@ -164,6 +182,11 @@ def _alerting(settings: Settings) -> Iterator[str]:
     yield from _url("runbookBaseUrl", settings.runbook_base_url)
     yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, is_secret=True)
     yield from _url("alertSlackUrl", settings.alert_slack_url.value, is_secret=True)
+    if settings.grafana_rules is GrafanaRules.NONE and settings.sends_alerts:
+        yield (
+            "grafanaRules: without rules, Grafana sends no alerts; set it to current, or remove "
+            "alertWebhookUrl, alertSlackUrl and alertEmails"
+        )
     for address in settings.email_addresses:
         if not _EMAIL.fullmatch(address):
             yield f"alertEmails: {address!r} is not an e-mail address"

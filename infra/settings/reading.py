@@ -8,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from infra.certificate_authorities import read_authorities
 from infra.settings.checks import problems
 from infra.settings.schema import (
     SETTING_NAMES,
@@ -36,6 +37,7 @@ def load(config: pulumi.Config) -> Settings:
         *errors,
         *_plain_secrets(config, settings),
         *problems(settings),
+        *_unreadable_files(settings),
     ]
     if errors:
         raise SettingsError(_report(errors))
@@ -88,6 +90,14 @@ def _plain_secrets(config: pulumi.Config, settings: Settings) -> list[str]:
         and getattr(settings, field) != getattr(defaults, field)
         and name not in encrypted
     ]
+
+
+def _unreadable_files(settings: Settings) -> list[str]:
+    try:
+        read_authorities(settings.prometheus_ca_file)
+    except ValueError as error:
+        return [f"prometheusCaFile: {error}"]
+    return []
 
 
 def _own(config: pulumi.Config, keys: Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@
 carry the same names (in snake case) and defaults.
 """
 
+import base64
 import dataclasses
 import hmac
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class Settings:
     hf_token: Secret = NO_SECRET
     gpus: str = "none"
     engine_memory_mb: int = 8192
-    engine_wait_seconds: int = 1800
+    engine_wait_seconds: int = 900
     proxy_port: int = topology.PROXY.port
     max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
     max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
@@ -45,6 +46,10 @@ class Settings:
     allow_unauthenticated: bool = False
     prometheus: ServiceMode = ServiceMode.MANAGED
     prometheus_url: str = ""
+    prometheus_user: str = ""
+    prometheus_password: Secret = NO_SECRET
+    prometheus_token: Secret = NO_SECRET
+    prometheus_ca_file: str = ""
     prometheus_port: int = topology.PROMETHEUS.port
     prometheus_retention: str = "15d"
     scrape_interval_seconds: int = SCRAPE_INTERVAL_SECONDS
@@ -55,6 +60,7 @@ class Settings:
     grafana_admin_password: Secret = DEFAULT_PASSWORD
     grafana_rules: GrafanaRules = GrafanaRules.CURRENT
     datasource_url: str = ""
+    datasource_uid: str = ""
     alert_thresholds: Thresholds = field(default_factory=Thresholds)
     runbook_base_url: str = ""
     alert_webhook_url: Secret = NO_SECRET
@@ -107,6 +113,23 @@ class Settings:
         """
         timing = Timing.for_scrape_interval(self.scrape_interval_seconds)
         return dataclasses.replace(self.alert_thresholds, timing=timing)
+
+    @property
+    def sends_alerts(self) -> bool:
+        """Whether Grafana is to send alerts anywhere."""
+        return bool(self.alert_webhook_url or self.alert_slack_url or self.email_addresses)
+
+    @property
+    def prometheus_authorization(self) -> Secret:
+        """Value of the ``Authorization`` header for an external Prometheus; empty for none."""
+        if self.prometheus is not ServiceMode.EXTERNAL:
+            return NO_SECRET
+        if self.prometheus_token:
+            return Secret(f"Bearer {self.prometheus_token.value}")
+        if not self.prometheus_user:
+            return NO_SECRET
+        login = f"{self.prometheus_user}:{self.prometheus_password.value}"
+        return Secret(f"Basic {base64.b64encode(login.encode()).decode()}")
 
     @property
     def email_addresses(self) -> tuple[str, ...]:

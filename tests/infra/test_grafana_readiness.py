@@ -88,6 +88,41 @@ def test_a_refused_login_says_what_to_do(serve: Serve, login: Login) -> None:
         check.confirm_folder("there")
 
 
+@pytest.mark.parametrize(
+    ("path", "check", "what"),
+    [
+        ("/api/org", lambda check: check.await_ready(), "the organisation"),
+        ("/api/datasources/uid/x", lambda check: check.require_datasource("x"), "data sources"),
+        (
+            "/api/datasources/uid/x",
+            lambda check: check.require_datasource_access("x"),
+            "data sources",
+        ),
+        (
+            "/api/v1/provisioning/alert-rules",
+            lambda check: check.require_rule_access(),
+            "alert rules",
+        ),
+        ("/api/folders/x", lambda check: check.confirm_folder("x"), "folders"),
+    ],
+)
+def test_a_role_that_is_too_low_says_which_one_is_needed(
+    serve: Serve, path: str, check: Callable[[GrafanaCheck], None], what: str
+) -> None:
+    url = serve({"/api/health": [200], path: [403]})
+    with pytest.raises(NotReadyError, match=rf"role may not use {what}; .* the role Admin"):
+        check(GrafanaCheck(url, ADMIN))
+
+
+def test_a_data_source_that_does_not_exist_is_refused_but_may_be_created(serve: Serve) -> None:
+    url = serve({"/api/datasources/uid/there": [200]})
+    check = GrafanaCheck(url, ADMIN)
+    check.require_datasource("there")
+    check.require_datasource_access("gone")
+    with pytest.raises(NotReadyError, match=r"no data source with the uid gone: set datasourceUid"):
+        check.require_datasource("gone")
+
+
 def test_a_missing_folder_means_that_the_content_is_lost(serve: Serve) -> None:
     url = serve({"/api/folders/there": [200]})
     check = GrafanaCheck(url, ADMIN)
