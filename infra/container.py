@@ -23,7 +23,7 @@ How files, secrets among them, get into a container with a read-only root:
 * The real container refers to the other one by id, so that a changed file replaces both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -41,6 +41,9 @@ TMPFS_OPTIONS = "rw,noexec,nosuid,size=64m"
 
 # Folder of secret files inside a container, the same as for Docker's own secrets.
 SECRETS_FOLDER = "/run/secrets"
+
+# Part of the provider's error for a container that runs, or restarts, without becoming healthy.
+_NOT_HEALTHY = "failed to be in healthy state"
 
 # Time that Docker may take to create a container, on top of the wait for health.
 _CREATE_MARGIN_SECONDS = 60
@@ -197,6 +200,7 @@ def run(
             _always_replaced(parent),
             pulumi.ResourceOptions(
                 depends_on=list(depends_on),
+                hooks=pulumi.ResourceHookBinding(on_error=[_failure_hook(name, spec, placement)]),
                 custom_timeouts=pulumi.CustomTimeouts(
                     create=duration(spec.wait_seconds + _CREATE_MARGIN_SECONDS)
                 ),
@@ -280,6 +284,32 @@ def files_args(spec: ContainerSpec, files: Files, placement: Placement) -> docke
         privileged=False,
         capabilities=_no_capabilities(),
         security_opts=SECURITY_OPTIONS,
+    )
+
+
+def _failure_hook(name: str, spec: ContainerSpec, placement: Placement) -> pulumi.ErrorHook:
+    """Return a hook that tells where the reason is: the provider's error doesn't have it."""
+    container = physical_name(spec.member.container, placement.stack)
+
+    def tell(args: pulumi.ErrorHookArgs) -> bool:
+        if hint := failure_hint(container, args.errors):
+            pulumi.log.error(hint)
+        return False  # no retry
+
+    return pulumi.ErrorHook(f"{name}-failed", tell)
+
+
+def failure_hint(container: str, errors: Sequence[str]) -> str:
+    """Return what shows why a container failed, after these errors of the provider.
+
+    Empty if the container is gone, or was never created, as its log is then.
+    """
+    newest = errors[0] if errors else ""
+    if _NOT_HEALTHY not in newest:
+        return ""
+    return (
+        f"{container} did not become healthy in time. Its log says why: "
+        f"docker logs --tail 50 {container}"
     )
 
 

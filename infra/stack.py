@@ -270,6 +270,7 @@ def _outputs(settings: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[s
         "engine": settings.engine.value,
         "datasourceUid": _source(settings).uid,
         "grafanaRules": settings.grafana_rules.value,
+        "prometheusCaFile": settings.prometheus_ca_file,
         "prometheusAuthorization": secret_output(settings.prometheus_authorization),
         "apiKey": secret_output(settings.api_key),
         "metricsKey": secret_output(settings.metrics_key),
