@@ -17,12 +17,12 @@ TOOLS_INSTALLED := $(TOOLS)/.installed
 STACK ?= dev
 export STACK
 
-.PHONY: help demo up down preview logs status env verify drill soak test test-clients e2e lint types \
-	format render pin-images lock audit sbom clean prometheus node
+.PHONY: help demo up down preview logs status prometheus-files env verify drill soak test \
+	test-clients e2e lint types format render pin-images lock audit sbom clean prometheus node
 
 help: ## List the commands and variables
 	@echo 'Commands:'
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo 'Variables (make demo PROXY_PORT=11500):'
 	@awk 'BEGIN { FS = "=  +" } /^#= / { sub(/^#= /, ""); printf "  %-17s %s\n", $$1 "=", $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ help: ## List the commands and variables
 #= PROXY_PORT=       demo: port of the Ollama API (11434)
 #= ENGINE_PORT=      demo: port of the engine (8080)
 #= PROMETHEUS_PORT=  demo: port of Prometheus (9090)
-#= STACK=            up, down, preview, logs, status, verify, drill: the Pulumi stack (dev)
+#= STACK=            up, down, preview, logs, status, prometheus-files, verify, drill: the stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
 #= MINUTES=          soak, fuzz: minutes to run (30, 10)
 #= ARGS=             verify, drill, soak, lock: further options, for instance ARGS="--no-traffic --json"
@@ -54,6 +54,9 @@ logs: $(RUNTIME) ## Follow the logs of the stack's containers (SERVICE= for one)
 
 status: $(RUNTIME) ## Show the stack's containers, URLs and firing alerts
 	@$(RUN) ops.stack status
+
+prometheus-files: $(RUNTIME) ## Write the scrape job and the rules for a Prometheus of your own
+	@$(RUN) ops.stack prometheus-files
 
 env: $(RUNTIME) ## Print the variables that `pulumi` needs to use the stack's state: eval "$(make env)"
 	@$(RUN) ops.stack env

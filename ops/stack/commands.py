@@ -1,4 +1,4 @@
-"""The full stack with Pulumi: ``python -m ops.stack up|down|preview|logs|status|env|check``.
+"""The full stack with Pulumi: ``python -m ops.stack COMMAND``, what ``make COMMAND`` runs.
 
 Docker, the CLI, its plugins and the images are checked before anything changes. Exit code 0 on
 success, 1 with a message on failure, or Pulumi's own exit code.
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.image_digests import recorded_digests
-from infra.settings.schema import Settings
+from infra.settings.schema import Settings, in_setting_names
+from infra.settings.types import ServiceMode
 from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA_USER, MEMBERS, physical_name
+from monitoring.thresholds import ThresholdsError
 from ops.checkout import ROOT, RUN_DIR, TOOLS_DIR
 from ops.clients.docker import Container, DockerEngine
 from ops.clients.prometheus import Prometheus, PrometheusError
@@ -23,8 +25,10 @@ from ops.pulumi.cli import ensure_cli, ensure_plugins, find_cli, install_officia
 from ops.pulumi.settings import StackConfig, read_stack_config
 from ops.pulumi.stack import PulumiStack
 from ops.running.stack import find_stack
+from ops.running.targets import stack_targets
 from ops.stack.follow import follow
 from ops.stack.obstacles import obstacles
+from ops.stack.prometheus_files import write_prometheus_files
 from ops.stack.recovery import Recovery
 from ops.stack.starting import Starting, StartWatch
 from ops.terminal.console import OperatorError, say
@@ -156,8 +160,17 @@ class Operator:
         outputs = (stack.outputs() if stack else None) or {}
         for line in _url_lines(outputs):
             say(line)
-        say(_alert_line(outputs.get("prometheusUrl", "")))
+        say(_alert_line(stack_targets(self.config.stack, outputs).prometheus_api))
         return 0 if all("(healthy)" in one.status for one in containers.values()) else 1
+
+    def prometheus_files(self) -> int:
+        """Write the files for a Prometheus of the user's own."""
+        folder = self.root / RUN_DIR.name / f"prometheus-{self.config.short_name}"
+        try:
+            say(write_prometheus_files(self._settings(), folder))
+        except ThresholdsError as error:
+            raise OperatorError(in_setting_names(str(error))) from error
+        return 0
 
     def env(self) -> int:
         """Print the variables that `pulumi` needs to use the same state."""
@@ -181,6 +194,8 @@ class Operator:
 
     def _how_to_reach(self, outputs: Mapping[str, str]) -> str:
         lines = ["", "The stack is up:", *_url_lines(outputs)]
+        if self.config.values["prometheus"] == ServiceMode.EXTERNAL:
+            lines.append("  `make prometheus-files` writes the scrape job and the rules for it.")
         if outputs.get("grafanaAdminPassword"):
             lines += ["", f"  {self._login(outputs)}"]
         if outputs.get("apiKey"):
@@ -232,11 +247,11 @@ def _url_lines(outputs: Mapping[str, str]) -> list[str]:
     return [f"  {title:<11} {outputs[key]}" for title, key in URLS.items() if outputs.get(key)]
 
 
-def _alert_line(prometheus_url: str) -> str:
-    if not prometheus_url:
+def _alert_line(prometheus: Prometheus | None) -> str:
+    if prometheus is None:
         return "Alerts: unknown, since the stack has no Prometheus."
     try:
-        firing = Prometheus(prometheus_url).firing()
+        firing = prometheus.firing()
     except PrometheusError as error:
         return f"Alerts: unknown, {error}"
     return f"Alerts firing: {', '.join(firing) or 'none'}"
@@ -246,7 +261,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command on the stack that STACK names, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ops.stack")
     parser.add_argument(
-        "command", choices=["up", "down", "preview", "logs", "status", "env", "check"]
+        "command",
+        choices=["up", "down", "preview", "logs", "status", "prometheus-files", "env", "check"],
     )
     parser.add_argument("service", nargs="?", choices=list(MEMBERS), help="for logs")
     options = parser.parse_args(arguments)
@@ -262,6 +278,7 @@ def main(arguments: Sequence[str]) -> int:
         "down": operator.down,
         "preview": operator.preview,
         "status": operator.status,
+        "prometheus-files": operator.prometheus_files,
         "env": operator.env,
     }
     return commands[options.command]()

@@ -12,7 +12,6 @@ from http import HTTPStatus
 
 from monitoring.names import DASHBOARD_UID
 from ops.clients import web
-from ops.clients.prometheus import Prometheus
 from ops.clients.proxy import ProxyApi, keys_of
 from ops.processes.polling import Poller
 from ops.report import Outcome, Report, skipped
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run_sections(report: Report, targets: Targets, options: argparse.Namespace) -> None:
-    prometheus = Prometheus(targets.prometheus) if targets.prometheus else None
+    prometheus = targets.prometheus_api
     report.section("Endpoints", endpoint_checks(targets))
     report.section("Metrics", exposition_checks(targets.proxy_api))
     poller = Poller(options.max_wait)

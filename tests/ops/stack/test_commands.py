@@ -8,6 +8,7 @@ from ops.processes.runner import Result
 from ops.terminal.console import OperatorError
 from tests.ops.scripted_runner import PROGRAMS, ScriptedRunner
 from tests.ops.stack.operating import OUTPUTS, configure, operator, state
+from tests.ops.verify.stand_ins import running_standin
 
 
 def test_up_checks_then_selects_refreshes_docker_only_and_updates(root: Path) -> None:
@@ -240,6 +241,30 @@ def test_status_shows_the_stacks_containers_and_fails_unless_all_are_healthy(
     assert "frontier-mistral " in printed
     assert "(unhealthy)" in printed
     assert "frontier-mistral-other" not in printed
+
+
+def test_status_logs_in_to_a_prometheus_that_requires_it(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = Result(0, '{"Names": "frontier-mistral", "Status": "Up 2 minutes (healthy)"}')
+    with running_standin(prometheus_authorization="Bearer t0ken") as targets:
+        outputs = {
+            "prometheusUrl": targets.prometheus,
+            "prometheusAuthorization": "Bearer t0ken",
+        }
+        runner = ScriptedRunner(
+            {
+                "docker ps": listing,
+                "pulumi whoami": Result(0, '{"url": "https://app.pulumi.com/ada"}'),
+                "pulumi stack output": Result(0, json.dumps(outputs)),
+            }
+        )
+
+        assert operator(root, runner).status() == 0
+
+    printed = capsys.readouterr().out
+    assert "Alerts firing: none" in printed
+    assert "t0ken" not in printed
 
 
 def test_status_without_containers_names_the_command_that_starts_them(
