@@ -82,9 +82,13 @@ def ensure_plugins(runner: Runner, cli: str) -> None:
 
 
 def _errors(failed: Result) -> str:
-    """Return what the CLI printed, from its first error on."""
-    _, marker, errors = failed.stderr.partition("error: ")
-    return f"{marker}{errors}".strip() or failed.reason
+    """Return the CLI's warnings, each once, and its errors.
+
+    The reason of a download that failed several times is only in the warnings before the retries.
+    """
+    before, marker, errors = failed.stderr.partition("error: ")
+    warnings = [line for line in before.splitlines() if line.startswith("warning: ")]
+    return "\n".join([*dict.fromkeys(warnings), f"{marker}{errors}".strip() or failed.reason])
 
 
 def path_with(cli: str) -> str:

@@ -10,11 +10,14 @@ from ops.terminal.console import OperatorError
 from tests.ops.scripted_runner import ScriptedRunner
 from tests.ops.stack.operating import operator
 
-FIRST_ERROR = """\
-[resource plugin grafana-2.44.0] installing
-warning: Error downloading plugin: 503. Will retry in 500ms [1/5]
-error: [resource plugin docker-5.1.0] downloading from : failed to download plugin:
-dial tcp: lookup get.pulumi.com: no such host
+# As the CLI prints it without a network, with fewer attempts.
+WITHOUT_NETWORK = """\
+[resource plugin docker-5.1.0] installing
+warning: Error downloading plugin: Get "https://get.pulumi.com/x": dial tcp: no such host
+Will retry in 80ms [1/5]
+warning: Error downloading plugin: Get "https://get.pulumi.com/x": dial tcp: no such host
+Will retry in 160ms [2/5]
+error: [resource plugin docker-5.1.0] downloading from : docker-5.1.0: failed all 5 attempts
 """
 
 
@@ -23,7 +26,7 @@ def test_a_plugin_that_cannot_be_downloaded_is_named_with_the_reason_and_what_to
 ) -> None:
     """``pulumi install`` would cancel the others and report "context canceled"."""
     runner = ScriptedRunner(
-        {"pulumi plugin install": Result(255, "", FIRST_ERROR)},
+        {"pulumi plugin install": Result(255, "", WITHOUT_NETWORK)},
         programs={"docker": "/usr/bin/docker", "pulumi": "/opt/bin/pulumi"},
     )
 
@@ -32,7 +35,7 @@ def test_a_plugin_that_cannot_be_downloaded_is_named_with_the_reason_and_what_to
 
     told = str(raised.value)
     assert "docker-5.1.0] downloading" in told
-    assert "lookup get.pulumi.com: no such host" in told
+    assert told.count("dial tcp: no such host") == 1
     assert "Will retry" not in told
     for remedy in ("HTTPS_PROXY", "GITHUB_TOKEN", "pulumi plugin install resource NAME VERSION"):
         assert remedy in told
