@@ -172,10 +172,10 @@ class DockerEngine:
         return texts if count is None else texts[-count:]
 
     def usage(self, container: str) -> str:
-        """Return what a container has received and uses, in words; empty if it isn't known."""
+        """Return what a container has received and uses, in words; empty while it doesn't run."""
         shown = self.run("stats", "--no-stream", "--format", "{{.NetIO}}|{{.MemUsage}}", container)
         network, _, memory = shown.stdout.strip().partition("|")
-        if not shown.ok or not memory:
+        if not shown.ok or not memory or memory.startswith("0B"):
             return ""
         return f"{network.partition(' / ')[0]} received, {memory.replace(' / ', ' of ')} of memory"
 
