@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from ops.checkout import ROOT
@@ -35,6 +35,19 @@ class Result:
         return lines[-1] if lines else f"exit code {self.code}"
 
 
+@dataclass(frozen=True)
+class Interruption:
+    """How a relayed program is interrupted.
+
+    Attributes:
+        wanted: Set by whoever wants it to be interrupted.
+        came: Set when the operator has interrupted it, with Ctrl-C or SIGTERM.
+    """
+
+    wanted: threading.Event = field(default_factory=threading.Event)
+    came: threading.Event = field(default_factory=threading.Event)
+
+
 class Runner(Protocol):
     """Starts programs in the checkout; ``environ`` is added to this process's environment."""
 
@@ -49,9 +62,9 @@ class Runner(Protocol):
         command: Sequence[str],
         environ: Mapping[str, str],
         write_line: Callable[[str], None],
-        stop: threading.Event,
+        interruption: Interruption,
     ) -> int:
-        """Run with each line of output passed on; interrupt it once ``stop`` is set."""
+        """Run with each line of output passed on; return the exit code."""
 
     def which(self, program: str) -> str | None:
         """Return the path of a program on PATH; None when there is none."""
@@ -88,11 +101,11 @@ class SystemRunner:
         command: Sequence[str],
         environ: Mapping[str, str],
         write_line: Callable[[str], None],
-        stop: threading.Event,
+        interruption: Interruption,
     ) -> int:
-        """Run with each line of output passed on; interrupt it once ``stop`` is set."""
+        """Run with each line of output passed on; return the exit code."""
         with (
-            _Signals() as signals,
+            _Signals(interruption.came) as signals,
             subprocess.Popen(  # noqa: S603 (commands of this package)
                 command,
                 cwd=ROOT,
@@ -104,7 +117,9 @@ class SystemRunner:
             ) as program,
         ):
             signals.pass_to(program)
-            threading.Thread(target=_interrupt_once, args=(program, stop), daemon=True).start()
+            threading.Thread(
+                target=_interrupt_once, args=(program, interruption.wanted), daemon=True
+            ).start()
             for line in program.stdout or ():
                 write_line(line.removesuffix("\n"))
             return program.wait()
@@ -114,9 +129,9 @@ class SystemRunner:
         return shutil.which(program)
 
 
-def _interrupt_once(program: "subprocess.Popen[str]", stop: threading.Event) -> None:
+def _interrupt_once(program: "subprocess.Popen[str]", wanted: threading.Event) -> None:
     while program.poll() is None:
-        if stop.wait(_LOOK_SECONDS):
+        if wanted.wait(_LOOK_SECONDS):
             program.send_signal(signal.SIGINT)
             return
 
@@ -128,13 +143,14 @@ class _Signals:
     there is a program, and is passed on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, came: threading.Event | None = None) -> None:
         self._program: subprocess.Popen[Any] | None = None
         self._terminated = False
+        self._came = came or threading.Event()
 
     def __enter__(self) -> Self:
         self._before = {
-            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
+            signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: self._came.set()),
             signal.SIGTERM: signal.signal(signal.SIGTERM, self._terminate),
         }
         return self
@@ -150,6 +166,7 @@ class _Signals:
             program.terminate()
 
     def _terminate(self, *_: object) -> None:
+        self._came.set()
         self._terminated = True
         if self._program is not None:
             self._program.terminate()

@@ -1,12 +1,11 @@
 """A Pulumi stack: run the CLI on it, read its outputs and its state."""
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.processes.runner import Result, Runner
+from ops.processes.runner import Interruption, Result, Runner
 from ops.pulumi.cli import QUIET, path_with
 from ops.terminal.console import OperatorError
 
@@ -72,13 +71,14 @@ class PulumiStack:
         return self.runner.show(self._command(arguments), self.environ)
 
     def relay(
-        self, write_line: Callable[[str], None], stop: threading.Event, *arguments: str
+        self, write_line: Callable[[str], None], interruption: Interruption, *arguments: str
     ) -> int:
         """Run a command on the stack with each line of its output passed on.
 
-        Once ``stop`` is set, it is interrupted: it ends when what it has begun has ended.
+        If it is interrupted, it ends when what it has begun has ended.
         """
-        return self.runner.relay(self._command(arguments), self.environ, write_line, stop)
+        command = self._command(arguments)
+        return self.runner.relay(command, self.environ, write_line, interruption)
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [self.cli, *arguments, "--stack", self.name]

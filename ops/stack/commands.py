@@ -97,7 +97,7 @@ class Operator:
         watch = StartWatch(
             self.docker, self._starting(settings), terminal, self.root / RUN_DIR.name
         )
-        code, problem = watch.run(lambda stop: stack.relay(terminal.say, stop, *command))
+        code, problem = watch.run(lambda ending: stack.relay(terminal.say, ending, *command))
         if problem is not None:
             raise OperatorError(problem)
         if code == 0:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from ops.clients.docker import ContainerState, DockerEngine, End
+from ops.processes.runner import Interruption
 from ops.stack.meaning import meaning_of
 from ops.terminal.status import Terminal
 
@@ -22,6 +23,9 @@ from ops.terminal.status import Terminal
 MAX_RESTARTS: Final = 3
 
 LAST_LINES: Final = 15
+
+# How long a container may still take after Ctrl-C: its predecessor is gone already.
+GRACE_SECONDS: Final = 15.0
 
 # The service whose start depends on the model, as a key of ``MEMBERS``.
 ENGINE_SERVICE: Final = "engine"
@@ -82,22 +86,24 @@ class StartWatch:
         self._next_status = clock()
         self._problem: str | None = None
 
-    def run(self, command: Callable[[threading.Event], int]) -> tuple[int, str | None]:
+    def run(self, command: Callable[[Interruption], int]) -> tuple[int, str | None]:
         """Run a command that starts the containers.
 
         Args:
-            command: Gets an event that is set when it is to stop; returns its exit code.
+            command: Runs until it has ended or is interrupted; returns its exit code.
 
         Returns:
             The exit code, and what is wrong with a container that can't start; None if none is
             known not to.
         """
         before = {name: state.id for name, state in self._states().items()}
-        give_up, over = threading.Event(), threading.Event()
-        watching = threading.Thread(target=self._watch, args=(before, give_up, over), daemon=True)
+        interruption, over = Interruption(), threading.Event()
+        watching = threading.Thread(
+            target=self._watch, args=(before, interruption, over), daemon=True
+        )
         watching.start()
         try:
-            code = command(give_up)
+            code = command(interruption)
         finally:
             over.set()
             watching.join()
@@ -123,18 +129,29 @@ class StartWatch:
         ]
 
     def _watch(
-        self, before: Mapping[str, str], give_up: threading.Event, over: threading.Event
+        self, before: Mapping[str, str], interruption: Interruption, over: threading.Event
     ) -> None:
+        interrupted_at = None
         while not over.wait(self._poll_seconds):
             waiting = self._new(before)
             for one, state in waiting:
                 self._first_seen.setdefault(state.id, self._clock())
                 if state.restarts >= MAX_RESTARTS:
                     self._problem = self._restarting(one, state)
-                    give_up.set()
+                    interruption.wanted.set()
                     self._docker.remove_container(state.id)
                     return
             self._show(waiting)
+            if interruption.came.is_set():
+                interrupted_at = self._clock() if interrupted_at is None else interrupted_at
+                if self._clock() - interrupted_at >= GRACE_SECONDS:
+                    self._abandon(waiting)
+
+    def _abandon(self, waiting: list[tuple[Starting, ContainerState]]) -> None:
+        """End Pulumi's wait for containers after an interrupt; the next ``up`` makes them anew."""
+        for one, state in waiting:
+            self._terminal.say(f"Interrupted: removing {one.container}, which isn't healthy yet.")
+            self._docker.remove_container(state.id)
 
     def _show(self, waiting: list[tuple[Starting, ContainerState]]) -> None:
         if not waiting:

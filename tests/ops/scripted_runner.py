@@ -1,11 +1,10 @@
 """A stand-in for the programs that the stack commands start, which records the commands."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops.processes.runner import Result
+from ops.processes.runner import Interruption, Result
 
 CLI = "/opt/bin/pulumi"
 PROGRAMS = {
@@ -59,7 +58,7 @@ class ScriptedRunner:
         command: Sequence[str],
         environ: Mapping[str, str],
         write_line: Callable[[str], None],
-        _stop: threading.Event,
+        _interruption: Interruption,
     ) -> int:
         done = self.capture(command, environ)
         for line in done.stdout.splitlines():

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ops.clients.docker import DockerEngine
-from ops.processes.runner import Result
-from ops.stack.starting import LAST_LINES, MAX_RESTARTS, Starting, StartWatch
+from ops.processes.runner import Interruption, Result
+from ops.stack.starting import GRACE_SECONDS, LAST_LINES, MAX_RESTARTS, Starting, StartWatch
 from ops.terminal.console import OperatorError
 from ops.terminal.status import Terminal
 from tests.ops.clock import Clock
@@ -37,10 +37,10 @@ class UpdateUntilStopped(ScriptedRunner):
         command: Sequence[str],
         environ: Mapping[str, str],
         write_line: Callable[[str], None],
-        stop: threading.Event,
+        interruption: Interruption,
     ) -> int:
-        super().relay(command, environ, write_line, stop)
-        return until_stopped(stop)
+        super().relay(command, environ, write_line, interruption)
+        return until_stopped(interruption)
 
 
 @dataclass
@@ -93,8 +93,8 @@ def watch(
     )
 
 
-def until_stopped(stop: threading.Event) -> int:
-    assert stop.wait(30)
+def until_stopped(interruption: Interruption) -> int:
+    assert interruption.wanted.wait(30)
     return 255
 
 
@@ -168,11 +168,11 @@ def test_every_other_container_is_left_alone(
 ) -> None:
     docker = ScriptedDocker(states={ENGINE.container: states})
 
-    def update(stop: threading.Event) -> int:
+    def update(interruption: Interruption) -> int:
         assert docker.looks.wait(30)
         docker.looks.clear()
         assert docker.looks.wait(30)
-        return 1 if stop.is_set() else 0
+        return 1 if interruption.wanted.is_set() else 0
 
     assert watch(docker, tmp_path).run(update) == (0, None)
     assert not any(" rm " in words for words in docker.commands)
@@ -188,7 +188,7 @@ def test_how_far_a_start_is_is_shown_with_the_last_line_of_its_log(tmp_path: Pat
         states={ENGINE.container: [None, ("new", 0, "starting")]},
     )
 
-    def update(_stop: threading.Event) -> int:
+    def update(_: Interruption) -> int:
         assert docker.looks.wait(30)
         docker.looks.clear()
         assert docker.looks.wait(30)
@@ -213,7 +213,7 @@ def test_a_container_that_only_takes_too_long_is_told_with_its_log_and_stays(
         states={starting.container: [None, ("new", 0, "starting")]},
     )
 
-    def update(_stop: threading.Event) -> int:
+    def update(_: Interruption) -> int:
         assert docker.looks.wait(30)
         docker.looks.clear()
         assert docker.looks.wait(30)
@@ -231,12 +231,40 @@ def test_a_container_that_only_takes_too_long_is_told_with_its_log_and_stays(
     assert not any(" rm " in words for words in docker.commands)
 
 
+def test_after_an_interrupt_a_container_has_a_moment_to_become_healthy(tmp_path: Path) -> None:
+    """Pulumi waits for it; the old one is gone, so it is removed only if it takes long."""
+    clock, output = Clock(), io.StringIO()
+    docker = ScriptedDocker(states={ENGINE.container: [None, ("new", 0, "starting")]})
+
+    def update(interruption: Interruption) -> int:
+        interruption.came.set()
+        for _ in range(2):
+            docker.looks.clear()
+            assert docker.looks.wait(30)
+        assert removals(docker) == []
+        clock.sleep(GRACE_SECONDS)
+        for _ in range(2):
+            docker.looks.clear()
+            assert docker.looks.wait(30)
+        return 255
+
+    code, problem = watch(docker, tmp_path, output=output, clock=clock).run(update)
+
+    assert (code, problem) == (255, None)
+    assert removals(docker)[0] == "docker container rm --force --volumes new"
+    assert "Interrupted: removing frontier-mistral" in output.getvalue()
+
+
+def removals(docker: ScriptedDocker) -> list[str]:
+    return [words for words in docker.commands if " rm " in words]
+
+
 def test_an_update_that_fails_for_another_reason_says_nothing_of_containers(
     tmp_path: Path,
 ) -> None:
     docker = ScriptedDocker(states={ENGINE.container: [None, ("new", 0, "starting")]})
 
-    assert watch(docker, tmp_path).run(lambda _stop: 255) == (255, None)
+    assert watch(docker, tmp_path).run(lambda _: 255) == (255, None)
 
 
 def test_up_stops_with_what_is_wrong_instead_of_pulumis_exit_code(root: Path) -> None:
