@@ -35,6 +35,9 @@ POLL_SECONDS: Final = 2.0
 # Seconds between two lines of status where a line can't be rewritten in place.
 STATUS_SECONDS: Final = 30.0
 
+# A container is seen some seconds after Pulumi begins to wait for it.
+_MOST_OF_A_WAIT: Final = 0.8
+
 # Colours and cursor movements in a log.
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -183,7 +186,7 @@ class StartWatch:
     def _timed_out(self, before: Mapping[str, str]) -> str | None:
         for one, state in self._new(before):
             since = self._first_seen.get(state.id)
-            if since is None or self._clock() - since < one.wait_seconds - self._poll_seconds:
+            if since is None or self._clock() - since < _MOST_OF_A_WAIT * one.wait_seconds:
                 continue
             lines = _readable(self._docker.last_lines(state.id, LAST_LINES))
             setting = "engineWaitSeconds" if one.service == ENGINE_SERVICE else "waitSeconds"
