@@ -24,12 +24,16 @@ How files, secrets among them, get into a container with a read-only root:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pulumi
 import pulumi_docker as docker
 
 from infra.docker_host import DOCKER_HOST
+from infra.egress import shell_exports
+from infra.gpus import GpuRequest
+from infra.secret_output import secret_output
+from infra.settings.types import Secret
 from infra.topology import PROJECT, STACK_LABEL, Member, physical_name
 
 # At most 30 MB of logs for each container.
@@ -41,6 +45,9 @@ TMPFS_OPTIONS = "rw,noexec,nosuid,size=64m"
 
 # Folder of secret files inside a container, the same as for Docker's own secrets.
 SECRETS_FOLDER = "/run/secrets"
+
+# Shell script in that folder with the variables of a secret environment.
+ENVIRONMENT_FILE = f"{SECRETS_FOLDER}/environment"
 
 # Part of the provider's error for a container that runs, or restarts, without becoming healthy.
 _NOT_HEALTHY = "failed to be in healthy state"
@@ -77,7 +84,7 @@ class Mount:
     Attributes:
         path: Mount point inside the container.
         volume: Name of a Docker volume.
-        host_path: Absolute path of a folder on the Docker host.
+        host_path: Absolute path of a folder on the Docker host, which must exist.
         read_only: Whether the container may only read it.
     """
 
@@ -123,13 +130,15 @@ class ContainerSpec:
         user: Number of the user and group that it runs as, never root.
         process_limit: How many processes and threads this user may have on the Docker host.
         stop_seconds: Time between SIGTERM and SIGKILL when it is stopped.
-        command: Arguments for the image's entry point; if empty, the image's own.
+        entrypoint: Program and arguments; if empty, the image's own.
+        command: Arguments for the entry point; if empty, the image's own.
         environment: Variables. ``docker inspect`` shows them, so never secrets.
         mounts: Volumes and host folders.
         files: Configuration or secrets.
         publication: Where its port is published; None if it isn't.
         host_gateway: Whether to define ``host.docker.internal`` as the Docker host.
-        gpus: ``all``, ``device=0,1`` or None.
+        gpus: GPUs that it gets; None for none.
+        shm_mb: Size of ``/dev/shm`` in MB; None for Docker's default, 64.
     """
 
     member: Member
@@ -140,13 +149,38 @@ class ContainerSpec:
     user: str
     process_limit: int = 512
     stop_seconds: int = 15
+    entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     environment: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     files: Files | None = None
     publication: Publication | None = None
     host_gateway: bool = False
-    gpus: str | None = None
+    gpus: GpuRequest | None = None
+    shm_mb: int | None = None
+
+
+def with_secret_environment(
+    spec: ContainerSpec, program: tuple[str, ...], variables: Mapping[str, Secret]
+) -> ContainerSpec:
+    """Return a specification whose program has more variables, which ``docker inspect`` hides.
+
+    A shell reads them from a file and then becomes the program. Health checks don't get them.
+
+    Args:
+        spec: What to run; its files, if any, are in ``SECRETS_FOLDER``.
+        program: The image's own entry point, which must be in an image with ``/bin/sh``.
+        variables: Values by name; if there are none, nothing changes.
+    """
+    if not variables:
+        return spec
+    contents = spec.files.contents if spec.files is not None else {}
+    script = secret_output(shell_exports(variables))
+    return replace(
+        spec,
+        entrypoint=("/bin/sh", "-c", f'. {ENVIRONMENT_FILE} && exec "$@"', "sh", *program),
+        files=Files(SECRETS_FOLDER, {**contents, ENVIRONMENT_FILE: script}),
+    )
 
 
 @dataclass(frozen=True)
@@ -223,6 +257,7 @@ def container_args(
         name=physical_name(spec.member.container, placement.stack),
         image=spec.image,
         user=spec.user,
+        entrypoints=list(spec.entrypoint) or None,
         command=list(spec.command) or None,
         envs=[_variable(name, value) for name, value in sorted(spec.environment.items())],
         labels=_labels(spec.member, placement.stack),
@@ -235,7 +270,8 @@ def container_args(
         ],
         ports=_ports(spec),
         hosts=_hosts(spec),
-        volumes=[*map(_volume, spec.mounts), *_volumes_from(files)],
+        volumes=[*_volumes(spec.mounts), *_volumes_from(files)],
+        mounts=_bind_mounts(spec.mounts),
         healthcheck=_health_check(spec),
         wait=True,
         wait_timeout=spec.wait_seconds,
@@ -260,7 +296,8 @@ def container_args(
         security_opts=SECURITY_OPTIONS,
         log_driver="json-file",
         log_opts=LOG_OPTIONS,
-        gpus=spec.gpus,
+        device_requests=_device_requests(spec),
+        shm_size=spec.shm_mb,
     )
 
 
@@ -357,13 +394,43 @@ def _hosts(spec: ContainerSpec) -> list[docker.ContainerHostArgs]:
     return [docker.ContainerHostArgs(host=DOCKER_HOST, ip="host-gateway")]
 
 
-def _volume(mount: Mount) -> docker.ContainerVolumeArgs:
-    return docker.ContainerVolumeArgs(
-        container_path=mount.path,
-        volume_name=mount.volume,
-        host_path=mount.host_path,
-        read_only=mount.read_only,
-    )
+def _volumes(mounts: tuple[Mount, ...]) -> list[docker.ContainerVolumeArgs]:
+    return [
+        docker.ContainerVolumeArgs(
+            container_path=mount.path, volume_name=mount.volume, read_only=mount.read_only
+        )
+        for mount in mounts
+        if mount.volume is not None
+    ]
+
+
+def _bind_mounts(mounts: tuple[Mount, ...]) -> list[docker.ContainerMountArgs] | None:
+    """Return the host's folders. Docker creates the missing ones of ``volumes``, owned by root."""
+    return [
+        docker.ContainerMountArgs(
+            target=mount.path, type="bind", source=mount.host_path, read_only=mount.read_only
+        )
+        for mount in mounts
+        if mount.host_path is not None
+    ] or None
+
+
+def _device_requests(spec: ContainerSpec) -> list[docker.ContainerDeviceRequestArgs] | None:
+    """Return what Docker is asked for, in full.
+
+    The provider's own ``gpus`` can't be used: it takes one device of a list and adds a count, which
+    Docker refuses, and reads back something else than was set.
+    """
+    if spec.gpus is None:
+        return None
+    return [
+        docker.ContainerDeviceRequestArgs(
+            driver="nvidia",
+            count=spec.gpus.count,
+            device_ids=list(spec.gpus.ids),
+            capabilities=["gpu"],
+        )
+    ]
 
 
 def _health_check(spec: ContainerSpec) -> docker.ContainerHealthcheckArgs:

@@ -6,11 +6,14 @@ connection can crash it. So these checks run first and say what to do.
 
 import base64
 import http
+import os
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from infra.http_proxies import opener
 
 # How long to wait for Grafana to become healthy before something is written to it.
 READY_TIMEOUT_SECONDS = 90.0
@@ -167,7 +170,7 @@ def _status(url: str, login: Login | None) -> int:
     if login is not None:
         request.add_header("Authorization", login.header)
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as reply:  # noqa: S310 - same
+        with opener(url, os.environ).open(request, timeout=_TIMEOUT_SECONDS) as reply:
             return int(reply.status)
     except urllib.error.HTTPError as error:
         with error:

@@ -1,7 +1,10 @@
 """The whole stack: creates every component from the settings, and returns the outputs."""
 
 import json
+import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
@@ -24,51 +27,70 @@ from infra.components.grafana_content import (
 from infra.components.prometheus import PROXY_KEY_FILE, Prometheus, PrometheusArgs
 from infra.components.proxy import Proxy, ProxyArgs
 from infra.container import Placement, Publication
+from infra.docker_endpoint import DockerContextError, DockerEndpoint, docker_endpoint
 from infra.docker_host import is_loopback, is_on_docker_host
+from infra.docker_probe import DEFAULT_SOCKET, probe_docker
+from infra.egress import Egress, egress
+from infra.gpus import parse_gpus
 from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
 from infra.prometheus_config import prometheus_config
 from infra.secret_output import secret_output
-from infra.settings.reading import load
+from infra.settings.reading import SettingsError, load
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, GrafanaRules, ServiceMode
+from infra.surroundings import Surroundings, hints, misfits
 
 
 def main() -> None:
     """Create the selected stack and export its outputs."""
     settings = load(pulumi.Config())
-    for name, value in build(settings, pulumi.get_stack()).items():
+    here = _surroundings(settings)
+    errors = misfits(settings, here)
+    if errors:
+        raise SettingsError(errors)
+    for hint in hints(settings, here.environ):
+        pulumi.log.info(hint)
+    outputs = build(settings, pulumi.get_stack(), here.docker, here.ca_certificates or "")
+    for name, value in outputs.items():
         pulumi.export(name, value)
 
 
 def build(
-    settings: Settings, stack: str, check_of: Callable[[str, Login], GrafanaCheck] = GrafanaCheck
+    settings: Settings,
+    stack: str,
+    endpoint: DockerEndpoint,
+    ca_certificates: str = "",
+    check_of: Callable[[str, Login], GrafanaCheck] = GrafanaCheck,
 ) -> dict[str, pulumi.Input[str]]:
     """Create every component.
 
     Args:
         settings: Checked settings.
         stack: Name of the Pulumi stack.
+        endpoint: The Docker Engine.
+        ca_certificates: Content of the settings' ``caFile``.
         check_of: Returns the checks of the Grafana at a URL, with a login.
 
     Returns:
         The stack's outputs: URLs, the kind of engine, keys, and Grafana's login.
     """
-    provider = docker.Provider("docker", host=settings.docker_host or None)
+    provider = _docker_provider(endpoint)
     on_docker = pulumi.ResourceOptions(providers=[provider])
     placement = _placement(stack, provider)
+    way_out = egress(settings, ca_certificates)
     deployed: dict[str, pulumi.Output[str]] = {}
     if settings.engine is not EngineMode.EXTERNAL:
-        engine = Engine("engine", _engine(settings, placement), on_docker)
+        engine = Engine("engine", _engine(settings, placement, way_out), on_docker)
         deployed["engine"] = engine.container.id
-    proxy = Proxy("proxy", _proxy(settings, placement), on_docker)
+    proxy = Proxy("proxy", _proxy(settings, placement, way_out), on_docker)
     deployed["proxy"] = proxy.container.id
     if settings.prometheus is ServiceMode.MANAGED:
         prometheus = Prometheus("prometheus", _prometheus(settings, placement), on_docker)
         deployed["prometheus"] = prometheus.container.id
     grafana = None
     if settings.grafana is ServiceMode.MANAGED:
-        grafana = Grafana("grafana", _grafana(settings, placement), on_docker)
+        grafana = Grafana("grafana", _grafana(settings, placement, way_out), on_docker)
     dashboard = overview.render(
         settings.thresholds,
         prometheus_url=urls.prometheus_url(settings),
@@ -78,6 +100,50 @@ def build(
     check = check_of(urls.grafana_url(settings), _login(settings, stack))
     _grafana_content(settings, dashboard, check, grafana, deployed)
     return _outputs(settings, json.loads(dashboard)["uid"])
+
+
+def _docker_endpoint(settings: Settings) -> DockerEndpoint:
+    try:
+        return docker_endpoint(settings.docker_host, os.environ, Path.home(), _text_of)
+    except DockerContextError as error:
+        raise SettingsError([f"dockerHost: {error}"]) from error
+
+
+def _text_of(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _may_exist(path: str) -> bool:
+    """Return whether a path exists; Docker sees more than a user who may not look."""
+    try:
+        Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _surroundings(settings: Settings) -> Surroundings:
+    endpoint = _docker_endpoint(settings)
+    return Surroundings(
+        docker=endpoint,
+        probe=probe_docker(endpoint.host or DEFAULT_SOCKET),
+        machine=socket.gethostname(),
+        environ=os.environ,
+        exists=_may_exist,
+        ca_certificates=_text_of(Path(settings.ca_file).expanduser()) if settings.ca_file else None,
+    )
+
+
+def _docker_provider(endpoint: DockerEndpoint) -> docker.Provider:
+    host = None if endpoint.is_known_to_provider else endpoint.host
+    # Unless the context is set, the provider takes DOCKER_CONTEXT, which it prefers to any host and
+    # looks up in the home folder only.
+    return docker.Provider("docker", host=host, cert_path=endpoint.cert_path, context="")
 
 
 def _placement(stack: str, provider: docker.Provider) -> Placement:
@@ -101,32 +167,33 @@ def _image(settings: Settings, reference: str) -> str:
     return image_digests.pinned(reference, digests)
 
 
-def _build(settings: Settings, base_image: str) -> Build:
-    return Build(_image(settings, base_image), settings.platform)
+def _python_build(settings: Settings, way_out: Egress) -> Build:
+    return Build(_image(settings, settings.python_image), settings.platform, way_out)
 
 
-def _engine(settings: Settings, placement: Placement) -> EngineArgs:
+def _engine(settings: Settings, placement: Placement, way_out: Egress) -> EngineArgs:
+    official = Build(_image(settings, settings.mistralrs_image), settings.platform)
     embedded = settings.engine is EngineMode.EMBEDDED
-    base_image = settings.python_image if embedded else settings.mistralrs_image
     return EngineArgs(
         placement=placement,
         mode=settings.engine,
-        build=_build(settings, base_image),
+        build=_python_build(settings, way_out) if embedded else official,
+        egress=way_out,
         model=settings.model,
         quantization=settings.quantization,
         hf_token=settings.hf_token,
-        gpus=settings.gpus,
+        gpus=parse_gpus(settings.gpus),
         memory_mb=settings.engine_memory_mb,
         wait_seconds=settings.engine_wait_seconds,
         protect_data=settings.protect_data,
     )
 
 
-def _proxy(settings: Settings, placement: Placement) -> ProxyArgs:
+def _proxy(settings: Settings, placement: Placement, way_out: Egress) -> ProxyArgs:
     engine_url = urls.engine_url(settings)
     return ProxyArgs(
         placement=placement,
-        build=_build(settings, settings.python_image),
+        build=_python_build(settings, way_out),
         engine_url=engine_url,
         model_details=settings.model_details,
         host_gateway=is_on_docker_host(engine_url),
@@ -137,6 +204,7 @@ def _proxy(settings: Settings, placement: Placement) -> ProxyArgs:
         api_key=settings.api_key,
         metrics_key=settings.metrics_key,
         wait_seconds=settings.wait_seconds,
+        trusts_more_cas=bool(way_out.ca_certificates),
     )
 
 
@@ -173,7 +241,7 @@ def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
     )
 
 
-def _grafana(settings: Settings, placement: Placement) -> GrafanaArgs:
+def _grafana(settings: Settings, placement: Placement, way_out: Egress) -> GrafanaArgs:
     return GrafanaArgs(
         placement=placement,
         image=_image(settings, settings.grafana_image),
@@ -183,6 +251,7 @@ def _grafana(settings: Settings, placement: Placement) -> GrafanaArgs:
         wait_seconds=settings.wait_seconds,
         protect_data=settings.protect_data,
         host_gateway=is_on_docker_host(urls.datasource_url(settings)),
+        egress=way_out,
         smtp=_smtp(settings),
     )
 

@@ -1,7 +1,7 @@
 """Fetch a model's repository from Hugging Face into its own cache.
 
-Uses HF_TOKEN, HF_HOME and HF_ENDPOINT as all Hugging Face tools do. The tests don't cover it: they
-have no model hub.
+Uses HF_TOKEN, HF_HOME and HF_ENDPOINT as all Hugging Face tools do, and HTTPS_PROXY, NO_PROXY and
+SSL_CERT_FILE. The tests cover only what goes wrong: they have no model hub.
 """
 
 from pathlib import Path
@@ -21,16 +21,18 @@ def ensure_repository(repository: str, report: Report) -> Path:
         ModelError: It can't be fetched; the message says why and what to check.
     """
     # Imported late: it takes a second, and most starts don't need it.
+    from httpx2 import HTTPError  # noqa: PLC0415
     from huggingface_hub import snapshot_download  # noqa: PLC0415
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
 
     report(f"fetching {repository} from Hugging Face")
     try:
         return Path(snapshot_download(repository, allow_patterns=_REPOSITORY_FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+    # Hugging Face's client passes on what an HTTP proxy answers as its HTTP library reports it.
+    except (HfHubHTTPError, LocalEntryNotFoundError, HTTPError, OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{repository} can't be fetched from Hugging Face: {reason}\n"
-            "Check the id, the network and, for a gated model, HF_TOKEN. Or use a model that "
-            f"is on this machine: {MODEL_VARIABLE}=/path/to/model"
+            "Check the id, the network, its HTTP proxy and, for a gated model, HF_TOKEN. Or use "
+            f"a model that is on this machine: {MODEL_VARIABLE}=/path/to/model"
         ) from error

@@ -20,7 +20,10 @@ from infra.container import (
     Mount,
     Placement,
     run,
+    with_secret_environment,
 )
+from infra.egress import IMAGE_CA_FILE, Egress
+from infra.gpus import GpuRequest
 from infra.secret_output import secret_output
 from infra.settings.types import EngineMode, Secret
 from infra.storage import data_volume
@@ -34,6 +37,10 @@ MISTRALRS_CACHE = "/data"
 
 # Where our image keeps its models: its ``MODEL_CACHE``.
 EMBEDDED_CACHE = "/models"
+
+# The images' own entry points.
+MISTRALRS_PROGRAM = ("mistralrs",)
+EMBEDDED_PROGRAM = ("python", "-m", "embedded_engine")
 
 # The engine starts several threads for each of the machine's processors.
 PROCESS_LIMIT = 4096
@@ -58,10 +65,11 @@ class EngineArgs:
         placement: Stack and network.
         mode: ``mistralrs`` or ``embedded``.
         build: How its image is built, on the official image or on a Python image.
+        egress: How it reaches the internet to fetch models.
         model: Hugging Face id, absolute path on the Docker host, or empty for the default.
         quantization: Value of ``--quant``; empty for none.
         hf_token: Hugging Face token; empty for none.
-        gpus: ``none``, ``all`` or ``device=…``.
+        gpus: GPUs that it gets; None for none.
         memory_mb: Memory limit in MB.
         wait_seconds: How long ``up`` waits for it to become healthy.
         protect_data: Whether Pulumi refuses to delete the model cache.
@@ -70,10 +78,11 @@ class EngineArgs:
     placement: Placement
     mode: EngineMode
     build: images.Build
+    egress: Egress
     model: str
     quantization: str
     hf_token: Secret
-    gpus: str
+    gpus: GpuRequest | None
     memory_mb: int
     wait_seconds: int
     protect_data: bool
@@ -86,7 +95,7 @@ def mistralrs_spec(
     model, mounts = _model(args.model)
     quantization = ("--quant", args.quantization) if args.quantization else ()
     token_source = ("--token-source", f"path:{HF_TOKEN_FILE}") if args.hf_token else ()
-    return ContainerSpec(
+    spec = ContainerSpec(
         member=ENGINE,
         image=image,
         command=(
@@ -102,8 +111,11 @@ def mistralrs_spec(
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
         process_limit=PROCESS_LIMIT,
-        gpus=None if args.gpus == "none" else args.gpus,
+        gpus=args.gpus,
+        shm_mb=None if args.gpus is None else _shm_mb(args.memory_mb),
+        host_gateway=args.egress.leads_to_docker_host,
     )
+    return with_secret_environment(spec, MISTRALRS_PROGRAM, args.egress.proxies)
 
 
 def embedded_spec(
@@ -111,13 +123,14 @@ def embedded_spec(
 ) -> ContainerSpec:
     """Describe our own image's container."""
     model, mounts = _model(args.model)
-    return ContainerSpec(
+    spec = ContainerSpec(
         member=ENGINE,
         image=image,
         environment={
             "MODEL_CACHE": EMBEDDED_CACHE,
             **({"MODEL": model} if model else {}),
             **({"HF_TOKEN_PATH": HF_TOKEN_FILE} if args.hf_token else {}),
+            **_trust(args.egress),
         },
         files=_token(args.hf_token),
         health_check=HealthCheck(command=("python", "-m", "embedded_engine.healthcheck")),
@@ -126,7 +139,28 @@ def embedded_spec(
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
         process_limit=PROCESS_LIMIT,
+        host_gateway=args.egress.leads_to_docker_host,
     )
+    secrets = {**args.egress.proxies, **args.egress.index}
+    return with_secret_environment(spec, EMBEDDED_PROGRAM, secrets)
+
+
+def _trust(egress: Egress) -> dict[str, str]:
+    """Return the variables with which pip and Hugging Face's client trust additional CAs.
+
+    For pip it isn't ``PIP_CERT``, which is overridden where a base image sets the other one.
+    """
+    variables = ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE") if egress.ca_certificates else ()
+    return dict.fromkeys(variables, IMAGE_CA_FILE)
+
+
+def _shm_mb(memory_mb: int) -> int:
+    """Return the size of ``/dev/shm``, through which NCCL connects several GPUs, in MB.
+
+    Half of the memory, as on Linux outside of containers; with Docker's 64 MB NCCL fails. It is
+    a limit: only what is used counts as the container's memory.
+    """
+    return max(64, memory_mb // 2)
 
 
 def _model(model: str) -> tuple[str, tuple[Mount, ...]]:

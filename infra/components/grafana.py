@@ -15,7 +15,9 @@ from infra.container import (
     Placement,
     Publication,
     run,
+    with_secret_environment,
 )
+from infra.egress import Egress
 from infra.secret_output import secret_output
 from infra.settings.types import NO_SECRET, Secret
 from infra.storage import data_volume
@@ -26,8 +28,12 @@ MEMORY_MB = 1024
 # The image's own user, who owns its data folder.
 USER = "472:0"
 
+# The image's own entry point.
+PROGRAM = ("/run.sh",)
+
 DATA_FOLDER = "/var/lib/grafana"
 ADMIN_PASSWORD_FILE = f"{SECRETS_FOLDER}/grafana-admin-password"
+CA_FILE = f"{SECRETS_FOLDER}/ca-certificates.pem"
 SMTP_PASSWORD_FILE = f"{SECRETS_FOLDER}/smtp-password"
 
 
@@ -54,6 +60,7 @@ class GrafanaArgs:
         wait_seconds: How long ``up`` waits for it to become healthy.
         protect_data: Whether Pulumi refuses to delete its volume.
         host_gateway: Whether its data source is on the Docker host.
+        egress: How it reaches the internet to send alerts.
         smtp: Mail server for alerts.
     """
 
@@ -65,6 +72,7 @@ class GrafanaArgs:
     wait_seconds: int
     protect_data: bool
     host_gateway: bool
+    egress: Egress
     smtp: Smtp = field(default_factory=Smtp)
 
 
@@ -75,23 +83,29 @@ def grafana_spec(
 
     Secrets are files, since everyone who may run ``docker inspect`` can read the environment.
     """
-    return ContainerSpec(
+    spec = ContainerSpec(
         member=GRAFANA,
         image=image,
-        environment={**_environment(args), **_smtp_environment(args.smtp)},
+        environment={
+            **_environment(args),
+            **_smtp_environment(args.smtp),
+            # Go reads it beside the image's own folder of CAs.
+            **({"SSL_CERT_FILE": CA_FILE} if args.egress.ca_certificates else {}),
+        },
         health_check=HealthCheck(
             command=("wget", "-q", "-O", "/dev/null", _health_url()), interval_seconds=5
         ),
         mounts=(Mount(DATA_FOLDER, volume=data),),
-        files=_secret_files(args),
+        files=_files(args),
         publication=args.publication,
         wait_seconds=args.wait_seconds,
         memory_mb=MEMORY_MB,
         user=USER,
         # Long enough to close its database.
         stop_seconds=30,
-        host_gateway=args.host_gateway,
+        host_gateway=args.host_gateway or args.egress.leads_to_docker_host,
     )
+    return with_secret_environment(spec, PROGRAM, args.egress.proxies)
 
 
 def _health_url() -> str:
@@ -138,11 +152,15 @@ def _smtp_environment(smtp: Smtp) -> Mapping[str, str]:
     return variables
 
 
-def _secret_files(args: GrafanaArgs) -> Files:
-    secrets = {ADMIN_PASSWORD_FILE: secret_output(args.admin_password)}
+def _files(args: GrafanaArgs) -> Files:
+    contents: dict[str, pulumi.Input[str]] = {
+        ADMIN_PASSWORD_FILE: secret_output(args.admin_password)
+    }
     if args.smtp.host and args.smtp.password:
-        secrets[SMTP_PASSWORD_FILE] = secret_output(args.smtp.password)
-    return Files(SECRETS_FOLDER, secrets)
+        contents[SMTP_PASSWORD_FILE] = secret_output(args.smtp.password)
+    if args.egress.ca_certificates:
+        contents[CA_FILE] = args.egress.ca_certificates
+    return Files(SECRETS_FOLDER, contents)
 
 
 class Grafana(pulumi.ComponentResource):

@@ -14,6 +14,7 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.egress import IMAGE_CA_FILE
 from infra.secret_output import secret_output
 from infra.settings.types import Secret
 from infra.topology import PROXY
@@ -40,6 +41,7 @@ class ProxyArgs:
         api_key: Key that clients must send; empty for none.
         metrics_key: Key that Prometheus sends; set whenever ``api_key`` is.
         wait_seconds: How long ``up`` waits for it to become healthy.
+        trusts_more_cas: Whether it trusts the image's additional CAs, for an engine with TLS.
     """
 
     placement: Placement
@@ -54,6 +56,7 @@ class ProxyArgs:
     api_key: Secret
     metrics_key: Secret
     wait_seconds: int
+    trusts_more_cas: bool
 
 
 def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
@@ -72,6 +75,7 @@ def proxy_spec(args: ProxyArgs, image: pulumi.Input[str]) -> ContainerSpec:
             "MAX_CONCURRENT_REQUESTS": str(args.max_concurrent_requests),
             "MAX_QUEUED_REQUESTS": str(args.max_queued_requests),
             **_access(args),
+            **({"SSL_CERT_FILE": IMAGE_CA_FILE} if args.trusts_more_cas else {}),
         },
         files=_key_files(args),
         publication=args.publication,

@@ -8,6 +8,7 @@ from itertools import chain
 from urllib.parse import urlsplit
 
 from infra.docker_host import DOCKER_HOST, is_loopback
+from infra.gpus import NO_GPUS, parse_gpus
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings, in_setting_names
 from infra.settings.types import DEFAULT_PASSWORD, EngineMode, GrafanaRules, ServiceMode
@@ -21,12 +22,12 @@ from proxy_service.settings.values import CONCURRENT_REQUESTS, MAX_PORT, QUEUED_
 MIN_WAIT_SECONDS = 60
 
 _DURATION = re.compile(r"(\d+(y|w|d|h|m|s))+")
-_GPUS = re.compile(r"none|all|device=[\w-]+(,[\w-]+)*")
 _PLATFORM = re.compile(r"\w+/\w+(/\w+)?")
 _QUANTIZATION = re.compile(r"[a-z0-9_]*")
 _HOST_PORT = re.compile(r"[\w.-]+:\d+")
 _UID = re.compile(r"[\w-]{1,40}")
 _EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
+_NO_PROXY = re.compile(r"\*|[\w.:\[\]*-]+(/\d+)?")
 _EXACT_IMAGE = re.compile(r"\S+(:[\w][\w.-]*|@sha256:[0-9a-f]{64})")
 
 
@@ -42,6 +43,7 @@ def problems(settings: Settings) -> list[str]:
             unreachable(settings),
             _alerting(settings),
             _images(settings),
+            _egress(settings),
             _limits(settings),
         )
     )
@@ -54,16 +56,27 @@ def _engine(settings: Settings) -> Iterator[str]:
             f"http://{DOCKER_HOST}:8080"
         )
     yield from _url("mistralUrl", settings.mistral_url)
-    if not _GPUS.fullmatch(settings.gpus):
-        yield f"gpus: must be none, all or a list such as device=0,1, not {settings.gpus!r}"
-    elif settings.gpus != "none" and _is_cpu_image(settings.mistralrs_image):
-        yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
+    yield from _gpus(settings)
     if not _QUANTIZATION.fullmatch(settings.quantization):
         yield f"quantization: {settings.quantization!r} is not a level such as 4, q4k or auto"
     if settings.model.startswith((".", "~")):
         yield f"model: give the folder's absolute path instead of {settings.model!r}"
     if settings.model_details and not _are_model_details(settings.model_details):
         yield f"modelDetails: {settings.model_details!r} is not {MODEL_DETAILS_ACCEPTS}"
+
+
+def _gpus(settings: Settings) -> Iterator[str]:
+    try:
+        request = parse_gpus(settings.gpus)
+    except ValueError as error:
+        yield f"gpus: {error}"
+        return
+    if request is None:
+        return
+    if settings.engine is EngineMode.EMBEDDED:
+        yield f"gpus: the embedded engine uses the CPU only; set gpus to {NO_GPUS}"
+    elif _is_cpu_image(settings.mistralrs_image):
+        yield "gpus: mistralrsImage is a CPU image; set it to one with a tag cuda-smNN-X.Y.Z"
 
 
 def _are_model_details(text: str) -> bool:
@@ -75,7 +88,8 @@ def _are_model_details(text: str) -> bool:
 
 
 def _is_cpu_image(reference: str) -> bool:
-    return reference.rpartition(":")[2].startswith("cpu-")
+    name_and_tag, _, _ = reference.partition("@")
+    return name_and_tag.rpartition("/")[2].partition(":")[2].startswith("cpu-")
 
 
 def _addresses(settings: Settings) -> Iterator[str]:
@@ -209,6 +223,24 @@ def _images(settings: Settings) -> Iterator[str]:
             yield f"{name}: {reference!r} has no exact version; write it as image:1.2.3"
     if settings.platform and not _PLATFORM.fullmatch(settings.platform):
         yield f"platform: {settings.platform!r} is not a platform such as linux/arm64"
+
+
+def _egress(settings: Settings) -> Iterator[str]:
+    servers = {
+        "httpProxy": settings.http_proxy.value,
+        "httpsProxy": settings.https_proxy.value,
+        "pipIndexUrl": settings.pip_index_url.value,
+    }
+    for name, url in servers.items():
+        yield from _url(name, url, is_secret=True)
+        if _is_http_url(url) and is_loopback(urlsplit(url).hostname or ""):
+            yield (
+                f"{name}: loopback in a container is the container itself; for a server on the "
+                f"Docker host use {DOCKER_HOST} as the host name"
+            )
+    for host in settings.no_proxy_hosts:
+        if not _NO_PROXY.fullmatch(host):
+            yield f"noProxy: {host!r} is not a host, domain or network such as 10.0.0.0/8"
 
 
 def _limits(settings: Settings) -> Iterator[str]:

@@ -78,6 +78,13 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "pythonImage": "registry.example.org/{default}",
         "useDigests": "false",
     },
+    "Internet access": {
+        "httpProxy": None,
+        "httpsProxy": None,
+        "noProxy": "intranet.example.org,10.0.0.0/8",
+        "pipIndexUrl": None,
+        "caFile": "/etc/ssl/certs/company-ca.pem",
+    },
     "Docker": {
         "platform": "linux/arm64",
         "dockerHost": "ssh://user@gpu.example.org",

@@ -18,15 +18,26 @@ def unreachable(settings: Settings) -> Iterator[str]:
             "mistralUrl: loopback in the proxy's container is the container itself; for a server "
             f"on the Docker host use {on_docker_host(settings.mistral_url)}"
         )
+    yield from remote_docker(settings, settings.docker_host, "dockerHost")
+    managed = settings.grafana is ServiceMode.MANAGED
+    yield from _managed_grafana(settings) if managed else _external_grafana(settings)
+
+
+def remote_docker(settings: Settings, docker_host: str, origin: str) -> Iterator[str]:
+    """Report published ports that are on another machine than their URLs.
+
+    Args:
+        settings: The settings.
+        docker_host: URL of the Docker Engine.
+        origin: What names it, for the message.
+    """
     leads_here = is_loopback(settings.host) and not settings.advertised_host
-    if _is_remote(settings.docker_host) and leads_here:
+    if _is_remote(docker_host) and leads_here:
         yield (
-            f"advertisedHost: dockerHost is another machine, but URLs with {settings.host} lead to "
+            f"advertisedHost: {origin} is another machine, but URLs with {settings.host} lead to "
             "this one; set advertisedHost to that machine's name and bindAddress to its address, "
             "or set advertisedHost to 127.0.0.1 if you forward the ports"
         )
-    managed = settings.grafana is ServiceMode.MANAGED
-    yield from _managed_grafana(settings) if managed else _external_grafana(settings)
 
 
 def _managed_grafana(settings: Settings) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -24,6 +24,13 @@ from monitoring.thresholds import Thresholds, ThresholdsError
 class SettingsError(pulumi.RunError):
     """One or more settings are wrong; the message has a line for each."""
 
+    def __init__(self, errors: Sequence[str]) -> None:
+        """Take a sentence for each, which begins with the setting's name."""
+        lines = "\n".join(f"  - {error}" for error in errors)
+        super().__init__(
+            f"{len(errors)} invalid setting(s) (change one with `pulumi config set`):\n{lines}"
+        )
+
 
 def load(config: pulumi.Config) -> Settings:
     """Read and check every setting of the stack.
@@ -40,7 +47,7 @@ def load(config: pulumi.Config) -> Settings:
         *_unreadable_files(settings),
     ]
     if errors:
-        raise SettingsError(_report(errors))
+        raise SettingsError(errors)
     return settings
 
 
@@ -64,11 +71,6 @@ def parse(text_of: Callable[[str], str | None]) -> tuple[Settings, list[str]]:
         except ValueError as error:
             errors.append(f"{name}: {error}")
     return Settings(**values), errors
-
-
-def _report(errors: list[str]) -> str:
-    lines = "\n".join(f"  - {error}" for error in errors)
-    return f"{len(errors)} invalid setting(s) (change one with `pulumi config set`):\n{lines}"
 
 
 def _unknown_settings(config: pulumi.Config) -> list[str]:

@@ -75,6 +75,11 @@ class Settings:
     grafana_image: str = "grafana/grafana:13.2.3"
     python_image: str = "python:3.13.16-slim-bookworm"
     use_digests: bool = True
+    http_proxy: Secret = NO_SECRET
+    https_proxy: Secret = NO_SECRET
+    no_proxy: str = ""
+    pip_index_url: Secret = NO_SECRET
+    ca_file: str = ""
     platform: str = ""
     docker_host: str = ""
     wait_seconds: int = 120
@@ -134,7 +139,16 @@ class Settings:
     @property
     def email_addresses(self) -> tuple[str, ...]:
         """E-mail addresses that receive alerts, without surrounding spaces."""
-        return tuple(part.strip() for part in self.alert_emails.split(",") if part.strip())
+        return _items(self.alert_emails)
+
+    @property
+    def no_proxy_hosts(self) -> tuple[str, ...]:
+        """Hosts that are reached without the HTTP proxy, without surrounding spaces."""
+        return _items(self.no_proxy)
+
+
+def _items(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def setting_name(field_name: str) -> str:

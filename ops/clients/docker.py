@@ -108,7 +108,17 @@ class DockerEngine:
             raise OperatorError(f"Docker is not installed: `docker` is not on PATH {DEMO_INSTEAD}")
         result = self.run("version", "--format", "{{.Server.Version}}")
         if not result.ok:
-            raise OperatorError(f"Docker can't be reached: {result.reason} {DEMO_INSTEAD}")
+            raise OperatorError(
+                f"Docker can't be reached{self._context()}: {result.reason} {DEMO_INSTEAD}"
+            )
+
+    def _context(self) -> str:
+        """Return which Docker context names the engine, if one does."""
+        shown = self.run("context", "inspect", "--format", "{{.Name}}")
+        name = shown.stdout.strip()
+        if not shown.ok or name in ("", "default"):
+            return ""
+        return f" through the Docker context {name} (`docker context use` chooses another)"
 
     def fetch_images(self, references: Mapping[str, str]) -> None:
         """Pull every image that is not on the engine's host.

@@ -1,6 +1,7 @@
 """A small HTTP client: one request, one response, one exception."""
 
 import json
+import os
 import ssl
 import time
 import urllib.error
@@ -11,12 +12,10 @@ from email.message import Message
 from http.client import HTTPException
 from typing import Any
 
+from infra.http_proxies import opener
+
 # For requests that a healthy service answers at once.
 TIMEOUT_SECONDS = 5.0
-
-# The services are the operator's own, so no HTTP proxy of the environment is used.
-_NO_PROXY = urllib.request.ProxyHandler({})
-_DIRECT = urllib.request.build_opener(_NO_PROXY)
 
 
 class UnreachableError(Exception):
@@ -108,7 +107,9 @@ def is_ready(url: str) -> bool:
 def _send(request: urllib.request.Request, timeout: float, ca_file: str = "") -> Response:
     started = time.monotonic()
     try:
-        with _opener(ca_file).open(request, timeout=timeout) as response:
+        with opener(request.full_url, os.environ, _trusting(ca_file)).open(
+            request, timeout=timeout
+        ) as response:
             return Response(
                 response.status, response.headers, response.read(), time.monotonic() - started
             )
@@ -120,8 +121,6 @@ def _send(request: urllib.request.Request, timeout: float, ca_file: str = "") ->
         raise UnreachableError(f"{request.full_url}: {reason}") from error
 
 
-def _opener(ca_file: str) -> urllib.request.OpenerDirector:
-    if not ca_file:
-        return _DIRECT
-    trusting = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca_file))
-    return urllib.request.build_opener(_NO_PROXY, trusting)
+def _trusting(ca_file: str) -> ssl.SSLContext | None:
+    """Return what trusts the authorities of a file; None for the system's."""
+    return ssl.create_default_context(cafile=ca_file) if ca_file else None

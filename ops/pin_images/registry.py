@@ -6,12 +6,15 @@ The digest is computed from the manifest itself; a digest that the registry stat
 import hashlib
 import http
 import json
+import os
 import re
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+from infra.http_proxies import opener
 
 TIMEOUT_SECONDS = 20.0
 DOCKER_HUB = "docker.io"
@@ -100,6 +103,6 @@ def _get(url: str, headers: Mapping[str, str]) -> bytes:
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"{url} is not an HTTP URL")
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - checked above
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - same
+    with opener(url, os.environ).open(request, timeout=TIMEOUT_SECONDS) as response:
         body: bytes = response.read()
         return body

@@ -1,10 +1,12 @@
 """A Pulumi stack: run the CLI on it, read its outputs and its state."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from infra.http_proxies import loopback_exemption
 from ops.processes.runner import Interruption, Result, Runner
 from ops.pulumi.cli import QUIET, path_with
 from ops.terminal.console import OperatorError
@@ -60,7 +62,8 @@ class PulumiStack:
     @property
     def environ(self) -> dict[str, str]:
         """Variables for every command."""
-        return {**QUIET, "PATH": path_with(self.cli), **self.backend}
+        direct = loopback_exemption(os.environ)
+        return {**QUIET, **direct, "PATH": path_with(self.cli), **self.backend}
 
     def capture(self, *arguments: str) -> Result:
         """Run a command on the stack and return its output."""

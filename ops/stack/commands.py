@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.http_proxies import loopback_exemption
 from infra.image_digests import recorded_digests
 from infra.settings.schema import Settings, in_setting_names
 from infra.settings.types import ServiceMode
@@ -180,7 +181,7 @@ class Operator:
             backend = choose_backend(self.runner, cli, self.root, self.environ)
         if cli is None or backend is None:
             raise OperatorError("there is no Pulumi state yet; run `make preview` or `make up`")
-        variables = {"PATH": path_with(cli), **backend}
+        variables = {"PATH": path_with(cli), **loopback_exemption(self.environ), **backend}
         say("\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items()))
         return 0
 

@@ -4,7 +4,10 @@ import io
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -100,3 +103,42 @@ def test_without_a_terminal_there_are_occasional_lines() -> None:
         progress.show(41_999_999)
     assert lines == ["  0 of 92 MB", "  41 of 92 MB"]
     assert progress.interval_seconds > 1
+
+
+@pytest.mark.parametrize("status", [403, 407])
+def test_an_http_proxy_that_refuses_is_one_line_and_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    for variable in ("NO_PROXY", "no_proxy", "HF_ENDPOINT", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
+    command = [sys.executable, "-m", "embedded_engine", "--fetch-only", "--model", "org/model"]
+    with refusing_proxy(status) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        monkeypatch.setenv("https_proxy", url)
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith("embedded engine: org/model can't be fetched from Hugging Face: ")
+    assert str(status) in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@contextmanager
+def refusing_proxy(status: int) -> Iterator[str]:
+    """Serve as an HTTP proxy that opens no connection."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

@@ -1,12 +1,18 @@
-"""Event loops for the runs of the program."""
+"""Event loops for the runs of the program, and settings as it reads them from Pulumi."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import pulumi
 import pytest
 
+from infra.settings.reading import load
+from infra.settings.schema import Settings
 from tests.infra import pulumi_mocks
+from tests.infra.settings.loading import Load
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -33,3 +39,16 @@ def event_loops() -> Iterator[None]:
     asyncio.set_event_loop(None)
     for loop in loops:
         loop.close()
+
+
+@pytest.fixture(name="loaded")
+def _loaded(monkeypatch: pytest.MonkeyPatch) -> Load:
+    def load_these(values: dict[str, Any], *, encrypted: bool = True) -> Settings:
+        config = {f"frontier:{name}": str(value) for name, value in values.items()}
+        pulumi_mocks.start()
+        pulumi_mocks.finish()
+        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
+        monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps([*config] if encrypted else []))
+        return load(pulumi.Config("frontier"))
+
+    return load_these

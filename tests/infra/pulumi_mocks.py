@@ -7,6 +7,7 @@ Mocks see only inputs. The raw requests also have parents, dependencies, options
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -15,6 +16,7 @@ from google.protobuf.json_format import (  # type: ignore[import-untyped] # has 
 )
 
 from infra import stack
+from infra.docker_endpoint import DockerEndpoint, docker_endpoint
 from infra.grafana_readiness import GrafanaCheck, Login
 from infra.settings.schema import Settings
 
@@ -114,12 +116,21 @@ class Deployed:
 
 
 def deploy(
-    settings: Settings | None = None, *, stack_name: str = "dev", preview: bool = False
+    settings: Settings | None = None,
+    *,
+    stack_name: str = "dev",
+    preview: bool = False,
+    endpoint: DockerEndpoint | None = None,
+    ca_certificates: str = "",
 ) -> Deployed:
-    """Run the program with these settings."""
+    """Run the program with these settings, and with an engine that a Docker context names."""
     monitor = start(stack_name=stack_name, preview=preview)
     CONFIRMED.clear()
-    outputs = stack.build(settings or Settings(), stack_name, stand_in_at)
+    chosen = settings or Settings()
+    found = docker_endpoint(chosen.docker_host, {}, Path("/nowhere"), lambda _: None)
+    outputs = stack.build(
+        chosen, stack_name, endpoint or found, ca_certificates, check_of=stand_in_at
+    )
     finish()
     return Deployed(monitor.requests, outputs, list(CONFIRMED))
 

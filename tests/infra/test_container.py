@@ -55,7 +55,7 @@ FOR_ALL = {
 FOR_SERVICES = FOR_ALL | {
     "command", "envs", "networksAdvanced", "ports", "hosts", "healthcheck", "wait", "waitTimeout",
     "restart", "destroyGraceSeconds", "init", "memory", "memorySwap", "ulimits", "readOnly",
-    "tmpfs", "logDriver", "logOpts", "gpus",
+    "tmpfs", "logDriver", "logOpts", "deviceRequests", "shmSize", "mounts",
 }  # fmt: skip
 FOR_FILES = FOR_ALL | {"start", "mustRun", "uploads"}
 
@@ -133,11 +133,13 @@ def test_containers_that_hold_files_never_run_and_are_on_no_network(deployed: De
 def test_only_the_model_folder_of_the_host_is_mounted_and_read_only(
     services: list[dict[str, Any]],
 ) -> None:
-    """Above all, Docker's socket isn't mounted."""
+    """Above all, Docker's socket isn't mounted, and no folder is made that doesn't exist."""
     volumes = [volume for inputs in services for volume in inputs.get("volumes", [])]
-    mounted = {volume["hostPath"]: volume["readOnly"] for volume in volumes if "hostPath" in volume}
-    assert mounted.keys() <= {"/srv/models/tiny"}
-    assert all(mounted.values())
+    assert [volume for volume in volumes if "hostPath" in volume] == []
+    mounts = [mount for inputs in services for mount in inputs.get("mounts", [])]
+    assert {mount["type"] for mount in mounts} <= {"bind"}
+    assert {mount["source"] for mount in mounts} <= {"/srv/models/tiny"}
+    assert all(mount["readOnly"] for mount in mounts)
 
 
 def test_only_what_users_need_is_published_and_on_loopback_by_default(deployed: Deployed) -> None:
@@ -193,7 +195,7 @@ def test_no_input_is_one_that_docker_reads_back_differently(
         check = inputs["healthcheck"]
         assert inputs["networkMode"] == "bridge"
         assert "startInterval" not in check
-        assert "mounts" not in inputs
+        assert not [m for m in inputs.get("mounts", []) if m.keys() & {"volumeOptions"}]
         for key in ("interval", "timeout", "startPeriod"):
             assert check[key] == duration(int(_seconds(check[key])))
 

@@ -1,6 +1,8 @@
 """What the program registers with Pulumi's engine."""
 
+import json
 import runpy
+import socket
 from pathlib import Path
 
 import pulumi
@@ -8,12 +10,15 @@ import pytest
 import yaml
 
 from alerts.grafana import rule_groups
+from infra.docker_endpoint import DockerEndpoint
 from infra.images import platform_of
+from infra.settings.reading import SettingsError
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret, ServiceMode
 from monitoring.names import DATASOURCE_UID
 from monitoring.thresholds import Thresholds
 from tests.infra import pulumi_mocks
+from tests.infra.docker_contexts import engine, make_context, use
 from tests.infra.pulumi_mocks import (
     CONTAINER,
     DOCKER,
@@ -270,6 +275,20 @@ def test_the_docker_host_is_the_one_in_the_settings(default: Deployed) -> None:
     assert deploy(Settings(docker_host="ssh://box")).inputs(DOCKER, "docker")["host"] == "ssh://box"
 
 
+def test_the_engine_of_a_docker_context_is_handed_to_the_provider() -> None:
+    """The provider doesn't look for a context's TLS files, nor for contexts that are current."""
+    endpoint = DockerEndpoint("tcp://box:2376", "the Docker context box", "/home/me/tls")
+    provider = deploy(endpoint=endpoint).inputs(DOCKER, "docker")
+    assert (provider["host"], provider["certPath"]) == ("tcp://box:2376", "/home/me/tls")
+
+
+@pytest.mark.parametrize("docker_host", ["", "ssh://box"])
+def test_the_provider_does_not_look_for_a_context_itself(docker_host: str) -> None:
+    """It would prefer DOCKER_CONTEXT to the host that it is given."""
+    provider = deploy(Settings(docker_host=docker_host)).inputs(DOCKER, "docker")
+    assert provider["context"] == ""
+
+
 def test_every_docker_resource_uses_the_stacks_own_provider(default: Deployed) -> None:
     for (kind, name), request in default.requests.items():
         if kind.startswith("docker:"):
@@ -308,11 +327,64 @@ def test_the_outputs_have_every_url(default: Deployed) -> None:
     }
 
 
+def run_root_program(config: dict[str, str]) -> pulumi_mocks.Monitor:
+    """Run ``__main__.py``, as ``pulumi up`` does."""
+    pulumi.runtime.set_all_config({f"frontier:{name}": value for name, value in config.items()}, [])
+    recorded = pulumi_mocks.start(preview=True)
+    try:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+    finally:
+        pulumi_mocks.finish()
+        pulumi.runtime.set_all_config({}, [])
+    return recorded
+
+
+@pytest.fixture(name="docker_config")
+def _docker_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the docker CLI's folder of an operator who has configured nothing."""
+    for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("docker_config")
 def test_the_root_program_builds_the_stack() -> None:
     """``pulumi up`` runs ``__main__.py`` and nothing else."""
-    pulumi.runtime.set_all_config({"frontier:engine": "embedded"}, [])
-    recorded = pulumi_mocks.start(preview=True)
-    runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
-    pulumi_mocks.finish()
-    pulumi.runtime.set_all_config({}, [])
+    recorded = run_root_program({"engine": "embedded"})
     assert (IMAGE, "engine-image") in recorded.requests
+    assert "host" not in recorded.requests[DOCKER, "docker"].object
+
+
+def test_the_root_program_uses_the_current_docker_context(docker_config: Path) -> None:
+    make_context(docker_config, "box", "ssh://me@box")
+    use(docker_config, "box")
+    recorded = run_root_program({"advertisedHost": "box.example", "bindAddress": "127.0.0.1"})
+    assert recorded.requests[DOCKER, "docker"].object["host"] == "ssh://me@box"
+
+
+def test_an_engine_that_cannot_be_reached_stops_the_root_program(docker_config: Path) -> None:
+    """Pulumi's provider would not say which context named it."""
+    make_context(docker_config, "colima", "unix:///nowhere/docker.sock")
+    use(docker_config, "colima")
+    with pytest.raises(SettingsError, match=r"\(the Docker context colima\): .*No such"):
+        run_root_program({})
+
+
+def test_a_context_that_does_not_exist_stops_the_root_program(docker_config: Path) -> None:
+    use(docker_config, "gone")
+    with pytest.raises(SettingsError, match="dockerHost: the Docker context gone doesn't exist"):
+        run_root_program({})
+
+
+def test_a_model_folder_that_does_not_exist_stops_the_root_program(
+    docker_config: Path, tmp_path: Path
+) -> None:
+    """Docker would report it only when it creates the container."""
+    info = json.dumps({"Name": socket.gethostname()}).encode()
+    with engine(tmp_path / "d.sock", info) as host:
+        make_context(docker_config, "here", host)
+        use(docker_config, "here")
+        with pytest.raises(SettingsError, match="model: there is no folder /nowhere/tiny on the"):
+            run_root_program({"model": "/nowhere/tiny"})
+        assert run_root_program({"model": str(tmp_path)}).requests

@@ -9,6 +9,7 @@ from tests.infra.pulumi_mocks import CONTAINER, VOLUME, Deployed, deploy
 
 EMBEDDED = Settings(engine=EngineMode.EMBEDDED)
 EXTERNAL = Settings(engine=EngineMode.EXTERNAL, mistral_url="http://host.docker.internal:8080")
+CUDA = "ghcr.io/ericlbuehler/mistral.rs:cuda-sm89-0.9.4"
 EVERY_ENGINE = [Settings(), EMBEDDED, EXTERNAL]
 
 
@@ -72,23 +73,39 @@ def test_no_token_is_passed_if_none_is_set(mode: EngineMode) -> None:
 def test_a_model_folder_of_the_host_is_mounted_read_only(mode: EngineMode) -> None:
     deployed = deploy(Settings(engine=mode, model="/srv/models/tiny"))
     inputs = deployed.inputs(CONTAINER, "engine-container")
-    assert {
-        "containerPath": "/local-models/tiny",
-        "hostPath": "/srv/models/tiny",
-        "readOnly": True,
-    } in inputs["volumes"]
+    assert inputs["mounts"] == [
+        {
+            "type": "bind",
+            "source": "/srv/models/tiny",
+            "target": "/local-models/tiny",
+            "readOnly": True,
+        }
+    ]
     passed = [*inputs.get("command", []), *inputs["envs"]]
     assert [text for text in passed if text.endswith("/local-models/tiny")]
 
 
-@pytest.mark.parametrize("gpus", ["all", "device=0,1"])
-def test_gpus_are_given_to_the_engine(gpus: str) -> None:
-    chosen = Settings(gpus=gpus, mistralrs_image="ghcr.io/ericlbuehler/mistral.rs:cuda-sm89-0.9.4")
-    assert deploy(chosen).inputs(CONTAINER, "engine-container")["gpus"] == gpus
+@pytest.mark.parametrize(
+    ("gpus", "count", "ids"),
+    [("all", -1, []), ("2", 2, []), ("device=1,0", 0, ["1", "0"]), ("device=0:1", 0, ["0:1"])],
+)
+def test_gpus_are_asked_for_in_full(gpus: str, count: int, ids: list[str]) -> None:
+    engine = deploy(Settings(gpus=gpus, mistralrs_image=CUDA)).inputs(CONTAINER, "engine-container")
+    assert engine["deviceRequests"] == [
+        {"driver": "nvidia", "count": count, "deviceIds": ids, "capabilities": ["gpu"]}
+    ]
+    assert "gpus" not in engine
+
+
+@pytest.mark.parametrize(("memory", "shared"), [(8192, 4096), (65536, 32768), (100, 64)])
+def test_gpus_get_shared_memory_that_nccl_can_work_with(memory: int, shared: int) -> None:
+    chosen = Settings(gpus="all", mistralrs_image=CUDA, engine_memory_mb=memory)
+    assert deploy(chosen).inputs(CONTAINER, "engine-container")["shmSize"] == shared
 
 
 def test_no_gpus_are_requested_by_default(default: Deployed) -> None:
-    assert "gpus" not in default.inputs(CONTAINER, "engine-container")
+    engine = default.inputs(CONTAINER, "engine-container")
+    assert not engine.keys() & {"gpus", "deviceRequests", "shmSize"}
 
 
 def test_an_external_engine_needs_no_container_and_is_reached_on_the_docker_host() -> None:

@@ -114,9 +114,11 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
         ({"protectData": "yes"}, "protectData: 'yes' is not true or false"),
         ({"gpus": "all"}, "gpus: mistralrsImage is a CPU image"),
         (
-            {"gpus": "device="},
-            "gpus: must be none, all or a list such as device=0,1",
+            {"gpus": "all", "mistralrsImage": f"box:5000/mistral.rs:cpu-0.9.4@sha256:{'a' * 64}"},
+            "gpus: mistralrsImage is a CPU image",
         ),
+        ({"gpus": "all", "engine": "embedded"}, "gpus: the embedded engine uses the CPU only"),
+        ({"gpus": "device="}, "gpus: must be none, all, a number of GPUs such as 2, or a list"),
         ({"bindAddress": "localhost"}, "bindAddress: 'localhost' is not an IPv4 address"),
         (
             {"bindAddress": "192.0.2.7"},

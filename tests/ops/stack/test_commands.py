@@ -283,6 +283,41 @@ def test_logs_of_a_service_without_a_container_names_those_with_one(root: Path) 
         operator(root, runner).logs("grafana")
 
 
+@pytest.mark.parametrize(
+    ("context", "named"),
+    [
+        (Result(0, "colima\n"), "reached through the Docker context colima (`docker context use`"),
+        (Result(0, "default\n"), "Docker can't be reached: Cannot connect"),
+        (Result(1, "", "unknown command"), "Docker can't be reached: Cannot connect"),
+    ],
+)
+def test_an_engine_that_is_down_is_named_with_its_context(
+    root: Path, context: Result, named: str
+) -> None:
+    results = {
+        "docker version": Result(1, "", "Cannot connect"),
+        "docker context inspect": context,
+    }
+    with pytest.raises(OperatorError) as error:
+        operator(root, ScriptedRunner(results)).up()
+    assert named in str(error.value)
+
+
+def test_pulumi_reaches_its_own_program_where_an_http_proxy_is_set(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", "intranet.example")
+    runner = ScriptedRunner()
+    assert operator(root, runner).up() == 0
+    (up,) = [
+        environ
+        for words, environ in zip(runner.commands, runner.environs, strict=True)
+        if words.startswith("pulumi up")
+    ]
+    assert up["no_proxy"] == up["NO_PROXY"] == "intranet.example,localhost,127.0.0.1,::1"
+
+
 def test_commands_go_to_the_docker_host_that_the_stack_is_set_to(root: Path) -> None:
     configure(root, dockerHost="ssh://box")
     runner = ScriptedRunner()
