@@ -299,12 +299,9 @@ def await_access(args: GrafanaContentArgs) -> None:
     """
     check, source = args.check, args.source
     check.await_ready()
+    check.require_access(data_sources=not source.existing_uid, rules=bool(args.rule_groups))
     if source.existing_uid:
         check.require_datasource(source.uid)
-    else:
-        check.require_datasource_access(source.uid)
-    if args.rule_groups:
-        check.require_rule_access()
 
 
 def _confirm(check: GrafanaCheck, folder_uid: str) -> None:

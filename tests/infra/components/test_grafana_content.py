@@ -176,9 +176,9 @@ def test_the_rules_can_be_left_to_prometheus_alone() -> None:
 @pytest.mark.parametrize(
     ("uid", "rules", "asked"),
     [
-        pytest.param("", True, ["ready", f"may use {SOURCE_UID}", "may use rules"], id="all"),
-        pytest.param("own", True, ["ready", "has own", "may use rules"], id="own data source"),
-        pytest.param("", False, ["ready", f"may use {SOURCE_UID}"], id="no rules"),
+        pytest.param("", True, ["ready", "data sources, rules"], id="all"),
+        pytest.param("own", True, ["ready", "rules", "has own"], id="own data source"),
+        pytest.param("", False, ["ready", "data sources"], id="no rules"),
     ],
 )
 def test_what_the_login_needs_is_checked_before_anything_is_written(
@@ -195,11 +195,9 @@ def test_what_the_login_needs_is_checked_before_anything_is_written(
         def require_datasource(self, uid: str) -> None:
             checks.append(f"has {uid}")
 
-        def require_datasource_access(self, uid: str) -> None:
-            checks.append(f"may use {uid}")
-
-        def require_rule_access(self) -> None:
-            checks.append("may use rules")
+        def require_access(self, *, data_sources: bool, rules: bool) -> None:
+            needed = {"data sources": data_sources, "rules": rules}
+            checks.append(", ".join(name for name, is_needed in needed.items() if is_needed))
 
     await_access(
         GrafanaContentArgs(
