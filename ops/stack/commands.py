@@ -32,6 +32,7 @@ from ops.stack.obstacles import obstacles
 from ops.stack.prometheus_files import write_prometheus_files
 from ops.stack.recovery import Recovery
 from ops.stack.starting import Starting, StartWatch
+from ops.stack.update_lines import writer
 from ops.terminal.console import OperatorError, say
 from ops.terminal.status import Terminal
 
@@ -98,7 +99,7 @@ class Operator:
         watch = StartWatch(
             self.docker, self._starting(settings), terminal, self.root / RUN_DIR.name
         )
-        code, problem = watch.run(lambda ending: stack.relay(terminal.say, ending, *command))
+        code, problem = watch.run(lambda ending: stack.relay(writer(terminal), ending, *command))
         if problem is not None:
             raise OperatorError(problem)
         if code == 0:

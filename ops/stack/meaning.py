@@ -25,8 +25,8 @@ _NO_ACCESS: Final = (
 )
 _WRONG_MODEL: Final = "There is no such model: check the setting `model`."
 _NO_NETWORK: Final = (
-    "Hugging Face can't be reached from the container: check the Docker host's network, or set "
-    "`model` to a folder on it."
+    "Hugging Face can't be reached from the container: check the Docker host's network, set "
+    "`httpsProxy` if it needs an\nHTTP proxy, or set `model` to a folder on it."
 )
 _NO_MEMORY: Final = (
     "The model needs more memory than the container may use: raise `engineMemoryMb` as far as the "

@@ -24,7 +24,7 @@ MAX_RESTARTS: Final = 3
 
 LAST_LINES: Final = 15
 
-# How long a container may still take after Ctrl-C: its predecessor is gone already.
+# How long a container may still take after an interrupt: its predecessor is gone already.
 GRACE_SECONDS: Final = 15.0
 
 # The service whose start depends on the model, as a key of ``MEMBERS``.
@@ -134,21 +134,21 @@ class StartWatch:
     def _watch(
         self, before: Mapping[str, str], interruption: Interruption, over: threading.Event
     ) -> None:
-        interrupted_at = None
+        ending_since = None
         while not over.wait(self._poll_seconds):
             waiting = self._new(before)
             for one, state in waiting:
                 self._first_seen.setdefault(state.id, self._clock())
-                if state.restarts >= MAX_RESTARTS:
+                if state.restarts >= MAX_RESTARTS and self._problem is None:
                     self._problem = self._restarting(one, state)
                     interruption.wanted.set()
                     self._docker.remove_container(state.id)
-                    return
-            self._show(waiting)
-            if interruption.came.is_set():
-                interrupted_at = self._clock() if interrupted_at is None else interrupted_at
-                if self._clock() - interrupted_at >= GRACE_SECONDS:
-                    self._abandon(waiting)
+            if not (interruption.came.is_set() or interruption.wanted.is_set()):
+                self._show(waiting)
+                continue
+            ending_since = self._clock() if ending_since is None else ending_since
+            if self._clock() - ending_since >= GRACE_SECONDS:
+                self._abandon(waiting)
 
     def _abandon(self, waiting: list[tuple[Starting, ContainerState]]) -> None:
         """End Pulumi's wait for containers after an interrupt; the next ``up`` makes them anew."""
