@@ -62,6 +62,32 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
     return yaml.safe_dump(config, sort_keys=False)
 
 
+def proxy_scrape_config(
+    *, proxy_target: str, proxy_key_file: str | None, scrape_interval_seconds: float
+) -> str:
+    """Render a file for another Prometheus' ``scrape_config_files``: only the proxy's job.
+
+    Unlike in ``prometheus_config``, the job has its own interval, whatever that Prometheus'
+    ``global`` section says.
+
+    Args:
+        proxy_target: ``host:port`` of the proxy.
+        proxy_key_file: File with the key for the proxy's metrics; None if it asks for none.
+        scrape_interval_seconds: Time between scrapes. The timeout of a scrape follows from it.
+
+    Returns:
+        YAML text, the same for the same arguments.
+    """
+    timeout = _duration(scrape_timeout_seconds(scrape_interval_seconds))
+    job = _proxy_job(proxy_target, proxy_key_file, timeout)
+    name, path = job.pop("job_name"), job.pop("metrics_path")
+    interval = {"scrape_interval": _duration(scrape_interval_seconds)}
+    return yaml.safe_dump(
+        {"scrape_configs": [{"job_name": name, "metrics_path": path, **interval, **job}]},
+        sort_keys=False,
+    )
+
+
 def _proxy_job(target: str | None, key_file: str | None, timeout: str) -> dict[str, Any]:
     key = {"authorization": {"credentials_file": key_file}} if key_file else {}
     return {

@@ -92,7 +92,7 @@ def mistralrs_spec(
     model, mounts = _model(args.model)
     quantization = ("--quant", args.quantization) if args.quantization else ()
     # On a CPU, quantized models fail prompts of one length that are read together (ADR 0007).
-    on_cpu = args.gpus == "none"
+    on_cpu = args.gpus is None
     one_at_a_time = ("--max-seqs", "1") if args.quantization and on_cpu else ()
     token_source = ("--token-source", f"path:{HF_TOKEN_FILE}") if args.hf_token else ()
     spec = ContainerSpec(

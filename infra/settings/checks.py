@@ -13,7 +13,7 @@ from infra.settings import grammar
 from infra.settings.proxy_variables import refused
 from infra.settings.reachability import unreachable
 from infra.settings.schema import Settings, in_setting_names
-from infra.settings.types import DEFAULT_PASSWORD, EngineMode, Secret, ServiceMode
+from infra.settings.types import DEFAULT_PASSWORD, EngineMode, GrafanaRules, Secret, ServiceMode
 from monitoring.names import SCRAPE_INTERVALS
 from monitoring.thresholds import ThresholdsError
 from proxy_service.settings.schema import ProxySettings
@@ -31,6 +31,8 @@ ENGINE_MEMORY_MB = range(6, 16_777_217)
 
 # The memory limit of the proxy's container is made for bodies of this size.
 MAX_BODY_MIB = ProxySettings().max_body_bytes // MIB
+
+_UID = re.compile(r"[\w-]{1,40}")
 
 
 def problems(settings: Settings) -> list[str]:
@@ -113,7 +115,7 @@ def _addresses(settings: Settings) -> Iterator[str]:
             f"advertisedHost: {settings.advertised_host!r} is not a host name or IP address alone, "
             "such as llm.example.org, without http:// and port"
         )
-    ports = _published_ports(settings)
+    ports = settings.published_ports
     for name, port in ports.items():
         if not 0 < port <= MAX_PORT:
             yield f"{name}: {port} is not a port from 1 to {MAX_PORT}"
@@ -131,15 +133,6 @@ def _can_be_bound(text: str) -> bool:
     # 0.x.y.z means "this network", and 240.0.0.0/4 has the broadcast address.
     is_network = address.packed[0] == 0 and not address.is_unspecified
     return not (is_network or address.is_multicast or address.is_reserved)
-
-
-def _published_ports(settings: Settings) -> dict[str, int]:
-    ports = {"proxyPort": settings.proxy_port}
-    if settings.prometheus is ServiceMode.MANAGED:
-        ports["prometheusPort"] = settings.prometheus_port
-    if settings.grafana is ServiceMode.MANAGED:
-        ports["grafanaPort"] = settings.grafana_port
-    return ports
 
 
 def _passwords(settings: Settings) -> Iterator[str]:
@@ -196,6 +189,23 @@ def _monitoring(settings: Settings) -> Iterator[str]:
             "unit first, and at most 292y"
         )
     yield from _scrape_interval(settings)
+    yield from _prometheus_login(settings)
+    if settings.datasource_uid and settings.grafana is ServiceMode.MANAGED:
+        yield "datasourceUid: the stack's own Grafana has only the data source that is created"
+    if settings.datasource_uid and not _UID.fullmatch(settings.datasource_uid):
+        yield (
+            f"datasourceUid: {settings.datasource_uid!r} is not a uid; it is at the end of the "
+            "address of the data source's page in Grafana"
+        )
+
+
+def _prometheus_login(settings: Settings) -> Iterator[str]:
+    if settings.prometheus_token and settings.prometheus_user:
+        yield "prometheusToken: set either this or prometheusUser, not both"
+    if bool(settings.prometheus_user) is not bool(settings.prometheus_password):
+        yield "prometheusUser: set it together with prometheusPassword"
+    if ":" in settings.prometheus_user:
+        yield f"prometheusUser: {settings.prometheus_user!r} has a colon, which no user name can"
 
 
 def _scrape_interval(settings: Settings) -> Iterator[str]:
@@ -216,11 +226,15 @@ def _alerting(settings: Settings) -> Iterator[str]:
     yield from _base_url("runbookBaseUrl", settings.runbook_base_url)
     yield from _secret_url("alertWebhookUrl", settings.alert_webhook_url)
     yield from _secret_url("alertSlackUrl", settings.alert_slack_url)
-    receivers = settings.alert_webhook_url, settings.alert_slack_url, settings.alert_emails
-    if settings.alert_mute_timings and not any(receivers):
+    if settings.alert_mute_timings and not settings.sends_alerts:
         yield (
             "alertMuteTimings: has no effect without a receiver; set alertWebhookUrl, "
             "alertSlackUrl or alertEmails"
+        )
+    if settings.grafana_rules is GrafanaRules.NONE and settings.sends_alerts:
+        yield (
+            "grafanaRules: without rules, Grafana sends no alerts; set it to current, or remove "
+            "alertWebhookUrl, alertSlackUrl and alertEmails"
         )
     for address in settings.email_addresses:
         if not grammar.is_email(address):

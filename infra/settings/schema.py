@@ -4,6 +4,7 @@
 carry the same names (in snake case) and defaults.
 """
 
+import base64
 import dataclasses
 import hmac
 from dataclasses import dataclass, field
@@ -40,7 +41,7 @@ class Settings:
     hf_token: Secret = NO_SECRET
     gpus: str = "none"
     engine_memory_mb: int = 8192
-    engine_wait_seconds: int = 1800
+    engine_wait_seconds: int = 900
     proxy_port: int = topology.PROXY.port
     max_concurrent_requests: int = _PROXY.max_concurrent_requests
     max_queued_requests: int = _PROXY.max_queued_requests
@@ -71,6 +72,10 @@ class Settings:
     allowed_origins: str = ""
     prometheus: ServiceMode = ServiceMode.MANAGED
     prometheus_url: str = ""
+    prometheus_user: str = ""
+    prometheus_password: Secret = NO_SECRET
+    prometheus_token: Secret = NO_SECRET
+    prometheus_ca_file: str = ""
     prometheus_port: int = topology.PROMETHEUS.port
     prometheus_retention: str = "15d"
     scrape_interval_seconds: int = SCRAPE_INTERVAL_SECONDS
@@ -81,6 +86,7 @@ class Settings:
     grafana_admin_password: Secret = DEFAULT_PASSWORD
     grafana_rules: GrafanaRules = GrafanaRules.CURRENT
     datasource_url: str = ""
+    datasource_uid: str = ""
     alert_thresholds: Thresholds = field(default_factory=Thresholds)
     runbook_base_url: str = ""
     notify_severity: NotifySeverity = NotifySeverity.WARNING
@@ -115,6 +121,16 @@ class Settings:
         return "127.0.0.1" if self.bind_address == "0.0.0.0" else self.bind_address  # noqa: S104 - compared, not bound
 
     @property
+    def published_ports(self) -> dict[str, int]:
+        """The ports that the stack publishes on ``bind_address``, by the setting of each."""
+        ports = {"proxyPort": self.proxy_port}
+        if self.prometheus is ServiceMode.MANAGED:
+            ports["prometheusPort"] = self.prometheus_port
+        if self.grafana is ServiceMode.MANAGED:
+            ports["grafanaPort"] = self.grafana_port
+        return ports
+
+    @property
     def metrics_key(self) -> Secret:
         """Key for the proxy's metrics only: derived from ``api_key``, which it does not reveal."""
         if not self.api_key:
@@ -130,6 +146,23 @@ class Settings:
         """
         timing = Timing.for_scrape_interval(self.scrape_interval_seconds)
         return dataclasses.replace(self.alert_thresholds, timing=timing)
+
+    @property
+    def sends_alerts(self) -> bool:
+        """Whether Grafana is to send alerts anywhere."""
+        return bool(self.alert_webhook_url or self.alert_slack_url or self.email_addresses)
+
+    @property
+    def prometheus_authorization(self) -> Secret:
+        """Value of the ``Authorization`` header for an external Prometheus; empty for none."""
+        if self.prometheus is not ServiceMode.EXTERNAL:
+            return NO_SECRET
+        if self.prometheus_token:
+            return Secret(f"Bearer {self.prometheus_token.value}")
+        if not self.prometheus_user:
+            return NO_SECRET
+        login = f"{self.prometheus_user}:{self.prometheus_password.value}"
+        return Secret(f"Basic {base64.b64encode(login.encode()).decode()}")
 
     @property
     def email_addresses(self) -> tuple[str, ...]:

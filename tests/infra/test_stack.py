@@ -330,6 +330,9 @@ def test_the_outputs_have_every_url(default: Deployed) -> None:
         "dashboardUrl": "http://127.0.0.1:3000/d/mistral-metrics",
         "engineUrl": "http://mistral:8080",
         "engine": "mistralrs",
+        "prometheusCaFile": "",
+        "datasourceUid": "mistral-prometheus",
+        "grafanaRules": "current",
         "grafanaUser": "admin",
     }
 

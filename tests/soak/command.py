@@ -65,8 +65,8 @@ def main(arguments: Sequence[str], schedule: Schedule | None = None) -> int:
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")
         return CANNOT_RUN
-    report.section("(3) Requests", request_checks(measured))
-    report.section("(4) Resources", resource_checks(measured))
+    report.section("Requests", request_checks(measured))
+    report.section("Resources", resource_checks(measured))
     if options.json:
         say(report.as_json())
     report.write_line(f"\n{report.summary}")
@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace, report: Report, schedule: Schedule) -> Mea
         threading.Event().wait(schedule.rest_seconds)
         system.await_scrape()
         before = _resource_usage(system.scrape())
-        report.section("(1) At rest after the warm-up", [passed("the proxy holds", str(before))])
+        report.section("At rest after the warm-up", [passed("the proxy holds", str(before))])
         seeds = count(OVERLOAD_SEED + seed, OVERLOAD_CLIENTS)
         clients_of = partial(running_clients, system.proxy, model)
         faults = FaultInjector(
@@ -101,7 +101,7 @@ def _run(options: argparse.Namespace, report: Report, schedule: Schedule) -> Mea
         seconds = round(time.monotonic() - started)
         injected = ", ".join(f"{kind}: {times}" for kind, times in sorted(faults.injected.items()))
         check = passed("injected faults", injected or "none")
-        report.section(f"(2) Traffic for {seconds} s", [check])
+        report.section(f"Traffic for {seconds} s", [check])
         return _measure(system, results, faults.windows, before, started)
 
 

@@ -80,7 +80,7 @@ def test_ctrl_c_restores_what_the_drill_touched() -> None:
             kill_if_it_hangs = threading.Timer(TIMEOUT_SECONDS, process.kill)
             kill_if_it_hangs.start()
             assert process.stdout
-            idling = any("(2) idle" in line for line in process.stdout)
+            idling = any(") idle:" in line for line in process.stdout)
             during = dict(grafana.rules)
             process.send_signal(signal.SIGINT)
             printed = process.stdout.read()
