@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import AnnotationContainer, DashboardCursorSync
 
-from dashboards import generation, machinery, panels, traffic, variables
+from dashboards import generation, health, machinery, panels, traffic, variables
 from dashboards.layout import Line, Row, arrange
 from dashboards.style import BLUE, GREEN, ORANGE, RED, YELLOW
 from monitoring.names import DASHBOARD_UID
@@ -21,11 +21,22 @@ TITLE: Final = "Mistral.rs Metrics"
 _TILE: Final = 4
 _GRAPH: Final = 8
 _NEW_PROXY_SECONDS: Final = 600
-# Seconds. The last reply is at most 20 s old, because of the intervals of probes and scrapes;
-# after two minutes MistralEngineUnreachable fires.
+# Seconds. The last reply is some 5 s old, the time between two probes; after two minutes
+# MistralEngineUnreachable fires.
 _REPLY_AGES: Final = (30, ORANGE), (120, RED)
 _BUSY_SHARE: Final = 0.8
-_BUDGET_FINE: Final = 0.25
+# Share of the error budget that is left.
+_BUDGET: Final = (0.001, YELLOW), (0.25, GREEN)
+
+_LOGS: Final = """\
+Metrics have no texts. The logs do:
+
+- `make logs SERVICE=engine`: what the engine says, also while it loads a model
+- `make logs SERVICE=proxy`: a line for each request; if it failed, with `"level":"warning"`, \
+`error_type` and `error`
+
+`make demo` shows both in its terminal.
+"""
 
 
 def render(thresholds: Thresholds, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
@@ -70,31 +81,31 @@ def rows(thresholds: Thresholds) -> tuple[Row, ...]:
 def _status(thresholds: Thresholds) -> Row:
     latency = (thresholds.high_latency_seconds, ORANGE), (thresholds.very_high_latency_seconds, RED)
     busy = thresholds.high_active_requests
-    budget = traffic.error_budget(thresholds.availability_objective)
     return Row(
         "Status and health",
         (
             Line(
                 _TILE,
                 (
-                    (3, panels.up_tile(traffic.PROXY_UP)),
-                    (3, panels.up_tile(traffic.ENGINE_UP)),
-                    (3, panels.tile(traffic.FIRING, (1, RED))),
-                    (3, panels.tile(budget, (0, YELLOW), (_BUDGET_FINE, GREEN), base=RED)),
+                    (3, panels.state_tile(health.proxy_state(thresholds))),
+                    (3, panels.state_tile(health.engine_state(thresholds))),
+                    (3, panels.tile(health.FIRING, (1, RED))),
+                    (3, panels.tile(health.error_budget(thresholds), *_BUDGET, base=RED)),
                     (3, panels.tile(traffic.ACTIVE_NOW, (busy * _BUSY_SHARE, ORANGE), (busy, RED))),
-                    (3, panels.tile(traffic.P95_NOW, *latency)),
-                    (3, panels.tile(generation.TOKENS_NOW, base=BLUE, decimals=1)),
+                    (3, panels.tile(health.latency_now(thresholds), *latency, no_number="failing")),
+                    (3, panels.tile(generation.tokens_now(thresholds), base=BLUE, decimals=1)),
                     (3, panels.tile(traffic.REQUESTS_IN_RANGE, base=BLUE)),
                 ),
             ),
             Line(
                 6,
                 (
-                    (8, panels.alert_timeline(traffic.ALERTS)),
+                    (6, panels.alert_timeline(health.ALERTS)),
                     (7, panels.model_table(generation.MODELS)),
                     (3, panels.counts(traffic.TOTALS)),
-                    (3, panels.tile(traffic.ENGINE_REPLY, *_REPLY_AGES)),
-                    (3, panels.tile(traffic.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
+                    (2, panels.counts(health.ENGINE_RESTARTS)),
+                    (3, panels.tile(health.ENGINE_REPLY, *_REPLY_AGES, no_number="never")),
+                    (3, panels.tile(health.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
                 ),
             ),
         ),
@@ -124,9 +135,17 @@ def _traffic(thresholds: Thresholds) -> Row:
             Line(
                 _GRAPH,
                 (
+                    (8, panels.graph(traffic.REQUEST_DURATION)),
+                    (8, panels.graph(traffic.DURATION_BY_ENDPOINT)),
+                    (8, panels.spread(traffic.DURATION_SPREAD)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
                     (8, panels.graph(traffic.WITHIN_5_SECONDS)),
                     (8, panels.graph(traffic.ENGINE_WAIT)),
-                    (8, panels.graph(traffic.OVERHEAD)),
+                    (8, panels.graph(traffic.QUEUE_WAIT)),
                 ),
             ),
         ),
@@ -181,9 +200,10 @@ def _errors(thresholds: Thresholds) -> Row:
             Line(
                 _GRAPH,
                 (
-                    (8, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
-                    (8, panels.graph(traffic.SATURATION, (1, RED))),
-                    (8, panels.graph(traffic.CLIENT_TROUBLE)),
+                    (6, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
+                    (6, panels.graph(traffic.SATURATION, (1, RED))),
+                    (6, panels.graph(traffic.CLIENT_TROUBLE)),
+                    (6, panels.note("Texts of the errors", _LOGS)),
                 ),
             ),
         ),
@@ -234,8 +254,15 @@ def _loads() -> Row:
 
 def _engine() -> Row:
     return Row(
-        "Engine (if it has metrics of its own)",
+        "Engine (as far as it has metrics of its own)",
         (
+            Line(
+                _GRAPH,
+                (
+                    (12, panels.graph(machinery.ENGINE_CPU)),
+                    (12, panels.graph(machinery.ENGINE_MEMORY)),
+                ),
+            ),
             Line(
                 _GRAPH,
                 (

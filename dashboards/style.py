@@ -2,37 +2,103 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import common, dashboard
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 GREEN: Final = "green"
 YELLOW: Final = "yellow"
 ORANGE: Final = "orange"
 RED: Final = "red"
 BLUE: Final = "blue"
+PURPLE: Final = "purple"
 GREY: Final = "#8e8e8e"
 
 # The data source that is chosen at the top of the dashboard.
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-# The colour of each outcome, the same in all panels.
-OUTCOME_COLOURS: Final = {
-    "success": GREEN,
-    "completed": GREEN,
-    "client_error": YELLOW,
-    "cancelled": GREY,
-    "client_disconnected": GREY,
-    "error": RED,
-    "upstream_error": RED,
+# The colours of the values of a label, the same in all panels and different within a label.
+_COLOURS: Final = {
+    "status": {"success": GREEN, "client_error": YELLOW, "error": RED, "cancelled": GREY},
+    "outcome": {
+        "completed": GREEN,
+        "upstream_error": RED,
+        "client_disconnected": GREY,
+        "timeout": ORANGE,
+    },
+    "finish_reason": {
+        "stop": GREEN,
+        "length": YELLOW,
+        "tool_calls": BLUE,
+        "load": PURPLE,
+        "unload": "super-light-purple",
+        "error": RED,
+        "cancelled": GREY,
+        "other": "super-light-blue",
+    },
+    # The engine's own names.
+    "reason": {
+        "stop": GREEN,
+        "length": YELLOW,
+        "tool_calls": BLUE,
+        "generated_image": PURPLE,
+        "generated_speech": "super-light-purple",
+        "canceled": GREY,
+        "error": RED,
+    },
+    # Yellow to brown: the client's fault. Red: the engine's. Purple: the proxy's. Blue: nobody's.
+    "error_type": {
+        "invalid_request": YELLOW,
+        "unauthorized": "#8f6b00",
+        "model_not_found": "super-light-yellow",
+        "not_supported": "#c9a227",
+        "overloaded": BLUE,
+        "shutting_down": "super-light-blue",
+        "upstream_connect": "dark-red",
+        "upstream_timeout": ORANGE,
+        "upstream_status": RED,
+        "upstream_protocol": "super-light-red",
+        "stream_interrupted": "super-light-orange",
+        "internal": PURPLE,
+    },
+    # None of the colours above: an endpoint is neither good nor bad.
+    "endpoint": {
+        "chat": "#3274d9",
+        "generate": "#8ab8ff",
+        "v1_chat_completions": "#a352cc",
+        "v1_completions": "#ca95e5",
+        "v1_responses": "#6d1f62",
+        "v1_messages": "#fce2de",
+        "embed": "#00b8b8",
+        "embeddings": "#7fe0e0",
+        "v1_embeddings": "#006d6d",
+        "tags": "#b7791f",
+        "v1_models": "#e0b877",
+        "ps": "#c15c17",
+        "show": "#d683ce",
+        "version": "#705da0",
+        "pull": "#584477",
+        "push": "#614d93",
+        "create": "#447ebc",
+        "copy": "#64b0c8",
+        "delete": "#0a437c",
+        "blobs": "#052b51",
+        "unmatched": "#6e6e6e",
+    },
+}
+# The colours of the series of a panel that are told apart by nothing but their name.
+_NAMED: Final = {
     "errors": RED,
-    "timeout": ORANGE,
-    "stop": GREEN,
-    "length": YELLOW,
-    "tool_calls": BLUE,
+    "p50": "super-light-blue",
+    "p95": BLUE,
+    "p99": "dark-blue",
+    "mean": GREY,
 }
 
 _LINE_WIDTH: Final = 2
@@ -91,15 +157,22 @@ def with_limits(panel: timeseries.Panel, *limits: tuple[float, str]) -> timeseri
     )
 
 
-def with_outcome_colours(panel: timeseries.Panel) -> timeseries.Panel:
-    """Give series that are named after an outcome its colour."""
-    for name, colour in OUTCOME_COLOURS.items():
-        panel.override_by_name(
-            name,
-            [
-                dashboard.DynamicConfigValue(
-                    id_val="color", value={"mode": "fixed", "fixedColor": colour}
-                )
-            ],
-        )
+def colours_of(legend: str) -> dict[str, str]:
+    """Return the colours of the series with a legend, by their names; others get Grafana's."""
+    label = legend.removeprefix("{{").removesuffix("}}")
+    return _COLOURS.get(label) or {name: _NAMED[name] for name in (legend,) if name in _NAMED}
+
+
+def coloured(panel: timeseries.Panel, legends: Iterable[str]) -> timeseries.Panel:
+    """Give the series with these legends their colours."""
+    for legend in legends:
+        for name, colour in colours_of(legend).items():
+            panel.override_by_name(
+                name,
+                [
+                    dashboard.DynamicConfigValue(
+                        id_val="color", value={"mode": "fixed", "fixedColor": colour}
+                    )
+                ],
+            )
     return panel

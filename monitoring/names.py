@@ -23,6 +23,10 @@ SCRAPE_INTERVAL_SECONDS: Final = 15
 # Value of the label ``service`` of every alert; notifications and the dashboard select by it.
 SERVICE: Final = "mistral"
 
+# Matches the name of every series that our rules record, as Prometheus' convention has them:
+# level:metric:operations. Only a Prometheus that evaluates our rules has any.
+RECORDED_NAMES: Final = ".+:mistral_.+:.+"
+
 # File that holds the rules of Prometheus, here and in the container.
 RULES_FILE_NAME: Final = "mistral-alerts.yml"
 
