@@ -14,12 +14,9 @@ def engine_url(settings: Settings) -> str:
 
 
 def engine_metrics_target(settings: Settings) -> str | None:
-    """Return ``host:port`` of the engine's own metrics, or None if it can't be scraped.
-
-    The Mistral.rs server has metrics; the embedded engine has none.
-    """
+    """Return ``host:port`` of the engine's own metrics, or None if it can't be scraped."""
     parts = urlsplit(engine_url(settings))
-    if settings.engine is EngineMode.EMBEDDED or parts.scheme != "http":
+    if parts.scheme != "http":
         return None
     return f"{parts.hostname}:{parts.port or 80}"
 

@@ -98,6 +98,7 @@ def _write_prometheus_config(ports: DemoPorts, folder: Path, metrics_key: str | 
     config = prometheus_config(
         proxy_target=address_of(ports.proxy),
         prometheus_target=address_of(ports.prometheus),
+        engine_target=address_of(ports.engine),
         rules_glob=str(RULES_FILE),
         proxy_key_file=str(key_file) if metrics_key else None,
         scrape_interval=SCRAPE_INTERVAL,
