@@ -68,7 +68,7 @@ def build(
     if settings.grafana is ServiceMode.MANAGED:
         grafana = Grafana("grafana", _grafana(settings, placement), on_docker)
     dashboard = overview.render(
-        settings.alert_thresholds,
+        settings.thresholds,
         prometheus_url=urls.prometheus_url(settings),
         runbook_base_url=settings.runbook_base_url,
     )
@@ -150,9 +150,10 @@ def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
             grafana_target=topology.GRAFANA.target if managed_grafana else None,
             engine_target=urls.engine_metrics_target(settings),
             proxy_key_file=PROXY_KEY_FILE if settings.api_key else None,
+            scrape_interval_seconds=settings.scrape_interval_seconds,
         ),
         rules=prometheus_rules.render(
-            settings.alert_thresholds, runbook_base_url=settings.runbook_base_url
+            settings.thresholds, runbook_base_url=settings.runbook_base_url
         ),
         proxy_key=settings.metrics_key,
         retention=settings.prometheus_retention,
@@ -198,7 +199,7 @@ def _grafana_content(
         datasource_url=urls.datasource_url(settings),
         dashboard=dashboard,
         rule_groups=grafana_rules.rule_groups(
-            settings.alert_thresholds,
+            settings.thresholds,
             DATASOURCE_UID,
             runbook_base_url=settings.runbook_base_url,
             dialect=settings.grafana_rules.value,

@@ -9,8 +9,10 @@ from urllib.parse import urlsplit
 
 from infra.docker_host import DOCKER_HOST, is_loopback
 from infra.settings.reachability import unreachable
-from infra.settings.schema import Settings
+from infra.settings.schema import Settings, in_setting_names
 from infra.settings.types import DEFAULT_PASSWORD, EngineMode, ServiceMode
+from monitoring.names import SCRAPE_INTERVALS
+from monitoring.thresholds import ThresholdsError
 from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_model_details
 from proxy_service.settings.parsers import KEY_SHAPE, parse_keys
 from proxy_service.settings.values import CONCURRENT_REQUESTS, MAX_PORT, QUEUED_REQUESTS
@@ -150,6 +152,21 @@ def _monitoring(settings: Settings) -> Iterator[str]:
         yield (
             f"prometheusRetention: {settings.prometheus_retention!r} is not a duration such as 15d"
         )
+    yield from _scrape_interval(settings)
+
+
+def _scrape_interval(settings: Settings) -> Iterator[str]:
+    seconds = settings.scrape_interval_seconds
+    if seconds not in SCRAPE_INTERVALS:
+        yield (
+            f"scrapeIntervalSeconds: {seconds} is not in the range {SCRAPE_INTERVALS[0]} to "
+            f"{SCRAPE_INTERVALS[-1]}"
+        )
+        return
+    try:
+        settings.thresholds  # noqa: B018 - reading it checks it
+    except ThresholdsError as error:
+        yield in_setting_names(str(error))
 
 
 def _alerting(settings: Settings) -> Iterator[str]:

@@ -46,6 +46,7 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "prometheusUrl": "https://prometheus.example.org",
         "prometheusPort": "9091",
         "prometheusRetention": "90d",
+        "scrapeIntervalSeconds": "60",
         "grafana": "external",
         "grafanaUrl": "https://grafana.example.org",
         "grafanaToken": None,

@@ -9,7 +9,13 @@ from typing import Any
 import pulumi
 
 from infra.settings.checks import problems
-from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
+from infra.settings.schema import (
+    SETTING_NAMES,
+    SETTING_TYPES,
+    THRESHOLD_NAMES,
+    Settings,
+    in_setting_names,
+)
 from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
 from monitoring.thresholds import Thresholds, ThresholdsError
 
@@ -119,7 +125,7 @@ def _thresholds(text: str) -> Thresholds:
     try:
         return Thresholds(**{THRESHOLD_NAMES[name]: value for name, value in given.items()})
     except ThresholdsError as error:
-        raise ValueError(_in_setting_names(str(error))) from error
+        raise ValueError(in_setting_names(str(error))) from error
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -130,13 +136,6 @@ def _object(text: str) -> dict[str, Any]:
     if isinstance(given, dict):
         return given
     raise ValueError(f'{text!r} is not a JSON object such as {{"highLatencySeconds": 8}}')
-
-
-def _in_setting_names(message: str) -> str:
-    # Longest first: one name can contain another.
-    for name in sorted(THRESHOLD_NAMES, key=len, reverse=True):
-        message = message.replace(THRESHOLD_NAMES[name], name)
-    return message
 
 
 _PARSERS: dict[Any, Callable[[str], Any]] = {

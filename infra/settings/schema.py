@@ -18,7 +18,8 @@ from infra.settings.types import (
     Secret,
     ServiceMode,
 )
-from monitoring.thresholds import Thresholds
+from monitoring.names import SCRAPE_INTERVAL_SECONDS
+from monitoring.thresholds import Thresholds, Timing
 from proxy_service.settings.values import DEFAULT_CONCURRENT_REQUESTS, DEFAULT_QUEUED_REQUESTS
 
 
@@ -46,6 +47,7 @@ class Settings:
     prometheus_url: str = ""
     prometheus_port: int = topology.PROMETHEUS.port
     prometheus_retention: str = "15d"
+    scrape_interval_seconds: int = SCRAPE_INTERVAL_SECONDS
     grafana: ServiceMode = ServiceMode.MANAGED
     grafana_url: str = ""
     grafana_token: Secret = NO_SECRET
@@ -87,6 +89,16 @@ class Settings:
         return Secret(hmac.digest(self.api_key.value.encode(), b"metrics", "sha256").hex())
 
     @property
+    def thresholds(self) -> Thresholds:
+        """The alerts' thresholds, with windows that suit the scrape interval.
+
+        Raises:
+            ThresholdsError: The interval isn't allowed, or too long for a threshold.
+        """
+        timing = Timing.for_scrape_interval(self.scrape_interval_seconds)
+        return dataclasses.replace(self.alert_thresholds, timing=timing)
+
+    @property
     def email_addresses(self) -> tuple[str, ...]:
         """E-mail addresses that receive alerts, without surrounding spaces."""
         return tuple(part.strip() for part in self.alert_emails.split(",") if part.strip())
@@ -110,3 +122,11 @@ THRESHOLD_NAMES = {
     for name, kind in get_type_hints(Thresholds).items()
     if kind in (int, float)
 }
+
+
+def in_setting_names(message: str) -> str:
+    """Replace the fields of thresholds in a message by their names in ``alertThresholds``."""
+    # Longest first: one name can contain another.
+    for name in sorted(THRESHOLD_NAMES, key=len, reverse=True):
+        message = message.replace(THRESHOLD_NAMES[name], name)
+    return message

@@ -127,7 +127,7 @@ def test_each_target_gets_its_own_template_language() -> None:
 
 
 def test_grafana_needs_no_recorded_series() -> None:
-    names = [recording.name for recording in recordings(Thresholds().timing)]
+    names = [recording.name for recording in recordings(Thresholds())]
     for rule in grafana_rules().values():
         assert not any(name in rule.queries[0].model["expr"] for name in names)
 
@@ -145,6 +145,7 @@ def test_the_queries_of_grafana_are_valid_promql(promtool: Promtool, tmp_path: P
 
 def test_a_drill_can_shorten_every_window_and_wait() -> None:
     short = Timing(
+        scrape_interval_seconds=2,
         window_seconds=60,
         down_for_seconds=10,
         page_for_seconds=20,

@@ -62,6 +62,12 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
             {"modelDetails": '{"m": {"colour": "red"}}'},
             "is not a JSON object that maps an engine id to",
         ),
+        ({"scrapeIntervalSeconds": 0}, "scrapeIntervalSeconds: 0 is not in the range 1 to 120"),
+        ({"scrapeIntervalSeconds": 300}, "scrapeIntervalSeconds: 300 is not in the range"),
+        (
+            {"scrapeIntervalSeconds": 60, "alertThresholds": '{"noRequestsMinutes": 3}'},
+            "noRequestsMinutes is 3, but the proxy is scraped every 60 s",
+        ),
         (
             {"mistralUrl": "http://me:word@box:1"},
             "mistralUrl: remove user and password from",

@@ -26,6 +26,7 @@ from tests.processes import TIMEOUT_SECONDS
 QUICK = DrillConfig(
     thresholds=Thresholds(
         timing=Timing(
+            scrape_interval_seconds=1,
             window_seconds=6,
             down_for_seconds=3,
             page_for_seconds=3,
@@ -36,7 +37,6 @@ QUICK = DrillConfig(
             slow_burn_seconds=10,
         ),
     ),
-    scrape="1s",
     evaluation="500ms",
 )
 NOWHERE = Targets("nothing", "http://127.0.0.1:9")
