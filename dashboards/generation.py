@@ -70,7 +70,7 @@ PACE: Final = Signal(
     description=(
         "How fast one response is generated: output tokens and the time that the engine took for "
         "them, both counted while a stream runs. The first token isn't among them, so waiting for "
-        "it isn't either."
+        "it isn't either. Below the line, MistralSlowGeneration may fire."
     ),
     unit=TOKENS_PER_SECOND,
     queries=(

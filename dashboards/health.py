@@ -171,7 +171,7 @@ UPTIME: Final = Signal(
 
 
 def latency_now(t: Thresholds) -> Signal:
-    """Return the signal for the value that the alerts on latency compare."""
+    """Return the signal for how long clients wait now, which the alerts on latency look at."""
     p95 = q.quantile_of(0.95, q.select(f"{WAIT}_bucket"), window=f"{t.timing.window_seconds}s")
     return Signal(
         title="p95 latency",

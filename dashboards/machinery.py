@@ -6,11 +6,14 @@ so instead of showing errors.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dashboards import queries as q
 from dashboards.signals import NUMBER, SECONDS, SHARE, Query, Signal
-from monitoring.names import ENGINE_JOB, SCRAPE_TIMEOUT_SECONDS
+from monitoring.names import ENGINE_JOB, scrape_timeout_seconds
+
+if TYPE_CHECKING:
+    from monitoring.thresholds import Thresholds
 
 _NO_METRICS: Final = "none from this engine"
 _NOT_SCRAPED: Final = "not scraped"
@@ -166,16 +169,6 @@ LOOP_LAG: Final = Signal(
     when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("mistral_event_loop_lag_seconds"), "{{instance}}"),),
 )
-SCRAPE_TIME: Final = Signal(
-    title="Scrape duration",
-    description=(
-        "How long Prometheus takes to read the proxy's metrics; "
-        f"the limit is {SCRAPE_TIMEOUT_SECONDS} s."
-    ),
-    unit=SECONDS,
-    when_empty=_NOT_SCRAPED,
-    queries=(Query(q.select("scrape_duration_seconds"), "{{instance}}"),),
-)
 SCRAPE_SAMPLES: Final = Signal(
     title="Scraped samples",
     description="Samples per scrape. Steady growth means that a label has unlimited values.",
@@ -184,3 +177,18 @@ SCRAPE_SAMPLES: Final = Signal(
     queries=(Query(q.select("scrape_samples_scraped"), "{{instance}}"),),
     whole=True,
 )
+
+
+def scrape_time(t: Thresholds) -> Signal:
+    """Return the signal for the time that a scrape takes."""
+    timeout = scrape_timeout_seconds(t.timing.scrape_interval_seconds)
+    return Signal(
+        title="Scrape duration",
+        description=(
+            "How long Prometheus takes to read the proxy's metrics; it gives up after "
+            f"{timeout:g} s."
+        ),
+        unit=SECONDS,
+        when_empty=_NOT_SCRAPED,
+        queries=(Query(q.select("scrape_duration_seconds"), "{{instance}}"),),
+    )

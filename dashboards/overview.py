@@ -74,7 +74,7 @@ def rows(thresholds: Thresholds) -> tuple[Row, ...]:
         _streaming(thresholds),
         _loads(),
         _engine(),
-        _proxy(),
+        _proxy(thresholds),
     )
 
 
@@ -154,6 +154,7 @@ def _traffic(thresholds: Thresholds) -> Row:
 
 def _generation(thresholds: Thresholds) -> Row:
     slow = (thresholds.slow_generation_seconds, ORANGE)
+    pace = (thresholds.slow_tokens_per_second, ORANGE)
     return Row(
         "Generation",
         (
@@ -162,7 +163,7 @@ def _generation(thresholds: Thresholds) -> Row:
                 (
                     (8, panels.graph(generation.TOKENS_BY_MODEL)),
                     (8, panels.graph(generation.PROMPT_TOKENS_BY_MODEL)),
-                    (8, panels.graph(generation.PACE)),
+                    (8, panels.graph(generation.PACE, pace)),
                 ),
             ),
             Line(
@@ -285,7 +286,7 @@ def _engine() -> Row:
     )
 
 
-def _proxy() -> Row:
+def _proxy(thresholds: Thresholds) -> Row:
     return Row(
         "Proxy and scrape",
         (
@@ -301,7 +302,7 @@ def _proxy() -> Row:
                 _GRAPH,
                 (
                     (8, panels.graph(machinery.LOOP_LAG)),
-                    (8, panels.graph(machinery.SCRAPE_TIME)),
+                    (8, panels.graph(machinery.scrape_time(thresholds))),
                     (8, panels.graph(machinery.SCRAPE_SAMPLES)),
                 ),
             ),

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 ACTIVE = 'mistral_active_requests{job="mistral"}'
 CHATS = 'mistral_http_requests_total{job="mistral",endpoint="chat",status="success"}'
 
-# A proxy that is down fires its alert after two seconds.
-QUICK = Thresholds(timing=Timing(down_for_seconds=2))
+# A proxy that is down fires its alert after three seconds.
+QUICK = Thresholds(timing=Timing(scrape_interval_seconds=1, down_for_seconds=3))
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def _add_proxy(history: History, at: int, total: int, failed: int, engines: int)
 
 
 def _add_rules(history: History, at: int, *, gone: bool) -> None:
-    recorded = recordings(Thresholds().timing)[0].name
+    recorded = recordings(Thresholds())[0].name
     if not gone:
         history.add(recorded, {"job": JOB}, 1, at=at)
         return
