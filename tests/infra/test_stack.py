@@ -313,3 +313,18 @@ def test_the_root_program_builds_the_stack() -> None:
     pulumi_mocks.finish()
     pulumi.runtime.set_all_config({}, [])
     assert (IMAGE, "engine-image") in recorded.requests
+
+
+@pytest.mark.parametrize(
+    ("image", "in_file"),
+    [(Settings().prometheus_image, True), ("prom/prometheus:v2.55.1", False)],
+)
+def test_samples_are_kept_as_long_as_set_with_every_version(image: str, *, in_file: bool) -> None:
+    deployed = deploy(Settings(prometheus_image=image, prometheus_retention="33d"))
+    flags = deployed.services()["prometheus-container"]["command"]
+    config = yaml.safe_load(
+        deployed.files("prometheus-container")["/etc/prometheus/prometheus.yml"]
+    )
+    assert ("--storage.tsdb.retention.time=33d" in flags) == (not in_file)
+    kept = config.get("storage", {}).get("tsdb", {}).get("retention")
+    assert kept == ({"time": "33d"} if in_file else None)
