@@ -1,0 +1,169 @@
+"""The dashboard in a real browser: what it asks for, what it gets, and a picture of it."""
+
+import os
+import shutil
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from playwright.sync_api import (
+    Browser,
+    Error,
+    Page,
+    Response,
+    ViewportSize,
+    sync_playwright,
+)
+
+from tests.e2e.harness import ROOT
+
+BROWSER = "E2E_BROWSER"
+"""Environment variable with the path of a Chromium or Chrome; by default one on PATH."""
+PICTURES = ROOT / ".run" / "pictures"
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Pixels. Grafana draws only the panels that can be seen, so the window is as high as the dashboard.
+_WINDOW: ViewportSize = {"width": 1600, "height": 6400}
+_MILLISECONDS = 120_000.0
+_BETWEEN_LOOKS = 200.0
+
+
+@dataclass
+class Shown:
+    """What a panel got for its queries.
+
+    Attributes:
+        series: How many series have a value.
+        errors: What Grafana or Prometheus said instead.
+    """
+
+    series: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def started_browser() -> Iterator[Browser]:
+    """Run a browser without a window: one of this machine, or Playwright's own."""
+    found = os.environ.get(BROWSER) or next(filter(None, map(shutil.which, _NAMES)), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=found,
+                # A container's /dev/shm is too small for a high window; root can't have a sandbox.
+                args=["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])],
+            )
+        except Error as error:
+            raise AssertionError(
+                "no browser starts: install Chromium, name one in "
+                f"{BROWSER}, or run `.venv/bin/playwright install chromium`"
+            ) from error
+        with browser:
+            yield browser
+
+
+@dataclass
+class Looked:
+    """What a browser saw of the dashboard: each panel by its title, and messages of the page."""
+
+    panels: dict[str, Shown]
+    messages: list[str]
+
+
+def look(
+    browser: Browser,
+    grafana: tuple[str, str, str],
+    board: Mapping[str, Any],
+    *,
+    theme: str,
+    picture: str,
+    **variables: str,
+) -> Looked:
+    """Open the dashboard with all of its rows, and take a picture.
+
+    ``grafana`` is its URL, user and password. ``board`` is the dashboard as Grafana has it.
+    """
+    url, user, password = grafana
+    login = b64encode(f"{user}:{password}".encode()).decode()
+    context = browser.new_context(
+        viewport=_WINDOW, extra_http_headers={"Authorization": f"Basic {login}"}
+    )
+    with context:
+        page = context.new_page()
+        page.set_default_timeout(_MILLISECONDS)
+        answers: list[Response] = []
+        messages: list[str] = []
+        page.on("response", answers.append)
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        chosen = {f"var-{name}": value for name, value in variables.items()}
+        query = urlencode({"from": "now-15m", "to": "now", "theme": theme, "refresh": "", **chosen})
+        page.goto(f"{url}/d/{board['uid']}?{query}&kiosk")
+        for row in board["panels"]:
+            if row["type"] == "row" and row.get("collapsed"):
+                page.get_by_test_id(f"data-testid dashboard-row-title-{row['title']}").click()
+        titles = _titles(board)
+        _await_answers(page, answers, set(titles))
+        page.wait_for_load_state("networkidle")
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / f"{picture}-{theme}.png")
+        messages += _messages(page)
+        return Looked(_panels(answers, titles), messages)
+
+
+def _titles(board: Mapping[str, Any]) -> dict[int, str]:
+    """Return the titles of all panels that ask for data, by their ids."""
+    flat = [inner for panel in board["panels"] for inner in (panel, *panel.get("panels", []))]
+    return {panel["id"]: panel["title"] for panel in flat if panel.get("targets")}
+
+
+def _await_answers(page: Page, answers: list[Response], panels: set[int]) -> None:
+    """Wait until Grafana has answered for every panel."""
+    for _ in range(int(_MILLISECONDS / _BETWEEN_LOOKS)):
+        missing = panels - {_panel_of(answer) for answer in answers}
+        if not missing:
+            return
+        page.wait_for_timeout(_BETWEEN_LOOKS)
+    raise AssertionError(f"panels {sorted(missing)} never asked for data")
+
+
+def _panel_of(answer: Response) -> int:
+    """Return the panel that asked for this, or 0."""
+    return int(answer.request.headers.get("x-panel-id", 0)) if "/api/ds/query" in answer.url else 0
+
+
+def _panels(answers: list[Response], titles: dict[int, str]) -> dict[str, Shown]:
+    shown = {title: Shown() for title in titles.values()}
+    for answer in answers:
+        title = titles.get(_panel_of(answer))
+        if title is None:
+            continue
+        if not answer.ok:
+            shown[title].errors.append(f"status {answer.status}: {answer.text()[:500]}")
+            continue
+        for result in answer.json()["results"].values():
+            if "error" in result:
+                shown[title].errors.append(str(result["error"]))
+            shown[title].series += sum(map(_has_value, result.get("frames", [])))
+    return shown
+
+
+def _has_value(frame: Mapping[str, Any]) -> bool:
+    """Return whether a frame has a value besides its times."""
+    _, *columns = frame["data"]["values"] or [[]]
+    return any(value is not None for column in columns for value in column)
+
+
+def _messages(page: Page) -> list[str]:
+    """Return what the page complains about: Grafana's own words for a panel that doesn't work."""
+    found = []
+    for text in ("No data", "Panel plugin not found", "Data source not found"):
+        found += [text] * page.get_by_text(text, exact=False).count()
+    for mark in (
+        ".panel-info-corner--error",
+        '[data-testid="data-testid Panel status error"]',
+        '[data-testid="data-testid Alert error"]',
+    ):
+        found += [mark] * page.locator(mark).count()
+    return found
