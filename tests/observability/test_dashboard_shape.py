@@ -15,7 +15,7 @@ from monitoring.names import DATASOURCE_UID
 from monitoring.thresholds import Thresholds
 from proxy_service.errors import ERROR_TYPES
 from proxy_service.telemetry import metrics
-from tests.observability.queries import dashboard, panels
+from tests.observability.queries import ROOT, dashboard, panels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,6 +211,13 @@ def test_alert_limits_are_drawn_as_lines() -> None:
     assert drawn["Active requests"] == [None, 50]
     assert "Duration percentiles" not in drawn, "no alert compares it"
     assert drawn["Time to first token"] == [None, 5]
+
+
+def test_every_panel_that_a_document_names_exists() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
+    named = set(re.findall(r"panel \*([^*]+)\*", text))
+    assert named
+    assert named <= {panel["title"] for panel in PANELS}
 
 
 def test_there_are_links_only_to_addresses_that_are_set() -> None:
