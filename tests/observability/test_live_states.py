@@ -182,7 +182,7 @@ def test_firing_alerts(screens: Screens, minute: float, firing: dict[str, float]
     [
         (HEALTHY + 0.25, 60, {}),  # too few requests to judge
         (FAILING_ENGINE - 1, 30, {"left": 1}),
-        (FAILING_ENGINE, 30, pytest.approx({"left": 0.5})),  # 9 of 1,800 have failed
+        (FAILING_ENGINE, 30, pytest.approx({"left": 0.5}, rel=0.02)),  # 9 of 1,800 failed
         (FAILING_ENGINE + 1, 30, {"left": 0}),  # 2 % have failed, twice what is allowed
         (OVERLOADED, 30, {"left": 0}),
     ],
