@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dashboards import queries as q
 from dashboards.signals import (
@@ -14,9 +14,6 @@ from dashboards.signals import (
     Query,
     Signal,
 )
-
-if TYPE_CHECKING:
-    from monitoring.thresholds import Thresholds
 
 _DURATION: Final = "mistral_generate_duration_seconds"
 _OUTPUT: Final = "mistral_generate_tokens_total"
@@ -190,18 +187,3 @@ FIRST_TOKEN_SPREAD: Final = Signal(
     unit=SECONDS,
     queries=(Query(q.buckets(_FIRST), "{{le}}"),),
 )
-
-
-def tokens_now(t: Thresholds) -> Signal:
-    """Return the signal for the output of all models together."""
-    return Signal(
-        title="Tokens/s",
-        description=(
-            "Output tokens per second of the chosen models together, in the last "
-            f"{t.timing.window_seconds // 60} minutes."
-        ),
-        unit=TOKENS_PER_SECOND,
-        queries=(
-            Query(q.rate_of(q.select(_OUTPUT), window=f"{t.timing.window_seconds}s"), "tokens/s"),
-        ),
-    )

@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dashboards import queries as q
-from dashboards.signals import DOWN, FAILING, NO_NUMBER, NUMBER, SECONDS, SHARE, Query, Signal
+from dashboards.signals import (
+    DOWN,
+    FAILING,
+    NO_NUMBER,
+    NUMBER,
+    SECONDS,
+    SHARE,
+    TOKENS_PER_SECOND,
+    Query,
+    Signal,
+)
 from dashboards.traffic import FAILED, JUDGED, NOT_SCRAPED, REQUESTS, WAIT
 from monitoring.names import ENGINE_JOB, RECORDED_NAMES, SERVICE
 
@@ -188,6 +198,21 @@ def latency_now(t: Thresholds) -> Signal:
                 "p95",
             ),
         ),
+    )
+
+
+def tokens_now(t: Thresholds) -> Signal:
+    """Return the signal for the output of all models together."""
+    window = f"{t.timing.window_seconds}s"
+    output = q.rate_of(q.select("mistral_generate_tokens_total"), window=window)
+    return Signal(
+        title="Tokens/s",
+        description=(
+            "Output tokens per second of the chosen models together, in the last "
+            f"{t.timing.window_seconds // 60} minutes."
+        ),
+        unit=TOKENS_PER_SECOND,
+        queries=(Query(f"{output} and on () {_ANY_UP}", "tokens/s"),),
     )
 
 

@@ -93,7 +93,7 @@ def _status(thresholds: Thresholds) -> Row:
                     (3, panels.tile(health.error_budget(thresholds), *_BUDGET, base=RED)),
                     (3, panels.tile(traffic.ACTIVE_NOW, (busy * _BUSY_SHARE, ORANGE), (busy, RED))),
                     (3, panels.tile(health.latency_now(thresholds), *latency, no_number="failing")),
-                    (3, panels.tile(generation.tokens_now(thresholds), base=BLUE, decimals=1)),
+                    (3, panels.tile(health.tokens_now(thresholds), base=BLUE, decimals=1)),
                     (3, panels.tile(traffic.REQUESTS_IN_RANGE, base=BLUE)),
                 ),
             ),

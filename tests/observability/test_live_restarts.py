@@ -90,7 +90,8 @@ def test_a_proxy_killed_during_a_stream_restarts_at_zero_and_is_marked(
                 list(parts)
         assert prometheus.eventually(f"({of_panel['Proxy A']}) == 0")
         assert prometheus.eventually(f"({of_panel['Firing alerts A']}) == 1")
-        assert prometheus.query(of_panel["p95 latency A"]) == []
+        for tile in ("p95 latency A", "Tokens/s A", "Engine A"):
+            assert prometheus.query(of_panel[tile]) == [], "nothing is known"
         (alert,) = prometheus.query(f"({of_panel['Alerts A']}) == 2")
         assert alert["metric"] == {"alertname": "MistralDown"}
         with proxy(port, engine):
