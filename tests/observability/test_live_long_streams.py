@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import threading
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +13,7 @@ from tests.observability.grafana import SCRAPE_INTERVAL, Screen
 from tests.observability.history import History
 from tests.observability.live import RunningPrometheus
 from tests.observability.recorded import VARIABLES, add_scrape
-from tests.observability.traffic import STARTED_AT, SteppedClock
+from tests.observability.traffic import STARTED_AT, SteppedClock, post_chat
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine, Step, delta_event, stream
 
@@ -70,7 +68,7 @@ def _scrapes(number: int) -> list[Exposition]:
         with proxy:
             assert proxy.counted("mistral_upstream_up", 1)
             scrapes = []
-            with _post_chat(proxy.port):
+            with post_chat(proxy.port):
                 for done, part in enumerate([*parts, None]):
                     tokens = 1 + done * AT_ONCE
                     assert proxy.counted("mistral_generate_tokens_total", tokens, model=MODEL)
@@ -79,13 +77,3 @@ def _scrapes(number: int) -> list[Exposition]:
                         clock.ahead_seconds += SCRAPE_INTERVAL
                         part.set()
     return scrapes
-
-
-def _post_chat(port: int) -> socket.socket:
-    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "hi"}]}).encode()
-    connection = socket.create_connection(("127.0.0.1", port))
-    connection.sendall(
-        b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-    )
-    return connection

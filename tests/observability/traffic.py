@@ -176,6 +176,18 @@ TICK: Final = (
 )
 
 
+def post_chat(port: int) -> socket.socket:
+    """Send a streamed chat of ``MODEL`` to a proxy, on a connection of its own."""
+    messages = [{"role": "user", "content": "hi"}]
+    body = json.dumps({"model": MODEL, "messages": messages}).encode()
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(
+        b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    return connection
+
+
 class SteppedClock(MovableClock):
     """A clock that stands still until a test moves it."""
 
@@ -224,7 +236,7 @@ class Traffic:
         """Leave one request at the engine and one in the queue."""
         self._engine.chat(stream(Step.STALL))
         for gauge in ("running", "queued"):
-            self._held.append(self._post_chat())
+            self._held.append(post_chat(self._proxy.port))
             self._await(f"mistral_{gauge}_requests 1.0")
 
     def let_go(self) -> None:
@@ -268,10 +280,10 @@ class Traffic:
         self._clock.ahead_seconds += _BETWEEN
         reply = stream(*deltas, first_ends, *_END, bare_close=True)
         self._engine.chat(self._after(STREAM.first_token, reply))
-        with self._post_chat():
+        with post_chat(self._proxy.port):
             self._await_chunks(STREAM.chunks)
             self._engine.chat(second)
-            with self._post_chat():
+            with post_chat(self._proxy.port):
                 self._await("mistral_queued_requests 1.0")
                 self._clock.ahead_seconds += STREAM.seconds - STREAM.first_token
                 first_ends.set()
@@ -301,7 +313,7 @@ class Traffic:
         assert request.first_token is not None
         self._clock.ahead_seconds += _BETWEEN
         self._engine.chat(self._after(request.first_token, reply))
-        with self._post_chat() as connection:
+        with post_chat(self._proxy.port) as connection:
             self._await_chunks(request.chunks)
             self._clock.ahead_seconds += request.seconds - request.first_token
             how(connection)
@@ -324,17 +336,6 @@ class Traffic:
         self._proxy.http.get("/api/tags")
         self._await_idle()
         self._send(AFTER_LOADING, self._after(AFTER_LOADING.engine_seconds, completion()))
-
-    def _post_chat(self) -> socket.socket:
-        """Send a streamed chat of ``MODEL`` on a connection of its own."""
-        messages = [{"role": "user", "content": "hi"}]
-        body = json.dumps({"model": MODEL, "messages": messages}).encode()
-        connection = socket.create_connection(("127.0.0.1", self._proxy.port))
-        connection.sendall(
-            b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
-        return connection
 
     def _await_chunks(self, more: int) -> None:
         self._chunks += more
