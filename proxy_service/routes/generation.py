@@ -67,6 +67,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     common = request.common
     if not common.model:
         raise InvalidRequest("model is required")
+    exchange.record.asked_for_stream = common.stream and bool(request.messages)
     model = await exchange.find(common.model)
     refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:
@@ -83,6 +84,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     common = request.common
     if not common.model:
         raise ModelNotFound("model '' not found")
+    exchange.record.asked_for_stream = common.stream and bool(request.prompt)
     model = await exchange.find(common.model)
     refuse_incapable(model.details, common, job="generate")
     if not request.prompt:

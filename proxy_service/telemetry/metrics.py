@@ -78,7 +78,7 @@ ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 
 Status = Literal["success", "client_error", "error", "cancelled"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-Outcome = Literal["completed", "upstream_error", "client_disconnected", "timeout"]
+Outcome = Literal["completed", "client_error", "upstream_error", "client_disconnected", "timeout"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 FINISH_REASONS = (
     *("stop", "length", "tool_calls", "load", "unload", "error", "cancelled", "other"),
@@ -279,7 +279,7 @@ class _Families:
         )
         self.streams = counter(
             "mistral_streams_total",
-            "Streams by how they ended.",
+            "Streams by how they ended, those that failed before they began included.",
             *("endpoint", "outcome"),
         )
         self.errors = counter(

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from proxy_service.errors import ProxyError
+from proxy_service.errors import ProxyError, RequestError
 from proxy_service.telemetry.logs import REQUEST_FINISHED, write_event
 from proxy_service.telemetry.metrics import (
     FINISH_REASONS,
@@ -35,7 +35,8 @@ logger = logging.getLogger("proxy_service.requests")
 class RequestRecord:
     """The record of one request; times are seconds of the monotonic clock.
 
-    ``at_once`` is whether a stream was written after the generation, in which case the time of its
+    ``asked_for_stream`` is whether the client asked for a stream, and ``streaming`` whether one was
+    begun. ``at_once`` is whether it was written after the generation, in which case the time of its
     first token is unknown. ``delivered`` is whether the last byte of the response was sent.
     """
 
@@ -45,6 +46,7 @@ class RequestRecord:
     endpoint: Endpoint = UNMATCHED
     model: str = ""
     http_status: int = 0
+    asked_for_stream: bool = False
     streaming: bool = False
     error: ProxyError | None = None
     cancelled: bool = False
@@ -117,7 +119,8 @@ class RequestRecord:
         endpoint.wait.observe(self._waiting_seconds(now))
         if self.error is not None and not self.cancelled:
             endpoint.errors[self.error.error_type].inc()
-        if self.streaming and self.endpoint in STREAMING_ENDPOINTS:
+        failed = self.asked_for_stream and status in ("error", "cancelled")
+        if (self.streaming or failed) and self.endpoint in STREAMING_ENDPOINTS:
             endpoint.streams[self._outcome(status)].inc()
         if self._model_metrics is not None and self.endpoint in GENERATION_ENDPOINTS:
             self._observe_generation(self._model_metrics, status, now)
@@ -128,20 +131,21 @@ class RequestRecord:
         """The outcome, as a value of the metrics' label."""
         if self.cancelled:
             return "cancelled"
-        # An error can follow a status that was sent already.
-        status = self.http_status if self.error is None else self.error.status
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or not status:
+        if self.error is not None:
+            # Neither the status of the error, nor the one that was sent before it.
+            return "client_error" if isinstance(self.error, RequestError) else "error"
+        if not self.http_status:
             return "error"
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
-            return "error"
-        return "client_error" if status >= HTTPStatus.BAD_REQUEST else "success"
+        return "client_error" if self.http_status >= HTTPStatus.BAD_REQUEST else "success"
 
     def _outcome(self, status: Status) -> Outcome:
         if status == "cancelled":
             return "client_disconnected"
-        if self.error is not None and self.error.timed_out:
-            return "timeout"
-        return "upstream_error" if status == "error" else "completed"
+        if status == "success":
+            return "completed"
+        if status == "client_error":
+            return "client_error"
+        return "timeout" if self.error is not None and self.error.timed_out else "upstream_error"
 
     def _count_tokens(self, tokens: int) -> None:
         if tokens and self._model_metrics is not None:
