@@ -169,8 +169,9 @@ TOKENS_PER_CHUNK: Final = Signal(
 STREAM_OUTCOMES: Final = Signal(
     title="How streams end",
     description=(
-        "completed, or interrupted: by the engine (upstream_error), by the client "
-        "(client_disconnected) or by a timeout."
+        "completed, or not: because of the engine (upstream_error), the request (client_error), "
+        "the client's connection (client_disconnected) or a timeout. Streams that were refused "
+        "before their first chunk count too."
     ),
     unit=REQUESTS_PER_SECOND,
     queries=(Query(q.used_rate("mistral_streams_total", by="outcome"), "{{outcome}}"),),

@@ -28,6 +28,7 @@ _COLOURS: Final = {
     "status": {"success": GREEN, "client_error": YELLOW, "error": RED, "cancelled": GREY},
     "outcome": {
         "completed": GREEN,
+        "client_error": YELLOW,
         "upstream_error": RED,
         "client_disconnected": GREY,
         "timeout": ORANGE,
