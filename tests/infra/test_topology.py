@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from infra import topology
-from infra.settings.schema import Settings
-from infra.settings.types import EngineMode
-from infra.urls import engine_metrics_target
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,12 +39,3 @@ def test_members_have_the_documented_addresses() -> None:
 def test_operator_commands_can_import_names_without_pulumi(module: str) -> None:
     program = f"import sys, {module}; sys.exit('pulumi' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
-
-
-@pytest.mark.parametrize("engine", list(EngineMode))
-def test_prometheus_scrapes_every_engine_that_it_can_reach_without_tls(engine: EngineMode) -> None:
-    settings = Settings(engine=engine, mistral_url="http://gpu.test:8080")
-    own = "gpu.test:8080" if engine is EngineMode.EXTERNAL else topology.ENGINE.target
-    assert engine_metrics_target(settings) == own
-    secure = Settings(engine=EngineMode.EXTERNAL, mistral_url="https://gpu.test")
-    assert engine_metrics_target(secure) is None
