@@ -148,7 +148,7 @@ LOAD_SPREAD: Final = Signal(
 CHUNKS: Final = Signal(
     title="Streamed chunks by endpoint",
     description="Chunks written to clients per second; usually one token each.",
-    unit="suffix: chunks/s",
+    unit="suffix:chunks/s",
     queries=(Query(q.used_rate(_CHUNKS, by="endpoint"), "{{endpoint}}"),),
 )
 TOKENS_PER_CHUNK: Final = Signal(
@@ -158,7 +158,7 @@ TOKENS_PER_CHUNK: Final = Signal(
         "at once, or if responses aren't streamed. For all endpoints and models: tokens are "
         "counted by model, chunks by endpoint."
     ),
-    unit="suffix: tok/chunk",
+    unit="suffix:tok/chunk",
     queries=(
         Query(
             q.ratio(q.rate_of(q.unfiltered(_OUTPUT)), q.rate_of(q.unfiltered(_CHUNKS))),

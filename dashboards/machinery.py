@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NO_METRICS: Final = "none from this engine"
 _NOT_SCRAPED: Final = "not scraped"
-_CORES: Final = "suffix: cores"
+_CORES: Final = "suffix:cores"
 
 _ENGINE: Final = f'job="{ENGINE_JOB}"'
 
@@ -62,7 +62,7 @@ ENGINE_CACHE: Final = Signal(
 ENGINE_COMPLETED: Final = Signal(
     title="Sequences completed by reason",
     description="Why the engine's sequences ended, as reported by the engine.",
-    unit="suffix: seq/s",
+    unit="suffix:seq/s",
     when_empty=_NO_METRICS,
     queries=(Query(_engine_rate("mistralrs_sequences_completed_total", "reason"), "{{reason}}"),),
 )
@@ -97,7 +97,7 @@ ENGINE_PREFIX_CACHE: Final = Signal(
 ENGINE_PREEMPTIONS: Final = Signal(
     title="Preemptions",
     description="Running sequences that had to wait again because the KV cache was full.",
-    unit="suffix: seq/s",
+    unit="suffix:seq/s",
     when_empty=_NO_METRICS,
     queries=(Query(_engine_rate("mistralrs_paged_preemptions_total"), "preempted"),),
 )

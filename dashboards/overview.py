@@ -100,12 +100,12 @@ def _status(thresholds: Thresholds) -> Row:
             Line(
                 6,
                 (
-                    (6, panels.alert_timeline(health.ALERTS)),
-                    (7, panels.model_table(generation.MODELS)),
+                    (8, panels.alert_timeline(health.ALERTS)),
+                    (5, panels.model_table(generation.MODELS)),
                     (3, panels.counts(traffic.TOTALS)),
-                    (2, panels.counts(health.ENGINE_RESTARTS)),
+                    (3, panels.counts(health.ENGINE_RESTARTS)),
                     (3, panels.tile(health.ENGINE_REPLY, *_REPLY_AGES, no_number="never")),
-                    (3, panels.tile(health.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
+                    (2, panels.tile(health.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
                 ),
             ),
         ),

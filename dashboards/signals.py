@@ -10,10 +10,10 @@ from typing import Final
 
 # Grafana's unit ids. Its own unit for seconds, ``s``, would write 100 s as 1.67 min and 0.1 s as
 # 100 ms, on one axis.
-SECONDS: Final = "suffix: s"
+SECONDS: Final = "suffix:s"
 REQUESTS_PER_SECOND: Final = "reqps"
-TOKENS: Final = "suffix: tok"
-TOKENS_PER_SECOND: Final = "suffix: tok/s"
+TOKENS: Final = "suffix:tok"
+TOKENS_PER_SECOND: Final = "suffix:tok/s"
 SHARE: Final = "percentunit"
 NUMBER: Final = "none"
 

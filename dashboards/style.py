@@ -96,9 +96,9 @@ _COLOURS: Final = {
 # The colours of the series of a panel that are told apart by nothing but their name.
 _NAMED: Final = {
     "errors": RED,
-    "p50": "light-blue",
-    "p95": BLUE,
-    "p99": "dark-blue",
+    "p50": "#00a3a3",
+    "p95": "#3274d9",
+    "p99": "#a352cc",
     "mean": GREY,
 }
 

@@ -13,7 +13,7 @@ from playwright.sync_api import (
     Browser,
     Error,
     Page,
-    Response,
+    Route,
     ViewportSize,
     sync_playwright,
 )
@@ -27,8 +27,19 @@ PICTURES = ROOT / ".run" / "pictures"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Pixels. Grafana draws only the panels that can be seen, so the window is as high as the dashboard.
 _WINDOW: ViewportSize = {"width": 1600, "height": 6400}
-_MILLISECONDS = 120_000.0
+_MILLISECONDS = 60_000.0
 _BETWEEN_LOOKS = 200.0
+
+# True once no panel waits for data; older and newer versions mark that differently. What has
+# arrived is drawn within the second of two frames.
+_DRAWN = """async () => {
+    const waiting = '.panel-loading, [aria-label="Panel loading bar"]';
+    const frame = () => new Promise(requestAnimationFrame);
+    if (document.querySelector(waiting)) return false;
+    await frame();
+    await frame();
+    return true;
+}"""
 
 
 @dataclass
@@ -64,6 +75,15 @@ def started_browser() -> Iterator[Browser]:
             yield browser
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What Grafana answered to a panel: an error, or the results of its queries."""
+
+    panel: int
+    error: str
+    results: Mapping[str, Any]
+
+
 @dataclass
 class Looked:
     """What a browser saw of the dashboard: each panel by its title, and messages of the page."""
@@ -93,9 +113,9 @@ def look(
     with context:
         page = context.new_page()
         page.set_default_timeout(_MILLISECONDS)
-        answers: list[Response] = []
+        answers: list[_Answer] = []
         messages: list[str] = []
-        page.on("response", answers.append)
+        page.route("**/api/ds/query*", lambda route: answers.append(_pass_on(route)))
         page.on("pageerror", lambda error: messages.append(str(error)))
         chosen = {f"var-{name}": value for name, value in variables.items()}
         query = urlencode({"from": "now-15m", "to": "now", "theme": theme, "refresh": "", **chosen})
@@ -104,10 +124,12 @@ def look(
             if row["type"] == "row" and row.get("collapsed"):
                 page.get_by_test_id(f"data-testid dashboard-row-title-{row['title']}").click()
         titles = _titles(board)
-        _await_answers(page, answers, set(titles))
-        page.wait_for_load_state("networkidle")
         PICTURES.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURES / f"{picture}-{theme}.png")
+        try:
+            _await_answers(page, answers, set(titles))
+            page.wait_for_function(_DRAWN)
+        finally:
+            page.screenshot(path=PICTURES / f"{picture}-{theme}.png")
         messages += _messages(page)
         return Looked(_panels(answers, titles), messages)
 
@@ -118,34 +140,39 @@ def _titles(board: Mapping[str, Any]) -> dict[int, str]:
     return {panel["id"]: panel["title"] for panel in flat if panel.get("targets")}
 
 
-def _await_answers(page: Page, answers: list[Response], panels: set[int]) -> None:
+def _pass_on(route: Route) -> _Answer:
+    """Let a panel have its answer, and return it: the browser itself soon forgets long ones."""
+    response = route.fetch()
+    route.fulfill(response=response)
+    panel = int(route.request.headers.get("x-panel-id", 0))
+    if not response.ok:
+        return _Answer(panel, f"status {response.status}: {response.text()[:500]}", {})
+    return _Answer(panel, "", response.json()["results"])
+
+
+def _await_answers(page: Page, answers: list[_Answer], panels: set[int]) -> None:
     """Wait until Grafana has answered for every panel."""
     for _ in range(int(_MILLISECONDS / _BETWEEN_LOOKS)):
-        missing = panels - {_panel_of(answer) for answer in answers}
+        missing = panels - {answer.panel for answer in answers}
         if not missing:
             return
         page.wait_for_timeout(_BETWEEN_LOOKS)
     raise AssertionError(f"panels {sorted(missing)} never asked for data")
 
 
-def _panel_of(answer: Response) -> int:
-    """Return the panel that asked for this, or 0."""
-    return int(answer.request.headers.get("x-panel-id", 0)) if "/api/ds/query" in answer.url else 0
-
-
-def _panels(answers: list[Response], titles: dict[int, str]) -> dict[str, Shown]:
+def _panels(answers: list[_Answer], titles: dict[int, str]) -> dict[str, Shown]:
     shown = {title: Shown() for title in titles.values()}
     for answer in answers:
-        title = titles.get(_panel_of(answer))
-        if title is None:
+        if answer.panel not in titles:  # an annotation's, or a variable's
             continue
-        if not answer.ok:
-            shown[title].errors.append(f"status {answer.status}: {answer.text()[:500]}")
-            continue
-        for result in answer.json()["results"].values():
+        panel = shown[titles[answer.panel]]
+        if answer.error:
+            panel.errors.append(answer.error)
+        for result in answer.results.values():
             if "error" in result:
-                shown[title].errors.append(str(result["error"]))
-            shown[title].series += sum(map(_has_value, result.get("frames", [])))
+                panel.errors.append(str(result["error"]))
+        frames = [frame for one in answer.results.values() for frame in one.get("frames", [])]
+        panel.series = sum(map(_has_value, frames))
     return shown
 
 
