@@ -106,17 +106,17 @@ FINISH_REASONS: Final = Signal(
 MODELS: Final = Signal(
     title="Models",
     description=(
-        "Whether each model is loaded now, and the loads in the time shown that requests caused; "
-        "a model that the engine loads when it starts needs none."
+        "loaded: whether the model is loaded now. on demand: loads in the time shown that a request "
+        "caused; a model that the engine loads when it starts needs none. load time: their mean."
     ),
     unit=NUMBER,
     when_empty="no model known",
     queries=(
-        Query(f"max by (model) ({q.select('mistral_model_loaded')})", "loaded now"),
-        Query(q.growth(f"{_LOAD}_count", by="model"), "loads on demand"),
+        Query(f"max by (model) ({q.select('mistral_model_loaded')})", "loaded"),
+        Query(q.growth(f"{_LOAD}_count", by="model"), "on demand"),
         Query(
             q.ratio(q.growth(f"{_LOAD}_sum", by="model"), q.growth(f"{_LOAD}_count", by="model")),
-            "mean load time",
+            "load time",
         ),
     ),
 )

@@ -100,8 +100,8 @@ def _status(thresholds: Thresholds) -> Row:
             Line(
                 6,
                 (
-                    (8, panels.alert_timeline(health.ALERTS)),
-                    (5, panels.model_table(generation.MODELS)),
+                    (7, panels.alert_timeline(health.ALERTS)),
+                    (6, panels.model_table(generation.MODELS)),
                     (3, panels.counts(traffic.TOTALS)),
                     (3, panels.counts(health.ENGINE_RESTARTS)),
                     (3, panels.tile(health.ENGINE_REPLY, *_REPLY_AGES, no_number="never")),

@@ -175,9 +175,9 @@ def model_table(signal: Signal) -> PanelBuilder:
         .with_transformation(
             dashboard.DataTransformerConfig(id_val="organize", options=_columns(signal))
         )
-        .override_by_name("loaded now", _override("mappings", _yes_or_no()))
-        .override_by_name("loads on demand", _override("decimals", 0))
-        .override_by_name("mean load time", _override("unit", SECONDS))
+        .override_by_name("loaded", _override("mappings", _yes_or_no()))
+        .override_by_name("on demand", _override("decimals", 0))
+        .override_by_name("load time", _override("unit", SECONDS))
     )
     for position, query in enumerate(signal.queries):
         panel.with_target(

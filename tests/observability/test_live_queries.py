@@ -124,9 +124,9 @@ EXPECTED: Final[dict[str, Expected]] = {
     "Requests": {"Requests": len(AT_ENDPOINT) * TICKS},
     "Alerts": {"MistralHighErrorRate": 2, "MistralHighActiveRequests": 1},
     "Models": {
-        "loaded now": 1,
-        "loads on demand": len(LOAD_TIMES) * TICKS,
-        "mean load time": sum(LOAD_TIMES) / len(LOAD_TIMES),
+        "loaded": 1,
+        "on demand": len(LOAD_TIMES) * TICKS,
+        "load time": sum(LOAD_TIMES) / len(LOAD_TIMES),
     },
     "Since the start": {
         "requests": len(AT_ENDPOINT) * TICKS,
