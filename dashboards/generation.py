@@ -106,8 +106,9 @@ FINISH_REASONS: Final = Signal(
 MODELS: Final = Signal(
     title="Models",
     description=(
-        "loaded: whether the model is loaded now. on demand: loads in the time shown that a request "
-        "caused; a model that the engine loads when it starts needs none. load time: their mean."
+        "loaded: whether the model is loaded now. on demand: loads in the time shown that a "
+        "request caused; a model that the engine loads when it starts needs none. load time: their "
+        "mean."
     ),
     unit=NUMBER,
     when_empty="no model known",

@@ -118,7 +118,9 @@ def look(
         page.route("**/api/ds/query*", lambda route: answers.append(_pass_on(route)))
         page.on("pageerror", lambda error: messages.append(str(error)))
         chosen = {f"var-{name}": value for name, value in variables.items()}
-        query = urlencode({"from": "now-15m", "to": "now", "theme": theme, "refresh": "1d", **chosen})
+        query = urlencode(
+            {"from": "now-15m", "to": "now", "theme": theme, "refresh": "1d", **chosen}
+        )
         page.goto(f"{url}/d/{board['uid']}?{query}&kiosk")
         for row in board["panels"]:
             if row["type"] == "row" and row.get("collapsed"):
