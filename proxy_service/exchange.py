@@ -25,6 +25,8 @@ JSON = "application/json; charset=utf-8"
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 TEXT = "text/plain; charset=utf-8"
+# For reverse proxies: nginx and others send a stream on as it arrives if the response says so.
+_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 # Request ids are unique among processes, too. They aren't secret, and need no system call.
 _PROCESS = secrets.token_hex(4)
@@ -158,7 +160,7 @@ class Exchange:
         self.streaming = True
         self.record.http_status = 200
         self.record.streaming = True
-        headers = self._headers(content_type)
+        headers = self._headers(content_type, _UNBUFFERED)
         self._add_date(headers)
         self.close_if_stopping()
         self._stream.open(HTTPStatus.OK, headers)

@@ -133,7 +133,9 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
             batch = stream.close()
             if batch.error is not None and exchange.record.error is None:
                 raise batch.error
-            await exchange.write(batch, content_type=reply.content_type, end=True)
+            await exchange.write(
+                batch, content_type=reply.content_type, waited=reply.waited, end=True
+            )
     except ProxyError as error:
         if not exchange.streaming:
             raise

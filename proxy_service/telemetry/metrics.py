@@ -6,6 +6,7 @@ once per endpoint and per model, and kept. All label values are from fixed lists
 `MODEL_LIMIT` of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -162,6 +163,18 @@ class ProxyMetrics:
                 return self.model(OTHER_MODEL)
             known = self._models[name] = self._families.model(name)
         return known
+
+    def set_loaded(self, listed: Iterable[tuple[str, bool]]) -> None:
+        """Set which models are loaded, given the name of each listed model and whether it is.
+
+        `OTHER_MODEL` is loaded if any of the models that it stands for is.
+        """
+        for known in self._models.values():
+            known.loaded.set(False)
+        for name, loaded in listed:
+            gauge = self.model(name).loaded  # exists from now on, loaded or not
+            if loaded:
+                gauge.set(True)
 
     def upstream_duration(self, path: str) -> Histogram:
         """Return the child for requests to a path of the engine."""

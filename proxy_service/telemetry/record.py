@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from proxy_service.errors import ProxyError, RequestError
+from proxy_service.telemetry.instruments import Counter
 from proxy_service.telemetry.logs import REQUEST_FINISHED, write_event
 from proxy_service.telemetry.metrics import (
     FINISH_REASONS,
@@ -57,6 +58,7 @@ class RequestRecord:
     output_tokens: int = 0
     first_token: float | None = None
     _model_metrics: ModelMetrics | None = field(default=None, repr=False)
+    _chunks: Counter | None = field(default=None, repr=False)  # None before the first chunk
     # Seconds for which the proxy had waited for the engine when the last delta was written.
     _waited_at_delta: float | None = None
     # Seconds for which the engine generated a reply that came at once; None for any other reply.
@@ -77,14 +79,14 @@ class RequestRecord:
 
         ``waited`` is how many seconds the proxy has waited for the engine's reply so far.
         """
-        counter = self.metrics.endpoint(self.endpoint).chunks
-        if chunks and counter is not None:
-            counter.inc(chunks)
-            if self.first_token is None and not self.at_once:
+        if chunks and self._chunks is None:
+            self._chunks = self.metrics.endpoint(self.endpoint).chunks
+            if self._chunks is not None and not self.at_once:
                 self.first_token = now
+        if chunks and self._chunks is not None:
+            self._chunks.inc(chunks)
         if deltas:
-            self._count_tokens(deltas)
-            self._count_decoding(deltas, waited)
+            self._count_streamed(deltas, waited)
 
     def interrupted(self) -> None:
         """Record that the client disconnected, or read nothing for too long.
@@ -100,12 +102,11 @@ class RequestRecord:
         usage = usage or {}
         self.prompt_tokens = usage.get("prompt_tokens", 0)
         deltas = self.output_tokens
-        self._count_tokens(max(usage.get("completion_tokens", 0) - deltas, 0))
-        more = self.output_tokens - deltas
+        more = max(usage.get("completion_tokens", 0) - deltas, 0)
         if not deltas or (deltas == 1 and more):
-            self._came_at_once(usage, more, waited)
+            self._count_at_once(usage, more, waited)
         elif more:
-            self._count_decoding(more, waited)
+            self._count_streamed(more, waited)
 
     def finish(self, now: float) -> None:
         """Count and log the request; later calls do nothing."""
@@ -147,34 +148,37 @@ class RequestRecord:
             return "client_error"
         return "timeout" if self.error is not None and self.error.timed_out else "upstream_error"
 
-    def _count_tokens(self, tokens: int) -> None:
-        if tokens and self._model_metrics is not None:
-            self._model_metrics.output_tokens.inc(tokens)
-            self.output_tokens += tokens
-
-    def _count_decoding(self, tokens: int, waited: float) -> None:
+    def _count_streamed(self, tokens: int, waited: float) -> None:
         """Count tokens of a stream, and how long the proxy waited for those after the first."""
         model = self._model_metrics
-        if model is not None:
-            if self._waited_at_delta is None:
-                tokens -= 1
-            else:
-                model.decode_seconds.inc(waited - self._waited_at_delta)
-            model.decode_tokens.inc(tokens)
+        if model is None:
+            return
+        self.output_tokens += tokens
+        model.output_tokens.inc(tokens)
+        if self._waited_at_delta is None:
+            tokens -= 1
+        else:
+            model.decode_seconds.inc(waited - self._waited_at_delta)
+        model.decode_tokens.inc(tokens)
         self._waited_at_delta = waited
 
-    def _came_at_once(self, usage: Usage, tokens: int, waited: float) -> None:
-        """Count the decoding of a whole reply, or of a stream whose content came in one event.
+    def _count_at_once(self, usage: Usage, tokens: int, waited: float) -> None:
+        """Count the tokens of a whole reply, or of a stream whose content came in one event.
 
         Such a stream is one with a tool call and no text, for example. ``tokens`` are those that
         weren't counted while it ran.
         """
+        model = self._model_metrics
+        if model is None:
+            return
+        self.output_tokens += tokens
+        model.output_tokens.inc(tokens)
         seconds = usage.get("total_completion_time_sec")
         if seconds is not None and (seconds or self.output_tokens <= 1):
             self._generated_seconds = seconds
-            if seconds and tokens and self._model_metrics is not None:
-                self._model_metrics.decode_tokens.inc(tokens)
-                self._model_metrics.decode_seconds.inc(seconds)
+            if seconds and tokens:
+                model.decode_tokens.inc(tokens)
+                model.decode_seconds.inc(seconds)
         elif "completion_tokens" in usage or self.streaming:
             self._generated_seconds = min(waited, self.output_tokens * _SLOWEST_TOKEN_SECONDS)
         else:

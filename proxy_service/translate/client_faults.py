@@ -15,7 +15,9 @@ import re
 # occur in messages about the engine, and because a message can quote the request.
 _BEGINNINGS = (
     "failed to deserialize",
-    "failed to parse the request body",
+    "failed to parse (?:the request body|JSON)",
+    "recursion limit exceeded",
+    "argument '",  # of a wrong type, as the embedded engine's bindings say it
     # The prompt, and the model that it is for.
     "received an empty prompt",
     "prompt sequence length is greater",

@@ -58,6 +58,13 @@ def test_the_engines_errors_are_translated(
     assert "<html>" not in error.message
 
 
+def reported(message: str) -> list[ProxyError]:
+    """Return what becomes of a message of the engine, with each status and as an event."""
+    body = json.dumps({"message": message}).encode()
+    whole = [from_reply(status, body, model="m") for status in (400, 422, 500)]
+    return [*whole, from_event(body, model="m")]
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -86,14 +93,13 @@ def test_the_engines_errors_are_translated(
         "The image format could not be determined",
         "Invalid symbol 33, offset 0.",
         "Failed to deserialize the JSON body into the target type: n: cuda",
+        "Failed to parse the request body as JSON: EOF while parsing",
+        "argument 'top_k': out of range integral type conversion attempted",
     ],
 )
 def test_a_refusal_of_the_request_is_the_clients_fault(message: str) -> None:
     """Whatever the engine's status is, and in a stream, where there is none."""
-    body = json.dumps({"message": message}).encode()
-    errors = [from_reply(status, body, model="m") for status in (400, 422, 500)]
-
-    for error in [*errors, from_event(body, model="m")]:
+    for error in reported(message):
         assert type(error) is InvalidRequest
         assert error.status == 400
         assert error.message == message
@@ -114,10 +120,7 @@ def test_a_refusal_of_the_request_is_the_clients_fault(message: str) -> None:
 )
 def test_what_is_not_a_refusal_is_the_engines_fault(message: str) -> None:
     """The client gets a 500 although the engine sent a 400, and the text."""
-    body = json.dumps({"message": message}).encode()
-    errors = [from_reply(status, body, model="m") for status in (400, 422, 500)]
-
-    for error in [*errors, from_event(body, model="m")]:
+    for error in reported(message):
         assert type(error) is EngineRejected
         assert error.status == 500
         assert error.message == message
