@@ -100,10 +100,16 @@ def _enough_requests(t: Thresholds, seconds: int) -> str:
 def _unexplained_lately(t: Thresholds) -> str:
     """Return the share of requests that failed in the slow burn's short window.
 
-    A sum of recorded rates, since a failure is explained at its time, not afterwards.
+    A sum of recorded rates, since a failure is explained at its time, not afterwards. Proxies that
+    are down now don't count at all.
     """
     ratio = over_time("min", recorded.error_ratio(t).of(JOB), t.timing.ticket_for_seconds)
-    told = quiet_while(f"{ratio} > {t.high_error_ratio:g}", on=BY_INSTANCE)
+    told = " ".join(
+        (
+            quiet_while(f"{ratio} > {t.high_error_ratio:g}", on=BY_INSTANCE),
+            require(recorded.unexplained(t.timing).of(JOB), on=BY_INSTANCE),
+        )
+    )
     failed, judged = (
         over_time("sum", series.of(JOB), t.timing.slow_burn_short_seconds)
         for series in (recorded.unexplained_failed(t.timing), recorded.unexplained_judged(t.timing))

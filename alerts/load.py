@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from alerts import recordings as recorded
 from alerts.guards import scraped, unless_explained
 from alerts.model import Alert
-from alerts.promql import BY_INSTANCE, BY_JOB, PROXY, increase, over_time, require
+from alerts.promql import (
+    BY_INSTANCE,
+    BY_JOB,
+    PROXY,
+    duration,
+    increase,
+    over_time,
+    quiet_while,
+    require,
+)
 
 if TYPE_CHECKING:
     from monitoring.thresholds import Thresholds
@@ -38,20 +47,30 @@ def high_active_requests(t: Thresholds) -> Alert:
 
 
 def no_requests(t: Thresholds) -> Alert:
-    """Return the alert on proxies of which at least one is up and none gets requests."""
+    """Return the alert on proxies of which at least one was up all the time and none got requests.
+
+    A request counts when it ends, so requests that are still active count too.
+    """
     seconds = t.no_requests_minutes * 60
+    up = f"up{{{PROXY}}}"
     waiting = (
-        f"{over_time('min', f'up{{{PROXY}}}', seconds)} == 1",
+        f"{over_time('min', up, seconds)} == 1",
+        # A new Prometheus doesn't know yet.
+        require(f"{up} offset {duration(seconds)} == 1", on=BY_INSTANCE),
         require(f"{scraped(t)} == 1", on=BY_INSTANCE),
         require(f"time() - mistral_start_time_seconds{{{PROXY}}} > {seconds}", on=BY_INSTANCE),
     )
+    active = over_time("max", f"mistral_active_requests{{{PROXY}}}", seconds)
     return Alert(
         name="MistralNoRequests",
         severity="info",
         value=increase(recorded.REQUESTS, seconds, by=BY_JOB),
         comparison="==",
         threshold=0,
-        guards=(require(f"({' '.join(waiting)})", on=BY_JOB),),
+        guards=(
+            require(f"({' '.join(waiting)})", on=BY_JOB),
+            quiet_while(f"{active} > 0", on=BY_JOB),
+        ),
         for_seconds=t.timing.notice_for_seconds,
         summary="No requests arrive.",
         description=(

@@ -213,7 +213,11 @@ def _grafana_content(
             dialect=settings.grafana_rules.value,
         ),
         notification=Notification(
-            settings.alert_webhook_url, settings.alert_slack_url, settings.email_addresses
+            settings.alert_webhook_url,
+            settings.alert_slack_url,
+            settings.email_addresses,
+            lowest_severity=settings.notify_severity.value,
+            mute_timings=settings.alert_mute_timings,
         ),
         owns_policies=grafana is not None,
         check=check,

@@ -173,6 +173,12 @@ def _alerting(settings: Settings) -> Iterator[str]:
     yield from _url("runbookBaseUrl", settings.runbook_base_url)
     yield from _url("alertWebhookUrl", settings.alert_webhook_url.value, is_secret=True)
     yield from _url("alertSlackUrl", settings.alert_slack_url.value, is_secret=True)
+    receivers = settings.alert_webhook_url, settings.alert_slack_url, settings.alert_emails
+    if settings.alert_mute_timings and not any(receivers):
+        yield (
+            "alertMuteTimings: has no effect without a receiver; set alertWebhookUrl, "
+            "alertSlackUrl or alertEmails"
+        )
     for address in settings.email_addresses:
         if not _EMAIL.fullmatch(address):
             yield f"alertEmails: {address!r} is not an e-mail address"

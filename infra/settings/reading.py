@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 
 from infra.settings.checks import problems
+from infra.settings.mute_timings import MuteTiming, read_mute_timings
 from infra.settings.schema import (
     SETTING_NAMES,
     SETTING_TYPES,
@@ -16,7 +17,7 @@ from infra.settings.schema import (
     Settings,
     in_setting_names,
 )
-from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
+from infra.settings.types import EngineMode, GrafanaRules, NotifySeverity, Secret, ServiceMode
 from monitoring.thresholds import Thresholds, ThresholdsError
 
 
@@ -147,4 +148,6 @@ _PARSERS: dict[Any, Callable[[str], Any]] = {
     EngineMode: _choice(EngineMode),
     ServiceMode: _choice(ServiceMode),
     GrafanaRules: _choice(GrafanaRules),
+    NotifySeverity: _choice(NotifySeverity),
+    tuple[MuteTiming, ...]: read_mute_timings,
 }

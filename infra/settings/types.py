@@ -26,6 +26,14 @@ class GrafanaRules(StrEnum):
     BEFORE_12 = "before-12"
 
 
+class NotifySeverity(StrEnum):
+    """Lowest severity of the alerts that are sent; the order is that of the severities."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
 @dataclass(frozen=True)
 class Secret:
     """A text that must not be shown; resources take it from ``secret_output`` only."""
