@@ -6,14 +6,18 @@ so instead of showing errors.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dashboards import queries as q
-from dashboards.signals import Query, Signal
-from monitoring.names import ENGINE_JOB, SCRAPE_TIMEOUT_SECONDS
+from dashboards.signals import NUMBER, SECONDS, SHARE, Query, Signal
+from monitoring.names import ENGINE_JOB, scrape_timeout_seconds
 
-_NO_METRICS: Final = "this engine has no such metrics"
+if TYPE_CHECKING:
+    from monitoring.thresholds import Thresholds
+
+_NO_METRICS: Final = "none from this engine"
 _NOT_SCRAPED: Final = "not scraped"
+_CORES: Final = "suffix:cores"
 
 _ENGINE: Final = f'job="{ENGINE_JOB}"'
 
@@ -23,20 +27,27 @@ def _engine_rate(metric: str, by: str = "") -> str:
     return f"{total} (rate({metric}{{{_ENGINE}}}[$__rate_interval]))"
 
 
+_ENGINES_P95: Final = (
+    "histogram_quantile(0.95, "
+    f"{_engine_rate('mistralrs_time_to_first_token_seconds_bucket', 'le')}) >= 0"
+)
+_PROXYS_P95: Final = q.quantile_of(0.95, q.unfiltered("mistral_time_to_first_token_seconds_bucket"))
+
 ENGINE_SEQUENCES: Final = Signal(
     title="Sequences in the engine",
     description="Running and waiting sequences. An idle engine may still show its last values.",
-    unit="short",
+    unit=NUMBER,
     when_empty=_NO_METRICS,
     queries=(
         Query(f"sum(mistralrs_sequences_running{{{_ENGINE}}})", "running"),
         Query(f"sum(mistralrs_sequences_waiting{{{_ENGINE}}})", "waiting"),
     ),
+    whole=True,
 )
 ENGINE_CACHE: Final = Signal(
     title="KV cache in use",
     description="Share of the paged attention's blocks in use. At 1, sequences must wait.",
-    unit="percentunit",
+    unit=SHARE,
     when_empty=_NO_METRICS,
     queries=(
         Query(
@@ -51,27 +62,27 @@ ENGINE_CACHE: Final = Signal(
 ENGINE_COMPLETED: Final = Signal(
     title="Sequences completed by reason",
     description="Why the engine's sequences ended, as reported by the engine.",
-    unit="ops",
+    unit="suffix:seq/s",
     when_empty=_NO_METRICS,
     queries=(Query(_engine_rate("mistralrs_sequences_completed_total", "reason"), "{{reason}}"),),
 )
 ENGINE_FIRST_TOKEN: Final = Signal(
     title="First token, engine and proxy",
-    description="p95 as measured by the engine and by the proxy.",
-    unit="s",
+    description=(
+        "p95 of all streams, as measured by the engine and by the proxy. Both or neither: without "
+        "the engine's, the proxy's is in the row Streaming."
+    ),
+    unit=SECONDS,
+    when_empty=_NO_METRICS,
     queries=(
-        Query(
-            "histogram_quantile(0.95, "
-            f"{_engine_rate('mistralrs_time_to_first_token_seconds_bucket', 'le')}) >= 0",
-            "engine p95",
-        ),
-        Query(q.quantile(0.95, "mistral_time_to_first_token_seconds"), "proxy p95"),
+        Query(_ENGINES_P95, "engine p95"),
+        Query(f"{_PROXYS_P95} and on () {_ENGINES_P95}", "proxy p95"),
     ),
 )
 ENGINE_PREFIX_CACHE: Final = Signal(
     title="Prefix cache hits",
     description="Share of new sequences whose beginning was cached and wasn't processed again.",
-    unit="percentunit",
+    unit=SHARE,
     when_empty=_NO_METRICS,
     queries=(
         Query(
@@ -86,14 +97,14 @@ ENGINE_PREFIX_CACHE: Final = Signal(
 ENGINE_PREEMPTIONS: Final = Signal(
     title="Preemptions",
     description="Running sequences that had to wait again because the KV cache was full.",
-    unit="ops",
+    unit="suffix:seq/s",
     when_empty=_NO_METRICS,
     queries=(Query(_engine_rate("mistralrs_paged_preemptions_total"), "preempted"),),
 )
 ENGINE_PACE: Final = Signal(
     title="Time between tokens in the engine",
     description="Time between two tokens of a stream, as measured by the engine.",
-    unit="s",
+    unit=SECONDS,
     when_empty=_NO_METRICS,
     queries=tuple(
         Query(
@@ -102,6 +113,25 @@ ENGINE_PACE: Final = Signal(
             f"p{p}",
         )
         for p in (50, 95)
+    ),
+)
+ENGINE_MEMORY: Final = Signal(
+    title="Engine memory",
+    description=(
+        "Resident memory of the engine's process, the model on a CPU included, memory of a GPU "
+        "not. Only the embedded engine reports it, on Linux."
+    ),
+    unit="bytes",
+    when_empty=_NO_METRICS,
+    queries=(Query(f"process_resident_memory_bytes{{{_ENGINE}}}", "{{instance}}"),),
+)
+ENGINE_CPU: Final = Signal(
+    title="Engine CPU",
+    description="Cores in use. Only the embedded engine reports it, on Linux.",
+    unit=_CORES,
+    when_empty=_NO_METRICS,
+    queries=(
+        Query(f"rate(process_cpu_seconds_total{{{_ENGINE}}}[$__rate_interval])", "{{instance}}"),
     ),
 )
 MEMORY: Final = Signal(
@@ -114,7 +144,7 @@ MEMORY: Final = Signal(
 CPU: Final = Signal(
     title="Proxy CPU",
     description="Cores in use. The proxy is one process; near 1 it is the bottleneck.",
-    unit="short",
+    unit=_CORES,
     when_empty=_NOT_SCRAPED,
     queries=(
         Query(f"rate({q.select('process_cpu_seconds_total')}[$__rate_interval])", "{{instance}}"),
@@ -123,7 +153,7 @@ CPU: Final = Signal(
 FILES: Final = Signal(
     title="Open files",
     description="Share of the allowed file descriptors in use, including connections.",
-    unit="percentunit",
+    unit=SHARE,
     when_empty=_NOT_SCRAPED,
     queries=(
         Query(q.ratio(q.select("process_open_fds"), q.select("process_max_fds")), "{{instance}}"),
@@ -132,27 +162,33 @@ FILES: Final = Signal(
 LOOP_LAG: Final = Signal(
     title="Event loop lag",
     description=(
-        "Longest delay of the proxy's event loop in the last 15 seconds. It delays every stream. "
-        "Near 0 unless the proxy has too much to do."
+        "Longest delay of the proxy's event loop in the 15 seconds before a scrape. It delays "
+        "every stream. Near 0 unless the proxy has too much to do."
     ),
-    unit="s",
+    unit=SECONDS,
     when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("mistral_event_loop_lag_seconds"), "{{instance}}"),),
-)
-SCRAPE_TIME: Final = Signal(
-    title="Scrape duration",
-    description=(
-        "How long Prometheus takes to read the proxy's metrics; "
-        f"the limit is {SCRAPE_TIMEOUT_SECONDS} s."
-    ),
-    unit="s",
-    when_empty=_NOT_SCRAPED,
-    queries=(Query(q.select("scrape_duration_seconds"), "{{instance}}"),),
 )
 SCRAPE_SAMPLES: Final = Signal(
     title="Scraped samples",
     description="Samples per scrape. Steady growth means that a label has unlimited values.",
-    unit="short",
+    unit=NUMBER,
     when_empty=_NOT_SCRAPED,
     queries=(Query(q.select("scrape_samples_scraped"), "{{instance}}"),),
+    whole=True,
 )
+
+
+def scrape_time(t: Thresholds) -> Signal:
+    """Return the signal for the time that a scrape takes."""
+    timeout = scrape_timeout_seconds(t.timing.scrape_interval_seconds)
+    return Signal(
+        title="Scrape duration",
+        description=(
+            "How long Prometheus takes to read the proxy's metrics; it gives up after "
+            f"{timeout:g} s."
+        ),
+        unit=SECONDS,
+        when_empty=_NOT_SCRAPED,
+        queries=(Query(q.select("scrape_duration_seconds"), "{{instance}}"),),
+    )

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import AnnotationContainer, DashboardCursorSync
 
-from dashboards import generation, machinery, panels, traffic, variables
+from dashboards import generation, health, machinery, panels, traffic, variables
 from dashboards.layout import Line, Row, arrange
 from dashboards.style import BLUE, GREEN, ORANGE, RED, YELLOW
 from monitoring.names import DASHBOARD_UID, DATASOURCE_UID
@@ -21,11 +21,22 @@ TITLE: Final = "Mistral.rs Metrics"
 _TILE: Final = 4
 _GRAPH: Final = 8
 _NEW_PROXY_SECONDS: Final = 600
-# Seconds. The last reply is at most 20 s old, because of the intervals of probes and scrapes;
-# after two minutes MistralEngineUnreachable fires.
+# Seconds. The last reply is some 5 s old, the time between two probes; after two minutes
+# MistralEngineUnreachable fires.
 _REPLY_AGES: Final = (30, ORANGE), (120, RED)
 _BUSY_SHARE: Final = 0.8
-_BUDGET_FINE: Final = 0.25
+# Share of the error budget that is left.
+_BUDGET: Final = (0.001, YELLOW), (0.25, GREEN)
+
+_LOGS: Final = """\
+Metrics have no texts. The logs do:
+
+- `make logs SERVICE=engine`: what the engine says, also while it loads a model
+- `make logs SERVICE=proxy`: a line for each request; if it failed, with `"level":"warning"`, \
+`error_type` and `error`
+
+`make demo` shows both in its terminal.
+"""
 
 
 def render(
@@ -70,38 +81,38 @@ def rows(thresholds: Thresholds) -> tuple[Row, ...]:
         _streaming(thresholds),
         _loads(),
         _engine(),
-        _proxy(),
+        _proxy(thresholds),
     )
 
 
 def _status(thresholds: Thresholds) -> Row:
     latency = (thresholds.high_latency_seconds, ORANGE), (thresholds.very_high_latency_seconds, RED)
     busy = thresholds.high_active_requests
-    budget = traffic.error_budget(thresholds.availability_objective)
     return Row(
         "Status and health",
         (
             Line(
                 _TILE,
                 (
-                    (3, panels.up_tile(traffic.PROXY_UP)),
-                    (3, panels.up_tile(traffic.ENGINE_UP)),
-                    (3, panels.tile(traffic.FIRING, (1, RED))),
-                    (3, panels.tile(budget, (0, YELLOW), (_BUDGET_FINE, GREEN), base=RED)),
+                    (3, panels.state_tile(health.proxy_state(thresholds))),
+                    (3, panels.state_tile(health.engine_state(thresholds))),
+                    (3, panels.tile(health.FIRING, (1, RED))),
+                    (3, panels.tile(health.error_budget(thresholds), *_BUDGET, base=RED)),
                     (3, panels.tile(traffic.ACTIVE_NOW, (busy * _BUSY_SHARE, ORANGE), (busy, RED))),
-                    (3, panels.tile(traffic.P95_NOW, *latency)),
-                    (3, panels.tile(generation.TOKENS_NOW, base=BLUE, decimals=1)),
+                    (3, panels.tile(health.latency_now(thresholds), *latency, no_number="failing")),
+                    (3, panels.tile(health.tokens_now(thresholds), base=BLUE, decimals=1)),
                     (3, panels.tile(traffic.REQUESTS_IN_RANGE, base=BLUE)),
                 ),
             ),
             Line(
                 6,
                 (
-                    (8, panels.alert_timeline(traffic.ALERTS)),
-                    (7, panels.model_table(generation.MODELS)),
+                    (7, panels.alert_timeline(health.ALERTS)),
+                    (6, panels.model_table(generation.MODELS)),
                     (3, panels.counts(traffic.TOTALS)),
-                    (3, panels.tile(traffic.ENGINE_REPLY, *_REPLY_AGES)),
-                    (3, panels.tile(traffic.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
+                    (3, panels.counts(health.ENGINE_RESTARTS)),
+                    (3, panels.tile(health.ENGINE_REPLY, *_REPLY_AGES, no_number="never")),
+                    (2, panels.tile(health.UPTIME, (_NEW_PROXY_SECONDS, GREEN), base=YELLOW)),
                 ),
             ),
         ),
@@ -131,9 +142,17 @@ def _traffic(thresholds: Thresholds) -> Row:
             Line(
                 _GRAPH,
                 (
+                    (8, panels.graph(traffic.REQUEST_DURATION)),
+                    (8, panels.graph(traffic.DURATION_BY_ENDPOINT)),
+                    (8, panels.spread(traffic.DURATION_SPREAD)),
+                ),
+            ),
+            Line(
+                _GRAPH,
+                (
                     (8, panels.graph(traffic.WITHIN_5_SECONDS)),
                     (8, panels.graph(traffic.ENGINE_WAIT)),
-                    (8, panels.graph(traffic.OVERHEAD)),
+                    (8, panels.graph(traffic.QUEUE_WAIT)),
                 ),
             ),
         ),
@@ -142,6 +161,7 @@ def _traffic(thresholds: Thresholds) -> Row:
 
 def _generation(thresholds: Thresholds) -> Row:
     slow = (thresholds.slow_generation_seconds, ORANGE)
+    pace = (thresholds.slow_tokens_per_second, ORANGE)
     return Row(
         "Generation",
         (
@@ -150,7 +170,7 @@ def _generation(thresholds: Thresholds) -> Row:
                 (
                     (8, panels.graph(generation.TOKENS_BY_MODEL)),
                     (8, panels.graph(generation.PROMPT_TOKENS_BY_MODEL)),
-                    (8, panels.graph(generation.PACE)),
+                    (8, panels.graph(generation.PACE, pace)),
                 ),
             ),
             Line(
@@ -188,9 +208,10 @@ def _errors(thresholds: Thresholds) -> Row:
             Line(
                 _GRAPH,
                 (
-                    (8, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
-                    (8, panels.graph(traffic.SATURATION, (1, RED))),
-                    (8, panels.graph(traffic.CLIENT_TROUBLE)),
+                    (6, panels.graph(traffic.ACTIVE, (busy, ORANGE))),
+                    (6, panels.graph(traffic.SATURATION, (1, RED))),
+                    (6, panels.graph(traffic.CLIENT_TROUBLE)),
+                    (6, panels.note("Texts of the errors", _LOGS)),
                 ),
             ),
         ),
@@ -241,8 +262,15 @@ def _loads() -> Row:
 
 def _engine() -> Row:
     return Row(
-        "Engine (if it has metrics of its own)",
+        "Engine (as far as it has metrics of its own)",
         (
+            Line(
+                _GRAPH,
+                (
+                    (12, panels.graph(machinery.ENGINE_CPU)),
+                    (12, panels.graph(machinery.ENGINE_MEMORY)),
+                ),
+            ),
             Line(
                 _GRAPH,
                 (
@@ -265,7 +293,7 @@ def _engine() -> Row:
     )
 
 
-def _proxy() -> Row:
+def _proxy(thresholds: Thresholds) -> Row:
     return Row(
         "Proxy and scrape",
         (
@@ -281,7 +309,7 @@ def _proxy() -> Row:
                 _GRAPH,
                 (
                     (8, panels.graph(machinery.LOOP_LAG)),
-                    (8, panels.graph(machinery.SCRAPE_TIME)),
+                    (8, panels.graph(machinery.scrape_time(thresholds))),
                     (8, panels.graph(machinery.SCRAPE_SAMPLES)),
                 ),
             ),

@@ -1,4 +1,4 @@
-"""The panels that can show a signal: tile, graph, stack, heatmap, table, timeline.
+"""The panels that can show a signal: tile, graph, stack, heatmap, table, timeline; and a note.
 
 ``layout`` adds ids and grid positions.
 """
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import heatmap as heatmap_builders
-from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, table
+from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, table, text
 from grafana_foundation_sdk.models import common, dashboard, heatmap
+from grafana_foundation_sdk.models import text as text_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from dashboards import style
+from dashboards.signals import DOWN, FAILING, NO_NUMBER, SECONDS, SHARE, UP
 
 if TYPE_CHECKING:
     from grafana_foundation_sdk.builders.timeseries import Panel as Graph
@@ -45,30 +47,35 @@ class PanelBuilder(Protocol):
         ...
 
 
-def up_tile(signal: Signal) -> PanelBuilder:
-    """Show a 1 or 0 as UP or DOWN."""
+def state_tile(signal: Signal) -> PanelBuilder:
+    """Show the state of a service as a word."""
+    states = (
+        (DOWN, "DOWN", style.RED),
+        (FAILING, "FAILING", style.ORANGE),
+        (UP, "UP", style.GREEN),
+    )
     return (
         _tile(signal)
-        .mappings(
-            [
-                dashboard.ValueMap(
-                    options={
-                        "0": dashboard.ValueMappingResult(text="DOWN", color=style.RED, index=0),
-                        "1": dashboard.ValueMappingResult(text="UP", color=style.GREEN, index=1),
-                    }
-                )
-            ]
-        )
+        .mappings([_words(*states)])
         .thresholds(style.steps(style.GREY))
         .color_mode(common.BigValueColorMode.BACKGROUND)
     )
 
 
 def tile(
-    signal: Signal, *limits: tuple[float, str], base: str = style.GREEN, decimals: int | None = None
+    signal: Signal,
+    *limits: tuple[float, str],
+    base: str = style.GREEN,
+    decimals: int | None = None,
+    no_number: str = "",
 ) -> PanelBuilder:
-    """Show the current value, in the colour of the highest limit that it reaches."""
+    """Show the current value, in the colour of the highest limit that it reaches.
+
+    ``no_number`` is the text for `NO_NUMBER`, in red.
+    """
     panel = _tile(signal).thresholds(style.steps(style.GREY, (_LOWEST, base), *limits))
+    if no_number:
+        panel = panel.mappings([_words((NO_NUMBER, no_number, style.RED))])
     return panel if decimals is None else panel.decimals(decimals)
 
 
@@ -85,16 +92,16 @@ def counts(signal: Signal) -> PanelBuilder:
 
 
 def graph(signal: Signal, *limits: tuple[float, str]) -> PanelBuilder:
-    """Show lines over time, outcomes in their colours, alert limits as dashed lines."""
-    panel = style.with_outcome_colours(_graph(signal))
-    if signal.unit == "percentunit":
+    """Show lines over time, alert limits as dashed lines."""
+    panel = _graph(signal)
+    if signal.unit == SHARE:
         panel = panel.axis_soft_max(_SHARE_AXIS)
     return style.with_limits(panel, *limits) if limits else panel
 
 
 def stack(signal: Signal) -> PanelBuilder:
-    """Show parts of a whole over time, outcomes in their colours."""
-    return style.with_outcome_colours(style.stacked(_graph(signal)))
+    """Show parts of a whole over time."""
+    return style.stacked(_graph(signal))
 
 
 def spread(signal: Signal) -> PanelBuilder:
@@ -123,6 +130,11 @@ def spread(signal: Signal) -> PanelBuilder:
     return panel
 
 
+def note(title: str, markdown: str) -> PanelBuilder:
+    """Show a text."""
+    return text.Panel().title(title).mode(text_models.TextMode.MARKDOWN).content(markdown)
+
+
 def alert_timeline(signal: Signal) -> PanelBuilder:
     """Show when each alert was pending (1) or firing (2)."""
     panel = (
@@ -134,14 +146,10 @@ def alert_timeline(signal: Signal) -> PanelBuilder:
         .no_value(signal.when_empty)
         .mappings(
             [
-                dashboard.ValueMap(
-                    options={
-                        "0": dashboard.ValueMappingResult(text="quiet", color=style.GREEN, index=2),
-                        "1": dashboard.ValueMappingResult(
-                            text="pending", color=style.YELLOW, index=0
-                        ),
-                        "2": dashboard.ValueMappingResult(text="firing", color=style.RED, index=1),
-                    }
+                _words(
+                    (1, "pending", style.YELLOW),
+                    (2, "firing", style.RED),
+                    (0, "quiet", style.GREEN),
                 )
             ]
         )
@@ -168,8 +176,8 @@ def model_table(signal: Signal) -> PanelBuilder:
             dashboard.DataTransformerConfig(id_val="organize", options=_columns(signal))
         )
         .override_by_name("loaded", _override("mappings", _yes_or_no()))
-        .override_by_name("loads", _override("decimals", 0))
-        .override_by_name("mean load time", _override("unit", "s"))
+        .override_by_name("on demand", _override("decimals", 0))
+        .override_by_name("load time", _override("unit", SECONDS))
     )
     for position, query in enumerate(signal.queries):
         panel.with_target(
@@ -204,6 +212,8 @@ def _tile(signal: Signal) -> stat.Panel:
         .graph_mode(common.BigValueGraphMode.NONE)
         .color_mode(common.BigValueColorMode.VALUE)
     )
+    if signal.whole:
+        panel = panel.decimals(0)
     for position, query in enumerate(signal.queries):
         panel.with_target(_target(query, position).instant())
     return panel
@@ -217,9 +227,21 @@ def _graph(signal: Signal) -> Graph:
         .unit(signal.unit)
         .no_value(signal.when_empty)
     )
+    if signal.whole:
+        panel = panel.decimals(0)
     for position, query in enumerate(signal.queries):
         panel.with_target(_target(query, position))
-    return panel
+    return style.coloured(panel, (query.legend for query in signal.queries))
+
+
+def _words(*values: tuple[float, str, str]) -> dashboard.ValueMap:
+    """Return the mapping of values to a text and its colour."""
+    return dashboard.ValueMap(
+        options={
+            f"{value:g}": dashboard.ValueMappingResult(text=text, color=colour, index=index)
+            for index, (value, text, colour) in enumerate(values)
+        }
+    )
 
 
 def _target(query: Query, position: int) -> prometheus.Dataquery:

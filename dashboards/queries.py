@@ -34,16 +34,24 @@ _HISTOGRAM_SUFFIXES: Final = ("_bucket", "_sum", "_count")
 
 def select(metric: str, *where: str) -> str:
     """Return the selector of a metric of the proxy, with every variable that applies to it."""
-    filters = ["job", "instance"]
-    if extra := FILTERS.get(_family(metric)):
-        filters.append(extra)
-    matchers = [f'{label}=~"${label}"' for label in filters]
-    return f"{metric}{{{','.join([*matchers, *where])}}}"
+    extra = FILTERS.get(_family(metric))
+    return unfiltered(metric, *([f'{extra}=~"${extra}"'] if extra else []), *where)
+
+
+def unfiltered(metric: str, *where: str) -> str:
+    """Return the selector of a metric of the proxy, for every endpoint and every model."""
+    matchers = ['job=~"$job"', 'instance=~"$instance"', *where]
+    return f"{metric}{{{','.join(matchers)}}}"
 
 
 def rate(metric: str, *where: str, by: str = "") -> str:
     """Return the query for a counter's growth per second."""
-    return f"{_sum(by)} (rate({select(metric, *where)}[$__rate_interval]))"
+    return rate_of(select(metric, *where), by=by)
+
+
+def rate_of(selector: str, *, by: str = "", window: str = "$__rate_interval") -> str:
+    """Return the query for the growth per second of what ``selector`` selects."""
+    return f"{_sum(by)} (rate({selector}[{window}]))"
 
 
 def used_rate(metric: str, *where: str, by: str) -> str:
@@ -52,23 +60,37 @@ def used_rate(metric: str, *where: str, by: str) -> str:
     The proxy creates every series at 0, so that the first event shows in a rate. Series that stay
     at 0 in the time shown would only fill the legend.
     """
-    return f"{rate(metric, *where, by=by)} and {growth(metric, *where, by=by)} > 0"
+    return f"{rate(metric, *where, by=by)} and {_used(metric, *where, by=by)}"
 
 
 def used_total(metric: str, *where: str, by: str) -> str:
     """Return the query for a counter by a label, where it grew in the time shown."""
-    return f"{_sum(by)} ({select(metric, *where)}) and {growth(metric, *where, by=by)} > 0"
+    return f"{_sum(by)} ({select(metric, *where)}) and {_used(metric, *where, by=by)}"
 
 
 def growth(metric: str, *where: str, by: str = "") -> str:
-    """Return the query for a counter's growth in the time shown."""
-    return f"{_sum(by)} (increase({select(metric, *where)}[$__range]))"
+    """Return the query for a counter's growth in the time shown, for a panel of one moment.
+
+    It is a whole number where the counter wasn't reset: the difference between its last and its
+    first sample. ``increase`` would add an estimate for the time before and after them. Over a
+    reset there is only that estimate.
+    """
+    series = f"{select(metric, *where)}[$__range]"
+    return (
+        f"{_sum(by)} (max_over_time({series}) - min_over_time({series})"
+        f" unless resets({series}) > 0 or increase({series}))"
+    )
 
 
 def quantile(q: float, histogram: str, *, by: str = "") -> str:
     """Return the query for a quantile; without observations it has no series, rather than NaN."""
+    return quantile_of(q, select(f"{histogram}_bucket"), by=by)
+
+
+def quantile_of(q: float, buckets: str, *, by: str = "", window: str = "$__rate_interval") -> str:
+    """Return the query for a quantile of the histogram whose buckets a selector selects."""
     labels = f"le, {by}" if by else "le"
-    return f"histogram_quantile({q:g}, {rate(f'{histogram}_bucket', by=labels)}) >= 0"
+    return f"histogram_quantile({q:g}, {rate_of(buckets, by=labels, window=window)}) >= 0"
 
 
 def mean(histogram: str, *, by: str = "") -> str:
@@ -84,6 +106,14 @@ def ratio(part: str, whole: str) -> str:
 def buckets(histogram: str) -> str:
     """Return the query for each bucket's growth, for a heatmap."""
     return f"sum by (le) (increase({select(f'{histogram}_bucket')}[$__rate_interval]))"
+
+
+def _used(metric: str, *where: str, by: str) -> str:
+    """Return the condition that a counter grew in the time shown.
+
+    ``@ end()`` makes that time the same for every point of a graph, and Prometheus compute it once.
+    """
+    return f"{_sum(by)} (increase({select(metric, *where)}[$__range] @ end())) > 0"
 
 
 def _family(metric: str) -> str:

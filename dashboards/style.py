@@ -2,37 +2,104 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from grafana_foundation_sdk.builders import common as common_builders
 from grafana_foundation_sdk.builders import dashboard as dashboard_builders
 from grafana_foundation_sdk.builders import timeseries
 from grafana_foundation_sdk.models import common, dashboard
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 GREEN: Final = "green"
 YELLOW: Final = "yellow"
 ORANGE: Final = "orange"
 RED: Final = "red"
 BLUE: Final = "blue"
+PURPLE: Final = "purple"
 GREY: Final = "#8e8e8e"
 
 # The data source that is chosen at the top of the dashboard.
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
-# The colour of each outcome, the same in all panels.
-OUTCOME_COLOURS: Final = {
-    "success": GREEN,
-    "completed": GREEN,
-    "client_error": YELLOW,
-    "cancelled": GREY,
-    "client_disconnected": GREY,
-    "error": RED,
-    "upstream_error": RED,
+# The colours of the values of a label, the same in all panels and different within a label.
+_COLOURS: Final = {
+    "status": {"success": GREEN, "client_error": YELLOW, "error": RED, "cancelled": GREY},
+    "outcome": {
+        "completed": GREEN,
+        "client_error": YELLOW,
+        "upstream_error": RED,
+        "client_disconnected": GREY,
+        "timeout": ORANGE,
+    },
+    "finish_reason": {
+        "stop": GREEN,
+        "length": YELLOW,
+        "tool_calls": BLUE,
+        "load": PURPLE,
+        "unload": "light-purple",
+        "error": RED,
+        "cancelled": GREY,
+        "other": "light-blue",
+    },
+    # The engine's own names.
+    "reason": {
+        "stop": GREEN,
+        "length": YELLOW,
+        "tool_calls": BLUE,
+        "generated_image": PURPLE,
+        "generated_speech": "light-purple",
+        "canceled": GREY,
+        "error": RED,
+    },
+    # Yellow to brown: the client's fault. Red: the engine's. Purple: the proxy's. Blue: nobody's.
+    "error_type": {
+        "invalid_request": YELLOW,
+        "unauthorized": "#8f6b00",
+        "model_not_found": "#c9a227",
+        "not_supported": "#a8a032",
+        "overloaded": BLUE,
+        "shutting_down": "light-blue",
+        "upstream_connect": "dark-red",
+        "upstream_timeout": ORANGE,
+        "upstream_status": RED,
+        "upstream_protocol": "light-red",
+        "stream_interrupted": "light-orange",
+        "internal": PURPLE,
+    },
+    # Neither green nor red, since no endpoint is good or bad. To be seen on white and on black.
+    "endpoint": {
+        "chat": "#3274d9",
+        "generate": "#56b4e9",
+        "v1_chat_completions": "#a352cc",
+        "v1_completions": "#c07ddb",
+        "v1_responses": "#8f3bb8",
+        "v1_messages": "#d683ce",
+        "embed": "#00a3a3",
+        "embeddings": "#4fc4c4",
+        "v1_embeddings": "#007a7a",
+        "tags": "#b7791f",
+        "v1_models": "#cf9f55",
+        "ps": "#c15c17",
+        "show": "#9c6b4f",
+        "version": "#705da0",
+        "pull": "#6c7bd1",
+        "push": "#8591dd",
+        "create": "#447ebc",
+        "copy": "#64a0c8",
+        "delete": "#4f6d8f",
+        "blobs": "#7d8ba1",
+        "unmatched": "#6e6e6e",
+    },
+}
+# The colours of the series of a panel that are told apart by nothing but their name.
+_NAMED: Final = {
     "errors": RED,
-    "timeout": ORANGE,
-    "stop": GREEN,
-    "length": YELLOW,
-    "tool_calls": BLUE,
+    "p50": "#00a3a3",
+    "p95": "#3274d9",
+    "p99": "#a352cc",
+    "mean": GREY,
 }
 
 _LINE_WIDTH: Final = 2
@@ -91,15 +158,22 @@ def with_limits(panel: timeseries.Panel, *limits: tuple[float, str]) -> timeseri
     )
 
 
-def with_outcome_colours(panel: timeseries.Panel) -> timeseries.Panel:
-    """Give series that are named after an outcome its colour."""
-    for name, colour in OUTCOME_COLOURS.items():
-        panel.override_by_name(
-            name,
-            [
-                dashboard.DynamicConfigValue(
-                    id_val="color", value={"mode": "fixed", "fixedColor": colour}
-                )
-            ],
-        )
+def colours_of(legend: str) -> dict[str, str]:
+    """Return the colours of the series with a legend, by their names; others get Grafana's."""
+    label = legend.removeprefix("{{").removesuffix("}}")
+    return _COLOURS.get(label) or {name: _NAMED[name] for name in (legend,) if name in _NAMED}
+
+
+def coloured(panel: timeseries.Panel, legends: Iterable[str]) -> timeseries.Panel:
+    """Give the series with these legends their colours."""
+    for legend in legends:
+        for name, colour in colours_of(legend).items():
+            panel.override_by_name(
+                name,
+                [
+                    dashboard.DynamicConfigValue(
+                        id_val="color", value={"mode": "fixed", "fixedColor": colour}
+                    )
+                ],
+            )
     return panel

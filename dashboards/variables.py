@@ -8,6 +8,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.models import common, dashboard
 
+from dashboards import queries as q
 from dashboards import style
 from monitoring.names import DEPLOYMENT_TAGS, JOB, SERVICE, TARGET_LABELS
 
@@ -36,19 +37,21 @@ def variables(
 
 
 def annotation_queries() -> list[dashboard.AnnotationQuery]:
-    """Return what is marked in all graphs: restarts, firing alerts and deployments."""
+    """Return what is marked in all graphs: starts, firing alerts and deployments."""
     return [
         _from_prometheus(
-            "Proxy restarts",
-            'changes(mistral_start_time_seconds{job=~"$job",instance=~"$instance"}[2m]) > 0',
+            "Proxy starts",
+            f"{q.unfiltered('mistral_start_time_seconds')} * 1000",
             style.BLUE,
-            "{{instance}} restarted",
+            "{{instance}} started",
+            value_is_time=True,
         ),
+        # One for all alerts: the regions of several would lie over each other, and hide the graph.
         _from_prometheus(
             "Firing alerts",
-            f'max by (alertname) (ALERTS{{alertstate="firing",service="{SERVICE}"}})',
-            style.RED,
-            "{{alertname}}",
+            f'max(ALERTS{{alertstate="firing",service="{SERVICE}"}})',
+            style.PURPLE,
+            "Alerts are firing: see the panel Alerts",
         ),
         dashboard.AnnotationQuery(
             name="Deployments",
@@ -120,7 +123,10 @@ def _query_variable(label: str, title: str, series: str) -> builders.QueryVariab
     )
 
 
-def _from_prometheus(name: str, expr: str, colour: str, title: str) -> dashboard.AnnotationQuery:
+def _from_prometheus(
+    name: str, expr: str, colour: str, title: str, *, value_is_time: bool = False
+) -> dashboard.AnnotationQuery:
+    """Mark the times at which a query has a series, or its values, in milliseconds since 1970."""
     return dashboard.AnnotationQuery(
         name=name,
         datasource=style.DATASOURCE,
@@ -128,5 +134,6 @@ def _from_prometheus(name: str, expr: str, colour: str, title: str) -> dashboard
         icon_color=colour,
         expr=expr,
         title_format=title,
+        use_value_for_time=value_is_time or None,
         target=prometheus.Dataquery().ref_id("Anno").expr(expr).build(),
     )

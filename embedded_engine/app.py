@@ -14,7 +14,8 @@ from sanic.response import BaseHTTPResponse, HTTPResponse
 
 from embedded_engine.engine import Engine, Generation
 from embedded_engine.errors import RefusedRequestError, RequestError, UnreadableRequestError
-from embedded_engine.settings import HEALTH_PATH
+from embedded_engine.metrics import expose
+from embedded_engine.settings import HEALTH_PATH, METRICS_PATH
 from embedded_engine.wire import bodies, limits, requests, responses
 
 logger = logging.getLogger(__name__)
@@ -66,11 +67,16 @@ def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
     async def list_models(_: Request) -> HTTPResponse:
         return _json(models)
 
+    async def metrics(request: Request) -> HTTPResponse:
+        body, content_type = expose(request.headers.get("accept", ""))
+        return HTTPResponse(body, content_type=content_type)
+
     async def name_request(request: Request, reply: BaseHTTPResponse) -> None:
         reply.headers["x-request-id"] = str(request.id)
 
     app.add_route(health, "/", methods=_READ, name="root")
     app.add_route(health, HEALTH_PATH, methods=_READ)
+    app.add_route(metrics, METRICS_PATH, methods=_READ)
     app.add_route(list_models, "/v1/models", methods=_READ)
     app.register_middleware(name_request, "response")
 

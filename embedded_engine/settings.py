@@ -18,6 +18,7 @@ PORT_VARIABLE = "ENGINE_PORT"
 
 # Returns 200 as soon as the server listens, which is once the model is loaded.
 HEALTH_PATH = "/health"
+METRICS_PATH = "/metrics"
 
 _HIGHEST_PORT = 65535
 

@@ -4,7 +4,9 @@ It depends on neither Pulumi nor Docker, so that the full stack and the demo ren
 each with its own targets.
 """
 
-from typing import Any
+import re
+from collections.abc import Sequence
+from typing import Any, Final
 
 import yaml
 
@@ -15,6 +17,27 @@ from monitoring.names import (
     TARGET_LABELS,
     scrape_timeout_seconds,
 )
+
+# From this version of Prometheus on, its configuration file sets the retention. Before 3.11.0, that
+# came out 1,000,000 times as long (its fix #18200), and 2.42 refuses the file. The flag works
+# everywhere; 3.16 calls it deprecated.
+RETENTION_IN_FILE: Final = (3, 11)
+
+
+def takes_retention_from_file(version: Sequence[int]) -> bool:
+    """Return whether a version of Prometheus does; False for an unknown one, which is empty."""
+    return tuple(version) >= RETENTION_IN_FILE
+
+
+def retention_flag(retention: str) -> str:
+    """Return the flag for a Prometheus that doesn't take the retention from its file."""
+    return f"--storage.tsdb.retention.time={retention}"
+
+
+def version_in_tag(image: str) -> tuple[int, ...]:
+    """Return the version in the tag of an image, such as (3, 16, 0); empty if it has none."""
+    found = re.search(r":v?(\d+(?:\.\d+)+)[^/]*$", image.partition("@")[0])
+    return tuple(map(int, found[1].split("."))) if found else ()
 
 
 def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
@@ -27,6 +50,7 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
     proxy_key_file: str | None = None,
     scrape_interval_seconds: float = SCRAPE_INTERVAL_SECONDS,
     evaluation_interval: str | None = None,
+    retention: str | None = None,
 ) -> str:
     """Render ``prometheus.yml``.
 
@@ -41,6 +65,7 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
         scrape_interval_seconds: Time between scrapes. The timeout of a scrape follows from it.
         evaluation_interval: Time between rule evaluations, in Prometheus' notation; None for the
             scrape interval.
+        retention: How long samples are kept, in Prometheus' notation; None to leave it to the flag.
 
     Returns:
         YAML text, the same for the same arguments.
@@ -48,7 +73,9 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
     others = {"prometheus": prometheus_target, "grafana": grafana_target, ENGINE_JOB: engine_target}
     interval = _duration(scrape_interval_seconds)
     timeout = _duration(scrape_timeout_seconds(scrape_interval_seconds))
+    storage = {"storage": {"tsdb": {"retention": {"time": retention}}}} if retention else {}
     config = {
+        **storage,
         "global": {
             "scrape_interval": interval,
             "evaluation_interval": evaluation_interval or interval,

@@ -34,7 +34,12 @@ from infra.egress import Egress, egress
 from infra.gpus import parse_gpus
 from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
-from infra.prometheus_config import prometheus_config
+from infra.prometheus_config import (
+    prometheus_config,
+    retention_flag,
+    takes_retention_from_file,
+    version_in_tag,
+)
 from infra.secret_output import secret_output
 from infra.settings.proxy_variables import proxy_variables
 from infra.settings.reading import SettingsError, load
@@ -218,6 +223,8 @@ def _proxy_hosts(settings: Settings) -> tuple[str, ...]:
 
 def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
     managed_grafana = settings.grafana is ServiceMode.MANAGED
+    retention = settings.prometheus_retention
+    in_file = takes_retention_from_file(version_in_tag(settings.prometheus_image))
     return PrometheusArgs(
         placement=placement,
         image=_image(settings, settings.prometheus_image),
@@ -228,13 +235,14 @@ def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
             grafana_target=topology.GRAFANA.target if managed_grafana else None,
             engine_target=urls.engine_metrics_target(settings),
             proxy_key_file=PROXY_KEY_FILE if settings.api_key else None,
+            retention=retention if in_file else None,
             scrape_interval_seconds=settings.scrape_interval_seconds,
         ),
         rules=prometheus_rules.render(
             settings.thresholds, runbook_base_url=settings.runbook_base_url
         ),
         proxy_key=settings.metrics_key,
-        retention=settings.prometheus_retention,
+        retention_flag="" if in_file else retention_flag(retention),
         publication=Publication(settings.bind_address, settings.prometheus_port),
         wait_seconds=settings.wait_seconds,
         protect_data=settings.protect_data,

@@ -17,11 +17,10 @@ def engine_url(settings: Settings) -> str:
 def engine_metrics_target(settings: Settings) -> str | None:
     """Return ``host:port`` of the engine's own metrics, or None if it can't be scraped.
 
-    The Mistral.rs server has metrics; the embedded engine has none. A URL with a path leads to a
-    reverse proxy, and its metrics may be anywhere.
+    A URL with a path leads to a reverse proxy, and its metrics may be anywhere.
     """
     parts = urlsplit(engine_url(settings))
-    if settings.engine is EngineMode.EMBEDDED or parts.path:
+    if parts.scheme != "http" or parts.path:
         return None
     return str(BindAddress(parts.hostname or "", parts.port or 80))
 

@@ -27,6 +27,10 @@ SCRAPE_INTERVALS: Final = range(1, 121)
 # Value of the label ``service`` of every alert; notifications and the dashboard select by it.
 SERVICE: Final = "mistral"
 
+# Matches the names of series that our rules record from the proxy's, in Prometheus' convention:
+# level:metric:operations. Only a Prometheus that evaluates our rules has any.
+RECORDED_NAMES: Final = ".+:mistral_.+:.+"
+
 # File that holds the rules of Prometheus, here and in the container.
 RULES_FILE_NAME: Final = "mistral-alerts.yml"
 

@@ -40,7 +40,7 @@ class PrometheusArgs:
         config: Text of ``prometheus.yml``.
         rules: Text of the rule file.
         proxy_key: Key for the proxy's metrics; empty if the proxy asks for none.
-        retention: How long samples are kept, such as ``15d``.
+        retention_flag: The flag for how long samples are kept; empty if the configuration says so.
         publication: Address and port on the host.
         wait_seconds: How long ``up`` waits for it to become healthy.
         protect_data: Whether Pulumi refuses to delete its volume.
@@ -52,7 +52,7 @@ class PrometheusArgs:
     config: str
     rules: str
     proxy_key: Secret
-    retention: str
+    retention_flag: str
     publication: Publication
     wait_seconds: int
     protect_data: bool
@@ -70,7 +70,7 @@ def prometheus_spec(
         command=(
             f"--config.file={CONFIG_FOLDER}/prometheus.yml",
             f"--storage.tsdb.path={DATA_FOLDER}",
-            f"--storage.tsdb.retention.time={args.retention}",
+            *((args.retention_flag,) if args.retention_flag else ()),
             f"--web.listen-address=0.0.0.0:{PROMETHEUS.port}",
         ),
         health_check=HealthCheck(

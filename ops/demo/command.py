@@ -11,14 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from alerts.rules_file import RULES_FILE
-from infra.prometheus_config import prometheus_config
+from infra.prometheus_config import (
+    prometheus_config,
+    retention_flag,
+    takes_retention_from_file,
+)
 from ops.checkout import ROOT
 from ops.clients.proxy import ProxyApi, keys_of
 from ops.demo.ports import DemoPorts, address_of
 from ops.demo.waiting import show_when_ready
 from ops.processes.ports import port_problems
+from ops.processes.runner import SystemRunner
 from ops.processes.supervisor import Supervisor, add_procfile
-from ops.prometheus.programs import Programs, ensure_programs
+from ops.prometheus.programs import Programs, ensure_programs, version_of
 from ops.running.demo import announced, demo_folder
 from ops.terminal.console import OperatorError, say
 from ops.terminal.interrupts import interruptible
@@ -26,6 +31,8 @@ from ops.terminal.status import Terminal
 
 # Short, so that a graph soon has data. The committed rules hold up to 20 seconds.
 SCRAPE_INTERVAL_SECONDS = 10
+# How long Prometheus keeps the demo's samples.
+RETENTION = "7d"
 FETCH_MODEL = (sys.executable, "-m", "embedded_engine", "--fetch-only")
 STOPPED = "The demo has stopped."
 
@@ -47,7 +54,11 @@ def main() -> int:
         return 0
     if programs:
         environ["PROMETHEUS"] = programs.prometheus
-    _write_prometheus_config(ports, folder, metrics_key)
+    in_file = programs is not None and takes_retention_from_file(
+        version_of(SystemRunner(), programs.prometheus)
+    )
+    environ["RETENTION_FLAG"] = "" if in_file else retention_flag(RETENTION)
+    _write_prometheus_config(ports, folder, metrics_key, RETENTION if in_file else None)
     urls = ports.urls(with_prometheus=programs is not None)
     proxy = ProxyApi(urls.proxy, api_key)
     terminal = Terminal()
@@ -89,7 +100,9 @@ def _fetch_model(environ: Mapping[str, str]) -> None:
         raise OperatorError("the model can't be served; the line above says why")
 
 
-def _write_prometheus_config(ports: DemoPorts, folder: Path, metrics_key: str | None) -> None:
+def _write_prometheus_config(
+    ports: DemoPorts, folder: Path, metrics_key: str | None, retention: str | None
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     key_file = folder / "proxy-metrics-key"
     key_file.touch(mode=0o600)
@@ -97,9 +110,11 @@ def _write_prometheus_config(ports: DemoPorts, folder: Path, metrics_key: str | 
     config = prometheus_config(
         proxy_target=address_of(ports.proxy),
         prometheus_target=address_of(ports.prometheus),
+        engine_target=address_of(ports.engine),
         rules_glob=str(RULES_FILE),
         proxy_key_file=str(key_file) if metrics_key else None,
         scrape_interval_seconds=SCRAPE_INTERVAL_SECONDS,
+        retention=retention,
     )
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
 

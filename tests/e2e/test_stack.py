@@ -72,7 +72,7 @@ def test_a_chat_shows_in_the_metrics_in_prometheus_and_through_grafana(running: 
 
 def test_prometheus_scrapes_every_member(running: Stack) -> None:
     targets = eventually(lambda: _all_up(running.outputs()))
-    assert targets == {"mistral", "prometheus", "grafana"}
+    assert targets == {"mistral", "mistralrs", "prometheus", "grafana"}
 
 
 def test_prometheus_has_loaded_the_rules(running: Stack) -> None:

@@ -7,6 +7,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
 from tests.processes import TIMEOUT_SECONDS
@@ -32,6 +33,15 @@ def test_health_is_ok_as_plain_text(client: Client, path: str) -> None:
 
 def test_health_accepts_head_requests(client: Client) -> None:
     assert client.head("/health").status == 200
+
+
+def test_metrics_are_those_of_its_process(client: Client) -> None:
+    reply = client.get("/metrics")
+    families = {family.name: family for family in text_string_to_metric_families(reply.text)}
+    assert reply.content_type.startswith("text/plain; version=0.0.4")
+    (memory,) = families["process_resident_memory_bytes"].samples
+    assert memory.value > 10_000_000
+    assert {"process_cpu_seconds", "process_start_time_seconds"} <= families.keys()
 
 
 def test_models_lists_the_alias_and_the_loaded_model(client: Client, tiny_llama: Path) -> None:

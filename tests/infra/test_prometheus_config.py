@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.prometheus_config import prometheus_config
-from ops.prometheus.programs import require_programs
+from infra.prometheus_config import (
+    prometheus_config,
+    takes_retention_from_file,
+    version_in_tag,
+)
+from ops.processes.runner import SystemRunner
+from ops.prometheus.programs import require_programs, version_of
 
 
 def _rendered(*, every: float = 15, **others: str) -> dict[str, Any]:
@@ -101,3 +106,43 @@ def test_prometheus_accepts_it(tmp_path: Path) -> None:
     )
     promtool = require_programs().promtool
     subprocess.run([promtool, "check", "config", "--syntax-only", file], check=True)
+
+
+@pytest.mark.parametrize(
+    ("image", "version", "in_file"),
+    [
+        ("prom/prometheus:v3.16.0", (3, 16, 0), True),
+        ("registry.test:5000/prom/prometheus:v3.11.0@sha256:0123", (3, 11, 0), True),
+        ("prom/prometheus:v3.10.0", (3, 10, 0), False),
+        ("prom/prometheus:v2.55.1-distroless", (2, 55, 1), False),
+        ("prom/prometheus:latest", (), False),
+        ("registry.test:5000/prometheus", (), False),
+        ("prom/prometheus@sha256:0123", (), False),
+    ],
+)
+def test_the_image_decides_where_the_retention_is(
+    image: str,
+    version: tuple[int, ...],
+    *,
+    in_file: bool,
+) -> None:
+    assert version_in_tag(image) == version
+    assert takes_retention_from_file(version) == in_file
+
+
+def test_prometheus_accepts_the_retention_in_its_file_if_it_is_new_enough(tmp_path: Path) -> None:
+    program = require_programs()
+    in_file = takes_retention_from_file(version_of(SystemRunner(), program.prometheus))
+    text = prometheus_config(
+        proxy_target="a:1", prometheus_target="b:2", rules_glob="rules/*.yml", retention="7d"
+    )
+    (tmp_path / "prometheus.yml").write_text(text, encoding="utf-8")
+    command = [
+        program.promtool,
+        "check",
+        "config",
+        "--syntax-only",
+        str(tmp_path / "prometheus.yml"),
+    ]
+    accepted = subprocess.run(command, check=False).returncode == 0
+    assert accepted or not in_file

@@ -404,3 +404,18 @@ def test_a_model_folder_that_does_not_exist_stops_the_root_program(
         with pytest.raises(SettingsError, match="model: there is no folder /nowhere/tiny on the"):
             run_root_program({"model": "/nowhere/tiny"})
         assert run_root_program({"model": str(tmp_path)}).requests
+
+
+@pytest.mark.parametrize(
+    ("image", "in_file"),
+    [(Settings().prometheus_image, True), ("prom/prometheus:v2.55.1", False)],
+)
+def test_samples_are_kept_as_long_as_set_with_every_version(image: str, *, in_file: bool) -> None:
+    deployed = deploy(Settings(prometheus_image=image, prometheus_retention="33d"))
+    flags = deployed.services()["prometheus-container"]["command"]
+    config = yaml.safe_load(
+        deployed.files("prometheus-container")["/etc/prometheus/prometheus.yml"]
+    )
+    assert ("--storage.tsdb.retention.time=33d" in flags) == (not in_file)
+    kept = config.get("storage", {}).get("tsdb", {}).get("retention")
+    assert kept == ({"time": "33d"} if in_file else None)

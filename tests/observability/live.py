@@ -66,6 +66,18 @@ class RunningPrometheus:
         series: list[dict[str, Any]] = body["data"]["result"]
         return series
 
+    def query_range(self, expr: str, *, start: int, end: int, step: int) -> list[dict[str, Any]]:
+        """Return the series of a query for a graph; each has its labels and values.
+
+        A value is a pair of a time and a number. Times are in seconds since 1970, ``step`` is in
+        seconds.
+        """
+        parameters = {"query": expr, "start": str(start), "end": str(end), "step": str(step)}
+        body = self._http.get("/api/v1/query_range", params=parameters).json()
+        assert body["status"] == "success", f"{expr}: {body}"
+        series: list[dict[str, Any]] = body["data"]["result"]
+        return series
+
     def value(self, expr: str) -> float:
         """Return the one value of a query."""
         (series,) = self.query(expr)

@@ -47,9 +47,14 @@ def dashboard() -> dict[str, Any]:
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the panels, also those inside collapsed rows, without the rows themselves."""
+    """Return the panels, also those inside collapsed rows, without the rows and texts."""
     flat = [inner for panel in board["panels"] for inner in [panel, *panel.get("panels", [])]]
-    return [panel for panel in flat if panel["type"] != "row"]
+    return [panel for panel in flat if panel["type"] not in ("row", "text")]
+
+
+def by_title() -> dict[str, dict[str, Any]]:
+    """Return the panels of the dashboard by their titles."""
+    return {panel["title"]: panel for panel in panels(dashboard())}
 
 
 def of_dashboard() -> list[Query]:

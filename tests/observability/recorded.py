@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from alerts.rules import alerts
 from monitoring.names import ENGINE_JOB, JOB, TARGET_LABELS
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from tests.observability.promtool import Promtool
     from tests.proxy.running import Exposition
 
-TICKS: Final = 8
+# As long as the windows of the alerts, and so many that the error budget is judged.
+TICKS: Final = 21
 INTERVAL: Final = grafana.SCRAPE_INTERVAL
 
 # Seconds that the dashboard shows, and what Grafana makes of them.
@@ -45,11 +47,9 @@ RANGE: Final = 3600
 NOW: Final = STARTED_AT + 3595
 LAST_SCRAPE: Final = NOW - 5
 FIRST_SCRAPE: Final = LAST_SCRAPE - 239 * INTERVAL
-# The factor by which `increase` over the whole range exceeds the counters' growth: Prometheus
-# extrapolates from the last scrape to now. It knows that the counters are 0 at the start.
-BEYOND_LAST_SCRAPE: Final = (NOW - FIRST_SCRAPE) / (LAST_SCRAPE - FIRST_SCRAPE)
 
 INSTANCE: Final = "proxy:11434"
+ENGINE: Final = "engine:8080"
 TARGETS: Final = (
     {"job": JOB, "instance": INSTANCE, **TARGET_LABELS},
     {"job": JOB, "instance": "another:11434", **TARGET_LABELS},
@@ -81,66 +81,68 @@ ENGINE_COUNTERS: Final = {
 ENGINE_COMPLETED: Final = {"stop": 5, "canceled": 1}
 ENGINE_FIRST_TOKENS: Final = [0.3, 0.3, 0.6, 0.6]
 ENGINE_GAPS: Final = [0.03, 0.03, 0.06, 0.06]
+# The engine's process: cores in use, bytes, and how many ticks it has run before it starts again.
+ENGINE_CORES: Final = 1.5
+ENGINE_MEMORY: Final = 250_000_000
+ENGINE_RESTARTS_AFTER: Final = 3
 
 
-class Recorded:
-    """A Prometheus with an hour of samples, and the scrapes that they were made of."""
+@dataclass(frozen=True)
+class Scrapes:
+    """What a proxy exposed: idle, and after each tick.
 
-    def __init__(
-        self, prometheus: RunningPrometheus, scrapes: Sequence[Exposition], probed_at: float
-    ) -> None:
-        self._prometheus = prometheus
-        self._scrapes = scrapes
-        self.probed_at = probed_at
+    Attributes:
+        taken: The scrapes in order; in the last of them one request runs and one waits.
+        probed_at: When the engine was last probed, in seconds since the proxy started.
+    """
 
-    def shown(self, panel: dict[str, Any]) -> dict[str, float]:
-        """Return what a panel shows now, by the names of its series."""
-        values: dict[str, float] = {}
-        substituted = grafana.values_in(panel, range_seconds=RANGE, variables=VARIABLES)
-        for target in panel["targets"]:
-            expr = grafana.interpolate(target["expr"], substituted)
-            for series in self._prometheus.query(expr, at=NOW):
-                name = grafana.series_name(panel, target, series["metric"])
-                assert name, f"a series without a name: {series}"
-                assert name not in values, f"two series have the name {name}"
-                values[name] = float(series["value"][1])
-        return values
+    taken: Sequence[Exposition]
+    probed_at: float
 
     def last(self, name: str) -> float:
         """Return a metric of the last scrape."""
-        return self._scrapes[-1].value(name)
+        return self.taken[-1].value(name)
 
     @property
     def samples(self) -> int:
         """Return how many samples the last scrape has."""
-        return len(self._scrapes[-1].samples)
+        return len(self.taken[-1].samples)
 
     def rate(self, name: str) -> float:
         """Return the growth per second of a counter over the last four scrapes."""
-        first, last = self._scrapes[-4].value(name), self._scrapes[-1].value(name)
+        first, last = self.taken[-4].value(name), self.taken[-1].value(name)
         return (last - first) / (3 * INTERVAL)
 
 
 @contextmanager
-def recorded_hour(folder: Path, promtool: Promtool) -> Iterator[Recorded]:
-    """Run a Prometheus that has seen the proxy idle for most of an hour, then under load."""
-    scrapes, probed_at = record_scrapes()
+def recorded_hour(
+    folder: Path, promtool: Promtool, scrapes: Scrapes, *, interval: int = INTERVAL
+) -> Iterator[grafana.Screen]:
+    """Run a Prometheus that has seen the proxy idle for most of an hour, then under load.
+
+    ``interval`` is the time between two of its scrapes, in seconds.
+    """
     history = History()
-    add_scrape(history, scrapes[0], FIRST_SCRAPE)
-    for tick, at in enumerate(range(LAST_SCRAPE - TICKS * INTERVAL, NOW, INTERVAL)):
-        add_scrape(history, scrapes[tick], at)
+    add_scrape(history, scrapes.taken[0], FIRST_SCRAPE)
+    times = range(LAST_SCRAPE - TICKS * interval, NOW, interval)
+    for tick, at in enumerate(times):
+        add_scrape(history, scrapes.taken[tick], at)
         add_engine(history, tick, at)
-    add_alerts(history, LAST_SCRAPE)
+    for at in times[-2:]:
+        add_alerts(history, at)
     history.store(promtool, folder)
     with RunningPrometheus(folder) as prometheus:
-        yield Recorded(prometheus, scrapes, probed_at)
+        yield grafana.Screen(
+            prometheus=prometheus,
+            now=NOW,
+            range_seconds=RANGE,
+            variables=VARIABLES,
+            scrape_interval=interval,
+        )
 
 
-def record_scrapes() -> tuple[list[Exposition], float]:
-    """Return an idle proxy's scrape and one after each tick, and when the engine was last probed.
-
-    In the last of them one request runs and one waits.
-    """
+def record_scrapes() -> Scrapes:
+    """Send the ticks to a proxy, and return its scrapes."""
     clock = SteppedClock()
     with ScriptedEngine() as engine:
         proxy = RunningProxy(
@@ -162,7 +164,7 @@ def record_scrapes() -> tuple[list[Exposition], float]:
                     traffic.hold_two()
                 scrapes.append(proxy.scrape())
             traffic.let_go()
-    return scrapes, traffic.probed_at
+    return Scrapes(scrapes, traffic.probed_at)
 
 
 def add_scrape(history: History, scrape: Exposition, at: int) -> None:
@@ -181,8 +183,13 @@ def add_scrape(history: History, scrape: Exposition, at: int) -> None:
 
 def add_engine(history: History, tick: int, at: int) -> None:
     """Add a scrape of an engine with metrics of its own."""
-    target = {"job": ENGINE_JOB, "instance": "engine:8080"}
-    for name, value in ENGINE_GAUGES.items():
+    target = {"job": ENGINE_JOB, "instance": ENGINE}
+    own = {
+        "process_cpu_seconds_total": ENGINE_CORES * INTERVAL * tick,
+        "process_resident_memory_bytes": ENGINE_MEMORY,
+        "process_start_time_seconds": STARTED_AT + (tick > ENGINE_RESTARTS_AFTER),
+    }
+    for name, value in (ENGINE_GAUGES | own).items():
         history.add(name, target, value, at=at)
     for name, value in ENGINE_COUNTERS.items():
         history.add(name, target, value * tick, at=at)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dashboards.layout import Line
 from dashboards.overview import render
+from dashboards.style import GREEN, ORANGE, RED, YELLOW, colours_of
 from monitoring.names import DATASOURCE_UID
 from monitoring.thresholds import Thresholds
-from tests.observability.queries import dashboard, panels
+from proxy_service.errors import ERROR_TYPES
+from proxy_service.telemetry import metrics
+from tests.observability.queries import ROOT, dashboard, panels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,20 +94,94 @@ def test_queries_of_a_panel_have_their_own_ids_and_the_chosen_data_source(
 
 
 @every_panel
-def test_rates_follow_the_zoom(panel: dict[str, Any]) -> None:
+def test_graphs_follow_the_zoom(panel: dict[str, Any]) -> None:
+    """A tile may have the window of an alert instead."""
     for target in panel["targets"]:
-        if "rate(" in target["expr"]:
-            assert "[$__rate_interval]" in target["expr"]
-        if "increase(" in target["expr"]:
-            assert "[$__rate_interval]" in target["expr"] or "[$__range]" in target["expr"]
+        ranges = set(re.findall(r"\[([^]]+)\]", target["expr"]))
+        if target.get("instant"):
+            assert ranges <= {"$__range", "300s"}
+        else:
+            assert ranges <= {"$__range", "$__rate_interval"}
+
+
+@every_panel
+def test_graphs_compute_the_growth_in_the_time_shown_once(panel: dict[str, Any]) -> None:
+    """Not for each of their points, with the range before that point."""
+    for target in panel["targets"]:
+        if not target.get("instant"):
+            expr = target["expr"]
+            assert expr.count("[$__range]") == expr.count("[$__range] @ end()")
+
+
+@every_panel
+def test_a_query_is_filtered_by_endpoint_or_by_model_but_not_by_both(panel: dict[str, Any]) -> None:
+    """No metric has both labels: one number would be of the endpoint, the other of the model."""
+    for target in panel["targets"]:
+        assert not {"$endpoint", "$model"} <= set(re.findall(r"\$\w+", target["expr"]))
+
+
+@every_panel
+def test_an_axis_has_one_unit_that_says_what_it_counts(panel: dict[str, Any]) -> None:
+    """Grafana writes ``s`` as ms, s and min, ``short`` without a unit but with K and Mil."""
+    unit = panel["fieldConfig"]["defaults"]["unit"]
+    assert unit not in ("s", "short", "ops", "cps")
+    if panel["type"] == "timeseries" and unit == "none":
+        assert panel["fieldConfig"]["defaults"]["decimals"] == 0, "a number of what?"
+
+
+@pytest.mark.parametrize(
+    "title", ["Requests", "Since the start", "Firing alerts", "Active now", "Active requests"]
+)
+def test_numbers_of_things_are_whole(title: str) -> None:
+    (panel,) = (panel for panel in PANELS if panel["title"] == title)
+    assert panel["fieldConfig"]["defaults"]["decimals"] == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "names"),
+    [
+        ("status", metrics.STATUSES),
+        ("outcome", metrics.OUTCOMES),
+        ("finish_reason", metrics.FINISH_REASONS),
+        ("error_type", ERROR_TYPES),
+        ("endpoint", metrics.ENDPOINTS),
+    ],
+)
+def test_every_value_of_a_label_has_a_colour_of_its_own(label: str, names: tuple[str, ...]) -> None:
+    colours = colours_of(f"{{{{{label}}}}}")
+    assert set(colours) == set(names)
+    assert len(set(colours.values())) == len(names)
+
+
+def test_only_success_is_green_and_only_what_fails_is_red() -> None:
+    """Also among the endpoints, which are neither."""
+    labels = ("status", "outcome", "finish_reason", "error_type", "endpoint")
+    good = {
+        name for label in labels for name, c in colours_of(f"{{{{{label}}}}}").items() if c == GREEN
+    }
+    bad = {
+        name for label in labels for name, c in colours_of(f"{{{{{label}}}}}").items() if c == RED
+    }
+    assert good == {"success", "completed", "stop"}
+    assert bad == {"error", "upstream_error", "upstream_status"}
+
+
+def test_firing_alerts_are_one_region_in_a_colour_of_its_own() -> None:
+    (annotation,) = (one for one in BOARD["annotations"]["list"] if one["name"] == "Firing alerts")
+    assert annotation["expr"].startswith("max(")
+    assert annotation["iconColor"] not in (RED, GREEN, YELLOW, ORANGE)
+
+
+def test_the_texts_of_errors_are_named() -> None:
+    (note,) = (panel for panel in BOARD["panels"] if panel["type"] == "text")
+    assert "make logs SERVICE=engine" in note["options"]["content"]
 
 
 @every_panel
 def test_quantiles_and_ratios_have_no_series_rather_than_nan(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
         expr = target["expr"]
-        if "histogram_quantile" in expr:
-            assert expr.endswith(" >= 0")
+        assert all(" >= 0" in rest for rest in expr.split("histogram_quantile")[1:])
         if " / " in expr:
             assert " > 0)" in expr.split(" / ", 1)[1]
 
@@ -129,8 +207,17 @@ def test_alert_limits_are_drawn_as_lines() -> None:
     assert drawn["Latency percentiles"] == [None, 5, 10]
     assert drawn["p95 generation time by model"] == [None, 30]
     assert drawn["Error rate"] == [None, 0.05]
+    assert drawn["p95 latency by endpoint"] == [None, 5, 10]
     assert drawn["Active requests"] == [None, 50]
+    assert "Duration percentiles" not in drawn, "no alert compares it"
     assert drawn["Time to first token"] == [None, 5]
+
+
+def test_every_panel_that_a_document_names_exists() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
+    named = set(re.findall(r"panel \*([^*]+)\*", text))
+    assert named
+    assert named <= {panel["title"] for panel in PANELS}
 
 
 def test_there_are_links_only_to_addresses_that_are_set() -> None:

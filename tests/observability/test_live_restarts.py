@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 ACTIVE = 'mistral_active_requests{job="mistral"}'
 CHATS = 'mistral_http_requests_total{job="mistral",endpoint="chat",status="success"}'
 
-# A proxy that is down fires its alert after two seconds.
-QUICK = Thresholds(timing=Timing(down_for_seconds=2))
+# A proxy that is down fires its alert after three seconds.
+QUICK = Thresholds(timing=Timing(scrape_interval_seconds=1, down_for_seconds=3))
 
 
 @pytest.fixture
@@ -84,10 +85,13 @@ def test_a_proxy_killed_during_a_stream_restarts_at_zero_and_is_marked(
             assert prometheus.eventually(f"{ACTIVE} == 1")
             assert prometheus.eventually(f"({of_panel['Firing alerts A']}) == 0")
             assert process.stop(signal.SIGKILL) == -signal.SIGKILL
+            before = time.time()
             with pytest.raises(httpx.RemoteProtocolError):
                 list(parts)
         assert prometheus.eventually(f"({of_panel['Proxy A']}) == 0")
         assert prometheus.eventually(f"({of_panel['Firing alerts A']}) == 1")
+        for tile in ("p95 latency A", "Tokens/s A", "Engine A"):
+            assert prometheus.query(of_panel[tile]) == [], "nothing is known"
         (alert,) = prometheus.query(f"({of_panel['Alerts A']}) == 2")
         assert alert["metric"] == {"alertname": "MistralDown"}
         with proxy(port, engine):
@@ -96,7 +100,8 @@ def test_a_proxy_killed_during_a_stream_restarts_at_zero_and_is_marked(
                 response.read()
             assert prometheus.eventually(f"{CHATS} == 1")
             assert prometheus.value(ACTIVE) == 0
-            assert prometheus.eventually(of_panel["annotation Proxy restarts"])
+            started = of_panel["annotation Proxy starts"]
+            assert prometheus.eventually(f"({started}) > {before * 1000}")
             assert prometheus.query("rate(mistral_http_requests_total[1m]) < 0") == []
             assert prometheus.query('ALERTS{alertname="MistralNoRequests"}') == []
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from alerts.recordings import recordings
 from dashboards.queries import FILTERS
-from monitoring.names import TARGET_LABELS
+from monitoring.names import RECORDED_NAMES, TARGET_LABELS
 from monitoring.thresholds import LARGEST_BUCKET_SECONDS, Thresholds
 from proxy_service.telemetry import metrics as proxy
 from tests.observability import queries
@@ -112,6 +113,11 @@ def test_every_metric_that_can_be_filtered_is(series: dict[str, set[str]]) -> No
     labelled = {name for name, labels in series.items() if {"endpoint", "model"} & labels}
     families = {re.sub("_(bucket|sum|count)$", "", name) for name in labelled}
     assert families == set(FILTERS)
+
+
+def test_the_dashboard_knows_recorded_series_by_their_names() -> None:
+    ours = {recording.name for recording in recordings(Thresholds())}
+    assert any(re.fullmatch(RECORDED_NAMES, name) for name in ours)
 
 
 def test_every_default_limit_is_a_bucket_edge_with_larger_ones_above_it() -> None:

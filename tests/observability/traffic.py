@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.proxy.running import MovableClock, RunningProxy, eventually
@@ -62,6 +62,8 @@ class Sent:
         queue_seconds: How long the request waited for a slot; None if it did not wait.
         load_seconds: How long the engine took to load the model first; None if it was loaded.
         first_token: Seconds until the first content of a stream.
+        decode_tokens: Output tokens whose generation was timed.
+        decode_seconds: How long the engine took for them.
         chunks: Elements of a stream with content.
         output_tokens: What the model wrote, whether or not the generation was completed.
         finish_reason: How the generation ended; empty if the request never became one.
@@ -77,34 +79,48 @@ class Sent:
     queue_seconds: float | None = None
     load_seconds: float | None = None
     first_token: float | None = None
+    decode_tokens: int = 0
+    decode_seconds: float = 0.0
     chunks: int = 0
     output_tokens: int = 0
     finish_reason: str = ""
     outcome: str = ""
 
+    @property
+    def wait_seconds(self) -> float:
+        """How long the client waited for content."""
+        if self.first_token is not None:
+            return self.first_token
+        return self.seconds - self.decode_seconds
 
-def _completed(**facts: Any) -> Sent:  # noqa: ANN401
-    return Sent(finish_reason="stop", output_tokens=int(USAGE["completion_tokens"]), **facts)
+
+OUTPUT_TOKENS: Final = int(USAGE["completion_tokens"])
+
+
+def _whole(**facts: Any) -> Sent:  # noqa: ANN401
+    """Describe a whole response, whose usage says how long the engine generated it."""
+    decoded = {"decode_tokens": OUTPUT_TOKENS, "decode_seconds": USAGE["total_completion_time_sec"]}
+    return Sent(finish_reason="stop", output_tokens=OUTPUT_TOKENS, **{**decoded, **facts})
+
+
+def _stream(**facts: Any) -> Sent:  # noqa: ANN401
+    """Describe a complete stream, all of whose tokens but the first come after it."""
+    return Sent(
+        finish_reason="stop",
+        output_tokens=OUTPUT_TOKENS,
+        decode_tokens=OUTPUT_TOKENS - 1,
+        decode_seconds=facts["seconds"] - facts["first_token"],
+        chunks=len(WORDS),
+        outcome="completed",
+        **facts,
+    )
 
 
 # What one tick sends. No duration is near the edge of a bucket.
-WHOLE: Final = _completed(seconds=2.0, engine_seconds=2.0)
-STREAM: Final = _completed(
-    seconds=1.8,
-    engine_seconds=1.8,
-    first_token=0.6,
-    chunks=len(WORDS),
-    outcome="completed",
-)
+WHOLE: Final = _whole(seconds=2.0, engine_seconds=2.0)
+STREAM: Final = _stream(seconds=1.8, engine_seconds=1.8, first_token=0.6)
 # Sent while the stream above runs, so it waits for the slot until that one ends.
-QUEUED_STREAM: Final = _completed(
-    seconds=2.4,
-    engine_seconds=1.2,
-    queue_seconds=1.2,
-    first_token=1.5,
-    chunks=len(WORDS),
-    outcome="completed",
-)
+QUEUED_STREAM: Final = _stream(seconds=2.4, engine_seconds=1.2, queue_seconds=1.2, first_token=1.5)
 REFUSED_BY_ENGINE: Final = Sent(
     status="error",
     error_type="upstream_status",
@@ -112,12 +128,16 @@ REFUSED_BY_ENGINE: Final = Sent(
     engine_seconds=0.7,
     finish_reason="error",
 )
+REFUSED_STREAM: Final = replace(
+    REFUSED_BY_ENGINE, seconds=0.9, engine_seconds=0.9, outcome="upstream_error"
+)
 CUT: Final = Sent(
     status="error",
     error_type="stream_interrupted",
     seconds=0.4,
     engine_seconds=0.4,
     first_token=0.2,
+    decode_tokens=CUT_AFTER - 1,
     chunks=CUT_AFTER,
     output_tokens=CUT_AFTER,
     finish_reason="error",
@@ -128,15 +148,16 @@ LEFT: Final = Sent(
     seconds=0.3,
     engine_seconds=0.3,
     first_token=0.2,
+    decode_tokens=LEFT_AFTER - 1,
     chunks=LEFT_AFTER,
     output_tokens=LEFT_AFTER,
     finish_reason="cancelled",
     outcome="client_disconnected",
 )
 MALFORMED: Final = Sent(model="", status="client_error", error_type="invalid_request")
-OF_OTHER_MODEL: Final = _completed(model=OTHER_MODEL, seconds=1.0, engine_seconds=1.0)
-OF_OTHER_ENDPOINT: Final = _completed(endpoint="generate", seconds=0.8, engine_seconds=0.8)
-AFTER_LOADING: Final = _completed(seconds=6.2, engine_seconds=1.0, load_seconds=5.2)
+OF_OTHER_MODEL: Final = _whole(model=OTHER_MODEL, seconds=1.0, engine_seconds=1.0)
+OF_OTHER_ENDPOINT: Final = _whole(endpoint="generate", seconds=0.8, engine_seconds=0.8)
+AFTER_LOADING: Final = _whole(seconds=6.2, engine_seconds=1.0, load_seconds=5.2)
 LISTING: Final = Sent(endpoint="tags", model="")
 
 TICK: Final = (
@@ -144,6 +165,7 @@ TICK: Final = (
     STREAM,
     QUEUED_STREAM,
     REFUSED_BY_ENGINE,
+    REFUSED_STREAM,
     CUT,
     LEFT,
     MALFORMED,
@@ -152,6 +174,18 @@ TICK: Final = (
     LISTING,
     AFTER_LOADING,
 )
+
+
+def post_chat(port: int) -> socket.socket:
+    """Send a streamed chat of ``MODEL`` to a proxy, on a connection of its own."""
+    messages = [{"role": "user", "content": "hi"}]
+    body = json.dumps({"model": MODEL, "messages": messages}).encode()
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(
+        b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    return connection
 
 
 class SteppedClock(MovableClock):
@@ -188,7 +222,8 @@ class Traffic:
         self._send(WHOLE, self._after(WHOLE.seconds, completion("".join(WORDS))))
         self._send_pair()
         refusal = json_reply({"message": "broken"}, status=500)
-        self._send(REFUSED_BY_ENGINE, self._after(REFUSED_BY_ENGINE.seconds, refusal))
+        for refused in (REFUSED_BY_ENGINE, REFUSED_STREAM):
+            self._send(refused, self._after(refused.seconds, refusal))
         self._cut_a_stream()
         self._leave_a_stream()
         self._proxy.http.post("/api/chat", content="{")
@@ -201,7 +236,7 @@ class Traffic:
         """Leave one request at the engine and one in the queue."""
         self._engine.chat(stream(Step.STALL))
         for gauge in ("running", "queued"):
-            self._held.append(self._post_chat())
+            self._held.append(post_chat(self._proxy.port))
             self._await(f"mistral_{gauge}_requests 1.0")
 
     def let_go(self) -> None:
@@ -213,7 +248,7 @@ class Traffic:
     def _send(self, request: Sent, script: Callable[[Received], Reply]) -> None:
         self._clock.ahead_seconds += _BETWEEN
         self._engine.chat(script)
-        body = {"model": request.model, "stream": False}
+        body = {"model": request.model, "stream": bool(request.outcome)}
         if request.endpoint == "chat":
             body["messages"] = [{"role": "user", "content": "hi"}]
         else:
@@ -245,10 +280,10 @@ class Traffic:
         self._clock.ahead_seconds += _BETWEEN
         reply = stream(*deltas, first_ends, *_END, bare_close=True)
         self._engine.chat(self._after(STREAM.first_token, reply))
-        with self._post_chat():
+        with post_chat(self._proxy.port):
             self._await_chunks(STREAM.chunks)
             self._engine.chat(second)
-            with self._post_chat():
+            with post_chat(self._proxy.port):
                 self._await("mistral_queued_requests 1.0")
                 self._clock.ahead_seconds += STREAM.seconds - STREAM.first_token
                 first_ends.set()
@@ -278,7 +313,7 @@ class Traffic:
         assert request.first_token is not None
         self._clock.ahead_seconds += _BETWEEN
         self._engine.chat(self._after(request.first_token, reply))
-        with self._post_chat() as connection:
+        with post_chat(self._proxy.port) as connection:
             self._await_chunks(request.chunks)
             self._clock.ahead_seconds += request.seconds - request.first_token
             how(connection)
@@ -301,17 +336,6 @@ class Traffic:
         self._proxy.http.get("/api/tags")
         self._await_idle()
         self._send(AFTER_LOADING, self._after(AFTER_LOADING.engine_seconds, completion()))
-
-    def _post_chat(self) -> socket.socket:
-        """Send a streamed chat of ``MODEL`` on a connection of its own."""
-        messages = [{"role": "user", "content": "hi"}]
-        body = json.dumps({"model": MODEL, "messages": messages}).encode()
-        connection = socket.create_connection(("127.0.0.1", self._proxy.port))
-        connection.sendall(
-            b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        )
-        return connection
 
     def _await_chunks(self, more: int) -> None:
         self._chunks += more

@@ -178,7 +178,7 @@ def default_embeddings(request: Received) -> Reply:
 class ScriptedEngine:
     """The server, in a thread of its own; a context manager."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, host: str = "127.0.0.1") -> None:
         self.status_of = {MODEL: "loaded", OTHER_MODEL: "loaded"}
         self.received: list[Received] = []
         self._open: set[asyncio.StreamWriter] = set()
@@ -190,7 +190,8 @@ class ScriptedEngine:
             "/v1/models/reload": lambda request: self._set_status(request, "loaded"),
             "/v1/models/unload": lambda request: self._set_status(request, "unloaded"),
         }
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._host = host
+        self._listener = socket.create_server((host, port))
         # Small steps are sent at once. Accepted sockets inherit this option.
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = self._listener.getsockname()[1]
@@ -199,7 +200,7 @@ class ScriptedEngine:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     @property
     def open_connections(self) -> int:
