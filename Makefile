@@ -6,7 +6,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
-# Install only from lock files: pip refuses any package whose hash isn't in them.
+# Install only from lock files: pip refuses any package whose hash isn't in them. What installers
+# print goes to stderr, since programs read the output of some commands, a shell that of `make env`.
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes
 RUNTIME := $(VENV)/.runtime-installed
 ENGINE := $(VENV)/.engine-installed
@@ -17,8 +18,8 @@ TOOLS_INSTALLED := $(TOOLS)/.installed
 STACK ?= dev
 export STACK
 
-.PHONY: help demo up down preview logs status env verify drill soak test test-clients \
-	test-reverse-proxies e2e lint types \
+.PHONY: help demo up down preview logs status prometheus-files env verify drill soak test \
+	test-clients test-reverse-proxies e2e lint types \
 	format render pin-images lock audit sbom clean prometheus node
 
 help: ## List the commands and variables
@@ -32,7 +33,7 @@ help: ## List the commands and variables
 #= PROXY_PORT=       demo: port of the Ollama API (11434)
 #= ENGINE_PORT=      demo: port of the engine (8080)
 #= PROMETHEUS_PORT=  demo: port of Prometheus (9090)
-#= STACK=            up, down, preview, logs, status, verify, drill: the Pulumi stack (dev)
+#= STACK=            up, down, preview, logs, status, prometheus-files, verify, drill: the stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
 #= MINUTES=          soak, fuzz: minutes to run (30, 10)
 #= ARGS=             verify, drill, soak, lock, test-reverse-proxies: further options, for instance ARGS="--no-traffic --json"
@@ -55,6 +56,9 @@ logs: $(RUNTIME) ## Follow the logs of the stack's containers (SERVICE= for one)
 
 status: $(RUNTIME) ## Show the stack's containers, URLs and firing alerts
 	@$(RUN) ops.stack status
+
+prometheus-files: $(RUNTIME) ## Write the scrape job and the rules for a Prometheus of your own
+	@$(RUN) ops.stack prometheus-files
 
 env: $(RUNTIME) ## Print the variables that `pulumi` needs to use the stack's state: eval "$(make env)"
 	@$(RUN) ops.stack env
@@ -142,7 +146,7 @@ prometheus: $(RUNTIME) ## Fetch Prometheus into .tools unless a supported versio
 $(RUNTIME): requirements.txt
 	@$(make_venv)
 	@echo 'Installing requirements.txt into $(VENV) …' >&2
-	@$(BIN)/python $(INSTALL) -r requirements.txt
+	@$(BIN)/python $(INSTALL) -r requirements.txt >&2
 	@touch $@
 
 $(ENGINE): embedded_engine/requirements.txt $(RUNTIME)
@@ -150,18 +154,18 @@ $(ENGINE): embedded_engine/requirements.txt $(RUNTIME)
 		echo 'error: Mistral.rs has no Python package for Intel Macs; run `make up` with engine set to external or mistralrs' >&2; \
 		exit 1;; esac
 	@echo 'Installing embedded_engine/requirements.txt into $(VENV) …' >&2
-	@$(BIN)/python $(INSTALL) -r embedded_engine/requirements.txt
+	@$(BIN)/python $(INSTALL) -r embedded_engine/requirements.txt >&2
 	@touch $@
 
 $(TESTING): tests/requirements.txt $(RUNTIME)
 	@echo 'Installing tests/requirements.txt into $(VENV) …' >&2
-	@$(BIN)/python $(INSTALL) -r tests/requirements.txt
+	@$(BIN)/python $(INSTALL) -r tests/requirements.txt >&2
 	@touch $@
 
 $(TOOLS_INSTALLED): tools/requirements.txt | $(RUNTIME)
 	@echo 'Installing tools/requirements.txt into $(TOOLS) …' >&2
-	@$(RUN) venv --clear $(TOOLS)
-	@$(TOOLS)/bin/python $(INSTALL) -r tools/requirements.txt
+	@$(RUN) venv --clear $(TOOLS) >&2
+	@$(TOOLS)/bin/python $(INSTALL) -r tools/requirements.txt >&2
 	@touch $@
 
 # Create .venv unless it exists, works and has a recent enough Python; remove an incomplete one.
@@ -174,5 +178,5 @@ found=; if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
 		echo "error: $(if $(PYTHON),$(PYTHON) is not Python 3.11 or later,Python 3.11 or later is not on PATH: install it or set PYTHON=/path/to/python3)" >&2; \
 		exit 1; fi; \
 	echo "Creating $(VENV) with $$found …" >&2; rm -rf $(VENV); \
-	"$$found" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; fi
+	"$$found" -m venv $(VENV) >&2 || { rm -rf $(VENV); exit 1; }; fi
 endef

@@ -11,7 +11,7 @@ from grafana_foundation_sdk.models.dashboard import AnnotationContainer, Dashboa
 from dashboards import generation, machinery, panels, traffic, variables
 from dashboards.layout import Line, Row, arrange
 from dashboards.style import BLUE, GREEN, ORANGE, RED, YELLOW
-from monitoring.names import DASHBOARD_UID
+from monitoring.names import DASHBOARD_UID, DATASOURCE_UID
 
 if TYPE_CHECKING:
     from monitoring.thresholds import Thresholds
@@ -28,13 +28,20 @@ _BUSY_SHARE: Final = 0.8
 _BUDGET_FINE: Final = 0.25
 
 
-def render(thresholds: Thresholds, *, prometheus_url: str = "", runbook_base_url: str = "") -> str:
+def render(
+    thresholds: Thresholds,
+    *,
+    prometheus_url: str = "",
+    runbook_base_url: str = "",
+    datasource_uid: str = DATASOURCE_UID,
+) -> str:
     """Return the dashboard as JSON text, the same for the same arguments.
 
     Args:
         thresholds: The alerts' thresholds, drawn as lines.
         prometheus_url: URL of Prometheus for a browser; if empty, there is no link.
         runbook_base_url: URL under which the runbooks are published; if empty, there is no link.
+        datasource_uid: Grafana's uid of the Prometheus data source that it opens with.
     """
     board = (
         Dashboard(TITLE)
@@ -44,7 +51,7 @@ def render(thresholds: Thresholds, *, prometheus_url: str = "", runbook_base_url
         .time("now-1h", "now")
         .refresh("30s")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .variables(list(variables.variables()))
+        .variables(list(variables.variables(datasource_uid)))
         .build()
     )
     board.annotations = AnnotationContainer(list_val=variables.annotation_queries())

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import prometheus
 from grafana_foundation_sdk.models import common, dashboard
 
 from dashboards import style
-from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS, JOB, SERVICE, TARGET_LABELS
+from monitoring.names import DEPLOYMENT_TAGS, JOB, SERVICE, TARGET_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +20,14 @@ _ALL: Final = ".+"
 _GRAFANA: Final = common.DataSourceRef(type_val="grafana", uid="-- Grafana --")
 
 
-def variables() -> Sequence[builders.DatasourceVariable | builders.QueryVariable]:
+def variables(
+    datasource_uid: str,
+) -> Sequence[builders.DatasourceVariable | builders.QueryVariable]:
     """Return the variables in the order of the screen; each one narrows those after it."""
     of_job = 'job=~"$job"'
     of_instance = f'{of_job},instance=~"$instance"'
     return (
-        _datasource(),
+        _datasource(datasource_uid),
         _job(),
         _choice("instance", "Instance", f"up{{{of_job}}}"),
         _choice("endpoint", "Endpoint", f"mistral_http_requests_total{{{of_instance}}}"),
@@ -77,12 +79,12 @@ def links(*, prometheus_url: str, runbook_base_url: str) -> list[dashboard.Dashb
     ]
 
 
-def _datasource() -> builders.DatasourceVariable:
+def _datasource(uid: str) -> builders.DatasourceVariable:
     return (
         builders.DatasourceVariable("datasource")
         .label("Data source")
         .type("prometheus")
-        .current(dashboard.VariableOption(text=DATASOURCE_UID, value=DATASOURCE_UID))
+        .current(dashboard.VariableOption(text=uid, value=uid))
     )
 
 

@@ -23,7 +23,7 @@ How files, secrets among them, get into a container with a read-only root:
 * The real container refers to the other one by id, so that a changed file replaces both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pulumi
@@ -34,7 +34,7 @@ from infra.egress import shell_exports
 from infra.gpus import GpuRequest
 from infra.secret_output import secret_output
 from infra.settings.types import Secret
-from infra.topology import PROJECT, Member, physical_name
+from infra.topology import PROJECT, STACK_LABEL, Member, physical_name
 
 # At most 30 MB of logs for each container.
 LOG_OPTIONS = {"max-size": "10m", "max-file": "3"}
@@ -48,6 +48,9 @@ SECRETS_FOLDER = "/run/secrets"
 
 # Shell script in that folder with the variables of a secret environment.
 ENVIRONMENT_FILE = f"{SECRETS_FOLDER}/environment"
+
+# Part of the provider's error for a container that runs, or restarts, without becoming healthy.
+_NOT_HEALTHY = "failed to be in healthy state"
 
 # Time that Docker may take to create a container, on top of the wait for health, or to delete one,
 # on top of the wait for its process to stop.
@@ -230,6 +233,7 @@ def run(
             _always_replaced(parent),
             pulumi.ResourceOptions(
                 depends_on=list(depends_on),
+                hooks=pulumi.ResourceHookBinding(on_error=[_failure_hook(name, spec, placement)]),
                 custom_timeouts=pulumi.CustomTimeouts(
                     create=duration(spec.wait_seconds + _MARGIN_SECONDS),
                     delete=duration(spec.stop_seconds + _MARGIN_SECONDS),
@@ -298,7 +302,7 @@ def container_args(
 def files_args(spec: ContainerSpec, files: Files, placement: Placement) -> docker.ContainerArgs:
     """Return Docker's arguments for the container that never runs and only holds the files."""
     return docker.ContainerArgs(
-        name=physical_name(f"{spec.member.container}-files", placement.stack),
+        name=physical_name(spec.member.files_container, placement.stack),
         # Any image would do; this one is on the Docker host already.
         image=spec.image,
         start=False,
@@ -315,6 +319,32 @@ def files_args(spec: ContainerSpec, files: Files, placement: Placement) -> docke
         privileged=False,
         capabilities=_no_capabilities(),
         security_opts=SECURITY_OPTIONS,
+    )
+
+
+def _failure_hook(name: str, spec: ContainerSpec, placement: Placement) -> pulumi.ErrorHook:
+    """Return a hook that tells where the reason is: the provider's error doesn't have it."""
+    container = physical_name(spec.member.container, placement.stack)
+
+    def tell(args: pulumi.ErrorHookArgs) -> bool:
+        if hint := failure_hint(container, args.errors):
+            pulumi.log.error(hint)
+        return False  # no retry
+
+    return pulumi.ErrorHook(f"{name}-failed", tell)
+
+
+def failure_hint(container: str, errors: Sequence[str]) -> str:
+    """Return what shows why a container failed, after these errors of the provider.
+
+    Empty if the container is gone, or was never created, as its log is then.
+    """
+    newest = errors[0] if errors else ""
+    if _NOT_HEALTHY not in newest:
+        return ""
+    return (
+        f"{container} did not become healthy in time. Its log says why: "
+        f"docker logs --tail 50 {container}"
     )
 
 
@@ -339,7 +369,7 @@ def _variable(name: str, value: pulumi.Input[str]) -> pulumi.Input[str]:
 
 
 def _labels(member: Member, stack: str) -> list[docker.ContainerLabelArgs]:
-    labels = {f"{PROJECT}.stack": stack, f"{PROJECT}.service": member.alias}
+    labels = {STACK_LABEL: stack, f"{PROJECT}.service": member.alias}
     return [docker.ContainerLabelArgs(label=label, value=value) for label, value in labels.items()]
 
 

@@ -6,6 +6,7 @@ connection can crash it. So these checks run first and say what to do.
 
 import base64
 import http
+import json
 import os
 import time
 import urllib.error
@@ -20,6 +21,10 @@ READY_TIMEOUT_SECONDS = 90.0
 
 _TIMEOUT_SECONDS = 5.0
 _PAUSE_SECONDS = 1.0
+
+
+_KINDS = {"folders": "folders", "datasources": "data sources"}
+_REMEDY_FOR_ROLE = "give its service account the role Admin in Grafana"
 
 
 class NotReadyError(Exception):
@@ -83,8 +88,41 @@ class GrafanaCheck:
                     f"({problem}); see its log"
                 )
             self.pause(_PAUSE_SECONDS)
-        if _status(f"{self.url}/api/org", self.login) == http.HTTPStatus.UNAUTHORIZED:
-            raise NotReadyError(self._refused())
+        self._require_access("the organisation", "/api/org")
+
+    def require_access(self, *, data_sources: bool, rules: bool) -> None:
+        """Check that the login may write folders, data sources and alert rules.
+
+        Whether it may read them doesn't tell: Grafana shows folders and data sources to every role.
+
+        Args:
+            data_sources: Whether the stack has one of its own.
+            rules: Whether the stack has alert rules in Grafana.
+
+        Raises:
+            NotReadyError: It may not.
+        """
+        allowed = self._allowed_actions()
+        needed = {"folders", "datasources"} if data_sources else {"folders"}
+        for kind in sorted(needed):
+            if allowed is not None and not {f"{kind}:create", f"{kind}:write"} & allowed:
+                self._refuse(_KINDS[kind], http.HTTPStatus.FORBIDDEN)
+        if rules:
+            # Only those who may provision rules may read them here.
+            self._require_access("alert rules", "/api/v1/provisioning/alert-rules")
+
+    def require_datasource(self, uid: str) -> None:
+        """Check that there is a Prometheus data source with this uid.
+
+        Raises:
+            NotReadyError: There is none, or the login may not read it.
+        """
+        status = self._require_access("data sources", f"/api/datasources/uid/{uid}")
+        if status == http.HTTPStatus.NOT_FOUND:
+            raise NotReadyError(
+                f"Grafana at {self.url} has no data source with the uid {uid}: set datasourceUid "
+                "to the uid of a Prometheus data source, or to nothing to create one"
+            )
 
     def confirm_folder(self, uid: str) -> None:
         """Check that Grafana accepts the login and still has what was written to it earlier.
@@ -96,11 +134,10 @@ class GrafanaCheck:
                 database is new and everything else is missing too.
         """
         try:
-            status = _status(f"{self.url}/api/folders/{uid}", self.login)
+            status, _ = _get(f"{self.url}/api/folders/{uid}", self.login)
         except OSError:
             return
-        if status == http.HTTPStatus.UNAUTHORIZED:
-            raise NotReadyError(self._refused())
+        self._refuse("folders", status)
         if status == http.HTTPStatus.NOT_FOUND:
             raise NotReadyError(
                 f"Grafana at {self.url} has lost its content: folder {uid} is missing, as happens "
@@ -108,28 +145,50 @@ class GrafanaCheck:
                 "and then `pulumi up` again."
             )
 
-    def _refused(self) -> str:
-        return (
-            f"Grafana at {self.url} refuses the login of this stack's settings; "
-            + self.login.remedy
-        )
+    def _require_access(self, what: str, path: str) -> int:
+        status, _ = _get(f"{self.url}{path}", self.login)
+        self._refuse(what, status)
+        return status
+
+    def _allowed_actions(self) -> set[str] | None:
+        """Return what the login may do, in Grafana's words; None if Grafana doesn't say."""
+        status, body = _get(f"{self.url}/api/access-control/user/actions", self.login)
+        try:
+            actions = json.loads(body) if status == http.HTTPStatus.OK else None
+        except ValueError:
+            return None
+        return {name for name, allowed in actions.items() if allowed} if actions else None
+
+    def _refuse(self, what: str, status: int) -> None:
+        """Raise an error that says what to do if this is the status of a refused request."""
+        if status == http.HTTPStatus.UNAUTHORIZED:
+            raise NotReadyError(
+                f"Grafana at {self.url} refuses the login of this stack's settings; "
+                + self.login.remedy
+            )
+        if status == http.HTTPStatus.FORBIDDEN:
+            raise NotReadyError(
+                f"Grafana at {self.url} accepts the login of this stack's settings, but its role "
+                f"may not write {what}; {_REMEDY_FOR_ROLE}"
+            )
 
 
 def _unhealthy(url: str) -> str | None:
     try:
-        status = _status(f"{url}/api/health", None)
+        status, _ = _get(f"{url}/api/health", None)
     except OSError as error:
         return str(error)
     return None if status == http.HTTPStatus.OK else f"status {status}"
 
 
-def _status(url: str, login: Login | None) -> int:
+def _get(url: str, login: Login | None) -> tuple[int, bytes]:
+    """Return the status and the body of a response. Raises OSError when there is none."""
     request = urllib.request.Request(url)  # noqa: S310 - the settings accept http and https only
     if login is not None:
         request.add_header("Authorization", login.header)
     try:
         with opener(url, os.environ).open(request, timeout=_TIMEOUT_SECONDS) as reply:
-            return int(reply.status)
+            return int(reply.status), reply.read()
     except urllib.error.HTTPError as error:
         with error:
-            return error.code
+            return error.code, b""

@@ -6,6 +6,7 @@ send requests for loopback addresses to the proxy too, with the passwords in the
 """
 
 import ipaddress
+import ssl
 import urllib.request
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
@@ -30,11 +31,22 @@ def proxy_variable(url: str, environ: Mapping[str, str]) -> str | None:
     return None if variable is None or _is_direct(parts, environ) else variable
 
 
-def opener(url: str, environ: Mapping[str, str]) -> urllib.request.OpenerDirector:
-    """Return what opens a URL: directly, or through the HTTP proxy that the environment names."""
+def opener(
+    url: str, environ: Mapping[str, str], trusting: ssl.SSLContext | None = None
+) -> urllib.request.OpenerDirector:
+    """Return what opens a URL: directly, or through the HTTP proxy that the environment names.
+
+    Args:
+        url: The URL.
+        environ: The environment.
+        trusting: Which certificate authorities count; None for the system's.
+    """
     variable = proxy_variable(url, environ)
     proxies = {} if variable is None else {urlsplit(url).scheme: environ[variable]}
-    return urllib.request.build_opener(urllib.request.ProxyHandler(proxies))
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler(proxies)]
+    if trusting is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=trusting))
+    return urllib.request.build_opener(*handlers)
 
 
 def loopback_exemption(environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from monitoring.names import (
     ENGINE_JOB,
     JOB,
     SCRAPE_INTERVAL_SECONDS,
-    SCRAPE_TIMEOUT_SECONDS,
     TARGET_LABELS,
+    scrape_timeout_seconds,
 )
 
 
@@ -25,8 +25,7 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
     grafana_target: str | None = None,
     engine_target: str | None = None,
     proxy_key_file: str | None = None,
-    scrape_interval: str = f"{SCRAPE_INTERVAL_SECONDS}s",
-    scrape_timeout: str = f"{SCRAPE_TIMEOUT_SECONDS}s",
+    scrape_interval_seconds: float = SCRAPE_INTERVAL_SECONDS,
     evaluation_interval: str | None = None,
 ) -> str:
     """Render ``prometheus.yml``.
@@ -39,26 +38,54 @@ def prometheus_config(  # noqa: PLR0913 - each is a fact of its own
         grafana_target: ``host:port`` of Grafana; None to leave its job out.
         engine_target: ``host:port`` of an engine that has metrics; None to leave its job out.
         proxy_key_file: File with the key for the proxy's metrics; None if it asks for none.
-        scrape_interval: Time between scrapes.
-        scrape_timeout: Time that a scrape of the proxy may take, at most ``scrape_interval``.
-        evaluation_interval: Time between rule evaluations; None for ``scrape_interval``.
+        scrape_interval_seconds: Time between scrapes. The timeout of a scrape follows from it.
+        evaluation_interval: Time between rule evaluations, in Prometheus' notation; None for the
+            scrape interval.
 
     Returns:
         YAML text, the same for the same arguments.
     """
     others = {"prometheus": prometheus_target, "grafana": grafana_target, ENGINE_JOB: engine_target}
+    interval = _duration(scrape_interval_seconds)
+    timeout = _duration(scrape_timeout_seconds(scrape_interval_seconds))
     config = {
         "global": {
-            "scrape_interval": scrape_interval,
-            "evaluation_interval": evaluation_interval or scrape_interval,
+            "scrape_interval": interval,
+            "evaluation_interval": evaluation_interval or interval,
         },
         "rule_files": [rules_glob],
         "scrape_configs": [
-            _proxy_job(proxy_target, proxy_key_file, scrape_timeout),
+            _proxy_job(proxy_target, proxy_key_file, timeout),
             *(_job(name, target) for name, target in others.items() if target is not None),
         ],
     }
     return yaml.safe_dump(config, sort_keys=False)
+
+
+def proxy_scrape_config(
+    *, proxy_target: str, proxy_key_file: str | None, scrape_interval_seconds: float
+) -> str:
+    """Render a file for another Prometheus' ``scrape_config_files``: only the proxy's job.
+
+    Unlike in ``prometheus_config``, the job has its own interval, whatever that Prometheus'
+    ``global`` section says.
+
+    Args:
+        proxy_target: ``host:port`` of the proxy.
+        proxy_key_file: File with the key for the proxy's metrics; None if it asks for none.
+        scrape_interval_seconds: Time between scrapes. The timeout of a scrape follows from it.
+
+    Returns:
+        YAML text, the same for the same arguments.
+    """
+    timeout = _duration(scrape_timeout_seconds(scrape_interval_seconds))
+    job = _proxy_job(proxy_target, proxy_key_file, timeout)
+    name, path = job.pop("job_name"), job.pop("metrics_path")
+    interval = {"scrape_interval": _duration(scrape_interval_seconds)}
+    return yaml.safe_dump(
+        {"scrape_configs": [{"job_name": name, "metrics_path": path, **interval, **job}]},
+        sort_keys=False,
+    )
 
 
 def _proxy_job(target: str | None, key_file: str | None, timeout: str) -> dict[str, Any]:
@@ -75,3 +102,8 @@ def _proxy_job(target: str | None, key_file: str | None, timeout: str) -> dict[s
 
 def _job(name: str, target: str) -> dict[str, Any]:
     return {"job_name": name, "static_configs": [{"targets": [target]}]}
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration as Prometheus reads it, which has no fractions: 0.5 is ``500ms``."""
+    return f"{seconds:g}s" if seconds == int(seconds) else f"{seconds * 1000:g}ms"

@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pulumi
@@ -11,14 +11,17 @@ import pulumi_docker as docker
 
 from alerts import grafana as grafana_rules
 from alerts import prometheus as prometheus_rules
+from alerts.grafana import RuleGroup
 from dashboards import overview
 from infra import image_digests, topology, urls
+from infra.certificate_authorities import read_authorities
 from infra.components.engine import Engine, EngineArgs
 from infra.components.grafana import ADMIN_PASSWORD_FILE, Grafana, GrafanaArgs, Smtp
 from infra.components.grafana_content import (
     GrafanaContent,
     GrafanaContentArgs,
     Notification,
+    PrometheusSource,
     api_provider,
 )
 from infra.components.prometheus import PROXY_KEY_FILE, Prometheus, PrometheusArgs
@@ -36,9 +39,8 @@ from infra.secret_output import secret_output
 from infra.settings.proxy_variables import proxy_variables
 from infra.settings.reading import SettingsError, load
 from infra.settings.schema import Settings
-from infra.settings.types import EngineMode, ServiceMode
+from infra.settings.types import EngineMode, GrafanaRules, ServiceMode
 from infra.surroundings import Surroundings, hints, misfits
-from monitoring.names import DATASOURCE_UID
 
 
 def main() -> None:
@@ -91,9 +93,10 @@ def build(
     if settings.grafana is ServiceMode.MANAGED:
         grafana = Grafana("grafana", _grafana(settings, placement, way_out), on_docker)
     dashboard = overview.render(
-        settings.alert_thresholds,
+        settings.thresholds,
         prometheus_url=urls.prometheus_url(settings),
         runbook_base_url=settings.runbook_base_url,
+        datasource_uid=_source(settings).uid,
     )
     check = check_of(urls.grafana_url(settings), _login(settings, stack))
     _grafana_content(settings, dashboard, check, grafana, deployed)
@@ -149,7 +152,13 @@ def _placement(stack: str, provider: docker.Provider) -> Placement:
         "network",
         name=topology.physical_name(topology.NETWORK, stack),
         driver="bridge",
-        opts=pulumi.ResourceOptions(provider=provider),
+        labels=[docker.NetworkLabelArgs(label=topology.STACK_LABEL, value=stack)],
+        opts=pulumi.ResourceOptions(
+            provider=provider,
+            # A network without the label is from an earlier version. Another label would replace
+            # it, and every container with it.
+            ignore_changes=["labels"],
+        ),
     )
     return Placement(stack, network.id)
 
@@ -219,9 +228,10 @@ def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
             grafana_target=topology.GRAFANA.target if managed_grafana else None,
             engine_target=urls.engine_metrics_target(settings),
             proxy_key_file=PROXY_KEY_FILE if settings.api_key else None,
+            scrape_interval_seconds=settings.scrape_interval_seconds,
         ),
         rules=prometheus_rules.render(
-            settings.alert_thresholds, runbook_base_url=settings.runbook_base_url
+            settings.thresholds, runbook_base_url=settings.runbook_base_url
         ),
         proxy_key=settings.metrics_key,
         retention=settings.prometheus_retention,
@@ -264,15 +274,11 @@ def _grafana_content(
         pulumi.Output.secret(check.login.credentials),
         depends_on=[] if grafana is None else [grafana.container],
     )
+    source = _source(settings)
     args = GrafanaContentArgs(
-        datasource_url=urls.datasource_url(settings),
+        source=source,
         dashboard=dashboard,
-        rule_groups=grafana_rules.rule_groups(
-            settings.alert_thresholds,
-            DATASOURCE_UID,
-            runbook_base_url=settings.runbook_base_url,
-            dialect=settings.grafana_rules.value,
-        ),
+        rule_groups=_rule_groups(settings, source.uid),
         notification=Notification(
             settings.alert_webhook_url, settings.alert_slack_url, settings.email_addresses
         ),
@@ -282,6 +288,29 @@ def _grafana_content(
         volume=None if grafana is None else grafana.volume,
     )
     GrafanaContent("grafana-content", args, pulumi.ResourceOptions(providers=[provider]))
+
+
+def _source(settings: Settings) -> PrometheusSource:
+    return PrometheusSource(
+        url=urls.datasource_url(settings),
+        scrape_interval_seconds=settings.scrape_interval_seconds,
+        user=settings.prometheus_user,
+        password=settings.prometheus_password,
+        token=settings.prometheus_token,
+        authorities=read_authorities(settings.prometheus_ca_file),
+        existing_uid=settings.datasource_uid,
+    )
+
+
+def _rule_groups(settings: Settings, datasource_uid: str) -> Sequence[RuleGroup]:
+    if settings.grafana_rules is GrafanaRules.NONE:
+        return ()
+    return grafana_rules.rule_groups(
+        settings.thresholds,
+        datasource_uid,
+        runbook_base_url=settings.runbook_base_url,
+        dialect="before-12" if settings.grafana_rules is GrafanaRules.BEFORE_12 else "current",
+    )
 
 
 def _login(settings: Settings, stack: str) -> Login:
@@ -309,6 +338,10 @@ def _outputs(settings: Settings, dashboard_uid: str) -> dict[str, pulumi.Input[s
         "dashboardUrl": f"{grafana_url}/d/{dashboard_uid}",
         "engineUrl": urls.engine_url(settings),
         "engine": settings.engine.value,
+        "datasourceUid": _source(settings).uid,
+        "grafanaRules": settings.grafana_rules.value,
+        "prometheusCaFile": settings.prometheus_ca_file,
+        "prometheusAuthorization": secret_output(settings.prometheus_authorization),
         "apiKey": secret_output(settings.api_key),
         "metricsKey": secret_output(settings.metrics_key),
         "grafanaUser": topology.GRAFANA_USER if managed else "",

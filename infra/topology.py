@@ -15,6 +15,9 @@ PROJECT = "frontier"
 # The stack whose names in Docker have no suffix.
 DEFAULT_STACK = "dev"
 
+# Label of everything that a stack creates in Docker and may remove again; its value is the stack.
+STACK_LABEL = f"{PROJECT}.stack"
+
 
 @dataclass(frozen=True)
 class Member:
@@ -33,6 +36,11 @@ class Member:
     port: int
     health_path: str
     ready_path: str
+
+    @property
+    def files_container(self) -> str:
+        """Name of the container that holds its files, in the default stack."""
+        return f"{self.container}-files"
 
     @property
     def target(self) -> str:

@@ -13,12 +13,16 @@ ENGINE_JOB: Final = "mistralrs"
 # Labels that the scrape configuration adds to the proxy's series (fixed by the specification).
 TARGET_LABELS: Final = {"engine": "mistral", "engine_type": "inference"}
 
-# Seconds that one scrape of the proxy may take (fixed by the specification). The scrape interval
-# must not be shorter.
+# Seconds that one scrape of the proxy may take (fixed by the specification), if the scrape interval
+# is that long; `scrape_timeout_seconds` also covers shorter ones.
 SCRAPE_TIMEOUT_SECONDS: Final = 10
 
 # Seconds between two scrapes, and between two evaluations of the rules, unless another is given.
 SCRAPE_INTERVAL_SECONDS: Final = 15
+
+# Allowed scrape intervals, in seconds. Beyond two minutes one lost scrape would leave gaps:
+# Prometheus uses a sample for five minutes at most.
+SCRAPE_INTERVALS: Final = range(1, 121)
 
 # Value of the label ``service`` of every alert; notifications and the dashboard select by it.
 SERVICE: Final = "mistral"
@@ -34,3 +38,8 @@ DASHBOARD_UID: Final = "mistral-metrics"
 
 # Tags of the annotations in Grafana that mark a deployment.
 DEPLOYMENT_TAGS: Final = ("deployment", "mistral")
+
+
+def scrape_timeout_seconds(interval_seconds: float) -> float:
+    """Return how long a scrape may take; Prometheus refuses more than the scrape interval."""
+    return min(SCRAPE_TIMEOUT_SECONDS, interval_seconds)

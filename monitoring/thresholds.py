@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from monitoring.names import SCRAPE_INTERVAL_SECONDS, SCRAPE_INTERVALS
+
 # Largest finite bucket of the proxy's histograms. No quantile is above it, so an alert with this
 # threshold would never fire.
 LARGEST_BUCKET_SECONDS: Final = 600.0
@@ -25,16 +27,43 @@ class ThresholdsError(ValueError):
     """One or more thresholds are invalid; the message names each and says what is allowed."""
 
 
+# A rate needs two samples in its window. With four scrapes it still has them if two were lost.
+WINDOW_SCRAPES: Final = 4
+
+# Fewer scrapes in a row prove nothing: the newest may still be running, and one may have been lost.
+HOLD_SCRAPES: Final = 3
+
+
+# The fields of `Timing` that are windows, and those that are `for` durations.
+_WINDOWS: Final = (
+    "window_seconds",
+    "fast_burn_seconds",
+    "slow_burn_short_seconds",
+    "slow_burn_seconds",
+)
+_HOLDS: Final = (
+    "down_for_seconds",
+    "page_for_seconds",
+    "ticket_for_seconds",
+    "notice_for_seconds",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timing:
     """Windows of the rules and how long a condition must hold, in whole seconds.
 
-    Separate from the thresholds, so that a drill can shorten all of them in one place.
+    The defaults suit every scrape interval up to 20 seconds; `for_scrape_interval` suits all.
+    A drill shortens all of them in one place.
+
+    Raises:
+        ThresholdsError: A window or a `for` duration has too few scrapes.
     """
 
-    # Window of rates and quantiles. At least four scrapes long, or rates have gaps.
+    scrape_interval_seconds: int = SCRAPE_INTERVAL_SECONDS
+    # Window of rates and quantiles.
     window_seconds: int = 300
-    # MistralDown. At least two scrapes long, so that one lost scrape doesn't fire it.
+    # MistralDown.
     down_for_seconds: int = 60
     # Critical alerts about symptoms.
     page_for_seconds: int = 120
@@ -48,6 +77,37 @@ class Timing:
     fast_burn_seconds: int = 3_600
     slow_burn_short_seconds: int = 7_200
     slow_burn_seconds: int = 86_400
+
+    def __post_init__(self) -> None:
+        interval = self.scrape_interval_seconds
+        least = {
+            name: (WINDOW_SCRAPES if name in _WINDOWS else HOLD_SCRAPES) * interval
+            for name in (*_WINDOWS, *_HOLDS)
+        }
+        faults = [
+            f"{name} is {getattr(self, name)}, but must be at least {seconds} if the proxy is "
+            f"scraped every {interval} s"
+            for name, seconds in least.items()
+            if getattr(self, name) < seconds
+        ]
+        if interval not in SCRAPE_INTERVALS:
+            allowed = f"from {SCRAPE_INTERVALS[0]} to {SCRAPE_INTERVALS[-1]} s"
+            faults = [f"the scrape interval is {interval} s, but must be {allowed}"]
+        if faults:
+            raise ThresholdsError("; ".join(faults))
+
+    @classmethod
+    def for_scrape_interval(cls, seconds: int) -> Timing:
+        """Return the timing for a proxy that is scraped every ``seconds``.
+
+        Up to 20 seconds it is the default timing. Beyond, what would have too few scrapes grows.
+
+        Raises:
+            ThresholdsError: The interval isn't allowed.
+        """
+        windows = {name: max(getattr(cls, name), WINDOW_SCRAPES * seconds) for name in _WINDOWS}
+        holds = {name: max(getattr(cls, name), HOLD_SCRAPES * seconds) for name in _HOLDS}
+        return cls(scrape_interval_seconds=seconds, **windows, **holds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +130,8 @@ class Thresholds:
     high_active_requests: int = 50
     slow_generation_seconds: float = 30.0
     slow_generation_min_requests: int = 3
+    # Output tokens per second of one request, below which a reader has to wait for the text.
+    slow_tokens_per_second: float = 3.0
     no_requests_minutes: int = 10
     # How long an engine that has never answered may take to start: it may download its model.
     engine_start_minutes: int = 30
@@ -82,7 +144,7 @@ class Thresholds:
     timing: Timing = field(default_factory=Timing)
 
     def __post_init__(self) -> None:
-        faults = [*_range_faults(self), *_order_faults(self)]
+        faults = [*_range_faults(self), *_order_faults(self), *_timing_faults(self)]
         if faults:
             raise ThresholdsError("alert thresholds: " + "; ".join(faults))
 
@@ -115,6 +177,10 @@ def _range_faults(t: Thresholds) -> list[str]:
         for name in counts
         if not isinstance(getattr(t, name), int) or getattr(t, name) < 1
     ]
+    if t.slow_tokens_per_second <= 0:
+        faults.append(
+            f"slow_tokens_per_second is {t.slow_tokens_per_second:g}, but must be above 0"
+        )
     if not 0 < t.high_error_ratio < 1:
         faults.append(
             f"high_error_ratio is {t.high_error_ratio:g}, but must lie between 0 and 1 "
@@ -135,5 +201,16 @@ def _order_faults(t: Thresholds) -> list[str]:
     fault = (
         f"very_high_latency_seconds is {very_high:g}, but must be above "
         f"high_latency_seconds, which is {high:g}"
+    )
+    return [fault]
+
+
+def _timing_faults(t: Thresholds) -> list[str]:
+    scrapes = WINDOW_SCRAPES * t.timing.scrape_interval_seconds
+    if t.no_requests_minutes * 60 >= scrapes:
+        return []
+    fault = (
+        f"no_requests_minutes is {t.no_requests_minutes}, but the proxy is scraped every "
+        f"{t.timing.scrape_interval_seconds} s and {WINDOW_SCRAPES} scrapes take {scrapes} s"
     )
     return [fault]

@@ -58,7 +58,7 @@ def judged(name: str, evidence: str, *, ok: bool, hint: str) -> Check:
 
 @dataclass
 class Report:
-    """Collects checks and prints each one at once.
+    """Collects checks and prints each one at once, in sections that it numbers.
 
     Args:
         write_line: Prints a line.
@@ -66,10 +66,16 @@ class Report:
 
     write_line: Callable[[str], None]
     checks: list[Check] = field(default_factory=list)
+    _headings: int = field(default=0, init=False)
+
+    def heading(self, title: str) -> None:
+        """Print the next section's number and title."""
+        self._headings += 1
+        self.write_line(f"\n({self._headings}) {title}")
 
     def section(self, title: str, checks: Iterable[Check]) -> None:
         """Run the checks of one section."""
-        self.write_line(f"\n{title}")
+        self.heading(title)
         for check in checks:
             self.checks.append(check)
             self.write_line(f"  {check}")

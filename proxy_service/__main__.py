@@ -4,6 +4,7 @@ import gc
 import os
 import resource
 import sys
+from contextlib import suppress
 
 from proxy_service.app import create_app
 from proxy_service.clock import SystemClock
@@ -19,6 +20,8 @@ BAD_SETTINGS = 2
 CANNOT_LISTEN = 1
 # Open files; enough for tens of thousands of clients, each with a connection to the engine.
 _DESCRIPTORS = 65_536
+# OPEN_MAX of macOS (sys/syslimits.h).
+_MACOS_OPEN_MAX = 10_240
 # New objects after which the garbage collector runs. Requests leave hardly any cycles behind, but
 # a hundred at once hold more objects than the interpreter's default threshold, so the collector
 # would run several times for each.
@@ -43,7 +46,7 @@ def main() -> int:
         settings, engine=HttpEngine(settings, metrics, clock), metrics=metrics, clock=clock
     )
     app.after_server_start(stop_on_signals)
-    _allow_descriptors()
+    allow_descriptors()
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER)
     app.run(
@@ -57,12 +60,19 @@ def main() -> int:
     return 0
 
 
-def _allow_descriptors() -> None:
-    """Raise the limit on open files as far as allowed; many systems set it to 1024 or less."""
+def allow_descriptors() -> None:
+    """Raise the limit on open files as far as allowed; many systems set it to 1024 or less.
+
+    Whatever its hard limit says, macOS may refuse more than its OPEN_MAX, so that is tried next.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    for most in (_DESCRIPTORS, _MACOS_OPEN_MAX):
+        wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        if soft == resource.RLIM_INFINITY or soft >= wanted:
+            return
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return
 
 
 if __name__ == "__main__":

@@ -41,11 +41,40 @@ class Notification:
 
 
 @dataclass(frozen=True)
+class PrometheusSource:
+    """How Grafana queries Prometheus.
+
+    Attributes:
+        url: URL of Prometheus, as Grafana reaches it.
+        scrape_interval_seconds: Panels show rates over at least four of these.
+        user: User name at Prometheus; empty for none.
+        password: The user's password.
+        token: Bearer token instead of a user; empty for none.
+        authorities: PEM text with the authority of Prometheus' certificate; empty for the system's.
+        existing_uid: Uid of a data source that Grafana has already, which is used as it is; empty
+            to create one.
+    """
+
+    url: str
+    scrape_interval_seconds: int
+    user: str = ""
+    password: Secret = NO_SECRET
+    token: Secret = NO_SECRET
+    authorities: str = ""
+    existing_uid: str = ""
+
+    @property
+    def uid(self) -> str:
+        """Uid of the data source."""
+        return self.existing_uid or DATASOURCE_UID
+
+
+@dataclass(frozen=True)
 class GrafanaContentArgs:
     """What is written to Grafana.
 
     Attributes:
-        datasource_url: URL at which Grafana queries Prometheus.
+        source: How Grafana queries Prometheus.
         dashboard: JSON text of the dashboard, with its uid.
         rule_groups: Alert rules.
         notification: Where alerts are sent.
@@ -57,7 +86,7 @@ class GrafanaContentArgs:
             no deletion of their own.
     """
 
-    datasource_url: str
+    source: PrometheusSource
     dashboard: str
     rule_groups: Sequence[RuleGroup]
     owns_policies: bool
@@ -79,15 +108,7 @@ class GrafanaContent(pulumi.ComponentResource):
         folder = oss.Folder(
             f"{name}-folder", uid=FOLDER_UID, title=FOLDER_TITLE, opts=self._options
         )
-        source = oss.DataSource(
-            f"{name}-prometheus",
-            uid=DATASOURCE_UID,
-            name="Prometheus (Frontier LLM)",
-            type="prometheus",
-            url=args.datasource_url,
-            json_data_encoded=json.dumps({"httpMethod": "POST"}),
-            opts=self._options,
-        )
+        source = None if args.source.existing_uid else self._source(args.source)
         oss.Dashboard(
             f"{name}-overview",
             folder=folder.uid,
@@ -106,16 +127,42 @@ class GrafanaContent(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _api_options(self, args: GrafanaContentArgs) -> pulumi.ResourceOptions:
-        gate = pulumi.ResourceHook(f"{self._name}-ready", lambda _: args.check.await_ready())
+        gate = pulumi.ResourceHook(f"{self._name}-ready", lambda _: await_access(args))
         return pulumi.ResourceOptions(
             parent=self,
             deleted_with=args.volume,
             hooks=pulumi.ResourceHookBinding(before_create=[gate], before_update=[gate]),
         )
 
-    def _after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions.merge(
-            self._options, pulumi.ResourceOptions(depends_on=list(resources))
+    def _after(self, source: oss.DataSource | None) -> pulumi.ResourceOptions:
+        """Return options that create a resource after the data source."""
+        after = [] if source is None else [source]
+        return pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=after))
+
+    def _source(self, source: PrometheusSource) -> oss.DataSource:
+        settings: dict[str, str | bool] = {
+            "httpMethod": "POST",
+            # Without it, Grafana assumes 15 s, and rates over four scrapes have gaps.
+            "timeInterval": f"{source.scrape_interval_seconds}s",
+        }
+        secrets = {}
+        if source.password:
+            secrets["basicAuthPassword"] = source.password.value
+        if source.authorities:
+            settings["tlsAuthWithCACert"] = True
+            secrets["tlsCACert"] = source.authorities
+        return oss.DataSource(
+            f"{self._name}-prometheus",
+            uid=source.uid,
+            name="Prometheus (Frontier LLM)",
+            type="prometheus",
+            url=source.url,
+            basic_auth_enabled=bool(source.user) or None,
+            basic_auth_username=source.user or None,
+            json_data_encoded=json.dumps(settings),
+            http_headers=_bearer(source.token),
+            secure_json_data_encoded=pulumi.Output.secret(json.dumps(secrets)) if secrets else None,
+            opts=self._options,
         )
 
     def _mark_deployment(self, service: str, container_id: pulumi.Output[str]) -> None:
@@ -134,7 +181,7 @@ class GrafanaContent(pulumi.ComponentResource):
         self,
         group: RuleGroup,
         folder: oss.Folder,
-        source: oss.DataSource,
+        source: oss.DataSource | None,
         contact_point: alerting.ContactPoint | None,
     ) -> None:
         settings = None
@@ -237,6 +284,24 @@ def _critical_first(
         group_interval="1m",
         repeat_interval="4h",
     )
+
+
+def _bearer(token: Secret) -> dict[str, pulumi.Output[str]] | None:
+    """Return the header that sends a token; the provider stores it as Grafana does."""
+    return {"Authorization": pulumi.Output.secret(f"Bearer {token.value}")} if token else None
+
+
+def await_access(args: GrafanaContentArgs) -> None:
+    """Wait for Grafana, and check that the login may do what the content needs.
+
+    Raises:
+        NotReadyError: It isn't ready in time, or the login may not.
+    """
+    check, source = args.check, args.source
+    check.await_ready()
+    check.require_access(data_sources=not source.existing_uid, rules=bool(args.rule_groups))
+    if source.existing_uid:
+        check.require_datasource(source.uid)
 
 
 def _confirm(check: GrafanaCheck, folder_uid: str) -> None:

@@ -12,11 +12,14 @@ from infra.gpus import NO_GPUS, parse_gpus
 from infra.settings import grammar
 from infra.settings.proxy_variables import refused
 from infra.settings.reachability import unreachable
-from infra.settings.schema import Settings
-from infra.settings.types import DEFAULT_PASSWORD, EngineMode, Secret, ServiceMode
+from infra.settings.schema import Settings, in_setting_names
+from infra.settings.types import DEFAULT_PASSWORD, EngineMode, GrafanaRules, Secret, ServiceMode
+from monitoring.names import SCRAPE_INTERVALS
+from monitoring.thresholds import ThresholdsError
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MAX_PORT, MIB, is_host, without_login
 
+_UID = re.compile(r"[\w-]{1,40}")
 _NO_PROXY = re.compile(r"\*|[\w.:\[\]*-]+(/\d+)?")
 
 # A shorter wait leaves a container no time to start before failed probes count.
@@ -111,7 +114,7 @@ def _addresses(settings: Settings) -> Iterator[str]:
             f"advertisedHost: {settings.advertised_host!r} is not a host name or IP address alone, "
             "such as llm.example.org, without http:// and port"
         )
-    ports = _published_ports(settings)
+    ports = settings.published_ports
     for name, port in ports.items():
         if not 0 < port <= MAX_PORT:
             yield f"{name}: {port} is not a port from 1 to {MAX_PORT}"
@@ -129,15 +132,6 @@ def _can_be_bound(text: str) -> bool:
     # 0.x.y.z means "this network", and 240.0.0.0/4 has the broadcast address.
     is_network = address.packed[0] == 0 and not address.is_unspecified
     return not (is_network or address.is_multicast or address.is_reserved)
-
-
-def _published_ports(settings: Settings) -> dict[str, int]:
-    ports = {"proxyPort": settings.proxy_port}
-    if settings.prometheus is ServiceMode.MANAGED:
-        ports["prometheusPort"] = settings.prometheus_port
-    if settings.grafana is ServiceMode.MANAGED:
-        ports["grafanaPort"] = settings.grafana_port
-    return ports
 
 
 def _passwords(settings: Settings) -> Iterator[str]:
@@ -170,7 +164,11 @@ def _keys(settings: Settings) -> Iterator[str]:
 
 def _tokens(settings: Settings) -> Iterator[str]:
     """Tokens are sent in HTTP headers, where a space or line break ends them or is refused."""
-    tokens = {"hfToken": settings.hf_token, "grafanaToken": settings.grafana_token}
+    tokens = {
+        "hfToken": settings.hf_token,
+        "grafanaToken": settings.grafana_token,
+        "prometheusToken": settings.prometheus_token,
+    }
     for name, token in tokens.items():
         if token and not grammar.is_header_value(token.value):
             yield f"{name}: the value has a space, a line break or another invisible character"
@@ -193,12 +191,56 @@ def _monitoring(settings: Settings) -> Iterator[str]:
             "or 1w3d12h: whole numbers above 0, each with one of y, w, d, h, m and s, the largest "
             "unit first, and at most 292y"
         )
+    yield from _scrape_interval(settings)
+    yield from _prometheus_login(settings)
+    if settings.datasource_uid and settings.grafana is ServiceMode.MANAGED:
+        yield "datasourceUid: the stack's own Grafana has only the data source that is created"
+    if settings.datasource_uid and not _UID.fullmatch(settings.datasource_uid):
+        yield (
+            f"datasourceUid: {settings.datasource_uid!r} is not a uid; it is at the end of the "
+            "address of the data source's page in Grafana"
+        )
+
+
+def _prometheus_login(settings: Settings) -> Iterator[str]:
+    if settings.prometheus_token and settings.prometheus_user:
+        yield "prometheusToken: set either this or prometheusUser, not both"
+    if bool(settings.prometheus_user) is not bool(settings.prometheus_password):
+        yield "prometheusUser: set it together with prometheusPassword"
+    if ":" in settings.prometheus_user:
+        yield f"prometheusUser: {settings.prometheus_user!r} has a colon, which no user name can"
+    login = {
+        "prometheusUser": settings.prometheus_user,
+        "prometheusPassword": settings.prometheus_password.value,
+    }
+    for name, value in login.items():
+        if not grammar.is_one_line(value):
+            yield f"{name}: the value has a line break or another control character"
+
+
+def _scrape_interval(settings: Settings) -> Iterator[str]:
+    seconds = settings.scrape_interval_seconds
+    if seconds not in SCRAPE_INTERVALS:
+        yield (
+            f"scrapeIntervalSeconds: {seconds} is not in the range {SCRAPE_INTERVALS[0]} to "
+            f"{SCRAPE_INTERVALS[-1]}"
+        )
+        return
+    try:
+        settings.thresholds  # noqa: B018 - reading it checks it
+    except ThresholdsError as error:
+        yield in_setting_names(str(error))
 
 
 def _alerting(settings: Settings) -> Iterator[str]:
     yield from _base_url("runbookBaseUrl", settings.runbook_base_url)
     yield from _secret_url("alertWebhookUrl", settings.alert_webhook_url)
     yield from _secret_url("alertSlackUrl", settings.alert_slack_url)
+    if settings.grafana_rules is GrafanaRules.NONE and settings.sends_alerts:
+        yield (
+            "grafanaRules: without rules, Grafana sends no alerts; set it to current, or remove "
+            "alertWebhookUrl, alertSlackUrl and alertEmails"
+        )
     for address in settings.email_addresses:
         if not grammar.is_email(address):
             yield f"alertEmails: {address!r} is not an e-mail address"

@@ -62,8 +62,13 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
     "Monitoring": {
         "prometheus": "external",
         "prometheusUrl": "https://prometheus.example.org",
+        "prometheusUser": "grafana",
+        "prometheusPassword": None,
+        "prometheusToken": None,
+        "prometheusCaFile": "/etc/ssl/certs/example-ca.pem",
         "prometheusPort": "9091",
         "prometheusRetention": "90d",
+        "scrapeIntervalSeconds": "60",
         "grafana": "external",
         "grafanaUrl": "https://grafana.example.org",
         "grafanaToken": None,
@@ -71,6 +76,7 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "grafanaAdminPassword": None,
         "grafanaRules": "before-12",
         "datasourceUrl": "http://prometheus.internal.example.org:9090",
+        "datasourceUid": "P1809F7CD0C75ACF3",
     },
     "Alerts": {
         "alertThresholds": '{"highLatencySeconds": 8}',

@@ -56,7 +56,7 @@ def _managed_grafana(settings: Settings) -> Iterator[str]:
 
 def _external_grafana(settings: Settings) -> Iterator[str]:
     grafana_is_elsewhere = settings.grafana_url and not _is_local(settings.grafana_url)
-    if settings.datasource_url or not grafana_is_elsewhere:
+    if settings.datasource_url or settings.datasource_uid or not grafana_is_elsewhere:
         return
     if settings.prometheus is ServiceMode.EXTERNAL:
         hidden = _is_local(settings.prometheus_url)

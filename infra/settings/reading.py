@@ -8,8 +8,15 @@ from typing import Any
 
 import pulumi
 
+from infra.certificate_authorities import read_authorities
 from infra.settings.checks import problems
-from infra.settings.schema import SETTING_NAMES, SETTING_TYPES, THRESHOLD_NAMES, Settings
+from infra.settings.schema import (
+    SETTING_NAMES,
+    SETTING_TYPES,
+    THRESHOLD_NAMES,
+    Settings,
+    in_setting_names,
+)
 from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
 from monitoring.thresholds import Thresholds, ThresholdsError
 
@@ -31,21 +38,39 @@ def load(config: pulumi.Config) -> Settings:
     Raises:
         SettingsError: One or more are wrong; the message has a line for each, with the remedy.
     """
+    settings, errors = parse(config.get)
+    errors = [
+        *_unknown_settings(config),
+        *errors,
+        *_plain_secrets(config, settings),
+        *problems(settings),
+        *_unreadable_files(settings),
+    ]
+    if errors:
+        raise SettingsError(errors)
+    return settings
+
+
+def parse(text_of: Callable[[str], str | None]) -> tuple[Settings, list[str]]:
+    """Parse every setting, without checking how they fit together.
+
+    Args:
+        text_of: Returns a setting's text by its name; None for its default.
+
+    Returns:
+        The settings, with the default for each that can't be parsed, and a sentence for each such.
+    """
     values: dict[str, Any] = {}
-    errors = _unknown_settings(config)
+    errors: list[str] = []
     for name, field in SETTING_NAMES.items():
-        text = config.get(name)
+        text = text_of(name)
         if text is None:
             continue
         try:
             values[field] = _PARSERS[SETTING_TYPES[field]](text)
         except ValueError as error:
             errors.append(f"{name}: {error}")
-    settings = Settings(**values)
-    errors += [*_plain_secrets(config, settings), *problems(settings)]
-    if errors:
-        raise SettingsError(errors)
-    return settings
+    return Settings(**values), errors
 
 
 def _unknown_settings(config: pulumi.Config) -> list[str]:
@@ -67,6 +92,14 @@ def _plain_secrets(config: pulumi.Config, settings: Settings) -> list[str]:
         and getattr(settings, field) != getattr(defaults, field)
         and name not in encrypted
     ]
+
+
+def _unreadable_files(settings: Settings) -> list[str]:
+    try:
+        read_authorities(settings.prometheus_ca_file)
+    except ValueError as error:
+        return [f"prometheusCaFile: {error}"]
+    return []
 
 
 def _own(config: pulumi.Config, keys: Iterable[str]) -> list[str]:
@@ -121,7 +154,7 @@ def _thresholds(text: str) -> Thresholds:
     try:
         return Thresholds(**{THRESHOLD_NAMES[name]: value for name, value in given.items()})
     except ThresholdsError as error:
-        raise ValueError(_in_setting_names(str(error))) from error
+        raise ValueError(in_setting_names(str(error))) from error
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -132,13 +165,6 @@ def _object(text: str) -> dict[str, Any]:
     if isinstance(given, dict):
         return given
     raise ValueError(f'{text!r} is not a JSON object such as {{"highLatencySeconds": 8}}')
-
-
-def _in_setting_names(message: str) -> str:
-    # Longest first: one name can contain another.
-    for name in sorted(THRESHOLD_NAMES, key=len, reverse=True):
-        message = message.replace(THRESHOLD_NAMES[name], name)
-    return message
 
 
 _PARSERS: dict[Any, Callable[[str], Any]] = {

@@ -4,6 +4,7 @@
 carry the same names (in snake case) and defaults.
 """
 
+import base64
 import dataclasses
 import hmac
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from infra.settings.types import (
     Secret,
     ServiceMode,
 )
-from monitoring.thresholds import Thresholds
+from monitoring.names import SCRAPE_INTERVAL_SECONDS
+from monitoring.thresholds import Thresholds, Timing
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MIB
 
@@ -37,7 +39,7 @@ class Settings:
     hf_token: Secret = NO_SECRET
     gpus: str = "none"
     engine_memory_mb: int = 8192
-    engine_wait_seconds: int = 1800
+    engine_wait_seconds: int = 900
     proxy_port: int = topology.PROXY.port
     max_concurrent_requests: int = _PROXY.max_concurrent_requests
     max_queued_requests: int = _PROXY.max_queued_requests
@@ -66,8 +68,13 @@ class Settings:
     allowed_origins: str = ""
     prometheus: ServiceMode = ServiceMode.MANAGED
     prometheus_url: str = ""
+    prometheus_user: str = ""
+    prometheus_password: Secret = NO_SECRET
+    prometheus_token: Secret = NO_SECRET
+    prometheus_ca_file: str = ""
     prometheus_port: int = topology.PROMETHEUS.port
     prometheus_retention: str = "15d"
+    scrape_interval_seconds: int = SCRAPE_INTERVAL_SECONDS
     grafana: ServiceMode = ServiceMode.MANAGED
     grafana_url: str = ""
     grafana_token: Secret = NO_SECRET
@@ -75,6 +82,7 @@ class Settings:
     grafana_admin_password: Secret = DEFAULT_PASSWORD
     grafana_rules: GrafanaRules = GrafanaRules.CURRENT
     datasource_url: str = ""
+    datasource_uid: str = ""
     alert_thresholds: Thresholds = field(default_factory=Thresholds)
     runbook_base_url: str = ""
     alert_webhook_url: Secret = NO_SECRET
@@ -107,11 +115,48 @@ class Settings:
         return "127.0.0.1" if self.bind_address == "0.0.0.0" else self.bind_address  # noqa: S104 - compared, not bound
 
     @property
+    def published_ports(self) -> dict[str, int]:
+        """The ports that the stack publishes on ``bind_address``, by the setting of each."""
+        ports = {"proxyPort": self.proxy_port}
+        if self.prometheus is ServiceMode.MANAGED:
+            ports["prometheusPort"] = self.prometheus_port
+        if self.grafana is ServiceMode.MANAGED:
+            ports["grafanaPort"] = self.grafana_port
+        return ports
+
+    @property
     def metrics_key(self) -> Secret:
         """Key for the proxy's metrics only: derived from ``api_key``, which it does not reveal."""
         if not self.api_key:
             return NO_SECRET
         return Secret(hmac.digest(self.api_key.value.encode(), b"metrics", "sha256").hex())
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The alerts' thresholds, with windows that suit the scrape interval.
+
+        Raises:
+            ThresholdsError: The interval isn't allowed, or too long for a threshold.
+        """
+        timing = Timing.for_scrape_interval(self.scrape_interval_seconds)
+        return dataclasses.replace(self.alert_thresholds, timing=timing)
+
+    @property
+    def sends_alerts(self) -> bool:
+        """Whether Grafana is to send alerts anywhere."""
+        return bool(self.alert_webhook_url or self.alert_slack_url or self.email_addresses)
+
+    @property
+    def prometheus_authorization(self) -> Secret:
+        """Value of the ``Authorization`` header for an external Prometheus; empty for none."""
+        if self.prometheus is not ServiceMode.EXTERNAL:
+            return NO_SECRET
+        if self.prometheus_token:
+            return Secret(f"Bearer {self.prometheus_token.value}")
+        if not self.prometheus_user:
+            return NO_SECRET
+        login = f"{self.prometheus_user}:{self.prometheus_password.value}"
+        return Secret(f"Basic {base64.b64encode(login.encode()).decode()}")
 
     @property
     def email_addresses(self) -> tuple[str, ...]:
@@ -146,3 +191,11 @@ THRESHOLD_NAMES = {
     for name, kind in get_type_hints(Thresholds).items()
     if kind in (int, float)
 }
+
+
+def in_setting_names(message: str) -> str:
+    """Replace the fields of thresholds in a message by their names in ``alertThresholds``."""
+    # Longest first: one name can contain another.
+    for name in sorted(THRESHOLD_NAMES, key=len, reverse=True):
+        message = message.replace(THRESHOLD_NAMES[name], name)
+    return message

@@ -20,10 +20,11 @@ class ServiceMode(StrEnum):
 
 
 class GrafanaRules(StrEnum):
-    """Which fields of alert rules Grafana knows."""
+    """Which fields of alert rules Grafana knows; or that it gets no rules."""
 
     CURRENT = "current"
     BEFORE_12 = "before-12"
+    NONE = "none"
 
 
 @dataclass(frozen=True)

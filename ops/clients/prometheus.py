@@ -1,7 +1,8 @@
 """Prometheus' HTTP API, as far as the checks need it."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,8 @@ from ops.clients import web
 
 SECONDS_OF = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
+
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 # Query with the value 1 while Prometheus scrapes the proxy.
 PROXY_IS_UP = f'min(up{{job="{JOB}"}})'
@@ -21,9 +24,22 @@ class PrometheusError(Exception):
 
 @dataclass(frozen=True)
 class Prometheus:
-    """A Prometheus server, by base URL."""
+    """A Prometheus server.
+
+    Attributes:
+        url: Its base URL.
+        authorization: Value of the ``Authorization`` header that it requires; empty for none.
+        ca_file: PEM file with the authority of its certificate; empty for the system's.
+    """
 
     url: str
+    authorization: str = field(default="", repr=False)
+    ca_file: str = ""
+
+    def get(self, path: str) -> web.Response:
+        """GET a path with the login. Raises UnreachableError when there is no response."""
+        headers = {"Authorization": self.authorization} if self.authorization else {}
+        return web.get(f"{self.url}{path}", headers=headers, ca_file=self.ca_file)
 
     def scalar(self, expression: str) -> float | None:
         """Return the value of an instant query with at most one series; None when it has none."""
@@ -61,7 +77,12 @@ class Prometheus:
     def _ask(self, route: str, parameters: dict[str, str]) -> Any:  # noqa: ANN401 (JSON)
         query = f"?{urlencode(parameters)}" if parameters else ""
         try:
-            response = web.get(f"{self.url}/api/v1/{route}{query}")
+            response = self.get(f"/api/v1/{route}{query}")
+            if response.status in _REFUSED:
+                raise PrometheusError(
+                    f"{self.url} refuses the login (status {response.status}): set prometheusUser "
+                    "and prometheusPassword, or prometheusToken, and run `make up`"
+                )
             body = response.json()
         except (web.UnreachableError, ValueError) as error:
             raise PrometheusError(str(error)) from error

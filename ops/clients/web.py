@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -52,9 +53,19 @@ class Response:
         return json.loads(self.body)
 
 
-def get(url: str, *, headers: Mapping[str, str] | None = None) -> Response:
-    """GET ``url``. Raises UnreachableError when there is no response."""
-    return _send(urllib.request.Request(url, headers=dict(headers or {})), TIMEOUT_SECONDS)  # noqa: S310 (the operator's URL)
+def get(url: str, *, headers: Mapping[str, str] | None = None, ca_file: str = "") -> Response:
+    """GET ``url``.
+
+    Args:
+        url: An http or https URL.
+        headers: Further headers.
+        ca_file: PEM file with the authority of the server's certificate; empty for the system's.
+
+    Raises:
+        UnreachableError: There is no response.
+    """
+    request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 (the operator's URL)
+    return _send(request, TIMEOUT_SECONDS, ca_file)
 
 
 def post(
@@ -93,10 +104,12 @@ def is_ready(url: str) -> bool:
         return False
 
 
-def _send(request: urllib.request.Request, timeout: float) -> Response:
+def _send(request: urllib.request.Request, timeout: float, ca_file: str = "") -> Response:
     started = time.monotonic()
     try:
-        with opener(request.full_url, os.environ).open(request, timeout=timeout) as response:
+        with opener(request.full_url, os.environ, _trusting(ca_file)).open(
+            request, timeout=timeout
+        ) as response:
             return Response(
                 response.status, response.headers, response.read(), time.monotonic() - started
             )
@@ -106,3 +119,8 @@ def _send(request: urllib.request.Request, timeout: float) -> Response:
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise UnreachableError(f"{request.full_url}: {reason}") from error
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext | None:
+    """Return what trusts the authorities of a file; None for the system's."""
+    return ssl.create_default_context(cafile=ca_file) if ca_file else None

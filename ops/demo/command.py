@@ -12,7 +12,6 @@ from pathlib import Path
 
 from alerts.rules_file import RULES_FILE
 from infra.prometheus_config import prometheus_config
-from monitoring.names import SCRAPE_TIMEOUT_SECONDS
 from ops.checkout import ROOT
 from ops.clients.proxy import ProxyApi, keys_of
 from ops.demo.ports import DemoPorts, address_of
@@ -25,8 +24,8 @@ from ops.terminal.console import OperatorError, say
 from ops.terminal.interrupts import interruptible
 from ops.terminal.status import Terminal
 
-# The shortest that there can be, so that a graph soon has data.
-SCRAPE_INTERVAL = f"{SCRAPE_TIMEOUT_SECONDS}s"
+# Short, so that a graph soon has data. The committed rules hold up to 20 seconds.
+SCRAPE_INTERVAL_SECONDS = 10
 FETCH_MODEL = (sys.executable, "-m", "embedded_engine", "--fetch-only")
 STOPPED = "The demo has stopped."
 
@@ -100,7 +99,7 @@ def _write_prometheus_config(ports: DemoPorts, folder: Path, metrics_key: str | 
         prometheus_target=address_of(ports.prometheus),
         rules_glob=str(RULES_FILE),
         proxy_key_file=str(key_file) if metrics_key else None,
-        scrape_interval=SCRAPE_INTERVAL,
+        scrape_interval_seconds=SCRAPE_INTERVAL_SECONDS,
     )
     (folder / "prometheus.yml").write_text(config, encoding="utf-8")
 

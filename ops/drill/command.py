@@ -63,11 +63,11 @@ def _grafana(
     options: argparse.Namespace, report: Report, targets: Targets
 ) -> GrafanaSession | None:
     if targets.grafana is None:
-        report.section("(1) Grafana", [skipped("Grafana", "there is none")])
+        report.section("Grafana", [skipped("Grafana", "there is none")])
         return None
     if targets.grafana_password is None:
         hint = "set GRAFANA_PASSWORD"
-        report.section("(1) Grafana", [skipped("Grafana", "its password is unknown", hint)])
+        report.section("Grafana", [skipped("Grafana", "its password is unknown", hint)])
         return None
     config = read_stack_config(ROOT, options.stack or DEFAULT_STACK)
     docker = DockerEngine(SystemRunner(), str(config.values["dockerHost"]))

@@ -15,6 +15,7 @@ from monitoring.thresholds import Thresholds, Timing
 # the alert of a cause still fires before the alerts of its symptoms. All but the look-backs are
 # multiples of Grafana's evaluation interval.
 SHORT: Final = Timing(
+    scrape_interval_seconds=2,
     window_seconds=15,
     down_for_seconds=10,
     page_for_seconds=10,
@@ -35,15 +36,13 @@ class DrillConfig:
 
     Attributes:
         limits: The alerts' thresholds. Their short timing is what makes the drill short.
-        scrape: Scrape interval and scrape timeout, in Prometheus' notation.
-        evaluation: Interval at which Prometheus evaluates the rules, in the same notation.
+        evaluation: Interval at which Prometheus evaluates the rules, in Prometheus' notation.
         timeout_seconds: How long a change may take on top of the alert's own windows and waits.
     """
 
     thresholds: Thresholds = field(
         default_factory=lambda: Thresholds(no_requests_minutes=1, timing=SHORT)
     )
-    scrape: str = "2s"
     evaluation: str = "1s"
     timeout_seconds: float = 120.0
 
@@ -73,7 +72,6 @@ class DrillConfig:
             proxy_target=proxy,
             prometheus_target=prometheus,
             rules_glob=rules,
-            scrape_interval=self.scrape,
-            scrape_timeout=self.scrape,
+            scrape_interval_seconds=self.thresholds.timing.scrape_interval_seconds,
             evaluation_interval=self.evaluation,
         )

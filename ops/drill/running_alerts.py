@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from infra.topology import PROXY
 from ops.clients import web
-from ops.clients.prometheus import Prometheus, PrometheusError
+from ops.clients.prometheus import PrometheusError
 from ops.report import Check, failed, judged, skipped
 from ops.running.targets import Targets
 
@@ -20,11 +20,12 @@ def stack_checks(targets: Targets, expected: frozenset[str]) -> Iterator[Check]:
     if not web.is_ready(f"{targets.proxy}{PROXY.health_path}"):
         yield skipped(name, f"nothing runs at {targets.proxy}; the drill doesn't need it")
         return
-    if targets.prometheus is None:
+    prometheus = targets.prometheus_api
+    if prometheus is None:
         yield skipped(name, f"{targets.origin} has no Prometheus")
         return
     try:
-        loaded = Prometheus(targets.prometheus).alert_rules().keys()
+        loaded = prometheus.alert_rules().keys()
     except PrometheusError as error:
         yield failed(name, str(error), "read Prometheus' log, or run `make verify`")
         return

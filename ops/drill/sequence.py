@@ -51,7 +51,7 @@ class Drill:
             OperatorError: The drill can't run here.
         """
         names = frozenset(alert.name for alert in alerts(self.config.thresholds))
-        self.report.section("(1) The running services", stack_checks(self.targets, names))
+        self.report.section("The running services", stack_checks(self.targets, names))
         try:
             with ExitStack() as cleanup:
                 try:
@@ -60,7 +60,7 @@ class Drill:
                     ignore_interrupts()  # the cleanup must not be interrupted
         finally:
             if self.grafana is not None:
-                self.report.section("(3) Cleanup", [self.grafana.restored()])
+                self.report.section("Cleanup", [self.grafana.restored()])
 
     def _cause_conditions(self, cleanup: ExitStack) -> None:
         address = self.grafana.address.listen if self.grafana else LOOPBACK
@@ -73,8 +73,8 @@ class Drill:
                     sources += cleanup.enter_context(self.grafana.join(sandbox))
             except GrafanaError as error:
                 check = failed("Grafana takes the drill's rules", str(error), REACH_HINT)
-                self.report.section("(2) Grafana", [check])
+                self.report.section("Grafana", [check])
         for condition in conditions(self.config):
             if not self.only or condition.name in self.only:
-                title = f"(2) {condition.name}: {condition.description}"
+                title = f"{condition.name}: {condition.description}"
                 self.report.section(title, condition_checks(condition, sandbox, sources))

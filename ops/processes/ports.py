@@ -23,6 +23,7 @@ from ops.terminal.console import OperatorError
 from proxy_service.settings.values import MAX_PORT
 
 LOOPBACK = "127.0.0.1"
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (compared and probed, never served)
 
 # State of a listening socket in /proc/net/tcp (include/net/tcp_states.h).
 LISTEN = "0A"
@@ -74,7 +75,7 @@ def port_problems(ports: list[Port]) -> list[str]:
                 f"{other.variable} and {port.variable} are both {port.number}: "
                 "give them different ports"
             )
-        elif reason := _unavailable(port.number):
+        elif reason := unavailable(LOOPBACK, port.number):
             problems.append(
                 f"port {port.number} ({port.role}) {reason}: stop that process, "
                 f"or choose another port with {port.variable}=…"
@@ -123,21 +124,36 @@ def _reservations() -> int:
     return os.open(_RESERVATIONS, os.O_RDWR | os.O_NOFOLLOW)
 
 
-def _unavailable(number: int) -> str | None:
-    # On macOS loopback can be bound while another process listens on 0.0.0.0: connect first.
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        if probe.connect_ex((LOOPBACK, number)) == 0:
-            return f"is taken by {holder(number) or 'another process'}"
+def unavailable(address: str, number: int) -> str | None:
+    """Return why this process can't listen on an IPv4 address and port; None if it can."""
+    if is_taken(address, number):
+        return f"is taken by {holder(number) or 'another process'}"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, number))
+            probe.bind((address, number))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return f"is taken by {holder(number) or 'another process'}"
             return f"can't be opened ({error.strerror})"
     return None
+
+
+def is_taken(address: str, number: int) -> bool:
+    """Return whether a process of this machine listens on an IPv4 address and port.
+
+    False if this process isn't allowed to find out: Docker may open ports that this one may not.
+    """
+    # On macOS loopback can be bound while another process listens on 0.0.0.0: connect first.
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex((LOOPBACK if address == EVERY_ADDRESS else address, number)) == 0:
+            return True
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, number))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def holder(number: int) -> str | None:

@@ -7,13 +7,20 @@ from pathlib import Path
 from subprocess import CalledProcessError
 
 from ops.clients.docker import DEMO_INSTEAD
-from ops.processes.runner import Runner
+from ops.processes.runner import Result, Runner
 from ops.terminal.console import OperatorError, say
 
 QUIET = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
 
 # Resource plugins that the program needs; their versions are those of the Python packages.
 PLUGINS = ("docker", "grafana")
+
+PLUGIN_REMEDY = (
+    "They are downloaded from github.com, api.github.com and get.pulumi.com: check the network, "
+    "and set HTTPS_PROXY\nif this machine needs a proxy. If GitHub answers 403 or 429, set "
+    "GITHUB_TOKEN. Or download a plugin's archive\nelsewhere and run `pulumi plugin install "
+    "resource NAME VERSION --file ARCHIVE`."
+)
 
 
 def find_cli(runner: Runner, tools: Path, required: str) -> str | None:
@@ -55,7 +62,10 @@ def install_officially(folder: Path) -> None:
 
 
 def ensure_plugins(runner: Runner, cli: str) -> None:
-    """Install the resource plugins with ``pulumi install`` unless they are on PATH.
+    """Install the resource plugins that the program needs unless they are on PATH.
+
+    Not with ``pulumi install``: when one download fails, it cancels the others, and reports a
+    cancelled one ("context canceled") instead of the one that failed.
 
     Raises:
         OperatorError: They can't be installed; the message says why.
@@ -63,12 +73,22 @@ def ensure_plugins(runner: Runner, cli: str) -> None:
     path = {"PATH": path_with(cli)}
     if all(runner.which(f"pulumi-resource-{plugin}") for plugin in PLUGINS):
         return
-    installed = runner.capture([cli, "install", "--no-dependencies"], {**QUIET, **path})
+    installed = runner.capture([cli, "plugin", "install", "--exact"], {**QUIET, **path})
     if not installed.ok:
         raise OperatorError(
-            f"Pulumi's plugins ({', '.join(PLUGINS)}) can't be installed: "
-            f"{installed.reason} {DEMO_INSTEAD}"
+            f"Pulumi's plugins ({', '.join(PLUGINS)}) can't be installed:\n"
+            f"{_errors(installed)}\n{PLUGIN_REMEDY} {DEMO_INSTEAD}"
         )
+
+
+def _errors(failed: Result) -> str:
+    """Return the CLI's warnings, each once, and its errors.
+
+    The reason of a download that failed several times is only in the warnings before the retries.
+    """
+    before, marker, errors = failed.stderr.partition("error: ")
+    warnings = [line for line in before.splitlines() if line.startswith("warning: ")]
+    return "\n".join([*dict.fromkeys(warnings), f"{marker}{errors}".strip() or failed.reason])
 
 
 def path_with(cli: str) -> str:

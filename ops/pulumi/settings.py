@@ -3,6 +3,7 @@
 They are read without the CLI, since they are needed before it is installed.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,14 @@ class StackConfig:
     def image_references(self) -> dict[str, str]:
         """Every image reference by its setting, without digests."""
         return {name: str(self.values[name]) for name in IMAGE_SETTINGS}
+
+    def text_of(self, setting: str) -> str | None:
+        """Return a setting as ``pulumi config get`` would, a secret as its encrypted text."""
+        value = self.values.get(setting)
+        if isinstance(value, dict):
+            return str(value["secure"]) if value.keys() == {"secure"} else json.dumps(value)
+        # YAML's own switches and numbers, which a user may write into the file.
+        return value if value is None or isinstance(value, str) else json.dumps(value)
 
     def needed_images(self, digests: Mapping[str, str]) -> dict[str, str]:
         """Return the image references that the stack uses, by setting."""

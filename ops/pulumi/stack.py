@@ -2,12 +2,12 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from infra.http_proxies import loopback_exemption
-from ops.processes.runner import Result, Runner
+from ops.processes.runner import Interruption, Result, Runner
 from ops.pulumi.cli import QUIET, path_with
 from ops.terminal.console import OperatorError
 
@@ -72,6 +72,16 @@ class PulumiStack:
     def show(self, *arguments: str) -> int:
         """Run a command on the stack in the operator's terminal; return its exit code."""
         return self.runner.show(self._command(arguments), self.environ)
+
+    def relay(
+        self, write_line: Callable[[str], None], interruption: Interruption, *arguments: str
+    ) -> int:
+        """Run a command on the stack with each line of its output passed on.
+
+        If it is interrupted, it ends when what it has begun has ended.
+        """
+        command = self._command(arguments)
+        return self.runner.relay(command, self.environ, write_line, interruption)
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [self.cli, *arguments, "--stack", self.name]

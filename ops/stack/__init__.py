@@ -1,1 +1,1 @@
-"""The full stack: ``make up``, ``down``, ``preview``, ``logs``, ``status`` and ``env``."""
+"""The full stack: ``make up``, ``down``, ``preview``, ``logs``, ``status``, ``env`` and more."""

@@ -1,4 +1,4 @@
-"""The full stack with Pulumi: ``python -m ops.stack up|down|preview|logs|status|env|check``.
+"""The full stack with Pulumi: ``python -m ops.stack COMMAND``, what ``make COMMAND`` runs.
 
 Docker, the CLI, its plugins and the images are checked before anything changes. Exit code 0 on
 success, 1 with a message on failure, or Pulumi's own exit code.
@@ -13,9 +13,12 @@ from pathlib import Path
 
 from infra.http_proxies import loopback_exemption
 from infra.image_digests import recorded_digests
-from infra.topology import DEFAULT_STACK, GRAFANA_USER, MEMBERS, physical_name
-from ops.checkout import ROOT, TOOLS_DIR
-from ops.clients.docker import DockerEngine
+from infra.settings.schema import Settings, in_setting_names
+from infra.settings.types import ServiceMode
+from infra.topology import DEFAULT_STACK, ENGINE, GRAFANA_USER, MEMBERS, physical_name
+from monitoring.thresholds import ThresholdsError
+from ops.checkout import ROOT, RUN_DIR, TOOLS_DIR
+from ops.clients.docker import Container, DockerEngine
 from ops.clients.prometheus import Prometheus, PrometheusError
 from ops.processes.runner import Runner, SystemRunner
 from ops.pulumi.backend import choose_backend, create_local_backend, ensure_passphrase
@@ -23,9 +26,15 @@ from ops.pulumi.cli import ensure_cli, ensure_plugins, find_cli, install_officia
 from ops.pulumi.settings import StackConfig, read_stack_config
 from ops.pulumi.stack import PulumiStack
 from ops.running.stack import find_stack
+from ops.running.targets import stack_targets
 from ops.stack.follow import follow
+from ops.stack.obstacles import obstacles
+from ops.stack.prometheus_files import write_prometheus_files
 from ops.stack.recovery import Recovery
+from ops.stack.starting import Starting, StartWatch
+from ops.stack.update_lines import writer
 from ops.terminal.console import OperatorError, say
+from ops.terminal.status import Terminal
 
 VOLUME = "docker:index/volume:Volume"
 URLS = {
@@ -75,12 +84,24 @@ class Operator:
     def up(self) -> int:
         """Start the stack, or update it."""
         cli = self.check()
+        settings = self._settings()
+        if in_the_way := obstacles(self.docker, settings, self.config.short_name):
+            raise OperatorError("\nerror: ".join(in_the_way))
         self.docker.fetch_images(self.config.needed_images(recorded_digests()))
         stack = self._open(cli)
         stack.select(create=True)
         recovery = Recovery(stack, self.docker)
         state = recovery.refresh(stack.state())
-        code = stack.show("up", "--yes", *recovery.images_to_replace(state))
+        terminal = Terminal()
+        command = ["up", "--yes", *recovery.images_to_replace(state)]
+        if terminal.rewrites:
+            command += ["--color", "always"]
+        watch = StartWatch(
+            self.docker, self._starting(settings), terminal, self.root / RUN_DIR.name
+        )
+        code, problem = watch.run(lambda ending: stack.relay(writer(terminal), ending, *command))
+        if problem is not None:
+            raise OperatorError(problem)
         if code == 0:
             say(self._how_to_reach(stack.outputs() or {}))
         return code
@@ -89,7 +110,8 @@ class Operator:
         """Show what ``up`` would change."""
         stack = self._open(self.check())
         stack.select(create=True)
-        return stack.show("preview")
+        recovery = Recovery(stack, self.docker)
+        return stack.show("preview", *recovery.images_to_replace(recovery.catch_up()))
 
     def down(self) -> int:
         """Stop the stack and remove it, except its data volumes."""
@@ -124,16 +146,15 @@ class Operator:
             raise OperatorError(
                 f"stack {self.config.stack} has no containers; start it with `make up`"
             )
-        chosen = {service: there[service]} if service else there
-        return follow(chosen, self.docker.environ)
+        chosen = [service] if service else list(there)
+        return follow({name: there[name].name for name in chosen}, self.docker.environ)
 
     def status(self) -> int:
         """Show containers, URLs and firing alerts; return 1 unless all containers are healthy."""
         self.docker.require()
-        states = self.docker.container_states()
         containers = self._containers()
         for service, container in containers.items():
-            say(f"  {service:<11} {container:<32} {states[container]}")
+            say(f"  {service:<11} {container.name:<32} {container.status}")
         if not containers:
             say(f"Stack {self.config.stack} has no containers; start it with `make up`.")
             return 1
@@ -141,8 +162,17 @@ class Operator:
         outputs = (stack.outputs() if stack else None) or {}
         for line in _url_lines(outputs):
             say(line)
-        say(_alert_line(outputs.get("prometheusUrl", "")))
-        return 0 if all("(healthy)" in states[name] for name in containers.values()) else 1
+        say(_alert_line(stack_targets(self.config.stack, outputs).prometheus_api))
+        return 0 if all("(healthy)" in one.status for one in containers.values()) else 1
+
+    def prometheus_files(self) -> int:
+        """Write the files for a Prometheus of the user's own."""
+        folder = self.root / RUN_DIR.name / f"prometheus-{self.config.short_name}"
+        try:
+            say(write_prometheus_files(self._settings(), folder))
+        except ThresholdsError as error:
+            raise OperatorError(in_setting_names(str(error))) from error
+        return 0
 
     def env(self) -> int:
         """Print the variables that `pulumi` needs to use the same state."""
@@ -166,6 +196,8 @@ class Operator:
 
     def _how_to_reach(self, outputs: Mapping[str, str]) -> str:
         lines = ["", "The stack is up:", *_url_lines(outputs)]
+        if self.config.values["prometheus"] == ServiceMode.EXTERNAL:
+            lines.append("  `make prometheus-files` writes the scrape job and the rules for it.")
         if outputs.get("grafanaAdminPassword"):
             lines += ["", f"  {self._login(outputs)}"]
         if outputs.get("apiKey"):
@@ -185,25 +217,43 @@ class Operator:
             "(`pulumi stack output grafanaAdminPassword --show-secrets`)."
         )
 
-    def _containers(self) -> dict[str, str]:
-        """Return the names of the stack's existing containers, by service."""
+    def _settings(self) -> Settings:
+        """Return the stack's settings; the Pulumi program reports those that are invalid."""
+        # Imported here, since the SDK, which the module uses, takes a second to load.
+        from infra.settings.reading import parse  # noqa: PLC0415
+
+        return parse(self.config.text_of)[0]
+
+    def _starting(self, settings: Settings) -> list[Starting]:
+        """Return the containers that an update may start, and how long Pulumi waits for each."""
+        return [
+            Starting(
+                service,
+                physical_name(member.container, self.config.short_name),
+                settings.engine_wait_seconds if member is ENGINE else settings.wait_seconds,
+            )
+            for service, member in MEMBERS.items()
+        ]
+
+    def _containers(self) -> dict[str, Container]:
+        """Return the stack's existing containers, by service."""
         names = {
             service: physical_name(member.container, self.config.short_name)
             for service, member in MEMBERS.items()
         }
-        states = self.docker.container_states()
-        return {service: name for service, name in names.items() if name in states}
+        there = self.docker.containers()
+        return {service: there[name] for service, name in names.items() if name in there}
 
 
 def _url_lines(outputs: Mapping[str, str]) -> list[str]:
     return [f"  {title:<11} {outputs[key]}" for title, key in URLS.items() if outputs.get(key)]
 
 
-def _alert_line(prometheus_url: str) -> str:
-    if not prometheus_url:
+def _alert_line(prometheus: Prometheus | None) -> str:
+    if prometheus is None:
         return "Alerts: unknown, since the stack has no Prometheus."
     try:
-        firing = Prometheus(prometheus_url).firing()
+        firing = prometheus.firing()
     except PrometheusError as error:
         return f"Alerts: unknown, {error}"
     return f"Alerts firing: {', '.join(firing) or 'none'}"
@@ -213,7 +263,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command on the stack that STACK names, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ops.stack")
     parser.add_argument(
-        "command", choices=["up", "down", "preview", "logs", "status", "env", "check"]
+        "command",
+        choices=["up", "down", "preview", "logs", "status", "prometheus-files", "env", "check"],
     )
     parser.add_argument("service", nargs="?", choices=list(MEMBERS), help="for logs")
     options = parser.parse_args(arguments)
@@ -229,6 +280,7 @@ def main(arguments: Sequence[str]) -> int:
         "down": operator.down,
         "preview": operator.preview,
         "status": operator.status,
+        "prometheus-files": operator.prometheus_files,
         "env": operator.env,
     }
     return commands[options.command]()

@@ -12,7 +12,6 @@ from http import HTTPStatus
 
 from monitoring.names import DASHBOARD_UID
 from ops.clients import web
-from ops.clients.prometheus import Prometheus
 from ops.clients.proxy import ProxyApi, keys_of
 from ops.processes.polling import Poller
 from ops.report import Outcome, Report, skipped
@@ -22,6 +21,7 @@ from ops.verify.counts import TrafficTest
 from ops.verify.endpoints import endpoint_checks
 from ops.verify.exposition import exposition_checks
 from ops.verify.grafana import grafana_checks
+from ops.verify.scraping import SECTION as SCRAPING
 from ops.verify.scraping import scraping_checks
 
 GENERATION_TIMEOUT_SECONDS = 120.0
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     _run_sections(report, targets, options)
     if options.json:
         say(report.as_json())
-    write_line("\n(5) Links")
+    report.heading("Links")
     for title, url in links(targets, DASHBOARD_UID).items():
         write_line(f"  {title:<19}{url}")
     write_line(f"\n{report.summary}")
@@ -49,9 +49,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run_sections(report: Report, targets: Targets, options: argparse.Namespace) -> None:
-    prometheus = Prometheus(targets.prometheus) if targets.prometheus else None
-    report.section("(1) Endpoints", endpoint_checks(targets))
-    report.section("(2) Metrics", exposition_checks(targets.proxy_api))
+    prometheus = targets.prometheus_api
+    report.section("Endpoints", endpoint_checks(targets))
+    report.section("Metrics", exposition_checks(targets.proxy_api))
     poller = Poller(options.max_wait)
     absent = [
         skipped(
@@ -59,13 +59,13 @@ def _run_sections(report: Report, targets: Targets, options: argparse.Namespace)
         )
     ]
     scraping = scraping_checks(prometheus, poller) if prometheus else absent
-    report.section("(3) Scraping", scraping)
-    report.section("(3) Grafana", grafana_checks(targets))
+    report.section(SCRAPING, scraping)
+    report.section("Grafana", grafana_checks(targets))
     if options.no_traffic:
-        report.section("(4) Traffic", [skipped("test traffic", "--no-traffic")])
+        report.section("Traffic", [skipped("test traffic", "--no-traffic")])
         return
     test = TrafficTest(targets.proxy_api, prometheus, options.model, options.timeout, poller)
-    report.section("(4) Traffic", test.checks())
+    report.section("Traffic", test.checks())
 
 
 def _access_error(proxy: ProxyApi) -> str | None:

@@ -1,4 +1,4 @@
-"""(4) Send test traffic and check that the counters grow by exactly that much.
+"""Send test traffic and check that the counters grow by exactly that much.
 
 They must do so in the proxy and in Prometheus. Exact counts need a proxy without other clients; a
 check that finds more than was sent says so.
@@ -15,7 +15,7 @@ from ops.clients.prometheus import Prometheus, PrometheusError
 from ops.clients.proxy import ProxyApi
 from ops.processes.polling import Poller
 from ops.report import Check, failed, judged, passed
-from ops.verify.scraping import scrape_interval
+from ops.verify.scraping import SECTION, scrape_interval
 from ops.verify.traffic import Reported, TrafficError, send_traffic
 
 # The proxy updates its metrics a few ms after a response's last byte; later is a fault.
@@ -25,7 +25,8 @@ METRICS_TIMEOUT_SECONDS = 5.0
 LAST_SCRAPE_SECONDS = SCRAPE_TIMEOUT_SECONDS + 2.0
 OTHER_TRAFFIC_HINT = "other clients may be using the proxy; try again while they don't"
 
-LOST_HINT = "counts are missing: read the proxy's log, and see (3) above"
+SEE_SCRAPING = f"see {SECTION} above"
+LOST_HINT = f"counts are missing: read the proxy's log, and {SEE_SCRAPING}"
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class _PrometheusCounts:
         """Check that every count has arrived."""
         seen = self._grown_as(growth)
         if seen is None:
-            yield failed("Prometheus has the counts", self._problem, "see (3) above")
+            yield failed("Prometheus has the counts", self._problem, SEE_SCRAPING)
             return
         for series, expected in growth.items():
             yield _growth_check("Prometheus", series, expected, seen[series])

@@ -1,4 +1,4 @@
-"""(1) Whether every service responds at its URL."""
+"""Whether every service responds at its URL."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -28,9 +28,15 @@ def endpoint_checks(targets: Targets) -> Iterator[Check]:
         yield _endpoint_check("engine is healthy", url, _is_ok, "read the engine's log")
     else:
         yield skipped("engine is healthy", "its port is not published; the proxy checks it")
-    if targets.prometheus:
-        url = f"{targets.prometheus}{PROMETHEUS.ready_path}"
-        yield _endpoint_check("Prometheus is ready", url, _is_ok, "read Prometheus' log")
+    if prometheus := targets.prometheus_api:
+        url = f"{prometheus.url}{PROMETHEUS.ready_path}"
+        yield _endpoint_check(
+            "Prometheus is ready",
+            url,
+            _is_ok,
+            "read Prometheus' log",
+            get=lambda _url: prometheus.get(PROMETHEUS.ready_path),
+        )
     else:
         yield skipped("Prometheus is ready", "there is none")
     if targets.grafana:
@@ -40,9 +46,16 @@ def endpoint_checks(targets: Targets) -> Iterator[Check]:
         yield skipped("Grafana is healthy", "there is none")
 
 
-def _endpoint_check(name: str, url: str, good: Callable[[web.Response], bool], hint: str) -> Check:
+def _endpoint_check(
+    name: str,
+    url: str,
+    good: Callable[[web.Response], bool],
+    hint: str,
+    *,
+    get: Callable[[str], web.Response] = web.get,
+) -> Check:
     try:
-        response = web.get(url)
+        response = get(url)
     except web.UnreachableError as error:
         return failed(name, str(error), hint)
     shown = " ".join(response.text.split())[:60]

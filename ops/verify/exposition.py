@@ -1,4 +1,4 @@
-"""(2) What the proxy exposes: both paths, the documented metrics, buckets, number of series."""
+"""What the proxy exposes: both paths, the documented metrics, buckets, number of series."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

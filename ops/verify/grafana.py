@@ -1,9 +1,9 @@
-"""(3) Whether Grafana has the provisioned content and can query the metrics."""
+"""Whether Grafana has the provisioned content and can query the metrics."""
 
 from collections.abc import Iterator
 
 from alerts.rules import alerts
-from monitoring.names import DASHBOARD_UID, DATASOURCE_UID
+from monitoring.names import DASHBOARD_UID
 from monitoring.thresholds import Thresholds
 from ops.clients.grafana import GrafanaApi, GrafanaError
 from ops.clients.prometheus import PROXY_IS_UP
@@ -22,30 +22,34 @@ def grafana_checks(targets: Targets) -> Iterator[Check]:
         yield skipped("Grafana", "its password is unknown", "set GRAFANA_PASSWORD")
         return
     grafana = GrafanaApi(targets.grafana, targets.grafana_user, targets.grafana_password)
-    for name, check in {
+    checks = {
         "data source exists": _datasource,
         "data source runs queries": _query,
         "dashboard exists": _dashboard,
-        "alert rules exist": _rules,
-    }.items():
+    }
+    if targets.grafana_has_rules:
+        checks["alert rules exist"] = _rules
+    for name, check in checks.items():
         try:
-            evidence, ok = check(grafana)
+            evidence, ok = check(grafana, targets)
         except (GrafanaError, ValueError, LookupError, TypeError) as error:
             yield failed(name, f"{type(error).__name__}: {error}", HINT)
         else:
             yield judged(name, evidence, ok=ok, hint=HINT)
+    if not targets.grafana_has_rules:
+        yield skipped("alert rules exist", "grafanaRules is none")
 
 
-def _datasource(grafana: GrafanaApi) -> tuple[str, bool]:
-    datasource = grafana.get(f"/api/datasources/uid/{DATASOURCE_UID}")
+def _datasource(grafana: GrafanaApi, targets: Targets) -> tuple[str, bool]:
+    datasource = grafana.get(f"/api/datasources/uid/{targets.datasource_uid}")
     return f"{datasource['name']}: {datasource['url']}", datasource["type"] == "prometheus"
 
 
-def _query(grafana: GrafanaApi) -> tuple[str, bool]:
+def _query(grafana: GrafanaApi, targets: Targets) -> tuple[str, bool]:
     """Query as a panel does; Grafana's other ways do not exist in every version."""
     query = {
         "refId": "A",
-        "datasource": {"type": "prometheus", "uid": DATASOURCE_UID},
+        "datasource": {"type": "prometheus", "uid": targets.datasource_uid},
         "expr": PROXY_IS_UP,
         "instant": True,
         "range": False,
@@ -55,12 +59,12 @@ def _query(grafana: GrafanaApi) -> tuple[str, bool]:
     return f"{PROXY_IS_UP} = {value:g}", value == 1
 
 
-def _dashboard(grafana: GrafanaApi) -> tuple[str, bool]:
+def _dashboard(grafana: GrafanaApi, _targets: Targets) -> tuple[str, bool]:
     board = grafana.get(f"/api/dashboards/uid/{DASHBOARD_UID}")["dashboard"]
     return f"{board['title']}, {len(board['panels'])} panels", bool(board["panels"])
 
 
-def _rules(grafana: GrafanaApi) -> tuple[str, bool]:
+def _rules(grafana: GrafanaApi, _targets: Targets) -> tuple[str, bool]:
     expected = {alert.name for alert in alerts(Thresholds())}
     found = {rule["title"] for rule in grafana.get("/api/v1/provisioning/alert-rules")}
     missing = ", ".join(sorted(expected - found))

@@ -1,4 +1,4 @@
-"""(3) Whether Prometheus scrapes the proxy, runs queries and has the alert rules."""
+"""Whether Prometheus scrapes the proxy, runs queries and has the alert rules."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,8 +11,11 @@ from ops.clients.prometheus import PROXY_IS_UP, Prometheus, PrometheusError, sec
 from ops.processes.polling import Poller
 from ops.report import Check, failed, judged, passed
 
-# Two of the longest scrape intervals that we configure, and some time for the scrape itself.
-FIRST_SCRAPE_TIMEOUT_SECONDS = 2 * SCRAPE_INTERVAL_SECONDS + 5.0
+# Title of these checks, to which hints of later ones refer.
+SECTION = "Scraping"
+
+# Time for a scrape and for loading rules, on top of two scrape intervals.
+MARGIN_SECONDS = 5.0
 
 
 def scraping_checks(prometheus: Prometheus, poller: Poller) -> Iterator[Check]:
@@ -32,7 +35,18 @@ def scrape_interval(prometheus: Prometheus) -> float:
     targets = prometheus.targets(JOB)
     if not targets:
         raise PrometheusError(f"no target of job {JOB}")
+    return _longest_interval(targets)
+
+
+def _longest_interval(targets: list[dict[str, Any]]) -> float:
     return max(seconds(target["scrapeInterval"]) for target in targets)
+
+
+def _first_scrape_timeout(prometheus: Prometheus) -> float:
+    """Return how long a target may take to be scraped after a start, in seconds."""
+    targets = prometheus.targets(JOB)
+    interval = _longest_interval(targets) if targets else SCRAPE_INTERVAL_SECONDS
+    return 2 * interval + MARGIN_SECONDS
 
 
 def _version_check(prometheus: Prometheus) -> Check:
@@ -42,7 +56,7 @@ def _version_check(prometheus: Prometheus) -> Check:
 def _target_check(prometheus: Prometheus, poller: Poller) -> Check:
     name = f"job {JOB} is scraped"
     targets = poller.until(
-        lambda: prometheus.targets(JOB), _all_up, timeout=FIRST_SCRAPE_TIMEOUT_SECONDS
+        lambda: prometheus.targets(JOB), _all_up, timeout=_first_scrape_timeout(prometheus)
     )
     if not targets:
         return failed(name, "no such target", "check that prometheus.yml has the job")
@@ -85,7 +99,9 @@ def _rules_check(prometheus: Prometheus, poller: Poller) -> Check:
         ]
         return missing + unhealthy
 
-    found = poller.until(problems, lambda found: not found, timeout=FIRST_SCRAPE_TIMEOUT_SECONDS)
+    found = poller.until(
+        problems, lambda found: not found, timeout=_first_scrape_timeout(prometheus)
+    )
     return judged(
         "alert rules are loaded and healthy",
         "; ".join(found) or f"{len(expected)} rules",

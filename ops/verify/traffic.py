@@ -1,4 +1,4 @@
-"""(4) The test traffic: a chat, a generation, a streamed chat, and an unknown model."""
+"""The test traffic: a chat, a generation, a streamed chat, and an unknown model."""
 
 import http.client
 import json

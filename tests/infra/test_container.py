@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.container import duration
+from infra.container import duration, failure_hint
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret, ServiceMode
 from tests.infra.pulumi_mocks import CONTAINER, IMAGE, Deployed, deploy
@@ -244,3 +244,28 @@ def test_durations_are_written_as_docker_reads_them_back(seconds: int, text: str
 def _seconds(text: str) -> float:
     units = {"h": 3600, "m": 60, "s": 1}
     return sum(int(number) * units[unit] for number, unit in re.findall(r"(\d+)([hms])", text))
+
+
+def test_a_container_that_does_not_become_healthy_names_the_command_that_shows_why() -> None:
+    errors = ["1 error occurred:\n* container failed to be in healthy state", "an earlier one"]
+    assert "docker logs --tail 50 frontier-mistral" in failure_hint("frontier-mistral", errors)
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        [],
+        ["error inspecting container state: Error response from daemon: No such container: 1f"],
+        ["Unable to create container: Conflict. The container name is already in use"],
+    ],
+)
+def test_there_is_no_log_of_a_container_that_is_gone_or_was_not_created(errors: list[str]) -> None:
+    assert failure_hint("frontier-mistral", errors) == ""
+
+
+def test_every_container_that_runs_tells_where_its_log_is() -> None:
+    deployed = deploy()
+    told = {name: list(request.hooks.on_error) for name, request in deployed.of(CONTAINER).items()}
+    assert {name: hooks for name, hooks in told.items() if name in deployed.services()} == {
+        name: [f"{name}-failed"] for name in deployed.services()
+    }

@@ -4,15 +4,20 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from infra.prometheus_config import prometheus_config
 from ops.prometheus.programs import require_programs
 
 
-def _rendered(**others: str) -> dict[str, Any]:
+def _rendered(*, every: float = 15, **others: str) -> dict[str, Any]:
     text = prometheus_config(
-        proxy_target="proxy:1", prometheus_target="prom:2", rules_glob="rules/*.yml", **others
+        proxy_target="proxy:1",
+        prometheus_target="prom:2",
+        rules_glob="rules/*.yml",
+        scrape_interval_seconds=every,
+        **others,
     )
     config: dict[str, Any] = yaml.safe_load(text)
     return config
@@ -50,14 +55,36 @@ def test_grafana_and_the_engine_are_scraped_if_they_have_targets() -> None:
 
 
 def test_rules_are_evaluated_as_often_as_targets_are_scraped() -> None:
-    config = _rendered(scrape_interval="30s")
+    config = _rendered(every=30)
     assert config["rule_files"] == ["rules/*.yml"]
     assert config["global"] == {"scrape_interval": "30s", "evaluation_interval": "30s"}
 
 
+@pytest.mark.parametrize(
+    ("seconds", "interval", "timeout"),
+    [
+        pytest.param(5, "5s", "5s", id="shorter than the usual timeout"),
+        pytest.param(10, "10s", "10s", id="as long as it"),
+        pytest.param(60, "60s", "10s", id="longer"),
+        pytest.param(0.5, "500ms", "500ms", id="less than a second"),
+    ],
+)
+def test_prometheus_accepts_the_timeout_of_every_scrape_interval(
+    tmp_path: Path, seconds: float, interval: str, timeout: str
+) -> None:
+    """It refuses a timeout that is longer than the interval."""
+    config = _rendered(every=seconds)
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config), encoding="utf-8")
+    promtool = require_programs().promtool
+
+    subprocess.run([promtool, "check", "config", "--syntax-only", file], check=True)
+    assert config["global"]["scrape_interval"] == interval
+    assert config["scrape_configs"][0]["scrape_timeout"] == timeout
+
+
 def test_the_same_arguments_give_the_same_text() -> None:
-    arguments = {"proxy_target": "a:1", "prometheus_target": "b:2", "rules_glob": "*.yml"}
-    assert prometheus_config(**arguments) == prometheus_config(**arguments)
+    assert _rendered() == _rendered()
 
 
 def test_prometheus_accepts_it(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """No secret leaves the program unwrapped, or is where ``docker inspect`` shows it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pulumi
 import pytest
@@ -32,6 +33,7 @@ EXTERNAL = Settings(
     grafana_url="https://grafana.example.org",
     grafana_token=Secret("token-secret-6"),
 )
+PROMETHEUS = Settings(prometheus=ServiceMode.EXTERNAL, prometheus_url="https://p.example.org")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,25 @@ def test_the_token_of_an_external_grafana_is_a_secret() -> None:
     everything = [inputs for _, inputs in deploy(EXTERNAL).raw_inputs()]
     assert "token-secret-6" in str(everything)
     assert not [shown for shown in _shown(everything) if "token-secret-6" in shown]
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"prometheus_user": "me", "prometheus_password": Secret("secret-8")}, "secret-8"),
+        ({"prometheus_token": Secret("secret-9")}, "Bearer secret-9"),
+    ],
+    ids=["password", "token"],
+)
+def test_the_credentials_of_an_external_prometheus_are_secret(
+    given: dict[str, str | Secret], sent: str
+) -> None:
+    deployed = deploy(replace(PROMETHEUS, **given))  # type: ignore[arg-type]  # names are the fields'
+    everything = [inputs for _, inputs in deployed.raw_inputs()]
+    assert sent in str(everything)
+    assert not [shown for shown in _shown(everything) if "secret-" in shown]
+    exported = deployed.outputs["prometheusAuthorization"]
+    assert pulumi.runtime.sync_await._sync_await(exported.is_secret())  # noqa: SLF001  same
 
 
 def test_containers_get_secrets_as_files_and_in_no_other_way(deployed: Deployed) -> None:
@@ -97,7 +118,7 @@ def test_the_proxys_keys_are_files_only_where_they_are_needed(deployed: Deployed
 
 def test_what_is_exported_of_secrets_stays_secret(deployed: Deployed) -> None:
     exported = dict(deployed.outputs)
-    for name in ("grafanaAdminPassword", "apiKey", "metricsKey"):
+    for name in ("grafanaAdminPassword", "apiKey", "metricsKey", "prometheusAuthorization"):
         secret = exported.pop(name).is_secret()
         assert pulumi.runtime.sync_await._sync_await(secret)  # noqa: SLF001  as in `pulumi.runtime.test`
     assert not [text for text in SECRETS.values() if text in str(exported)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pulumi
 import pytest
+import yaml
 
 from alerts.grafana import rule_groups
 from infra.docker_endpoint import DockerEndpoint
@@ -235,6 +236,19 @@ def test_an_edited_alert_changes_only_prometheus_and_the_rule_group(default: Dep
     }
 
 
+def test_scrapes_rules_and_grafanas_rules_follow_the_scrape_interval(default: Deployed) -> None:
+    def waits(deployed: Deployed) -> tuple[str, str, str]:
+        files = deployed.files("prometheus-container").values()
+        (config,) = (yaml.safe_load(text) for text in files if "scrape_configs:" in text)
+        (rules,) = (yaml.safe_load(text) for text in files if "groups:" in text)
+        (down,) = (r for r in rules["groups"][0]["rules"] if r.get("alert") == "MistralDown")
+        in_grafana = deployed.inputs(pulumi_mocks.RULE_GROUP, "grafana-content-rules-mistral")
+        return config["global"]["scrape_interval"], down["for"], in_grafana["rules"][0]["for"]
+
+    assert waits(default) == ("15s", "1m", "1m")
+    assert waits(deploy(Settings(scrape_interval_seconds=60))) == ("60s", "3m", "3m")
+
+
 def test_an_external_prometheus_needs_no_container() -> None:
     deployed = deploy(
         Settings(prometheus=ServiceMode.EXTERNAL, prometheus_url="http://prom.example:9090/")
@@ -316,6 +330,9 @@ def test_the_outputs_have_every_url(default: Deployed) -> None:
         "dashboardUrl": "http://127.0.0.1:3000/d/mistral-metrics",
         "engineUrl": "http://mistral:8080",
         "engine": "mistralrs",
+        "prometheusCaFile": "",
+        "datasourceUid": "mistral-prometheus",
+        "grafanaRules": "current",
         "grafanaUser": "admin",
     }
 

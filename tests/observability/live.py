@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Seconds that a start, or a change that the next scrape shows, may take.
 TIMEOUT = 60.0
 
-SCRAPE_INTERVAL = "500ms"
+SCRAPE_INTERVAL_SECONDS = 0.5
 
 
 class RunningPrometheus:
@@ -96,6 +96,5 @@ def scraping(proxy_port: int, rules_file: Path) -> str:
         proxy_target=f"127.0.0.1:{proxy_port}",
         prometheus_target="127.0.0.1:1",  # nothing here needs Prometheus' own metrics
         rules_glob=str(rules_file),
-        scrape_interval=SCRAPE_INTERVAL,
-        scrape_timeout=SCRAPE_INTERVAL,
+        scrape_interval_seconds=SCRAPE_INTERVAL_SECONDS,
     )

@@ -145,6 +145,7 @@ def test_the_queries_of_grafana_are_valid_promql(promtool: Promtool, tmp_path: P
 
 def test_a_drill_can_shorten_every_window_and_wait() -> None:
     short = Timing(
+        scrape_interval_seconds=2,
         window_seconds=60,
         down_for_seconds=10,
         page_for_seconds=20,

@@ -1,10 +1,10 @@
 """A stand-in for the programs that the stack commands start, which records the commands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ops.processes.runner import Result
+from ops.processes.runner import Interruption, Result
 
 CLI = "/opt/bin/pulumi"
 PROGRAMS = {
@@ -16,6 +16,7 @@ PROGRAMS = {
 HEALTHY = {
     "docker version": Result(0, "28.0.1\n"),
     "docker ps": Result(0, ""),
+    "docker container inspect": Result(1, "", "Error: No such container"),
     "pulumi version": Result(0, "v3.272.0\n"),
     "pulumi whoami": Result(255, "", "error: PULUMI_ACCESS_TOKEN must be set for login"),
     "pulumi stack output": Result(0, "{}"),
@@ -52,6 +53,18 @@ class ScriptedRunner:
     def show(self, command: Sequence[str], environ: Mapping[str, str]) -> int:
         return self.capture(command, environ).code
 
+    def relay(
+        self,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        write_line: Callable[[str], None],
+        _interruption: Interruption,
+    ) -> int:
+        done = self.capture(command, environ)
+        for line in done.stdout.splitlines():
+            write_line(line)
+        return done.code
+
     def which(self, program: str) -> str | None:
         return self.programs.get(program)
 
@@ -60,7 +73,7 @@ class ScriptedRunner:
         """The commands so far that change something, without ``--stack``."""
         kinds = (
             "docker pull",
-            "pulumi install",
+            "pulumi plugin install",
             "pulumi stack select",
             "pulumi config set",
             "pulumi refresh",

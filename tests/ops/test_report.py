@@ -10,11 +10,13 @@ CHECKS = [
 ]
 
 
-def test_checks_are_printed_as_they_end_and_counted() -> None:
+def test_checks_are_printed_as_they_end_in_numbered_sections_and_counted() -> None:
     lines: list[str] = []
     report = Report(lines.append)
 
-    report.section("(1) Size", CHECKS)
+    report.section("Size", CHECKS)
+    report.section("Speed", CHECKS[:1])
+    report.heading("Links")
 
     assert lines == [
         "\n(1) Size",
@@ -22,14 +24,17 @@ def test_checks_are_printed_as_they_end_and_counted() -> None:
         "  FAIL  fast — 9 s — wait",
         "  FAIL  whole — half — repair it",
         "  SKIP  big — there is none",
+        "\n(2) Speed",
+        "  PASS  up — 200",
+        "\n(3) Links",
     ]
     assert report.count(Outcome.FAIL) == 2
-    assert report.summary == "1 passed, 2 failed, 1 skipped"
+    assert report.summary == "2 passed, 2 failed, 1 skipped"
 
 
 def test_the_json_has_all_checks_and_the_counts() -> None:
     report = Report(lambda _line: None)
-    report.section("(1) Size", CHECKS)
+    report.section("Size", CHECKS)
 
     written = json.loads(report.as_json())
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from proxy_service.__main__ import CANNOT_LISTEN
+from proxy_service.__main__ import CANNOT_LISTEN, allow_descriptors
 from proxy_service.server.listening import listen
 from proxy_service.settings.values import BindAddress
 from tests.processes import (
@@ -181,6 +181,26 @@ def open_files(limit: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(("most", "allowed"), [(1 << 20, 65_536), (10_240, 10_240), (300, 256)])
+def test_it_starts_with_as_many_open_files_as_the_system_allows(
+    most: int, allowed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some systems, such as macOS, refuse more than they support under any hard limit."""
+    limit = [256]
+
+    def set_limit(_kind: int, limits: tuple[int, int]) -> None:
+        if limits[0] > most:
+            raise ValueError("current limit exceeds maximum limit")
+        limit[0] = limits[0]
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _kind: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", set_limit)
+
+    allow_descriptors()
+
+    assert limit == [allowed]
 
 
 def test_a_thousand_clients_at_once_all_get_their_reply(engine: ScriptedEngine) -> None:

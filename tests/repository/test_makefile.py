@@ -100,6 +100,7 @@ def test_what_a_fresh_clone_installs_is_not_part_of_a_command_s_output(checkout:
     new = checkout / "new-python"
     new.write_text(
         """#!/bin/sh
+case "$*" in -m*) echo "printed by $*";; esac
 case "$*" in *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python;; esac
 """
     )
@@ -107,8 +108,9 @@ case "$*" in *venv*) mkdir -p .venv/bin && cp "$0" .venv/bin/python;; esac
 
     done = make(checkout, "env", f"PYTHON={new}")
 
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (0, "printed by -m ops.stack env\n")
     assert f"Creating .venv with {new}" in done.stderr
+    assert "printed by -m pip install" in done.stderr
 
 
 def test_running_needs_no_test_tools(with_venv: Path) -> None:

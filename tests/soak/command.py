@@ -55,8 +55,8 @@ def main(arguments: Sequence[str], warm_up: WarmUp | None = None) -> int:
     except OperatorError as error:
         sys.stderr.write(f"error: {error}\n")
         return CANNOT_RUN
-    report.section("(3) Requests", request_checks(measured))
-    report.section("(4) Resources", resource_checks(measured))
+    report.section("Requests", request_checks(measured))
+    report.section("Resources", resource_checks(measured))
     if options.json:
         say(report.as_json())
     report.write_line(f"\n{report.summary}")
@@ -73,7 +73,7 @@ def _run(options: argparse.Namespace, report: Report, warm_up: WarmUp) -> Measur
         threading.Event().wait(warm_up.rest_seconds)
         system.await_scrape()
         before = _resource_usage(system.scrape())
-        report.section("(1) At rest after the warm-up", [passed("the proxy holds", str(before))])
+        report.section("At rest after the warm-up", [passed("the proxy holds", str(before))])
         faults = FaultInjector(system, seed)
         started = time.monotonic()
         with (
@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace, report: Report, warm_up: WarmUp) -> Measur
         seconds = round(time.monotonic() - started)
         injected = ", ".join(f"{kind}: {times}" for kind, times in sorted(faults.injected.items()))
         check = passed("faults of the engine", injected or "none")
-        report.section(f"(2) Traffic for {seconds} s", [check])
+        report.section(f"Traffic for {seconds} s", [check])
         return _measure(system, results, before, started)
 
 

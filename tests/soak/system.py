@@ -166,7 +166,7 @@ class SystemUnderTest:
             proxy_target=self._proxy_target,
             prometheus_target=self._prometheus_target,
             rules_glob=str(RULES_FILE),
-            scrape_interval=f"{_SCRAPE_INTERVAL_SECONDS}s",
+            scrape_interval_seconds=_SCRAPE_INTERVAL_SECONDS,
         )
         process = start_prometheus(self._folder, config, self._prometheus_target)
         cleanup.callback(process.end)

@@ -2,14 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from alerts import prometheus as prometheus_rules
+from alerts.grafana import rule_groups
+from infra.components.grafana_content import GrafanaContentArgs, PrometheusSource, await_access
+from infra.grafana_readiness import GrafanaCheck, Login
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
+from monitoring.thresholds import Thresholds
+from tests.infra.certificates import AUTHORITY
 from tests.infra.pulumi_mocks import (
     ANNOTATION,
     CONTACT_POINT,
@@ -28,6 +35,9 @@ from tests.infra.pulumi_mocks import (
 )
 
 WITH_WEBHOOK = Settings(alert_webhook_url=Secret("https://hooks.example.org/x"))
+EXTERNAL_PROMETHEUS = Settings(
+    prometheus=ServiceMode.EXTERNAL, prometheus_url="https://prometheus.example.org"
+)
 EXTERNAL = Settings(
     grafana=ServiceMode.EXTERNAL,
     grafana_url="https://grafana.example.org/",
@@ -104,6 +114,102 @@ def test_the_data_source_has_a_fixed_uid_and_the_networks_url(default: Deployed)
 )
 def test_the_data_source_can_have_another_url(settings: Settings, url: str) -> None:
     assert deploy(settings).inputs(DATA_SOURCE, "grafana-content-prometheus")["url"] == url
+
+
+def test_grafana_knows_how_often_prometheus_scrapes() -> None:
+    """Rates over four scrapes need it: without it, Grafana assumes 15 s."""
+    every_minute = deploy(Settings(scrape_interval_seconds=60))
+    encoded = every_minute.inputs(DATA_SOURCE, "grafana-content-prometheus")["jsonDataEncoded"]
+    assert json.loads(encoded) == {"httpMethod": "POST", "timeInterval": "60s"}
+
+
+def test_grafana_logs_in_to_an_external_prometheus(tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.write_text(AUTHORITY)
+    deployed = deploy(
+        replace(
+            EXTERNAL_PROMETHEUS,
+            prometheus_user="me",
+            prometheus_password=Secret("word"),
+            prometheus_ca_file=str(authority),
+        )
+    )
+    inputs = deployed.inputs(DATA_SOURCE, "grafana-content-prometheus")
+    assert (inputs["basicAuthEnabled"], inputs["basicAuthUsername"]) == (True, "me")
+    assert json.loads(inputs["jsonDataEncoded"])["tlsAuthWithCACert"] is True
+    assert json.loads(inputs["secureJsonDataEncoded"]) == {
+        "basicAuthPassword": "word",
+        "tlsCACert": AUTHORITY,
+    }
+
+
+def test_grafana_sends_a_token_to_an_external_prometheus() -> None:
+    deployed = deploy(replace(EXTERNAL_PROMETHEUS, prometheus_token=Secret("t0ken")))
+    inputs = deployed.inputs(DATA_SOURCE, "grafana-content-prometheus")
+    assert inputs["httpHeaders"] == {"Authorization": "Bearer t0ken"}
+    assert "basicAuthEnabled" not in inputs
+
+
+def test_a_data_source_that_grafana_has_is_used_and_not_changed() -> None:
+    deployed = deploy(replace(EXTERNAL, datasource_uid="own-source"))
+    (dashboard,) = deployed.all_inputs(DASHBOARD).values()
+    chosen = json.loads(dashboard["configJson"])["templating"]["list"][0]["current"]["value"]
+    queried = {
+        step["datasourceUid"]
+        for group in deployed.all_inputs(RULE_GROUP).values()
+        for rule in group["rules"]
+        for step in rule["datas"]
+    }
+    assert not deployed.of(DATA_SOURCE)
+    assert chosen == "own-source"
+    assert queried == {"own-source", "__expr__"}
+    assert deployed.outputs["datasourceUid"] == "own-source"
+
+
+def test_the_rules_can_be_left_to_prometheus_alone() -> None:
+    deployed = deploy(Settings(grafana_rules=GrafanaRules.NONE))
+    assert not deployed.of(RULE_GROUP)
+    assert deployed.of(DASHBOARD)
+    assert "MistralDown" in str(deployed.files("prometheus-container"))
+
+
+@pytest.mark.parametrize(
+    ("uid", "rules", "asked"),
+    [
+        pytest.param("", True, ["ready", "data sources, rules"], id="all"),
+        pytest.param("own", True, ["ready", "rules", "has own"], id="own data source"),
+        pytest.param("", False, ["ready", "data sources"], id="no rules"),
+    ],
+)
+def test_what_the_login_needs_is_checked_before_anything_is_written(
+    uid: str,
+    rules: bool,  # noqa: FBT001 - of a table
+    asked: list[str],
+) -> None:
+    checks: list[str] = []
+
+    class Recorded(GrafanaCheck):
+        def await_ready(self, _timeout_seconds: float = 0) -> None:
+            checks.append("ready")
+
+        def require_datasource(self, uid: str) -> None:
+            checks.append(f"has {uid}")
+
+        def require_access(self, *, data_sources: bool, rules: bool) -> None:
+            needed = {"data sources": data_sources, "rules": rules}
+            checks.append(", ".join(name for name, is_needed in needed.items() if is_needed))
+
+    await_access(
+        GrafanaContentArgs(
+            source=PrometheusSource("http://p", 15, existing_uid=uid),
+            dashboard="{}",
+            rule_groups=rule_groups(Thresholds(), SOURCE_UID) if rules else (),
+            owns_policies=True,
+            check=Recorded("http://g", Login("admin", "x", "")),
+            deployed={},
+        )
+    )
+    assert checks == asked
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,12 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
             {"modelDetails": '{"m": {"colour": "red"}}'},
             "expected a JSON object that maps an engine id to",
         ),
+        ({"scrapeIntervalSeconds": 0}, "scrapeIntervalSeconds: 0 is not in the range 1 to 120"),
+        ({"scrapeIntervalSeconds": 300}, "scrapeIntervalSeconds: 300 is not in the range"),
+        (
+            {"scrapeIntervalSeconds": 60, "alertThresholds": '{"noRequestsMinutes": 3}'},
+            "noRequestsMinutes is 3, but the proxy is scraped every 60 s",
+        ),
         (
             {"mistralUrl": "http://me:word@box:1"},
             "mistralUrl: remove user and password from",
@@ -75,6 +81,22 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
             "datasourceUrl: loopback in Grafana's container is the container itself",
         ),
         (ELSEWHERE, "datasourceUrl: Prometheus is on this machine's loopback"),
+        ({"datasourceUid": "x"}, "datasourceUid: the stack's own Grafana has only"),
+        ({**ELSEWHERE, "datasourceUid": "a/b"}, "datasourceUid: 'a/b' is not a uid"),
+        ({"prometheusUser": "me"}, "prometheusUser: set it together with prometheusPassword"),
+        ({"prometheusPassword": "x"}, "prometheusUser: set it together with"),
+        ({"prometheusUser": "a:b", "prometheusPassword": "x"}, "has a colon"),
+        (
+            {"prometheusUser": "a", "prometheusPassword": "x", "prometheusToken": "y"},
+            "prometheusToken: set either this or prometheusUser",
+        ),
+        ({"prometheusCaFile": "/nowhere/ca.pem"}, "'/nowhere/ca.pem' has no certificates in PEM"),
+        ({"prometheusCaFile": "Pulumi.yaml"}, "'Pulumi.yaml' has no certificates in PEM format"),
+        ({"prometheusCaFile": "infra/__init__.py"}, "no certificates in PEM format"),
+        (
+            {"grafanaRules": "none", "alertWebhookUrl": "https://hooks.example.org/x"},
+            "grafanaRules: without rules, Grafana sends no alerts",
+        ),
         ({**ELSEWHERE, "bindAddress": "0.0.0.0"}, "datasourceUrl: Prometheus is on this"),
         ({**ELSEWHERE, "advertisedHost": "box.example"}, "datasourceUrl: Prometheus is on this"),
         (

@@ -26,6 +26,7 @@ from tests.processes import TIMEOUT_SECONDS
 QUICK = DrillConfig(
     thresholds=Thresholds(
         timing=Timing(
+            scrape_interval_seconds=1,
             window_seconds=6,
             down_for_seconds=3,
             page_for_seconds=3,
@@ -36,7 +37,6 @@ QUICK = DrillConfig(
             slow_burn_seconds=10,
         ),
     ),
-    scrape="1s",
     evaluation="500ms",
 )
 NOWHERE = Targets("nothing", "http://127.0.0.1:9")
@@ -80,7 +80,7 @@ def test_ctrl_c_restores_what_the_drill_touched() -> None:
             kill_if_it_hangs = threading.Timer(TIMEOUT_SECONDS, process.kill)
             kill_if_it_hangs.start()
             assert process.stdout
-            idling = any("(2) idle" in line for line in process.stdout)
+            idling = any(") idle:" in line for line in process.stdout)
             during = dict(grafana.rules)
             process.send_signal(signal.SIGINT)
             printed = process.stdout.read()

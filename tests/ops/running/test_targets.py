@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from ops.clients.prometheus import Prometheus
 from ops.running.demo import DemoUrls, announced
-from ops.running.targets import find_targets, stack_targets
+from ops.running.targets import Targets, find_targets, stack_targets
 from ops.terminal.console import OperatorError
 
 PULUMI = """\
@@ -109,3 +110,20 @@ def test_a_stacks_outputs_say_where_its_services_are() -> None:
     assert targets.proxy_api.headers == {"Authorization": "Bearer first-key-of-two"}
     assert targets.proxy_api.metrics_key == "key-of-the-metrics"
     assert "key-of" not in repr(targets)
+
+
+def test_another_prometheus_does_not_get_the_stacks_login() -> None:
+    outputs = {
+        "proxyUrl": "http://p",
+        "prometheusUrl": "https://own.example.org",
+        "prometheusAuthorization": "Bearer t0ken",
+        "prometheusCaFile": "/ca.pem",
+    }
+    stack = stack_targets("dev", outputs)
+    assert "t0ken" not in repr(stack)
+    assert stack.prometheus_api == Prometheus("https://own.example.org", "Bearer t0ken", "/ca.pem")
+
+    other = stack.overridden({"prometheus": "http://other.example.org"})
+
+    assert other.prometheus_api == Prometheus("http://other.example.org")
+    assert Targets("none", "http://p").prometheus_api is None

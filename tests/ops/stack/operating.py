@@ -19,13 +19,17 @@ OUTPUTS = {
 
 
 def operator(
-    root: Path, runner: ScriptedRunner, environ: Mapping[str, str] | None = None
+    root: Path,
+    runner: ScriptedRunner,
+    environ: Mapping[str, str] | None = None,
+    *,
+    stack: str = "dev",
 ) -> Operator:
     def install_nothing(_folder: Path) -> None:
         raise OSError("no network here")
 
     return Operator(
-        read_stack_config(root), runner, root, environ or {}, install_cli=install_nothing
+        read_stack_config(root, stack), runner, root, environ or {}, install_cli=install_nothing
     )
 
 

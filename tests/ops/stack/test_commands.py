@@ -8,6 +8,7 @@ from ops.processes.runner import Result
 from ops.terminal.console import OperatorError
 from tests.ops.scripted_runner import PROGRAMS, ScriptedRunner
 from tests.ops.stack.operating import OUTPUTS, configure, operator, state
+from tests.ops.verify.stand_ins import running_standin
 
 
 def test_up_checks_then_selects_refreshes_docker_only_and_updates(root: Path) -> None:
@@ -23,6 +24,58 @@ def test_up_checks_then_selects_refreshes_docker_only_and_updates(root: Path) ->
     assert runner.commands[0].startswith("docker version")
 
 
+REFRESH = "pulumi refresh --target **docker:index/**"
+UNCHANGED = "--preview-only --expect-no-changes"
+
+
+def test_preview_only_reads_while_docker_is_as_the_state_says(root: Path) -> None:
+    runner = ScriptedRunner()
+
+    assert operator(root, runner).preview() == 0
+
+    assert runner.changing == [
+        "pulumi stack select dev --non-interactive --create",
+        f"{REFRESH} {UNCHANGED}",
+    ]
+    assert runner.commands[-1] == "pulumi preview --stack dev"
+
+
+def test_preview_sees_what_changed_in_docker(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After ``docker rm -f``, say. What a killed command had begun stays known to ``up``."""
+    drift = Result(255, "", "error: no changes were expected but changes were proposed")
+    runner = ScriptedRunner({f"{REFRESH} {UNCHANGED}": drift})
+
+    assert operator(root, runner).preview() == 0
+
+    assert runner.changing[-1] == f"{REFRESH} --yes --skip-preview"
+    assert runner.commands[-1] == "pulumi preview --stack dev"
+    assert "Docker has changed since the last update" in capsys.readouterr().out
+
+
+def test_preview_shows_that_an_image_that_docker_lost_is_rebuilt(root: Path) -> None:
+    image = {
+        "type": "docker:index/image:Image",
+        "urn": "urn:lost",
+        "outputs": {"repoDigest": "sha256:lost"},
+    }
+    gone = {"docker image inspect sha256:lost": Result(1, "", "No such image")}
+    runner = ScriptedRunner({**state(resources=[image]), **gone})
+
+    operator(root, runner).preview()
+
+    assert runner.commands[-1] == "pulumi preview --replace urn:lost --stack dev"
+
+
+def test_preview_says_why_the_state_cannot_be_read(root: Path) -> None:
+    locked = Result(255, "", "error: the stack is currently locked by 1 lock(s).")
+    runner = ScriptedRunner({"pulumi refresh": locked})
+
+    with pytest.raises(OperatorError, match=r"currently locked(?s:.*)pulumi cancel"):
+        operator(root, runner).preview()
+
+
 @pytest.mark.parametrize(
     ("results", "programs", "why"),
     [
@@ -31,7 +84,7 @@ def test_up_checks_then_selects_refreshes_docker_only_and_updates(root: Path) ->
         ({"pulumi version": Result(0, "v3.100.0")}, PROGRAMS, "no network here"),
         ({}, {"docker": "/usr/bin/docker"}, "no network here"),
         (
-            {"pulumi install": Result(1, "", "403 rate limit")},
+            {"pulumi plugin install": Result(1, "", "error: 403 rate limit")},
             {"docker": "/usr/bin/docker", "pulumi": "/opt/bin/pulumi"},
             "403 rate limit",
         ),
@@ -49,7 +102,7 @@ def test_up_touches_nothing_when_something_is_missing(
 
     assert why in str(error.value)
     assert "make demo" in str(error.value)
-    assert [words for words in runner.changing if words != "pulumi install --no-dependencies"] == []
+    assert [words for words in runner.changing if words != "pulumi plugin install --exact"] == []
     assert sorted(root.iterdir()) == before
 
 
@@ -188,6 +241,30 @@ def test_status_shows_the_stacks_containers_and_fails_unless_all_are_healthy(
     assert "frontier-mistral " in printed
     assert "(unhealthy)" in printed
     assert "frontier-mistral-other" not in printed
+
+
+def test_status_logs_in_to_a_prometheus_that_requires_it(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listing = Result(0, '{"Names": "frontier-mistral", "Status": "Up 2 minutes (healthy)"}')
+    with running_standin(prometheus_authorization="Bearer t0ken") as targets:
+        outputs = {
+            "prometheusUrl": targets.prometheus,
+            "prometheusAuthorization": "Bearer t0ken",
+        }
+        runner = ScriptedRunner(
+            {
+                "docker ps": listing,
+                "pulumi whoami": Result(0, '{"url": "https://app.pulumi.com/ada"}'),
+                "pulumi stack output": Result(0, json.dumps(outputs)),
+            }
+        )
+
+        assert operator(root, runner).status() == 0
+
+    printed = capsys.readouterr().out
+    assert "Alerts firing: none" in printed
+    assert "t0ken" not in printed
 
 
 def test_status_without_containers_names_the_command_that_starts_them(

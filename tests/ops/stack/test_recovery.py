@@ -22,10 +22,15 @@ BEGUN = [
 ]
 
 
+def inspected(kind: str, labels: str, name: str) -> str:
+    shown = f'{{{{.Id}}}} {{{{index {labels} "frontier.stack"}}}}'
+    return f"docker {kind} inspect --format {shown} {name}"
+
+
 HALF_MADE = {
     **state(pending_operations=BEGUN),
-    "docker container inspect --format {{.Id}} frontier-grafana": Result(0, "c0ffee\n"),
-    "docker network inspect --format {{.Id}} frontier": Result(0, "f00d\n"),
+    inspected("container", ".Config.Labels", "frontier-grafana"): Result(0, "c0ffee dev\n"),
+    inspected("network", ".Labels", "frontier"): Result(0, "f00d dev\n"),
 }
 
 
@@ -65,6 +70,28 @@ def test_what_a_killed_up_had_finished_stays(root: Path) -> None:
     assert operator(root, runner).up() == 0
 
     assert removed(runner) == ["docker network rm f00d"]
+
+
+@pytest.mark.parametrize("label", ["", " other"], ids=["no label", "another stack's"])
+def test_what_has_the_name_but_not_the_stacks_label_stays(root: Path, label: str) -> None:
+    others = {
+        inspected("container", ".Config.Labels", "frontier-grafana"): Result(0, f"c0ffee{label}\n"),
+        inspected("network", ".Labels", "frontier"): Result(0, f"f00d{label}\n"),
+    }
+    runner = ScriptedRunner({**HALF_MADE, **others})
+
+    assert operator(root, runner).down() == 0
+
+    assert removed(runner) == []
+
+
+def test_a_stack_in_an_organisation_removes_its_own(root: Path) -> None:
+    """The label has the short name, as all names in Docker."""
+    runner = ScriptedRunner(HALF_MADE)
+
+    assert operator(root, runner, stack="acme/frontier/dev").down() == 0
+
+    assert removed(runner) == REMOVED
 
 
 def test_up_rebuilds_an_image_that_docker_no_longer_has(root: Path) -> None:

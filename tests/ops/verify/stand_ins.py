@@ -31,11 +31,15 @@ class StandIn:
         faults: Names of its faults.
         key: API key that the proxy requires; empty for none.
         metrics_key: Key that its metrics accept beside ``key``; empty for none.
+        prometheus_authorization: Header that Prometheus requires; empty for none.
+        scrape_interval: Of the proxy's target, in Prometheus' notation.
     """
 
     faults: set[str] = field(default_factory=set)
     key: str = ""
     metrics_key: str = ""
+    prometheus_authorization: str = ""
+    scrape_interval: str = "15s"
 
     def __post_init__(self) -> None:
         self.keys = Keys(
@@ -113,6 +117,8 @@ class StandIn:
 
     def prometheus(self, request: Request) -> Response:
         url = urlsplit(request.path)
+        if request.headers.get("Authorization", "") != self.prometheus_authorization:
+            return Response(401, b"Unauthorized\n")
         if url.path == "/-/ready":
             return Response()
         if url.path == "/api/v1/query":
@@ -132,10 +138,10 @@ class StandIn:
         target = {
             "labels": {"job": "mistral"},
             "scrapeUrl": "http://proxy/metrics",
-            "health": "up",
+            "health": "down" if "down" in self.faults else "up",
             "lastError": "",
             "lastScrape": datetime.now(UTC).isoformat(),
-            "scrapeInterval": "15s",
+            "scrapeInterval": self.scrape_interval,
         }
         return [target]
 
@@ -157,9 +163,9 @@ class StandIn:
 
 
 @contextmanager
-def running_standin(*faults: str, key: str = "", metrics_key: str = "") -> Iterator[Targets]:
+def running_standin(*faults: str, **others: str) -> Iterator[Targets]:
     """Run the services while the block runs; yield their URLs."""
-    services = StandIn(set(faults), key, metrics_key)
+    services = StandIn(set(faults), **others)
     with serving(services.proxy) as proxy, serving(services.prometheus) as prometheus:
         yield Targets("a stand-in", proxy, prometheus=prometheus)
 

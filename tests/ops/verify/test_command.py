@@ -1,4 +1,5 @@
 import json
+import re
 import socket
 
 import pytest
@@ -27,6 +28,8 @@ def test_healthy_services_pass_with_exact_counts_in_both_places(
         assert f"PASS  {where}: {counted}" in printed
         assert f"PASS  {where}: mistral_generate_tokens_total — +9" in printed
     assert 'PASS  proxy: mistral_streaming_chunks_total{endpoint="chat"} — +2' in printed
+    numbers = [int(number) for number in re.findall(r"^\((\d+)\) ", printed, re.MULTILINE)]
+    assert numbers == [1, 2, 3, 4, 5, 6]
     assert f"{targets.proxy}/metrics" in printed
     assert f"{targets.prometheus}/targets" in printed
 
@@ -59,7 +62,7 @@ def test_each_fault_fails_its_own_check_and_the_others_still_run(
 
     printed = capsys.readouterr().out
     assert line in printed
-    assert "(5) Links" in printed
+    assert ") Links\n" in printed
 
 
 def test_more_requests_than_were_sent_are_reported_as_other_traffic(

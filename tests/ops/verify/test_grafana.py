@@ -2,6 +2,7 @@ import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -46,6 +47,21 @@ def test_the_provisioned_content_passes() -> None:
         checks = list(grafana_checks(targets))
 
     assert [check.outcome for check in checks] == [Outcome.PASS] * 4
+
+
+def test_another_data_source_and_rules_that_are_elsewhere_pass_too() -> None:
+    answers = {
+        **HEALTHY,
+        "/api/datasources/uid/own": {"name": "P", "type": "prometheus", "url": "u"},
+    }
+    del answers["/api/datasources/uid/mistral-prometheus"]
+    del answers["/api/v1/provisioning/alert-rules"]
+    with grafana(answers) as targets:
+        checks = list(
+            grafana_checks(replace(targets, datasource_uid="own", grafana_has_rules=False))
+        )
+
+    assert [check.outcome for check in checks] == [*[Outcome.PASS] * 3, Outcome.SKIP]
 
 
 @pytest.mark.parametrize(
