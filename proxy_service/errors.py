@@ -3,19 +3,21 @@
 ::
 
     ProxyError (status, error_type)
-      RequestError: the client's fault
+      RequestError: the client's fault, whatever its status
         InvalidRequest 400 · Unauthorized 401 · ModelNotFound 404 · BodyTooLarge 413
         UnsupportedFeature 400 · NotImplementedHere 501
       EngineError: the engine's fault
         EngineUnavailable 503    it can't be reached, or hasn't loaded the model
         EngineTimeout 504        it was silent for too long
-        EngineRejected           it replied with an error status of its own
+        EngineRejected           it replied with an error of its own
         EngineProtocolError 502  its reply isn't what its API promises
         StreamInterrupted 502    it failed after the first byte was sent
       Overloaded 503, ShuttingDown 503: neither side's fault; a retry makes sense
       InternalError 500: the proxy's fault
 
-``error_type`` is the label of ``mistral_request_errors_total`` and the field in the log.
+``error_type`` is the label of ``mistral_request_errors_total`` and the field in the log. Whose
+fault it is, and so whether it can make an alert fire, depends on the class alone: clients get some
+of their own faults with a 5xx, as from Ollama, and engines send some of theirs with a 4xx.
 """
 
 # ruff: noqa: N818  leaves of the tree are named after the fault, only branches end in Error
@@ -77,7 +79,7 @@ class RequestError(ProxyError):
 
 
 class InvalidRequest(RequestError):
-    """The body or a field in it is invalid; Ollama's status for some of these is 500."""
+    """The proxy or the engine finds the request invalid; Ollama's status for some of it is 500."""
 
     def __init__(self, message: str, *, status: int = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(message)
@@ -145,7 +147,7 @@ class EngineTimeout(EngineError):
 
 
 class EngineRejected(EngineError):
-    """The engine replied with an error of its own."""
+    """The engine replied with an error that isn't the client's fault."""
 
     error_type: ErrorType = "upstream_status"
 
@@ -154,10 +156,6 @@ class EngineRejected(EngineError):
         self.status = status
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             self.error_type = "overloaded"
-        elif status == HTTPStatus.NOT_FOUND:
-            self.error_type = "model_not_found"
-        elif status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.error_type = "invalid_request"
 
 
 class EngineProtocolError(EngineError):

@@ -279,8 +279,6 @@ class Catalogue:
             self._failed_at = self._clock.monotonic()
             self._set_failure(error)
             raise
-        for model in self._table.models:
-            self._metrics.model(model.name).loaded.set(0)  # set again below if it is still listed
         self._table = NameTable(models, self._settings.model_aliases)
         self._asked_at = started
         self._set_failure(None)
@@ -321,9 +319,9 @@ class Catalogue:
         self._metrics.upstream_up.set(failure is None)
         if failure is None:
             self._metrics.upstream_last_success.set(self._clock.time_ns() / NS_PER_SECOND)
-        for model in self._table.models:
-            loaded = failure is None and model.status == LOADED
-            self._metrics.model(model.name).loaded.set(loaded)
+        self._metrics.set_loaded(
+            (model.name, failure is None and model.status == LOADED) for model in self._table.models
+        )
 
 
 class _Use(AbstractAsyncContextManager[int]):

@@ -192,8 +192,11 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def release(self) -> None:
-        """Return the connection to the pool if its reply is complete, else close it."""
-        if self.reader.complete and self.reader.reusable:
+        """Return the connection to the pool if it is open and its reply complete, else close it.
+
+        It can have been closed after the end of the reply, by either side.
+        """
+        if self._is_open and self.reader.complete and self.reader.reusable:
             self._enter(State.IDLE, self._idle_seconds)
             self._pool.add_idle(self)
         else:
@@ -201,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def drain(self) -> None:
         """Release the connection once the rest of its reply has arrived, and discard that."""
-        if self.reader.complete:
+        if self.reader.complete or not self._is_open:
             self.release()
         else:
             self._enter(State.DRAINING, _DRAIN_SECONDS)
@@ -211,7 +214,12 @@ class Connection(asyncio.BufferedProtocol):
 
         Asks the system, because the event loop learns of both only in its next round.
         """
-        return self._transport is not None and not self._poll.poll(0)
+        return self._is_open and not self._poll.poll(0)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether neither side has closed, as far as the event loop knows."""
+        return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
         """Close at once, so that the engine stops generating."""

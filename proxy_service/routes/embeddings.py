@@ -6,7 +6,6 @@ from http import HTTPStatus
 
 from proxy_service.errors import (
     EngineProtocolError,
-    EngineRejected,
     InvalidRequest,
     ModelNotFound,
     ProxyError,
@@ -113,7 +112,5 @@ def _read(body: bytes, *, expected: int) -> tuple[list[list[float]], Usage]:
 def _refusal(name: str, status: int, body: bytes) -> ProxyError:
     error = from_reply(status, body, model=name)
     if "Prompt sequence length is greater" in error.message:
-        return EngineRejected(
-            "the input length exceeds the context length", status=HTTPStatus.BAD_REQUEST
-        )
+        return InvalidRequest("the input length exceeds the context length")
     return error

@@ -51,7 +51,7 @@ async def pull(exchange: Exchange) -> HTTPResponse | None:
     """Answer ``POST /api/pull``: load a model that the engine lists, and refuse any other."""
     fields = Fields.parse(exchange.body, "PullRequest")
     name = _name(fields, "invalid model name")
-    stream = fields.flag("stream", default=True)
+    stream = exchange.record.asked_for_stream = fields.flag("stream", default=True)
     catalogue = exchange.services.catalogue
     try:
         model = await catalogue.find(name)

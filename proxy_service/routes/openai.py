@@ -19,11 +19,15 @@ from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.telemetry.metrics import GENERATION_ENDPOINTS
-from proxy_service.translate.engine_errors import ABSENT, from_reply, parse_reply
+from proxy_service.translate.engine_errors import (
+    ABSENT,
+    failed_while_generating,
+    from_reply,
+    parse_reply,
+)
 from proxy_service.translate.models.model import EngineModel
-from proxy_service.translate.replies import failed_while_generating, finish_reason_of, to_usage
-from proxy_service.wire import JsonObject
-from proxy_service.wire.engine import Usage
+from proxy_service.translate.replies import finish_reason_of, to_usage
+from proxy_service.wire import JsonObject, engine_paths
 from proxy_service.wire.reading import decode_object, fold_keys
 from proxy_service.wire.writing import to_json
 
@@ -53,6 +57,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     name = fields.get("model")
     if not isinstance(name, str) or not name:
         raise InvalidRequest("model is required")
+    streamed = exchange.record.asked_for_stream = fields.get("stream") is True
     found = await exchange.find(name)
     if sent.get("model") != found.id:  # the client used another name, or a key such as "Model"
         body = _with_model(fields, found)
@@ -60,7 +65,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     async with services.admission.slot(), services.catalogue.loaded(found) as load_ns:
         return await call_engine(
             exchange,
-            Call(path, body, streamed=fields.get("stream") is True),
+            Call(path, body, streamed=streamed),
             partial(_respond, exchange, name),
             partial(_refusal, path, name),
             just_loaded=load_ns > 0,
@@ -87,29 +92,26 @@ def _with_model(fields: JsonObject, found: EngineModel) -> bytes:
 
 def _refusal(path: str, name: str, status: int, body: bytes) -> ProxyError:
     error = from_reply(status, body, model=name)
-    if status in ABSENT and not isinstance(error, ModelNotFound):
+    absent = status in ABSENT and not isinstance(error, ModelNotFound)
+    if absent and path in engine_paths.OPTIONAL:
         return NotImplementedHere(f"the engine behind this server has no {path}")
     return error
 
 
 async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
     body = await reply.body()
-    _count(exchange, body)
+    _count(exchange, reply, body)
     return exchange.response(body, content_type=reply.content_type)
 
 
-def _count(exchange: Exchange, body: bytes) -> None:
+def _count(exchange: Exchange, reply: EngineReply, body: bytes) -> None:
     """Count the tokens of a whole reply if it is a generation, and not embeddings."""
     value = parse_reply(body)
     if isinstance(value, dict) and exchange.record.endpoint in GENERATION_ENDPOINTS:
-        _completed(exchange, to_usage(value.get("usage")), finish_reason_of(value))
-
-
-def _completed(exchange: Exchange, usage: Usage | None, reason: str | None) -> None:
-    """Count a complete generation, which may have ended with an error of the engine."""
-    if reason == "error":
-        exchange.record.error = failed_while_generating(exchange.record.model)
-    exchange.record.completed(usage, reason or "stop")
+        record, reason = exchange.record, finish_reason_of(value)
+        if reason == "error":
+            record.error = failed_while_generating(value, model=record.model)
+        record.completed(to_usage(value.get("usage")), reason or "stop", waited=reply.waited)
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStream) -> None:
@@ -120,7 +122,9 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
                 raise batch.error
             if batch.error is not None:
                 exchange.record.error = within_stream(batch.error)
-            await exchange.write(batch, content_type=reply.content_type, end=stream.done)
+            await exchange.write(
+                batch, content_type=reply.content_type, waited=reply.waited, end=stream.done
+            )
             if stream.done:
                 # Don't wait for the engine to close the stream; nothing more is needed from it.
                 reply.discard_rest()
@@ -129,11 +133,21 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
             batch = stream.close()
             if batch.error is not None and exchange.record.error is None:
                 raise batch.error
-            await exchange.write(batch, content_type=reply.content_type, end=True)
+            await exchange.write(
+                batch, content_type=reply.content_type, waited=reply.waited, end=True
+            )
     except ProxyError as error:
         if not exchange.streaming:
             raise
         await exchange.fail(within_stream(error), content_type=reply.content_type)
     else:
-        if exchange.record.error is None:
-            _completed(exchange, stream.usage, stream.finish_reason)
+        _count_stream(exchange, reply, stream)
+
+
+def _count_stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStream) -> None:
+    """Count a generation whose stream was passed on to its end, unless it failed."""
+    record = exchange.record
+    if record.error is None and stream.finish_reason == "error":
+        record.error = within_stream(failed_while_generating({}, model=record.model))
+    if record.error is None:
+        record.completed(stream.usage, stream.finish_reason or "stop", waited=reply.waited)

@@ -25,10 +25,9 @@ from proxy_service.streaming.lines import NdjsonLines, Part
 from proxy_service.streaming.plain_events import decode
 from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextBuffer
-from proxy_service.translate.engine_errors import from_event
+from proxy_service.translate.engine_errors import failed_while_generating, from_event
 from proxy_service.translate.replies import (
     done_reason,
-    failed_while_generating,
     thinking_of,
     to_ollama_counts,
     to_ollama_logprobs,
@@ -187,7 +186,7 @@ class OllamaStream(EngineStream):
 
     def _begin_finish(self, reason: str, at: Moment) -> None:
         if reason == "error":
-            raise failed_while_generating(self._options.model)
+            raise failed_while_generating({}, model=self._options.model)
         self.finish_reason = reason
         self._write("content", self._buffer.flush(), at, self._take_logprobs())
         if self._calls:

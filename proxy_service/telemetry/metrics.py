@@ -6,6 +6,7 @@ once per endpoint and per model, and kept. All label values are from fixed lists
 `MODEL_LIMIT` of them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -78,7 +79,7 @@ ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 
 Status = Literal["success", "client_error", "error", "cancelled"]
 STATUSES: tuple[Status, ...] = get_args(Status)
-Outcome = Literal["completed", "upstream_error", "client_disconnected", "timeout"]
+Outcome = Literal["completed", "client_error", "upstream_error", "client_disconnected", "timeout"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 FINISH_REASONS = (
     *("stop", "length", "tool_calls", "load", "unload", "error", "cancelled", "other"),
@@ -96,6 +97,7 @@ class EndpointMetrics:
     """The children of one endpoint."""
 
     duration: Histogram
+    wait: Histogram
     requests: dict[Status, Counter]
     errors: dict[ErrorType, Counter]
     chunks: Counter | None  # None if the endpoint doesn't stream
@@ -108,6 +110,8 @@ class ModelMetrics:
 
     generate_duration: Histogram
     output_tokens: Counter
+    decode_tokens: Counter
+    decode_seconds: Counter
     prompt_tokens: Counter
     first_token: Histogram
     per_output_token: Histogram
@@ -160,6 +164,18 @@ class ProxyMetrics:
             known = self._models[name] = self._families.model(name)
         return known
 
+    def set_loaded(self, listed: Iterable[tuple[str, bool]]) -> None:
+        """Set which models are loaded, given the name of each listed model and whether it is.
+
+        `OTHER_MODEL` is loaded if any of the models that it stands for is.
+        """
+        for known in self._models.values():
+            known.loaded.set(False)
+        for name, loaded in listed:
+            gauge = self.model(name).loaded  # exists from now on, loaded or not
+            if loaded:
+                gauge.set(True)
+
     def upstream_duration(self, path: str) -> Histogram:
         """Return the child for requests to a path of the engine."""
         return self._upstream.get(path, self._upstream_other)
@@ -184,6 +200,12 @@ class _Families:
         self.duration = histogram(
             "mistral_http_request_duration_seconds",
             "Seconds from a request's head to the last byte of its response, for all outcomes.",
+            HTTP_BUCKETS,
+            "endpoint",
+        )
+        self.wait = histogram(
+            "mistral_request_wait_seconds",
+            "Seconds that clients waited: without those in which their answers were generated.",
             HTTP_BUCKETS,
             "endpoint",
         )
@@ -215,6 +237,16 @@ class _Families:
             "model",
         )
         self.output_tokens = counter("mistral_generate_tokens_total", "Tokens generated.", "model")
+        self.decode_tokens = counter(
+            "mistral_decode_tokens_total",
+            "Tokens whose generation was timed: all but the first of each stream.",
+            "model",
+        )
+        self.decode_seconds = counter(
+            "mistral_decode_seconds_total",
+            "Seconds that the engine took for the tokens of mistral_decode_tokens_total.",
+            "model",
+        )
         self.chunks = counter(
             "mistral_streaming_chunks_total",
             "Chunks with content that were sent to clients in streams.",
@@ -260,7 +292,7 @@ class _Families:
         )
         self.streams = counter(
             "mistral_streams_total",
-            "Streams by how they ended.",
+            "Streams by how they ended, those that failed before they began included.",
             *("endpoint", "outcome"),
         )
         self.errors = counter(
@@ -298,6 +330,7 @@ class _Families:
         streams = name in STREAMING_ENDPOINTS
         return EndpointMetrics(
             duration=self.duration.labels(name),
+            wait=self.wait.labels(name),
             requests={status: self.requests.labels(name, status) for status in STATUSES},
             errors={kind: self.errors.labels(name, kind) for kind in ERROR_TYPES},
             chunks=self.chunks.labels(name) if streams else None,
@@ -309,6 +342,8 @@ class _Families:
         return ModelMetrics(
             generate_duration=self.generate_duration.labels(name),
             output_tokens=self.output_tokens.labels(name),
+            decode_tokens=self.decode_tokens.labels(name),
+            decode_seconds=self.decode_seconds.labels(name),
             prompt_tokens=self.prompt_tokens.labels(name),
             first_token=self.first_token.labels(name),
             per_output_token=self.per_output_token.labels(name),

@@ -1,4 +1,8 @@
-"""Translates the engine's errors, which it sends as a status with a body or as an event."""
+"""Translates the engine's errors, which it sends as a status with a body or as an event.
+
+Whose fault an error is depends on its message and not on its status, so that whole replies and
+streams agree: an event has no status.
+"""
 
 from http import HTTPStatus
 from typing import cast
@@ -8,23 +12,17 @@ from proxy_service.errors import (
     EngineRejected,
     EngineUnavailable,
     InternalError,
+    InvalidRequest,
     ModelNotFound,
     ProxyError,
 )
 from proxy_service.settings.stack_names import named
+from proxy_service.translate.client_faults import is_client_fault
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import decode_reply
 
-# How the engine's messages about invalid requests begin; it sends most of them with status 500.
-# Only beginnings count, because words such as "image" also occur in messages about the engine.
-_CLIENT_FAULTS = (
-    "prompt sequence length is greater",
-    "received a request incompatible for this model's category",
-    "max_tokens must be at least",
-    "invalid grammar",
-)
-# Statuses with which the engine refuses an invalid request.
-_CLIENT_STATUSES = (
+# The statuses below 500 that the engine sends in reply to the proxy's requests.
+_ENGINE_STATUSES = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -33,12 +31,14 @@ _CLIENT_STATUSES = (
 # Statuses of an engine that doesn't have the endpoint.
 ABSENT = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 # Statuses that are passed on to the client.
-_GATEWAY_STATUSES = (
+_PASSED_ON = (
+    HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 POISONED = "EnginePoisoned"
+_FAILED = "the engine failed while generating"
 
 
 def parse_reply(body: bytes) -> object:
@@ -96,14 +96,23 @@ def _from_message(message: str, *, model: str, status: int) -> ProxyError:
         return ModelNotFound(f"model '{model}' not found")
     if "is being reloaded" in lowered or POISONED in message:
         return EngineUnavailable(f"{message}; try again in a moment")
-    if lowered.startswith(_CLIENT_FAULTS):
-        return EngineRejected(message, status=HTTPStatus.BAD_REQUEST)
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return InvalidRequest(message, status=status)
+    if is_client_fault(message):
+        return InvalidRequest(message)
     if _is_foreign(status):
         return EngineProtocolError(
             f"the server at {named('MISTRAL_URL')} sent status {status}: {message}; "
             "check that it is the URL of Mistral.rs"
         )
-    return EngineRejected(message, status=_status(status))
+    known = status if status in _PASSED_ON else HTTPStatus.INTERNAL_SERVER_ERROR
+    return EngineRejected(message, status=HTTPStatus(known))
+
+
+def failed_while_generating(reply: object, *, model: str) -> ProxyError:
+    """Translate a whole reply, or the last event of a stream, that says that it failed."""
+    message = _message_in(cast("JsonObject", reply)) if isinstance(reply, dict) else ""
+    return from_message(message or _FAILED, model=model)
 
 
 def from_event(payload: bytes, *, model: str) -> ProxyError:
@@ -116,15 +125,7 @@ def from_event(payload: bytes, *, model: str) -> ProxyError:
 
 def _is_foreign(status: int) -> bool:
     """Return whether Mistral.rs never sends this status in reply to the proxy's requests."""
-    return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _CLIENT_STATUSES
-
-
-def _status(status: int) -> HTTPStatus:
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return HTTPStatus.BAD_REQUEST
-    if status in _CLIENT_STATUSES or status in _GATEWAY_STATUSES:
-        return HTTPStatus(status)
-    return HTTPStatus.INTERNAL_SERVER_ERROR
+    return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _ENGINE_STATUSES
 
 
 def _message(body: bytes) -> str:

@@ -3,8 +3,8 @@
 from typing import TypeGuard, cast
 
 from proxy_service.clock import NS_PER_SECOND, Moment
-from proxy_service.errors import EngineProtocolError, ProxyError
-from proxy_service.translate.engine_errors import from_message, parse_reply
+from proxy_service.errors import EngineProtocolError
+from proxy_service.translate.engine_errors import failed_while_generating, parse_reply
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import Choice, Completion, Delta, ToolCallDelta, Usage
 from proxy_service.wire.reading import decode_reply
@@ -45,13 +45,8 @@ def read_completion(body: bytes, *, model: str) -> Completion:
     reply = cast("Completion", value)
     reply["usage"] = to_usage(value.get("usage"))
     if only_choice(reply).get("finish_reason") == "error":
-        raise failed_while_generating(model)
+        raise failed_while_generating(value, model=model)
     return reply
-
-
-def failed_while_generating(model: str) -> ProxyError:
-    """Return the error for the ``finish_reason`` "error"."""
-    return from_message("the engine failed while generating", model=model)
 
 
 def to_usage(source: object) -> Usage:

@@ -9,6 +9,9 @@ MODELS = "/v1/models"
 RELOAD = "/v1/models/reload"
 UNLOAD = "/v1/models/unload"
 
+# APIs that not every engine has; one that lacks another path isn't Mistral.rs.
+OPTIONAL = (RESPONSES, MESSAGES)
+
 OPERATIONS = {
     CHAT_COMPLETIONS: "chat",
     COMPLETIONS: "completions",

@@ -171,6 +171,97 @@ async def test_a_kept_connection_that_the_engine_has_closed_is_not_used(
     assert count == 3
 
 
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
+    """The connections that became available for another request, in order."""
+    connections: list[Connection] = []
+    add = Pool.add_idle
+
+    def remember(pool: Pool, connection: Connection) -> None:
+        connections.append(connection)
+        add(pool, connection)
+
+    monkeypatch.setattr(Pool, "add_idle", remember)
+    return connections
+
+
+@pytest.fixture
+async def transports(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Transport]:
+    """The transports of the client's connections, in the order in which it opens them."""
+    opened: list[asyncio.Transport] = []
+    loop = asyncio.get_running_loop()
+    connect = loop.create_connection
+
+    async def remember(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  the loop's
+        transport, protocol = await connect(*arguments, **options)
+        opened.append(transport)
+        return transport, protocol
+
+    monkeypatch.setattr(loop, "create_connection", remember)
+    return opened
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda writer: writer.write(b"x"),
+        lambda writer: writer.write(OK),
+        lambda writer: writer.get_extra_info("socket").shutdown(socket.SHUT_WR),
+        lambda writer: writer.transport.abort(),
+    ],
+    ids=["data", "another reply", "half-closed", "closed"],
+)
+@pytest.mark.parametrize("discard", [True, False], ids=["discarded", "read"])
+async def test_a_connection_that_ends_after_its_reply_is_not_kept(
+    transports: list[asyncio.Transport],
+    kept: list[Connection],
+    end: Callable[[asyncio.StreamWriter], None],
+    *,
+    discard: bool,
+) -> None:
+    """It ends while the reply is still in use: while its client is reading, for example."""
+    read = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await read.wait()
+        end(writer)
+        await reader.read()
+
+    async with engine_at(serve) as engine:
+        async with engine.request("GET", "/") as reply:
+            assert await reply.body() == b"ok"
+            read.set()
+            while not transports[0].is_closing():  # noqa: ASYNC110  it has no event for this
+                await asyncio.sleep(0)
+            if discard:
+                reply.discard_rest()
+        assert kept == []
+        assert await get(engine) == b"ok"
+
+
+async def test_a_connection_that_ends_within_a_discarded_reply_is_not_kept(
+    transports: list[asyncio.Transport], kept: list[Connection]
+) -> None:
+    """The part that was needed has arrived; the rest never does."""
+    read = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(STREAM + b"2\r\nok\r\n")
+        await read.wait()
+
+    async with engine_at(serve) as engine, engine.request("GET", "/") as reply:
+        assert await anext(aiter(reply.iter_bytes())) == b"ok"
+        read.set()
+        while not transports[0].is_closing():  # noqa: ASYNC110  it has no event for this
+            await asyncio.sleep(0)
+        reply.discard_rest()
+
+    assert kept == []
+
+
 async def test_a_connection_that_cannot_be_opened_is_tried_once_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -252,19 +343,11 @@ async def test_a_request_names_path_host_and_credentials_of_the_url() -> None:
     assert b"\r\nAuthorization: Basic dXNlcjpwYXNzIHdvcmQ=\r\n" in head
 
 
-async def test_a_slow_reader_slows_the_engine_down(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_reader_slows_the_engine_down(transports: list[asyncio.Transport]) -> None:
     """The client holds no more than two fixed buffers of a reply, and all of it arrives."""
     piece = b"x" * 16384
     frame = b"%x\r\n%b\r\n" % (len(piece), piece)
     sent, total = 0, 2000
-    loop = asyncio.get_running_loop()
-    connect = loop.create_connection
-    transports: list[asyncio.Transport] = []
-
-    async def remember(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  the loop's
-        transport, protocol = await connect(*arguments, **options)
-        transports.append(transport)
-        return transport, protocol
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal sent
@@ -278,7 +361,6 @@ async def test_a_slow_reader_slows_the_engine_down(monkeypatch: pytest.MonkeyPat
         await writer.drain()
         await reader.read()
 
-    monkeypatch.setattr(loop, "create_connection", remember)
     async with engine_at(serve) as engine, engine.request("GET", "/") as reply:
         (transport,) = transports
         while transport.is_reading() and sent < total:  # noqa: ASYNC110  it has no event for this

@@ -76,7 +76,6 @@ CUT = (200, "stream_interrupted")
 SILENT = (200, "upstream_timeout")
 NO_HTTP = (502, "upstream_protocol")
 NO_REPLY = (504, "upstream_timeout")
-NO_SUCH_PATH = (501, "not_supported")
 
 
 @dataclass(frozen=True)
@@ -129,10 +128,8 @@ FAULTS = {
     "sends a page as JSON": at_once(Reply((HTML,), length=True), *NO_HTTP),
     "sends nothing as JSON": at_once(Reply((b"",), length=True), *NO_HTTP),
     "resets after an empty head": at_once(Reply((Step.RESET,), length=True), *NO_HTTP),
-    "sends a page with 404": replace(
-        at_once(Reply((HTML,), status=404, content_type="text/html", length=True), *NO_HTTP),
-        v1_stream=NO_SUCH_PATH,
-        v1_whole=NO_SUCH_PATH,
+    "sends a page with 404": at_once(
+        Reply((HTML,), status=404, content_type="text/html", length=True), *NO_HTTP
     ),
     "sends a page with 500": at_once(
         Reply((HTML,), status=500, content_type="text/html", length=True), 500, "upstream_status"

@@ -5,9 +5,9 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from tests.proxy.bodies import CHAT
+from tests.proxy.bodies import CHAT, GENERATE
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import ScriptedEngine
+from tests.proxy.scripted_engine import MODEL, Body, ScriptedEngine
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,33 @@ def test_every_response_has_a_date(
 
     assert response.status_code == status
     assert before <= parsedate_to_datetime(response.headers["date"]) <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/chat", CHAT),
+        ("/api/generate", GENERATE),
+        ("/api/generate", GENERATE | {"raw": True}),
+        ("/api/pull", {"model": MODEL}),
+        ("/v1/chat/completions", CHAT),
+    ],
+    ids=["chat", "generate", "raw", "pull", "v1"],
+)
+def test_only_a_stream_tells_reverse_proxies_not_to_buffer_it(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, body: Body
+) -> None:
+    """Neither a whole response does, nor an error before the first chunk."""
+    streamed = proxy.http.post(path, json=body | {"stream": True})
+    whole = proxy.http.post(path, json=body | {"stream": False})
+    engine.stop()
+    refused = proxy.http.post("/api/chat", json=CHAT | {"stream": True})
+
+    assert refused.status_code == 503
+    assert streamed.headers["x-accel-buffering"] == "no"
+    assert streamed.headers["cache-control"] == "no-cache"
+    for response in (whole, refused):
+        assert {"x-accel-buffering", "cache-control"}.isdisjoint(response.headers)
 
 
 @pytest.mark.parametrize("path", ["/nope", "/api", "/api/nope", "/v1/nope", "/api/chat/x"])

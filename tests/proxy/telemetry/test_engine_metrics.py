@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from proxy_service.settings.schema import ProxySettings
+from proxy_service.telemetry.metrics import MODEL_LIMIT
+from proxy_service.telemetry.metrics import OTHER_MODEL as OTHER_LABEL
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
@@ -49,6 +51,40 @@ def test_a_model_that_the_engine_no_longer_lists_is_not_loaded(
 
     assert scrape.value("mistral_model_loaded", model=OTHER_MODEL) == 0
     assert scrape.value("mistral_model_loaded", model=MODEL) == 1
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_the_models_beyond_the_limit_are_loaded_if_one_of_them_is(
+    engine: ScriptedEngine, proxy: RunningProxy, position: int
+) -> None:
+    """Whichever it is, and until it is unloaded."""
+    first = [f"model-{i}" for i in range(MODEL_LIMIT)]
+    others = [f"other-{i}" for i in range(3)]
+    loaded = "mistral_model_loaded"
+
+    engine.status_of = dict.fromkeys([*first, *others], "unloaded")
+    proxy.probe()
+    assert proxy.scrape().value(loaded, model=OTHER_LABEL) == 0
+    engine.status_of[others[position]] = "loaded"
+    proxy.probe()
+    scrape = proxy.scrape()
+    assert scrape.value(loaded, model=OTHER_LABEL) == 1
+    assert sum(scrape.value(loaded, model=name) for name in first) == 0
+    del engine.status_of[others[position]]
+    proxy.probe()
+    assert proxy.scrape().value(loaded, model=OTHER_LABEL) == 0
+
+
+def test_no_model_is_loaded_while_the_engine_is_down(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    proxy.probe()
+    engine.stop()
+    proxy.probe()
+    scrape = proxy.scrape()
+
+    for name in (MODEL, OTHER_MODEL):
+        assert scrape.samples["mistral_model_loaded", frozenset({("model", name)})] == 0
 
 
 def test_the_time_in_the_engine_is_measured_apart_from_the_proxys_own(
