@@ -13,12 +13,14 @@ from proxy_service.errors import ShuttingDown
 from proxy_service.pipeline import ProxyApp, endpoint_handler
 from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Route
-from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
-from proxy_service.server.request import BodyBudget
+from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
+from proxy_service.server.budgets import BodyBudget, HeadBudget, response_room
+from proxy_service.server.open_connections import OpenConnections
 from proxy_service.services import Services
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
+from proxy_service.telemetry.scrapes import Scrapes
 
 # Seconds after the shutdown's grace period for sending the last errors.
 _ERROR_SECONDS = 1.0
@@ -42,6 +44,7 @@ def create_app(
         settings=settings,
         engine=engine,
         metrics=metrics,
+        scrapes=Scrapes(metrics),
         clock=clock,
         catalogue=Catalogue(settings, engine=engine, metrics=metrics, clock=clock),
         lag=LagMeter(metrics.event_loop_lag, clock),
@@ -54,7 +57,11 @@ def create_app(
             open_paths=OPEN_PATHS,
             metrics_paths=METRICS_PATHS,
         ),
-        body_budget=BodyBudget(_BODIES * settings.max_body_bytes),
+        wrong_keys=WrongKeys(clock),
+        body_budget=BodyBudget(_BODIES * settings.max_body_bytes, clock),
+        head_budget=HeadBudget(),
+        response_room=response_room(clock),
+        open_connections=OpenConnections(settings.max_connections),
     )
     app = ProxyApp(
         "proxy_service",

@@ -5,7 +5,7 @@
     ProxyError (status, error_type)
       RequestError: the client's fault, whatever its status
         InvalidRequest 400 · Unauthorized 401 · ModelNotFound 404 · BodyTooLarge 413
-        UnsupportedFeature 400 · NotImplementedHere 501
+        TooManyWrongKeys 429 · UnsupportedFeature 400 · NotImplementedHere 501
       EngineError: the engine's fault
         EngineUnavailable 503    it can't be reached, or hasn't loaded the model
         EngineTimeout 504        it was silent for too long
@@ -101,7 +101,17 @@ class Unauthorized(RequestError):
     @property
     def headers(self) -> dict[str, str]:
         """The headers that say how to send a key."""
-        return {"WWW-Authenticate": "Bearer"}
+        return super().headers | {"WWW-Authenticate": "Bearer"}
+
+
+class TooManyWrongKeys(Unauthorized):
+    """The client's address has sent so many wrong keys that it has to wait."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    retry_after_seconds = 10
+
+    def __init__(self) -> None:
+        super().__init__("too many wrong API keys came from this address; try again in a moment")
 
 
 class ModelNotFound(RequestError):

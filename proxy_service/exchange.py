@@ -11,7 +11,7 @@ from http import HTTPStatus
 from itertools import count
 
 from proxy_service.clock import NS_PER_SECOND, Moment, http_date, moment
-from proxy_service.errors import InternalError, InvalidRequest, ProxyError
+from proxy_service.errors import InternalError, InvalidRequest, Overloaded, ProxyError
 from proxy_service.server.connection import ClientStream, Headers, HTTPResponse
 from proxy_service.server.request import IncomingRequest
 from proxy_service.services import Services
@@ -103,10 +103,15 @@ class Exchange:
         return self.response(to_json(value), status=status)
 
     async def send(self, response: HTTPResponse) -> None:
-        """Send a whole response."""
-        self._add_date(response.headers)
+        """Send a whole response, or an error if there is no room for it."""
         self.close_if_stopping()
-        await self._stream.send(response)
+        self._add_date(response.headers)
+        try:
+            await self._stream.send(response)
+        except Overloaded as error:
+            refusal = self.refuse(error)
+            self._add_date(refusal.headers)
+            await self._stream.send(refusal)
 
     def close_if_stopping(self) -> None:
         """Close the connection after this response if the proxy is stopping.

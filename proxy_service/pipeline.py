@@ -3,6 +3,7 @@
 Each proxy is one Sanic application. `ProxyApp.answer` gets each request when its head is complete.
 """
 
+import asyncio
 import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
@@ -12,10 +13,11 @@ from typing import cast
 from sanic import Config, Sanic
 from sanic.exceptions import MethodNotAllowed, NotFound
 
-from proxy_service.errors import ProxyError, Unauthorized
+from proxy_service.errors import ProxyError, TooManyWrongKeys, Unauthorized
 from proxy_service.exchange import TEXT, Exchange
 from proxy_service.routes.probes import PROBE_PATHS
 from proxy_service.routes.table import Handler
+from proxy_service.server.access import key_in
 from proxy_service.server.connection import ClientStream, HTTPResponse
 from proxy_service.server.request import IncomingRequest
 from proxy_service.services import Services
@@ -37,7 +39,7 @@ class ProxyApp(Sanic[Config, Services]):
         exchange = Exchange(request, stream, self.ctx)
         if request.path in PROBE_PATHS or request.method == "OPTIONS":
             await self._answer(exchange, stream)
-            _log_wrong_key(exchange)
+            _log_refused_key(exchange)
             return
         exchange.record.open()
         try:
@@ -49,10 +51,27 @@ class ProxyApp(Sanic[Config, Services]):
             exchange.record.finish(self.ctx.clock.monotonic())
 
     async def _answer(self, exchange: Exchange, stream: ClientStream) -> None:
-        response = _early_response(exchange, stream) or await self._route(exchange)
+        response = _early_response(exchange, stream)
+        if isinstance(exchange.record.error, Unauthorized):
+            response = await self._slow_down(exchange, stream, response)
+        elif response is None:
+            response = await self._route(exchange)
         if response is not None:
             await exchange.send(response)
         exchange.close_if_stopping()  # the shutdown may have begun after the head was sent
+
+    async def _slow_down(
+        self, exchange: Exchange, stream: ClientStream, response: HTTPResponse | None
+    ) -> HTTPResponse | None:
+        """Delay the refusal of a wrong key if its address has sent many."""
+        exchange.record.client_address = stream.client_address
+        if not key_in(exchange.request.headers):
+            return response
+        wait_seconds = self.ctx.wrong_keys.wait_seconds(stream.client_address)
+        if wait_seconds is None:
+            return exchange.refuse(TooManyWrongKeys())
+        await asyncio.sleep(wait_seconds)
+        return response
 
     async def _route(self, exchange: Exchange) -> HTTPResponse | None:
         """Call the endpoint, and turn what it raises into a response."""
@@ -88,7 +107,10 @@ def _early_response(exchange: Exchange, stream: ClientStream) -> HTTPResponse | 
         return exchange.refuse(stream.unroutable)
     services, request = exchange.services, exchange.request
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
-    foreign = origin is not None and not services.origins.allows(origin, host=host)
+    if origin is None:
+        foreign = not services.origins.allows_site(request.headers)
+    else:
+        foreign = not services.origins.allows(origin, host=host)
     if foreign or not services.hosts.allows(host):
         return exchange.response(b"", status=HTTPStatus.FORBIDDEN, content_type=TEXT)
     exchange.page = origin
@@ -102,12 +124,16 @@ def _early_response(exchange: Exchange, stream: ClientStream) -> HTTPResponse | 
     return None
 
 
-def _log_wrong_key(exchange: Exchange) -> None:
+def _log_refused_key(exchange: Exchange) -> None:
     """Log a refusal that no metric counts, so that brute-force attempts show in the log."""
     record, request = exchange.record, exchange.request
     if isinstance(record.error, Unauthorized):
-        path = request.path if request.path in PROBE_PATHS else None
-        fields = {"request_id": record.request_id, "method": request.method, "path": path}
+        fields = {
+            "request_id": record.request_id,
+            "client_address": record.client_address,
+            "method": request.method,
+            "path": request.path if request.path in PROBE_PATHS else None,
+        }
         logger.warning("unauthorized", extra={"fields": fields})
 
 

@@ -7,11 +7,13 @@ from proxy_service.clock import Clock
 from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
-from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys
-from proxy_service.server.request import BodyBudget
+from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
+from proxy_service.server.budgets import BodyBudget, HeadBudget, Room
+from proxy_service.server.open_connections import OpenConnections
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
+from proxy_service.telemetry.scrapes import Scrapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class Services:
     settings: ProxySettings
     engine: Engine
     metrics: ProxyMetrics
+    scrapes: Scrapes
     clock: Clock
     catalogue: Catalogue
     lag: LagMeter
@@ -28,6 +31,10 @@ class Services:
     origins: AllowedOrigins
     hosts: AllowedHosts
     keys: Keys
+    wrong_keys: WrongKeys
     body_budget: BodyBudget
+    head_budget: HeadBudget
+    response_room: Room
+    open_connections: OpenConnections
     reported_options: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

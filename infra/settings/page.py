@@ -34,6 +34,7 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "proxyPort": "11500",
         "maxConcurrentRequests": "64",
         "maxQueuedRequests": "1000",
+        "maxConnections": "1024",
         "maxBodyMib": "20",
         "modelAliases": "llama3=Qwen/Qwen3-0.6B,gpt-4o-mini=Qwen/Qwen3-0.6B",
         "modelUnload": "true",
@@ -58,6 +59,7 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "allowUnauthenticated": "true",
         "allowedHosts": "llm.example.org,192.0.2.7",
         "allowedOrigins": "https://chat.example.org,https://*.internal.example.org",
+        "allowEngineTools": "true",
     },
     "Monitoring": {
         "prometheus": "external",

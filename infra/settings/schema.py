@@ -44,6 +44,7 @@ class Settings:
     max_concurrent_requests: int = _PROXY.max_concurrent_requests
     max_queued_requests: int = _PROXY.max_queued_requests
     # What the proxy reads is text here: its own parsers check it (see `proxy_variables`).
+    max_connections: str = str(_PROXY.max_connections)
     max_body_mib: str = str(_PROXY.max_body_bytes // MIB)
     model_aliases: str = ""
     model_unload: bool = _PROXY.model_unload
@@ -66,6 +67,7 @@ class Settings:
     allow_unauthenticated: bool = False
     allowed_hosts: str = ""
     allowed_origins: str = ""
+    allow_engine_tools: bool = _PROXY.allow_engine_tools
     prometheus: ServiceMode = ServiceMode.MANAGED
     prometheus_url: str = ""
     prometheus_user: str = ""

@@ -1,11 +1,13 @@
 """``/api/embed`` and the older ``/api/embeddings``."""
 
-import json
+import asyncio
 from functools import partial
 from http import HTTPStatus
+from operator import itemgetter
+
+import msgspec
 
 from proxy_service.errors import (
-    EngineProtocolError,
     InvalidRequest,
     ModelNotFound,
     ProxyError,
@@ -15,21 +17,20 @@ from proxy_service.routes.engine_call import Call, call_engine
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.translate.embeddings import (
     read_inputs,
+    read_reply,
+    read_vector,
     shorten,
     to_engine_embeddings,
-    vectors_of,
 )
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models.model import EngineModel
-from proxy_service.translate.replies import to_usage
-from proxy_service.wire.engine import Usage
 from proxy_service.wire.engine_paths import EMBEDDINGS
 from proxy_service.wire.ollama import parse_keep_alive
 from proxy_service.wire.reading import Fields
 from proxy_service.wire.writing import to_json
 
-# The exceptions that reading a body of an unknown shape can raise.
-_UNREADABLE = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
+# Vectors that are read and written before other requests run: a few milliseconds.
+_VECTORS_AT_ONCE = 16
 
 
 async def embed(exchange: Exchange) -> HTTPResponse:
@@ -48,11 +49,11 @@ async def embed(exchange: Exchange) -> HTTPResponse:
             return exchange.json({"model": name, "embeddings": []})
         body = to_json(to_engine_embeddings(inputs, engine_id=model.id, truncate=truncate))
         reply = await _call(exchange, body, name, just_loaded=load_ns > 0)
-    vectors, usage = _read(reply, expected=len(inputs))
+    items, usage = read_reply(reply, expected=len(inputs))
     return exchange.json(
         {
             "model": name,
-            "embeddings": [shorten(vector, dimensions) for vector in vectors],
+            "embeddings": await _shortened(items, dimensions),
             "total_duration": exchange.moment().elapsed_ns,
             "load_duration": load_ns,
             "prompt_eval_count": usage.get("prompt_tokens", 0),
@@ -74,8 +75,8 @@ async def embeddings(exchange: Exchange) -> HTTPResponse:
             return exchange.json({"embedding": []})
         body = to_json(to_engine_embeddings([prompt], engine_id=model.id, truncate=True))
         reply = await _call(exchange, body, name, just_loaded=load_ns > 0)
-    vectors, _ = _read(reply, expected=1)
-    return exchange.json({"embedding": vectors[0]})
+    (item,), _ = read_reply(reply, expected=1)
+    return exchange.json({"embedding": read_vector(item)[1]})
 
 
 async def _find(
@@ -101,12 +102,16 @@ async def _call(exchange: Exchange, body: bytes, name: str, *, just_loaded: bool
     )
 
 
-def _read(body: bytes, *, expected: int) -> tuple[list[list[float]], Usage]:
-    try:
-        reply = json.loads(body)
-        return vectors_of(reply, expected=expected), to_usage(reply.get("usage"))
-    except _UNREADABLE as error:
-        raise EngineProtocolError("the engine's embeddings have an unknown format") from error
+async def _shortened(items: list[msgspec.Raw], dimensions: int) -> list[msgspec.Raw]:
+    """Return the vectors as JSON in the order of their inputs; let other requests run meanwhile."""
+    vectors: list[tuple[int, msgspec.Raw]] = []
+    for number, item in enumerate(items, start=1):
+        index, vector = read_vector(item)
+        vectors.append((index, msgspec.Raw(to_json(shorten(vector, dimensions)))))
+        if not number % _VECTORS_AT_ONCE:
+            await asyncio.sleep(0)
+    vectors.sort(key=itemgetter(0))
+    return [vector for _, vector in vectors]
 
 
 def _refusal(name: str, status: int, body: bytes) -> ProxyError:

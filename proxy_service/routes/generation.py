@@ -21,6 +21,7 @@ from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
+from proxy_service.translate.engine_tools import refuse_engine_run
 from proxy_service.translate.models.capabilities import refuse_incapable
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.options import stop_strings, unknown_options
@@ -68,6 +69,8 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     if not common.model:
         raise InvalidRequest("model is required")
     exchange.record.asked_for_stream = common.stream and bool(request.messages)
+    if not exchange.services.settings.allow_engine_tools:
+        refuse_engine_run(request.tools)
     model = await exchange.find(common.model)
     refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:
@@ -109,9 +112,14 @@ def _stream_options(common: Common, *, chat: bool) -> StreamOptions:
     )
 
 
-def _context_of(request: GenerateRequest) -> Callable[[str], list[int]]:
+def _context_of(request: GenerateRequest) -> Callable[[str], JsonObject]:
     turns = [*decode_turns(request.context), ("user", request.prompt)]
-    return lambda reply: encode_turns([*turns, ("assistant", reply)])
+
+    def context(reply: str) -> JsonObject:
+        numbers = encode_turns([*turns, ("assistant", reply)])
+        return {"context": numbers} if numbers else {}
+
+    return context
 
 
 async def _load_or_unload(
@@ -200,10 +208,10 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
             load_ns=options.load_ns,
             top_logprobs=options.top_logprobs,
         )
+        if options.context_of is not None:
+            response |= options.context_of(cast("str", response["response"]))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EngineProtocolError("the engine's reply has an unknown format") from error
-    if options.context_of is not None:
-        response["context"] = options.context_of(cast("str", response["response"]))
     finish_reason = only_choice(completion).get("finish_reason")
     exchange.record.completed(completion.get("usage"), finish_reason, waited=reply.waited)
     if not job.as_lines:

@@ -25,6 +25,7 @@ from proxy_service.translate.engine_errors import (
     from_reply,
     parse_reply,
 )
+from proxy_service.translate.engine_tools import refuse_engine_tools
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import finish_reason_of, to_usage
 from proxy_service.wire import JsonObject, engine_paths
@@ -58,6 +59,8 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     if not isinstance(name, str) or not name:
         raise InvalidRequest("model is required")
     streamed = exchange.record.asked_for_stream = fields.get("stream") is True
+    if not exchange.services.settings.allow_engine_tools:
+        refuse_engine_tools(fields)
     found = await exchange.find(name)
     if sent.get("model") != found.id:  # the client used another name, or a key such as "Model"
         body = _with_model(fields, found)

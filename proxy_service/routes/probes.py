@@ -33,5 +33,5 @@ async def readyz(exchange: Exchange) -> HTTPResponse:
 async def metrics(exchange: Exchange) -> HTTPResponse:
     """Answer ``/metrics`` in the format that the Accept header names."""
     accept = exchange.request.headers.get("accept", "")
-    body, content_type = exchange.services.metrics.expose(accept)
+    body, content_type = await exchange.services.scrapes.expose(accept)
     return exchange.response(body, content_type=content_type)

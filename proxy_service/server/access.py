@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from hmac import compare_digest
 
+from proxy_service.clock import Clock
 from proxy_service.settings.values import BindAddress
 
 # Any port, but nothing that only looks like one, such as "http://localhost:1.evil.example".
@@ -35,6 +36,12 @@ _ALLOWED_HEADERS = (
 _ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
 # Seconds for which a browser may remember a preflight; Ollama's own value, 12 hours.
 _MAX_AGE_SECONDS = "43200"
+# Wrong keys that an address may send at once: a client with an old key tries a few times.
+WRONG_KEYS = 30
+# Refusals of one address that wait at the same time; each of them holds a connection.
+MOST_WAITING = 8
+# Addresses that are remembered.
+_ADDRESSES = 1024
 
 
 class AllowedOrigins:
@@ -46,6 +53,16 @@ class AllowedOrigins:
         self._pattern = re.compile(
             "|".join([_LOCAL_ORIGIN, *(_wildcard(p) for p in patterns)]), re.IGNORECASE
         )
+
+    def allows_site(self, headers: Mapping[str, str]) -> bool:
+        """Return whether a request without an ``Origin`` may be sent, by what browsers say of it.
+
+        For images, scripts and the like, a page's browser sends only ``Sec-Fetch-Site``. Following
+        a link is allowed, because the page can't read what it opens.
+        """
+        if self._everyone or headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
+            return True
+        return headers.get("sec-fetch-mode") == "navigate"
 
     def allows(self, origin: str, *, host: str) -> bool:
         """Return whether a page of this origin may send a request to ``host``."""
@@ -126,11 +143,40 @@ class Keys:
         accepted = self._metrics if path in self._metrics_paths else self._api
         if not accepted or path in self._open_paths:
             return True
-        sent = _digest(_key_in(headers))
+        sent = _digest(key_in(headers))
         return sum(compare_digest(sent, key) for key in accepted) > 0
 
 
-def _key_in(headers: Mapping[str, str]) -> str:
+class WrongKeys:
+    """Slows down the addresses that send many wrong keys.
+
+    Only the refusals wait, so that clients with a key that share the address aren't affected.
+    """
+
+    __slots__ = ("_clock", "_free_at")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        # When each address has used up nothing any more; the one that was seen last is last.
+        self._free_at: dict[str, float] = {}
+
+    def wait_seconds(self, address: str) -> float | None:
+        """Count a wrong key; return how long its refusal waits, None if too many wait already.
+
+        An address may send `WRONG_KEYS` at once and then one in each second.
+        """
+        now = self._clock.monotonic()
+        free_at = max(self._free_at.pop(address, now), now)
+        wait = free_at + 1 - now - WRONG_KEYS
+        if wait <= MOST_WAITING:
+            free_at += 1
+        self._free_at[address] = free_at
+        if len(self._free_at) > _ADDRESSES:
+            del self._free_at[next(iter(self._free_at))]
+        return max(wait, 0.0) if wait <= MOST_WAITING else None
+
+
+def key_in(headers: Mapping[str, str]) -> str:
     """Return the key, sent as OpenAI's and Ollama's clients do or as Anthropic's do."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")

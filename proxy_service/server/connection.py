@@ -27,15 +27,31 @@ from sanic import Sanic
 from sanic.server.protocols.base_protocol import SanicProtocol
 
 from proxy_service.errors import InvalidRequest, ProxyError
-from proxy_service.server.request import MAX_PIPELINED, IncomingRequest, RequestReader
+from proxy_service.server.budgets import LARGE_RESPONSE_BYTES, Reservation
+from proxy_service.server.request import (
+    MAX_PIPELINED,
+    IncomingRequest,
+    RequestReader,
+    release,
+)
+from proxy_service.settings.stack_names import named
 
 # Bytes of bodies and further requests that may be buffered in the proxy; above this, the connection
 # stops reading.
 _READ_AHEAD_BYTES = 64 * 1024
+# A body that arrives more slowly uses up `CLIENT_REQUEST_TIMEOUT`, as one that pauses does. A modem
+# was faster.
+LOWEST_BYTES_PER_SECOND = 1024
 # Seconds for which the rest of a refused request is read and discarded. If the connection were
 # closed at once, the client's system would discard the response before the client has read it.
 _LINGER_SECONDS = 5.0
 
+_FULL = f"too many connections are open; {named('MAX_CONNECTIONS')} sets the limit"
+_FULL_BODY = b'{"error":"%s"}' % _FULL.encode()
+_TOO_MANY_CONNECTIONS = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
+    b"Content-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s"
+) % (len(_FULL_BODY), _FULL_BODY)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
 _NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
@@ -80,6 +96,11 @@ class ClientStream:
         """What is wrong with the request's head, or None."""
         return None if self._incoming.routable else self._incoming.failure
 
+    @property
+    def client_address(self) -> str:
+        """The address of the client, or of the reverse proxy in front of this one."""
+        return self._connection.client_address
+
     async def body(self) -> bytes:
         """Wait for the request's body, and return it.
 
@@ -92,6 +113,7 @@ class ClientStream:
             if incoming.expects_continue:
                 incoming.expects_continue = False
                 await self._connection.write(_CONTINUE)
+            self._connection.begin_body()
             while not incoming.complete and incoming.failure is None:
                 await self._connection.read_more()
         if incoming.failure is not None:
@@ -99,7 +121,12 @@ class ClientStream:
         return incoming.body
 
     async def send(self, response: HTTPResponse) -> None:
-        """Send a whole response."""
+        """Send a whole response.
+
+        Raises:
+            Overloaded: It is large, and too many of those wait for slow clients.
+        """
+        self._connection.reserve_response(len(response.body))
         self.ended = True
         headers, body = response.headers, response.body
         if response.status not in _NO_BODY:
@@ -109,6 +136,7 @@ class ClientStream:
         data = self._format_head(response.status, headers) + body
         if not self._connection.write_now(data):
             await self._connection.write(data)
+        self._connection.release_if_read()
 
     def open(self, status: int, headers: Headers) -> None:
         """Begin a response of unknown length; its head is sent with the first part."""
@@ -147,17 +175,21 @@ class ClientConnection(SanicProtocol):
     """One connection, which the server makes for each that it accepts; see the module."""
 
     __slots__ = (
+        "_admitted",
         "_arrival",
         "_idle_seconds",
         "_incoming",
         "_lingering",
+        "_open_connections",
         "_quiet_since",
         "_reader",
         "_reading_paused",
         "_request_seconds",
+        "_response_room",
         "_shortest_seconds",
         "_stall_seconds",
         "_timer",
+        "_unread",
         "_unsent",
     )
 
@@ -165,18 +197,30 @@ class ClientConnection(SanicProtocol):
         super().__init__(app=app, **parts)
         config = app.config
         self._reader = RequestReader(
-            max_body_bytes=config.REQUEST_MAX_SIZE, budget=app.ctx.body_budget
+            max_body_bytes=config.REQUEST_MAX_SIZE,
+            bodies=app.ctx.body_budget,
+            heads=app.ctx.head_budget,
+            wake=self._arrived,
         )
         self._idle_seconds = float(config.KEEP_ALIVE_TIMEOUT)
         self._request_seconds = float(config.REQUEST_TIMEOUT)
         self._stall_seconds = float(config.RESPONSE_TIMEOUT)
         self._shortest_seconds = min(self._idle_seconds, self._request_seconds, self._stall_seconds)
+        self._open_connections = app.ctx.open_connections
+        self._response_room = app.ctx.response_room
+        self._unread: Reservation | None = None
+        self._admitted = False
         self._unsent = 0
         self._incoming: IncomingRequest | None = None
         self._arrival: asyncio.Future[None] | None = None
         self._lingering = self._reading_paused = False
         self._quiet_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def client_address(self) -> str:
+        """The other end's address, without its port."""
+        return self.conn_info.client_ip if self.conn_info is not None else ""
 
     @property
     def closing(self) -> bool:
@@ -198,6 +242,29 @@ class ClientConnection(SanicProtocol):
         self._quiet_since = self.loop.time()
         return True
 
+    def reserve_response(self, size: int) -> None:
+        """Reserve room for a whole response, until the client has read nearly all of it.
+
+        Raises:
+            Overloaded: There isn't enough room.
+        """
+        if size > LARGE_RESPONSE_BYTES:
+            unread = self._response_room.open(self.abort)
+            self._response_room.add(unread, size)
+            unread.size = size
+            self._unread = unread
+
+    def release_if_read(self) -> None:
+        """Release the room of a response unless the client has yet to read it."""
+        if self._unread is not None and self._can_write.is_set():
+            self._unread.release()
+            self._unread = None
+
+    def resume_writing(self) -> None:
+        """Continue after the client has read most of what was sent."""
+        super().resume_writing()  # type: ignore[no-untyped-call]  # Sanic's
+        self.release_if_read()
+
     async def write(self, data: bytes) -> None:
         """Send data, and wait while the client's buffer is full.
 
@@ -209,11 +276,14 @@ class ClientConnection(SanicProtocol):
                 raise CancelledError
             await self._can_write.wait()
 
+    def begin_body(self) -> None:
+        """Start the timeout of a body, which `read_more` then waits for."""
+        self._quiet_since = self.loop.time()
+        self._resume_reading()
+
     async def read_more(self) -> None:
         """Wait until more of the request's body, or its end, has arrived."""
-        self._resume_reading()
         self._arrival = self.loop.create_future()
-        self._quiet_since = self.loop.time()
         try:
             await self._arrival
         finally:
@@ -224,15 +294,22 @@ class ClientConnection(SanicProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport, and start the timer."""
         super().connection_made(transport)  # type: ignore[no-untyped-call]  # Sanic's
+        self._admitted = self._open_connections.admit(self)
+        if not self._admitted and self.transport is not None:
+            self.transport.write(_TOO_MANY_CONNECTIONS)
+            self.close()
+            return
         self._quiet_since = self.loop.time()
         self._arm()
 
     def data_received(self, data: bytes) -> None:
         """Parse what was read, and resume or start the task that needs it."""
-        if self._lingering:
+        if self._lingering or not self._admitted:
             return
         reader = self._reader
-        if not reader.within_head:
+        if self._arrival is not None:
+            self._credit(len(data))
+        elif self._task is None and not reader.within_head:
             self._quiet_since = self.loop.time()  # the timeout of a head covers all of it
         reader.feed(data)
         if self._task is None:
@@ -243,6 +320,11 @@ class ClientConnection(SanicProtocol):
         elif len(reader.requests) > MAX_PIPELINED // 2 or reader.buffered > _READ_AHEAD_BYTES:
             self._pause_reading()  # no earlier: a disconnect is noticed only while reading
 
+    def _credit(self, size: int) -> None:
+        """Let a body's timeout begin later by the time that ``size`` bytes may take."""
+        allowed = self._quiet_since + size / LOWEST_BYTES_PER_SECOND
+        self._quiet_since = min(self.loop.time(), allowed)
+
     def eof_received(self) -> None:
         """Treat a half-closed client as disconnected, as Go's server does."""
         self.close()
@@ -252,13 +334,16 @@ class ClientConnection(SanicProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for incoming in (self._incoming, *self._reader.requests):
-            if incoming is not None:
-                self._reader.release(incoming)
-        self._incoming = None
+        if self._admitted:
+            self._open_connections.closed(self)
+        self._reader.close()
+        if self._incoming is not None:
+            release(self._incoming)
+            self._incoming = None
         super().connection_lost(exc)  # type: ignore[no-untyped-call]  # Sanic's
 
     def _begin(self) -> None:
+        self._open_connections.answering(self)
         self._incoming = self._reader.requests.popleft()
         self._task = self.loop.create_task(self._answer(self._incoming))
 
@@ -273,7 +358,7 @@ class ClientConnection(SanicProtocol):
             logger.exception("internal_error")
         finally:
             self._task = self._incoming = None
-            self._reader.release(incoming)
+            release(incoming)
         if self.closing:
             return
         if not (stream.ended and stream.keep_alive):
@@ -281,6 +366,7 @@ class ClientConnection(SanicProtocol):
         elif self._reader.requests:
             self._begin()
         else:
+            self._open_connections.waiting(self)
             self._quiet_since = self.loop.time()
             self._resume_reading()
 

@@ -17,6 +17,7 @@ request that has only a failure.
 """
 
 from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import cast
 
@@ -30,14 +31,17 @@ from httptools import (
 from sanic.compat import Header
 
 from proxy_service.errors import BodyTooLarge, InvalidRequest, Overloaded, ProxyError
+from proxy_service.server.budgets import BodyBudget, HeadBudget, Reservation
 from proxy_service.settings.stack_names import named
 
-# Bytes of a request line and its headers together; nginx's default.
+# Bytes of a request line and its headers together, separators included; nginx's default.
 MAX_HEAD_BYTES = 32 * 1024
 # Requests that may wait on a connection for the response to an earlier one (HTTP pipelining).
 MAX_PIPELINED = 16
 # Headers in one head; Apache's default.
 MAX_HEADERS = 100
+# The separators of one header: a colon, a space, and the end of the line.
+_SEPARATOR_BYTES = 4
 # Bytes that may arrive without completing a head or adding to a body, such as trailers and long
 # extensions of transfer chunks. Two reads of the event loop.
 _MAX_BYTES_WITHOUT_PROGRESS = 512 * 1024
@@ -45,40 +49,16 @@ _VERSIONS = ("1.1", "1.0")
 _NO_HEADERS = Header()  # shared by requests without a head, and never changed
 
 
-class BodyBudget:
-    """The number of bytes that the bodies of all connections together may use."""
-
-    __slots__ = ("_left",)
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._left = limit_bytes
-
-    def reserve(self, size: int) -> None:
-        """Reserve ``size`` bytes.
-
-        Raises:
-            Overloaded: Fewer are left.
-        """
-        if size > self._left:
-            raise Overloaded("the bodies of all pending requests together are too large")
-        self._left -= size
-
-    def release(self, size: int) -> None:
-        """Release reserved bytes."""
-        self._left += size
-
-
 class IncomingRequest:
     """One request whose head is complete.
 
     ``path`` has no query, and isn't decoded. ``failure`` is what is wrong with the request: in its
     head if it isn't ``routable``, else in its body. ``body`` is set once the request is
-    ``complete``. ``body_bytes`` is what it has reserved of the budget.
+    ``complete``. ``reservation`` is what its body has reserved of the budget.
     """
 
     __slots__ = (
         "body",
-        "body_bytes",
         "complete",
         "expects_continue",
         "failure",
@@ -86,6 +66,7 @@ class IncomingRequest:
         "keep_alive",
         "method",
         "path",
+        "reservation",
         "routable",
         "version",
     )
@@ -99,40 +80,59 @@ class IncomingRequest:
         self.keep_alive = False
         self.expects_continue = False
         self.body = b""
-        self.body_bytes = 0
+        self.reservation: Reservation | None = None
         self.complete = False
         self.failure: ProxyError | None = None
 
 
 class RequestReader:
-    """Parses bytes into requests."""
+    """Parses bytes into requests.
+
+    Args:
+        max_body_bytes: Size above which a body is refused.
+        bodies: What the bodies of all connections may use.
+        heads: What the unfinished heads of all connections may use.
+        wake: Called when the request whose body is being read has to give way to others.
+    """
 
     __slots__ = (
+        "_bodies",
         "_body",
-        "_budget",
         "_bytes_without_progress",
         "_current",
         "_ended",
         "_fields",
         "_head_bytes",
+        "_head_reserved",
+        "_heads",
         "_max_body_bytes",
         "_parser",
         "_target",
+        "_wake",
         "_within_head",
         "requests",
     )
 
-    def __init__(self, *, max_body_bytes: int, budget: BodyBudget) -> None:
+    def __init__(
+        self,
+        *,
+        max_body_bytes: int,
+        bodies: BodyBudget,
+        heads: HeadBudget,
+        wake: Callable[[], None],
+    ) -> None:
         # Oldest first; the connection removes the ones that it answers.
         self.requests: deque[IncomingRequest] = deque()
         self._max_body_bytes = max_body_bytes
-        self._budget = budget
+        self._bodies = bodies
+        self._heads = heads
+        self._wake = wake
         self._current: IncomingRequest | None = None  # the one whose body is being read
         self._ended = self._within_head = False
         self._target = b""
         self._fields: list[tuple[str, str]] = []
         self._body = bytearray()
-        self._head_bytes = self._bytes_without_progress = 0
+        self._head_bytes = self._head_reserved = self._bytes_without_progress = 0
         self._parser = HttpRequestParser(self)
 
     @property
@@ -147,7 +147,8 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Parse the next bytes; after an error or a last request they are ignored."""
-        self._bytes_without_progress += len(data)
+        received = len(data)
+        self._bytes_without_progress += received
         while data and not self._ended:
             try:
                 self._parser.feed_data(data)
@@ -161,8 +162,11 @@ class RequestReader:
                     self.fail(cause)
                 else:
                     self.fail(InvalidRequest(f"malformed HTTP request: {error}"))
-        if self._bytes_without_progress > _MAX_BYTES_WITHOUT_PROGRESS:
+        # A field that isn't complete is held by the parser, and not in `_head_bytes`.
+        limit = MAX_HEAD_BYTES if self.within_head else _MAX_BYTES_WITHOUT_PROGRESS
+        if self._bytes_without_progress > limit:
             self.fail(_head_too_large())
+        self._reserve_head(received)
 
     def fail(self, error: ProxyError) -> None:
         """Stop parsing, and fail the request that has begun with ``error``."""
@@ -177,7 +181,36 @@ class RequestReader:
         request.keep_alive = False
         self._current = None
         self._body.clear()
-        self.release(request)
+        self._release_head()
+        release(request)
+
+    def close(self) -> None:
+        """Release everything, when the connection is closed."""
+        self._ended = True
+        self._release_head()
+        for request in self.requests:
+            release(request)
+
+    def _reserve_head(self, received: int) -> None:
+        """Reserve what was received of a head that isn't complete."""
+        if not self.within_head:
+            self._release_head()
+            return
+        try:
+            self._heads.reserve(received)
+            self._head_reserved += received
+        except Overloaded as error:
+            self.fail(error)
+
+    def _release_head(self) -> None:
+        if self._head_reserved:
+            self._heads.release(self._head_reserved)
+            self._head_reserved = 0
+
+    def _give_way(self) -> None:
+        """Fail the request whose body is being read, because others need its room."""
+        self.fail(Overloaded("this body arrives too slowly, and others need its place"))
+        self._wake()
 
     def _head_without_upgrade(self) -> bytes:
         """Return the head that was parsed, without its offer of another protocol.
@@ -209,10 +242,12 @@ class RequestReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add one header; trailers only count towards the size."""
-        self._head_bytes += len(name) + len(value)
+        self._head_bytes += len(name) + len(value) + _SEPARATOR_BYTES
         if self._head_bytes > MAX_HEAD_BYTES:
             raise _head_too_large()
         if self._current is None:
+            if len(self._fields) >= MAX_HEADERS:
+                raise _head_too_large()
             self._fields.append((name.decode("latin-1"), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
@@ -225,7 +260,7 @@ class RequestReader:
         request.version = parser.get_http_version()
         request.headers = Header(self._fields)
         request.keep_alive = parser.should_keep_alive()
-        _check(request, fields=len(self._fields))
+        _check(request)
         request.path = _path(self._target)
         request.routable = True
         self._within_head = False
@@ -244,16 +279,12 @@ class RequestReader:
         """Add a part of the body."""
         self._bytes_without_progress = 0
         request = cast("IncomingRequest", self._current)
-        if request.body_bytes + len(part) > self._max_body_bytes:
+        if request.reservation is None:
+            request.reservation = self._bodies.open(self._give_way)
+        if request.reservation.size + len(part) > self._max_body_bytes:
             raise _body_too_large()
-        self._budget.reserve(len(part))
-        request.body_bytes += len(part)
+        self._bodies.grow(request.reservation, len(part))
         self._body += part
-
-    def release(self, request: IncomingRequest) -> None:
-        """Release what a request's body has reserved of the budget."""
-        self._budget.release(request.body_bytes)
-        request.body_bytes = 0
 
     def on_message_complete(self) -> None:
         """Complete the request with its body."""
@@ -262,10 +293,18 @@ class RequestReader:
             return  # its head offers another protocol
         request.body = bytes(self._body)
         request.complete = True
+        if request.reservation is not None:
+            request.reservation.finished = True
         self._body.clear()
         self._current = None
         self._bytes_without_progress = 0
         self._ended = not request.keep_alive
+
+
+def release(request: IncomingRequest) -> None:
+    """Release what a request's body has reserved of the budget."""
+    if request.reservation is not None:
+        request.reservation.release()
 
 
 def _path(target: bytes) -> str:
@@ -279,7 +318,7 @@ def _path(target: bytes) -> str:
     return (path or b"/").decode("ascii")
 
 
-def _check(request: IncomingRequest, *, fields: int) -> None:
+def _check(request: IncomingRequest) -> None:
     """Raise an error for what llhttp accepts and the proxy doesn't."""
     headers = request.headers
     if request.version not in _VERSIONS:
@@ -291,8 +330,6 @@ def _check(request: IncomingRequest, *, fields: int) -> None:
         raise InvalidRequest(
             "this server isn't a forward proxy", status=HTTPStatus.METHOD_NOT_ALLOWED
         )
-    if fields > MAX_HEADERS:
-        raise _head_too_large()
     hosts = len(headers.getall("host", ()))
     if hosts > 1 or (not hosts and request.version == "1.1"):
         raise InvalidRequest("a request needs exactly one Host header")

@@ -12,6 +12,7 @@ from proxy_service.settings.model_details import ModelDetails
 from proxy_service.settings.values import (
     DEFAULT_BIND,
     DEFAULT_CONCURRENT_REQUESTS,
+    DEFAULT_CONNECTIONS,
     DEFAULT_ENGINE_URL,
     DEFAULT_QUEUED_REQUESTS,
     MIB,
@@ -49,6 +50,7 @@ class ProxySettings:
     shutdown_grace_seconds: float = 8.0  # Docker kills the process after 10
     max_concurrent_requests: int = DEFAULT_CONCURRENT_REQUESTS
     max_queued_requests: int = DEFAULT_QUEUED_REQUESTS
+    max_connections: int = DEFAULT_CONNECTIONS
     model_aliases: Mapping[str, str] = field(default_factory=dict)
     model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
     model_unload: bool = False
@@ -58,6 +60,7 @@ class ProxySettings:
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     metrics_keys: tuple[str, ...] = field(default=(), repr=False)
     allow_unauthenticated: bool = False
+    allow_engine_tools: bool = False
     ollama_version: str = "0.33.0"
 
     @classmethod

@@ -21,6 +21,7 @@ STACK_SETTINGS = {
     "SHUTDOWN_GRACE": "shutdownGraceSeconds",
     "MAX_CONCURRENT_REQUESTS": "maxConcurrentRequests",
     "MAX_QUEUED_REQUESTS": "maxQueuedRequests",
+    "MAX_CONNECTIONS": "maxConnections",
     "MODEL_ALIASES": "modelAliases",
     "MODEL_DETAILS": "modelDetails",
     "MODEL_UNLOAD": "modelUnload",
@@ -29,6 +30,7 @@ STACK_SETTINGS = {
     "ALLOWED_HOSTS": "allowedHosts",
     "API_KEY": "apiKey",
     "ALLOW_UNAUTHENTICATED": "allowUnauthenticated",
+    "ALLOW_ENGINE_TOOLS": "allowEngineTools",
     "OLLAMA_VERSION": "ollamaVersion",
 }
 

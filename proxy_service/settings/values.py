@@ -10,6 +10,8 @@ DEFAULT_ENGINE_URL = "http://127.0.0.1:8080"
 # floods of requests, and isn't meant as a throttle.
 DEFAULT_CONCURRENT_REQUESTS = 512
 DEFAULT_QUEUED_REQUESTS = 512  # as Ollama's OLLAMA_MAX_QUEUE
+# Each takes some 10 KiB while it is idle.
+DEFAULT_CONNECTIONS = 4096
 
 MAX_PORT = 65535
 # The longest name in DNS, without its final dot.
@@ -18,6 +20,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 MIB = 1024 * 1024
 CONCURRENT_REQUESTS = range(1, 100_001)
 QUEUED_REQUESTS = range(100_001)
+CONNECTIONS = range(1, 1_000_001)
 BODY_MEBIBYTES = range(1, 4097)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")

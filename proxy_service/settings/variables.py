@@ -6,6 +6,7 @@ from proxy_service.settings import parsers
 from proxy_service.settings.parsers import Parser
 from proxy_service.settings.values import (
     CONCURRENT_REQUESTS,
+    CONNECTIONS,
     LOG_FORMATS,
     LOG_LEVELS,
     QUEUED_REQUESTS,
@@ -137,6 +138,12 @@ VARIABLES = (
         "requests that may wait for a slot; further ones are refused with a 503",
     ),
     Variable(
+        "MAX_CONNECTIONS",
+        "max_connections",
+        parsers.count(CONNECTIONS),
+        "connections that may be open; a further one replaces the one that has waited longest",
+    ),
+    Variable(
         "MODEL_ALIASES",
         "model_aliases",
         parsers.ALIASES,
@@ -192,6 +199,12 @@ VARIABLES = (
         "allow_unauthenticated",
         parsers.FLAG,
         "serve without `API_KEY` on an address that other machines can reach",
+    ),
+    Variable(
+        "ALLOW_ENGINE_TOOLS",
+        "allow_engine_tools",
+        parsers.FLAG,
+        "let clients have the engine run code, search the web, fetch URLs and keep sessions",
     ),
     Variable(
         "OLLAMA_VERSION",

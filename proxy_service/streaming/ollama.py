@@ -43,8 +43,8 @@ from proxy_service.wire.reading import decode_reply
 class StreamOptions:
     """What a stream needs to know about its request.
 
-    ``load_ns`` is how long loading the model took. ``context_of`` returns generate's ``context``
-    for a complete text.
+    ``load_ns`` is how long loading the model took. ``context_of`` returns the field
+    ``context`` of generate for a complete text, if it has one.
     """
 
     model: str
@@ -52,7 +52,7 @@ class StreamOptions:
     stops: tuple[str, ...] = ()
     top_logprobs: int = 0
     load_ns: int = 0
-    context_of: Callable[[str], list[int]] | None = None
+    context_of: Callable[[str], JsonObject] | None = None
 
 
 class OllamaStream(EngineStream):
@@ -208,6 +208,6 @@ class OllamaStream(EngineStream):
             # Tokens without text have logprobs too, such as the token that ends a reply.
             tail["logprobs"] = [entry for _, entries in self._logprobs for entry in entries]
         if self._options.context_of is not None:
-            tail["context"] = self._options.context_of("".join(self._text))
+            tail |= self._options.context_of("".join(self._text))
         self._out.append(self._lines.final(tail, at.created_at))
         self.done = True

@@ -39,6 +39,7 @@ class RequestRecord:
     ``asked_for_stream`` is whether the client asked for a stream, and ``streaming`` whether one was
     begun. ``at_once`` is whether it was written after the generation, in which case the time of its
     first token is unknown. ``delivered`` is whether the last byte of the response was sent.
+    ``client_address`` is set, and logged, if a key was refused.
     """
 
     metrics: ProxyMetrics
@@ -53,6 +54,7 @@ class RequestRecord:
     cancelled: bool = False
     delivered: bool = False
     at_once: bool = False
+    client_address: str = ""
     finish_reason: str = ""
     prompt_tokens: int = 0
     output_tokens: int = 0
@@ -230,5 +232,7 @@ class RequestRecord:
             "prompt_tokens": self.prompt_tokens,
             "output_tokens": self.output_tokens,
         }
+        if self.client_address:
+            fields["client_address"] = self.client_address
         level = logging.WARNING if status == "error" else logging.INFO
         write_event(logger, level, REQUEST_FINISHED, fields)

@@ -4,6 +4,9 @@ Ollama's integers are tokens, and all that a client can do with them is to send 
 request. Here each integer carries three bytes of the conversation's JSON, so that a conversation
 over ``/api/generate`` continues as with Ollama. A list that another server made, or that was cut,
 is ignored.
+
+A list is several times as large as its conversation, and is sent twice with each request. So a long
+conversation has none: whoever has one sends its messages to ``/api/chat``.
 """
 
 import json
@@ -16,11 +19,21 @@ Turn = tuple[str, str]
 # The first integer of every list, so that another server's tokens aren't mistaken for turns.
 _MAGIC_NUMBER = 0x7EC0DE
 _BYTES_PER_NUMBER = 3
+# Bytes of a conversation's JSON. The context of 2,048 tokens that programs with `context` were
+# written for has some 8 KiB.
+MAX_CONTEXT_BYTES = 256 * 1024
 
 
 def encode_turns(turns: list[Turn]) -> list[int]:
-    """Pack turns, pairs of role and text, into integers below 2^24."""
+    """Pack turns, pairs of role and text, into integers below 2^24.
+
+    Return an empty list if they are longer than `MAX_CONTEXT_BYTES`.
+    """
+    if sum(len(text) for _, text in turns) > MAX_CONTEXT_BYTES:
+        return []
     data = json.dumps(turns, separators=(",", ":")).encode("ascii")
+    if len(data) > MAX_CONTEXT_BYTES:
+        return []
     data += b" " * (-len(data) % _BYTES_PER_NUMBER)
     numbers = [
         int.from_bytes(data[i : i + _BYTES_PER_NUMBER], "big")
@@ -32,6 +45,8 @@ def encode_turns(turns: list[Turn]) -> list[int]:
 def decode_turns(context: tuple[int, ...]) -> list[Turn]:
     """Unpack a list that `encode_turns` made; return no turns for any other list."""
     if not context or context[0] != _MAGIC_NUMBER:
+        return []
+    if len(context) * _BYTES_PER_NUMBER > MAX_CONTEXT_BYTES + 2 * _BYTES_PER_NUMBER:
         return []
     try:
         data = b"".join(number.to_bytes(_BYTES_PER_NUMBER, "big") for number in context[1:])

@@ -3,9 +3,15 @@
 import math
 from typing import cast
 
+import msgspec
+
 from proxy_service.errors import EngineProtocolError, InvalidRequest
+from proxy_service.translate.replies import to_usage
 from proxy_service.wire import JsonObject
-from proxy_service.wire.engine import EmbeddingReply
+from proxy_service.wire.engine import EmbeddingItem, EmbeddingReply, Usage
+
+# Inputs of one request. OpenAI allows 2,048.
+MAX_INPUTS = 8192
 
 
 def read_inputs(value: object) -> list[str]:
@@ -14,12 +20,16 @@ def read_inputs(value: object) -> list[str]:
     An empty string means no inputs.
 
     Raises:
-        InvalidRequest: It is of another type.
+        InvalidRequest: It is of another type, or there are more than `MAX_INPUTS`.
     """
     if value in (None, ""):
         return []
     if isinstance(value, str):
         return [value]
+    if isinstance(value, list) and len(value) > MAX_INPUTS:
+        raise InvalidRequest(
+            f"input has more than {MAX_INPUTS} strings; split it into several requests"
+        )
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return cast("list[str]", value)
     raise InvalidRequest("invalid input type")
@@ -34,21 +44,41 @@ def to_engine_embeddings(inputs: list[str], *, engine_id: str, truncate: bool) -
     return body | {"truncate_sequence": True} if truncate else body
 
 
-def vectors_of(reply: EmbeddingReply, *, expected: int) -> list[list[float]]:
-    """Return the vectors in the order of the inputs.
+def read_reply(body: bytes, *, expected: int) -> tuple[list[msgspec.Raw], Usage]:
+    """Return the items of a reply, which `read_vector` reads, and its usage.
 
     Raises:
-        EngineProtocolError: Vectors are missing, or contain NaN or infinity.
+        EngineProtocolError: It has an unknown format, or vectors are missing.
     """
-    items = sorted(reply["data"], key=lambda item: item["index"])
-    if len(items) != expected:
+    try:
+        reply = msgspec.json.decode(body, type=EmbeddingReply)
+    except msgspec.MsgspecError as error:
+        raise _unknown_format(body) from error
+    if len(reply.data) != expected:
         raise EngineProtocolError(
-            f"the engine returned {len(items)} embeddings for {expected} inputs"
+            f"the engine returned {len(reply.data)} embeddings for {expected} inputs"
         )
-    vectors = [item["embedding"] for item in items]
-    if not all(math.isfinite(number) for vector in vectors for number in vector):
-        raise EngineProtocolError("the engine returned an embedding with NaN or Inf values")
-    return vectors
+    return reply.data, to_usage(reply.usage)
+
+
+def read_vector(item: msgspec.Raw) -> tuple[int, list[float]]:
+    """Return the index of an item's input, and its vector.
+
+    Raises:
+        EngineProtocolError: The item has an unknown format.
+    """
+    try:
+        read = msgspec.json.decode(item, type=EmbeddingItem)
+    except msgspec.MsgspecError as error:
+        raise _unknown_format(item) from error
+    return read.index, read.embedding
+
+
+def _unknown_format(body: bytes) -> EngineProtocolError:
+    """Return the error for what `msgspec` refuses. It refuses NaN and infinity, too."""
+    if any(word in bytes(body) for word in (b"NaN", b"Infinity")):
+        return EngineProtocolError("the engine returned an embedding with NaN or Inf values")
+    return EngineProtocolError("the engine's embeddings have an unknown format")
 
 
 def shorten(vector: list[float], dimensions: int) -> list[float]:

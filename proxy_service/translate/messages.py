@@ -2,11 +2,14 @@
 
 import json
 from base64 import b64decode
-from collections import deque
+from collections import defaultdict, deque
 
 from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
 from proxy_service.wire.ollama import Message, ToolCall
+
+# Images of one request: far more than any model's context holds.
+MAX_IMAGES = 1000
 
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -21,10 +24,12 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
     without a result that has the same tool name, or to the oldest one if it has no name.
 
     Raises:
-        InvalidRequest: A role is unknown, or an image is invalid or not in a user message.
+        InvalidRequest: A role is unknown, there are too many images, or one is invalid or not in a
+            user message.
     """
+    _limit_images(sum(len(message.images) for message in messages))
     translated: list[JsonObject] = []
-    open_calls: deque[tuple[str, str]] = deque()
+    open_calls = _OpenCalls([])
     for message in messages:
         if message.role not in ROLES:
             raise InvalidRequest(
@@ -35,7 +40,7 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
                 (_call_id(call, len(translated), i), call)
                 for i, call in enumerate(message.tool_calls)
             ]
-            open_calls = deque((call_id, call.name) for call_id, call in calls)
+            open_calls = _OpenCalls([(call_id, call.name) for call_id, call in calls])
             translated.append(_assistant_calls(message, calls))
         elif message.role == "tool":
             translated.append(_tool_result(message, open_calls))
@@ -48,9 +53,15 @@ def user_content(text: str, images: tuple[str, ...]) -> str | list[JsonObject]:
     """Return a user message's content: a string, or a list of parts if it has images."""
     if not images:
         return text
+    _limit_images(len(images))
     parts: list[JsonObject] = [{"type": "text", "text": text}] if text else []
     parts += [{"type": "image_url", "image_url": {"url": image_url(image)}} for image in images]
     return parts
+
+
+def _limit_images(number: int) -> None:
+    if number > MAX_IMAGES:
+        raise InvalidRequest(f"a request can have at most {MAX_IMAGES} images, not {number}")
 
 
 def image_url(image: str) -> str:
@@ -102,19 +113,33 @@ def _assistant_calls(message: Message, calls: list[tuple[str, ToolCall]]) -> Jso
     }
 
 
-def _tool_result(message: Message, open_calls: deque[tuple[str, str]]) -> JsonObject:
-    call_id, name = _answered_call(message, open_calls)
+class _OpenCalls:
+    """The calls of one message that have no result yet, as pairs of id and name.
+
+    They are found by index: a request may have thousands of them.
+    """
+
+    def __init__(self, calls: list[tuple[str, str]]) -> None:
+        self._calls = calls
+        self._answered: set[int] = set()
+        self._positions: defaultdict[tuple[str, str], deque[int]] = defaultdict(deque)
+        for position, (call_id, name) in enumerate(calls):
+            for key in {(call_id, name), (call_id, ""), ("", name), ("", "")}:
+                self._positions[key].append(position)
+
+    def take(self, call_id: str, name: str) -> tuple[str, str] | None:
+        """Return the oldest open call with this id and name, each of which may be empty."""
+        positions = self._positions.get((call_id, name), ())
+        while positions:
+            position = positions.popleft()
+            if position not in self._answered:
+                self._answered.add(position)
+                return self._calls[position]
+        return None
+
+
+def _tool_result(message: Message, open_calls: _OpenCalls) -> JsonObject:
+    name = message.tool_name
+    call = open_calls.take(message.tool_call_id, name)
+    call_id, name = call or (message.tool_call_id or name or "call", name or "tool")
     return {"role": "tool", "tool_call_id": call_id, "name": name, "content": message.content}
-
-
-def _answered_call(message: Message, open_calls: deque[tuple[str, str]]) -> tuple[str, str]:
-    matching = (
-        call
-        for call in open_calls
-        if (message.tool_call_id in ("", call[0])) and (message.tool_name in ("", call[1]))
-    )
-    call = next(matching, None)
-    if call is None:
-        return message.tool_call_id or message.tool_name or "call", message.tool_name or "tool"
-    open_calls.remove(call)
-    return call

@@ -15,6 +15,10 @@ from proxy_service.wire import JsonObject
 
 # The engine's integers have 64 bits, but no sensible value needs more than 32.
 _MAX_NUMBER = 2**31 - 1
+# Each piece of a reply is searched for every stop string. OpenAI's clients send at most four, and
+# those of Ollama that write dialogues some dozens.
+MAX_STOP_STRINGS = 128
+MAX_STOP_CHARACTERS = 8192  # of all of them together
 
 
 class Kind(StrEnum):
@@ -101,7 +105,8 @@ def to_sampling(options: JsonObject) -> JsonObject:
     """Translate ``options`` into fields of an engine request.
 
     Raises:
-        InvalidRequest: A known option has a value of the wrong type; status 500, as in Ollama.
+        InvalidRequest: A known option has a value of the wrong type; status 500, as in Ollama. Or
+            there are too many stop strings; status 400.
     """
     sampling: JsonObject = {}
     for name, value in options.items():
@@ -170,6 +175,11 @@ def _strings(name: str, value: object) -> list[str]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise _wrong_type(name, Kind.ARRAY)
+    if len(items) > MAX_STOP_STRINGS or sum(map(len, items)) > MAX_STOP_CHARACTERS:
+        raise InvalidRequest(
+            f'option "{name}" may have at most {MAX_STOP_STRINGS} strings, of together at most '
+            f"{MAX_STOP_CHARACTERS} characters"
+        )
     return [item for item in items if item]
 
 

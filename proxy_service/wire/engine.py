@@ -2,6 +2,8 @@
 
 from typing import TypedDict
 
+import msgspec
+
 from proxy_service.wire import JsonObject
 
 
@@ -58,18 +60,21 @@ class Completion(TypedDict, total=False):
     error: JsonObject
 
 
-class EmbeddingItem(TypedDict):
+class EmbeddingItem(msgspec.Struct):
     """One vector; ``index`` is the position of its input in the request."""
 
-    embedding: list[float]
     index: int
+    embedding: list[float]
 
 
-class EmbeddingReply(TypedDict):
-    """Body of the reply to ``POST /v1/embeddings``."""
+class EmbeddingReply(msgspec.Struct):
+    """Body of the reply to ``POST /v1/embeddings``; each of ``data`` is an `EmbeddingItem`.
 
-    data: list[EmbeddingItem]
-    usage: Usage
+    They stay JSON at first, because reading thousands of vectors at once would take seconds.
+    """
+
+    data: list[msgspec.Raw]
+    usage: object = None
 
 
 class ModelEntry(TypedDict, total=False):

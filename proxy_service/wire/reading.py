@@ -4,7 +4,8 @@ A body may have any content type. Only its first JSON value counts, keys match i
 means absent, and invalid UTF-8 and lone surrogates become U+FFFD. Errors have the texts of Go's
 decoder, because some clients match on them.
 
-Two limits keep a small body from taking much memory or stack: `MAX_DEPTH` and `MAX_VALUES`.
+Three limits keep a small body from taking much time, memory or stack: `MAX_DEPTH`, `MAX_VALUES` and
+`MAX_CONTAINERS`.
 """
 
 import json
@@ -28,6 +29,12 @@ MAX_DEPTH = 256
 # Brackets, braces and commas, including those in strings: more than fit into any model's context.
 # Decoded values take many times the memory of their text.
 MAX_VALUES = 1_000_000
+# Brackets and braces: each stands for an array or object, which costs most.
+MAX_CONTAINERS = 250_000
+# `msgspec` takes some microseconds for a number with a large exponent. In ordinary bodies there are
+# none; in images, which are base64, something that looks like one occurs every few thousand bytes.
+_EXPONENT = re.compile(rb"[0-9][eE][-+]?[0-9]{2}")
+_BYTES_PER_EXPONENT = 200
 MAX_INT64 = 2**63 - 1  # Go's int, which Ollama and its clients read whole numbers into
 
 
@@ -102,8 +109,13 @@ def decode_object(body: bytes, struct: str) -> JsonObject:
         raise InvalidRequest(
             f"the JSON contains more than {MAX_VALUES} values; split it into several requests"
         )
+    if openings > MAX_CONTAINERS:
+        raise InvalidRequest(
+            f"the JSON contains more than {MAX_CONTAINERS} arrays and objects; "
+            "split it into several requests"
+        )
     try:
-        value = decode_strict(body)
+        value = _decode(body) if _is_full_of_exponents(body) else decode_strict(body)
     except ValueError:
         value = _decode(body)
     if openings > MAX_DEPTH and _is_deep(value):
@@ -132,6 +144,12 @@ def _decode(body: bytes) -> object:
     if _SURROGATE_ESCAPE.search(text) and not _is_deep(value):
         return replace_surrogates(value)
     return value
+
+
+def _is_full_of_exponents(body: bytes) -> bool:
+    if len(body) < _BYTES_PER_EXPONENT * 100:  # at most a millisecond
+        return False
+    return len(_EXPONENT.findall(body)) * _BYTES_PER_EXPONENT > len(body)
 
 
 def _is_deep(value: object) -> bool:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 import atheris
 
 with atheris.instrument_imports(include=["proxy_service"]):
-    from proxy_service.clock import Moment
+    from proxy_service.clock import Moment, SystemClock
     from proxy_service.engines.reply import ReplyReader
     from proxy_service.errors import EngineProtocolError, ProxyError
-    from proxy_service.server.request import BodyBudget, RequestReader
+    from proxy_service.server.budgets import BodyBudget, HeadBudget
+    from proxy_service.server.request import RequestReader
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
     from proxy_service.streaming.sse import SSEDecoder
@@ -37,7 +38,12 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 def requests(data: bytes) -> None:
     """Parse requests over HTTP; check that each is complete or has an error."""
-    reader = RequestReader(max_body_bytes=_MAX_BODY_BYTES, budget=BodyBudget(4 * _MAX_BODY_BYTES))
+    reader = RequestReader(
+        max_body_bytes=_MAX_BODY_BYTES,
+        bodies=BodyBudget(4 * _MAX_BODY_BYTES, SystemClock()),
+        heads=HeadBudget(),
+        wake=lambda: None,
+    )
     for piece in pieces(data):
         reader.feed(piece)
     while reader.requests:
@@ -72,7 +78,7 @@ def streams(data: bytes) -> None:
     """Translate the engine's streams; check that each line is JSON and at most one says done."""
     for options in (
         StreamOptions(model="m", chat=True, top_logprobs=1),
-        StreamOptions(model="m", chat=False, stops=("ab",), context_of=lambda _: [1]),
+        StreamOptions(model="m", chat=False, stops=("ab",), context_of=lambda _: {"context": [1]}),
     ):
         stream = OllamaStream(options)
         batches = []

@@ -1,13 +1,17 @@
 """Which requests are allowed: keys, the Host check and web origins, on real sockets."""
 
+import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import httpx
 import ollama
 import pytest
 
 from proxy_service.routes.table import ROUTES
+from proxy_service.server.access import MOST_WAITING, WRONG_KEYS, WrongKeys
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import BindAddress
 from tests.proxy.running import Exposition, RunningProxy, eventually
@@ -126,7 +130,115 @@ def test_a_wrong_key_is_logged_where_nothing_is_counted(
     assert eventually(lambda: "unauthorized" in caplog.messages)
     (record,) = [record for record in caplog.records if record.message == "unauthorized"]
     assert record.levelname == "WARNING"
-    assert record.__dict__["fields"] == {"request_id": "abc-1", "method": method, "path": logged}
+    assert record.__dict__["fields"] == {
+        "request_id": "abc-1",
+        "client_address": "127.0.0.1",
+        "method": method,
+        "path": logged,
+    }
+
+
+def test_a_refusal_is_logged_with_the_clients_address(
+    guarded: RunningProxy, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And no other request is."""
+    caplog.set_level("INFO")
+    written: list[str] = []
+
+    def finished() -> list[object]:
+        written.extend(capsys.readouterr().out.splitlines())
+        events = [json.loads(line) for line in written if '"request_finished"' in line]
+        return [event.get("client_address") for event in events]
+
+    assert guarded.http.get("/api/tags", headers=BEARER).status_code == 200
+    assert guarded.http.get("/api/tags").status_code == 401
+    assert eventually(lambda: finished() == [None, "127.0.0.1"])
+
+
+class SetClock:
+    """A clock that a test sets."""
+
+    seconds = 0.0
+
+    def time_ns(self) -> int:
+        return 0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def test_an_address_that_sends_many_wrong_keys_waits_longer_and_longer() -> None:
+    """Up to a limit, and not for ever. Other addresses don't wait."""
+    clock = SetClock()
+    keys = WrongKeys(clock)
+
+    assert [keys.wait_seconds("a") for _ in range(WRONG_KEYS)] == [0] * WRONG_KEYS
+    assert [keys.wait_seconds("a") for _ in range(MOST_WAITING)] == [*range(1, MOST_WAITING + 1)]
+    assert [keys.wait_seconds("a") for _ in range(100)] == [None] * 100
+    assert keys.wait_seconds("b") == 0
+    clock.seconds = 1
+    assert [keys.wait_seconds("a") for _ in range(2)] == [MOST_WAITING, None]
+    clock.seconds = WRONG_KEYS + MOST_WAITING + 1
+    assert keys.wait_seconds("a") == 0
+
+
+def test_the_number_of_addresses_that_are_remembered_is_limited() -> None:
+    """Those that were seen last stay."""
+    keys = WrongKeys(SetClock())
+    for _ in range(WRONG_KEYS):
+        keys.wait_seconds("a")
+    for number in range(1023):
+        keys.wait_seconds(f"{number}")
+    assert keys.wait_seconds("a") == 1
+    for number in range(1024):
+        keys.wait_seconds(f"other {number}")
+    assert keys.wait_seconds("a") == 0
+
+
+def test_only_the_refusal_of_a_wrong_key_waits(
+    settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients at the same address with the right key, or with none, don't."""
+    wrong = {"Authorization": "Bearer wrong"}
+    monkeypatch.setattr(WrongKeys, "wait_seconds", lambda *_: 1e6)
+    with RunningProxy(replace(settings, api_keys=(KEY,))) as proxy, ThreadPoolExecutor() as pool:
+        proxy.http.headers.update(BEARER)
+
+        def status(headers: dict[str, str]) -> int:
+            with httpx.Client(base_url=proxy.url, timeout=30, trust_env=False) as client:
+                return client.get("/api/tags", headers=headers).status_code
+
+        waiting = pool.submit(status, wrong)
+        assert proxy.counted("mistral_active_requests", 1)
+        assert (status(BEARER), status({})) == (200, 401)
+        proxy.put_forward(2e6)
+        assert waiting.result() == 401
+        monkeypatch.setattr(WrongKeys, "wait_seconds", lambda *_: None)
+        assert status(wrong) == 429
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({}, 200),
+    ],
+)
+def test_a_page_that_sends_no_origin_is_recognised(
+    proxy: RunningProxy, headers: dict[str, str], status: int
+) -> None:
+    """A page's images and scripts have no `Origin`."""
+    assert proxy.http.get("/api/tags", headers=headers).status_code == status
+
+
+def test_any_page_may_load_anything_if_every_origin_is_allowed(settings: ProxySettings) -> None:
+    with RunningProxy(replace(settings, origins=("*",))) as proxy:
+        response = proxy.http.get("/api/tags", headers={"Sec-Fetch-Site": "cross-site"})
+    assert response.status_code == 200
 
 
 def test_with_only_a_metrics_key_only_the_metrics_are_closed(settings: ProxySettings) -> None:

@@ -12,7 +12,7 @@ import pytest
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MIB
 from proxy_service.translate.options import OPTIONS, Kind
-from proxy_service.wire.reading import MAX_DEPTH, MAX_VALUES
+from proxy_service.wire.reading import MAX_CONTAINERS, MAX_DEPTH, MAX_VALUES
 from tests.proxy.running import RunningProxy, eventually
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
@@ -286,6 +286,8 @@ def test_too_many_values_are_refused_before_they_take_memory(
     body = b'{"input":[' + b"[]," * MAX_VALUES + b"[]]}"
 
     assert "values" in refused(proxy, "/api/embed", body)
+    body = b'{"input":[' + b"[]," * MAX_CONTAINERS + b"[]]}"
+    assert "arrays and objects" in refused(proxy, "/api/embed", body)
 
 
 def test_a_body_beyond_the_limit_is_a_413_that_names_the_setting(proxy: RunningProxy) -> None:

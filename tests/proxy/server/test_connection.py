@@ -11,6 +11,8 @@ from typing import Self
 
 import pytest
 
+from proxy_service.server.budgets import response_room
+from proxy_service.server.connection import LOWEST_BYTES_PER_SECOND
 from proxy_service.server.request import MAX_PIPELINED
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MIB
@@ -19,6 +21,7 @@ from tests.proxy.scripted_engine import (
     MODEL,
     ScriptedEngine,
     Step,
+    completion,
     delta_event,
     stream,
     words,
@@ -255,8 +258,8 @@ def test_a_client_that_sends_too_much_can_read_why(proxy: RunningProxy, client: 
 
 def test_all_bodies_together_are_limited(settings: ProxySettings) -> None:
     """To three of the largest size; more are refused until one is answered or cancelled."""
-    large = request(json.dumps(CHAT | {"stream": False, "ignored": " " * 900_000}).encode())
-    with RunningProxy(replace(settings, max_body_bytes=MIB)) as proxy, ExitStack() as held:
+    large = request(json.dumps(CHAT | {"stream": False, "ignored": " " * 1_900_000}).encode())
+    with RunningProxy(replace(settings, max_body_bytes=2 * MIB)) as proxy, ExitStack() as held:
 
         def status() -> int:
             with Client(proxy) as one:
@@ -270,6 +273,52 @@ def test_all_bodies_together_are_limited(settings: ProxySettings) -> None:
         held.close()
         assert eventually(lambda: status() == 200)
         assert proxy.scrape().value(ERRORS, endpoint="chat", error_type="overloaded") > 0
+
+
+def test_bodies_that_stop_arriving_give_way_to_others(settings: ProxySettings) -> None:
+    """Although a byte arrives now and then. Their clients are told why."""
+    large = request(json.dumps(CHAT | {"stream": False, "ignored": " " * 1_900_000}).encode())
+    with RunningProxy(replace(settings, max_body_bytes=2 * MIB)) as proxy, ExitStack() as held:
+        slow = [held.enter_context(Client(proxy)) for _ in range(3)]
+        for client in slow:
+            client.send(large[:-100])
+            assert client.was_read()
+        for _ in range(10):
+            proxy.put_forward(5)
+            for client in slow:
+                client.send(b" ")
+                assert client.was_read()
+        with Client(proxy) as other:
+            other.send(large)
+            assert other.response()[0].status == 200
+
+        assert proxy.counted(ERRORS, 1, endpoint="chat", error_type="overloaded")
+        assert proxy.counted("mistral_active_requests", 2)
+
+
+def test_a_new_connection_replaces_an_idle_one(settings: ProxySettings) -> None:
+    two = replace(settings, max_connections=2)
+    with RunningProxy(two) as proxy, Client(proxy) as idle, Client(proxy) as unfinished:
+        unfinished.send(b"POST /api/chat HTTP/1.1\r\nX: ")
+        assert unfinished.was_read()
+        with Client(proxy) as new:
+            new.send(request(WHOLE))
+            assert new.response()[0].status == 200
+            assert idle.ended()
+
+
+def test_a_connection_is_refused_while_all_others_are_being_answered(
+    engine: ScriptedEngine, settings: ProxySettings
+) -> None:
+    engine.chat(stream(Step.STALL))
+    with RunningProxy(replace(settings, max_connections=1)) as proxy, Client(proxy) as busy:
+        busy.send(request(STREAMED))
+        assert eventually(lambda: bool(engine.calls()))
+        with Client(proxy) as refused:
+            response, body = refused.response()
+
+    assert response.status == 503
+    assert "MAX_CONNECTIONS" in json.loads(body)["error"]
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -396,28 +445,40 @@ def test_a_half_closed_client_that_stops_reading_is_cancelled(
 
 
 def test_a_slow_upload_is_accepted(engine: ScriptedEngine, proxy: RunningProxy) -> None:
-    """Its silences are limited, not its duration."""
-    silence_seconds = proxy.settings.client_request_timeout_seconds - 1
-    sent = request(WHOLE)
-    head, _, body = sent.partition(b"\r\n\r\n")
+    """Its silences are limited and its rate, but not its duration."""
+    seconds = proxy.settings.client_request_timeout_seconds - 1
+    part = b" " * int(seconds * LOWEST_BYTES_PER_SECOND)
+    head, _, body = request(part * 8 + WHOLE).partition(b"\r\n\r\n")
     with Client(proxy) as client:
         client.send(head + b"\r\n\r\n")
         for position in range(8):
             assert client.was_read()
-            proxy.put_forward(silence_seconds)
-            client.send(body[position : position + 1])
-        client.send(body[8:])
+            proxy.put_forward(seconds)
+            client.send(body[position * len(part) :][: len(part)])
+        client.send(WHOLE)
         assert client.response()[0].status == 200
     assert len(engine.calls()) == 1
 
 
+def test_an_upload_of_a_byte_now_and_then_is_a_408(proxy: RunningProxy) -> None:
+    seconds = proxy.settings.client_request_timeout_seconds / 4
+    with Client(proxy) as client:
+        client.send(request(b" " * 100 + WHOLE)[:-50])
+        for _ in range(4):
+            assert client.was_read()
+            proxy.put_forward(seconds)
+            client.send(b" ")
+        assert client.response()[0].status == 408
+
+
+@pytest.mark.parametrize("pipelined", [b"POST /api/chat HTTP/1.1\r\nX: ", b"malformed\r\n"])
 def test_sending_more_does_not_extend_the_stall_timeout(
-    engine: ScriptedEngine, proxy: RunningProxy
+    engine: ScriptedEngine, proxy: RunningProxy, pipelined: bytes
 ) -> None:
-    """Only reading does."""
+    """Only reading does, whether the next request is incomplete or malformed."""
     engine.chat(stream(*[delta_event("y" * 100_000)] * 200, Step.STALL))
     with Client(proxy) as client:
-        client.send(request(STREAMED) + b"POST /api/chat HTTP/1.1\r\nX: ")
+        client.send(request(STREAMED) + pipelined)
         half = proxy.settings.client_stall_timeout_seconds / 2
         assert cancelled_after(half, engine, proxy, sender=client)
 
@@ -453,3 +514,24 @@ def test_a_slow_reader_slows_down_its_own_stream_only(
         lines = slow.response()[1].splitlines()
 
     assert [json.loads(line)["message"]["content"] for line in lines[:-1]] == [text] * 200
+
+
+def test_unread_responses_have_a_limit_together(
+    engine: ScriptedEngine, settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A further one is refused, or replaces one whose client has read nothing for a while."""
+    size = 16_000_000  # more than the system's buffers take
+    engine.chat(completion("y" * size))
+    monkeypatch.setattr("proxy_service.app.response_room", lambda c: response_room(c, 2 * size))
+    with RunningProxy(settings) as proxy, ExitStack() as held:
+        unread, other, third = (held.enter_context(Client(proxy)) for _ in range(3))
+        unread.send(request(WHOLE))
+        assert proxy.counted(REQUESTS, 1, endpoint="chat", status="success")
+        other.send(request(WHOLE))
+        assert other.response()[0].status == 503
+
+        proxy.put_forward(100)
+        third.send(request(WHOLE))
+        assert third.response()[0].status == 200
+        third.send(request(WHOLE))
+        assert third.response()[0].status == 200

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy_service.clock import SystemClock
+from proxy_service.server.budgets import BodyBudget, HeadBudget
 from proxy_service.server.request import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
     MAX_PIPELINED,
-    BodyBudget,
     IncomingRequest,
     RequestReader,
 )
@@ -32,8 +33,19 @@ FRAMINGS = {
 ANY_FRAMING = pytest.mark.parametrize("request_bytes", FRAMINGS.values(), ids=FRAMINGS)
 
 
+def new_reader(
+    *, limit: int = LIMIT, bodies: BodyBudget | None = None, heads: HeadBudget | None = None
+) -> RequestReader:
+    return RequestReader(
+        max_body_bytes=limit,
+        bodies=bodies or BodyBudget(4 * limit, SystemClock()),
+        heads=heads or HeadBudget(),
+        wake=lambda: None,
+    )
+
+
 def read(*pieces: bytes) -> list[IncomingRequest]:
-    reader = RequestReader(max_body_bytes=LIMIT, budget=BodyBudget(4 * LIMIT))
+    reader = new_reader()
     for piece in pieces:
         reader.feed(piece)
     return list(reader.requests)
@@ -243,7 +255,7 @@ def test_many_offers_of_another_protocol_are_many_requests() -> None:
 
 def test_a_body_in_tiny_transfer_chunks_takes_little_more_memory_than_its_size() -> None:
     size = 200_000
-    reader = RequestReader(max_body_bytes=size, budget=BodyBudget(size))
+    reader = new_reader(limit=size)
     reader.feed(CHUNKED)
     pieces = b"1\r\nx\r\n" * 1000
     tracemalloc.start()
@@ -259,8 +271,8 @@ def test_a_body_in_tiny_transfer_chunks_takes_little_more_memory_than_its_size()
 
 def test_a_refused_body_releases_its_budget() -> None:
     """At once, for requests that arrive at the same time."""
-    budget = BodyBudget(10)
-    refused, served = (RequestReader(max_body_bytes=10, budget=budget) for _ in range(2))
+    bodies = BodyBudget(0, SystemClock(), small_limit_bytes=10)
+    refused, served = (new_reader(limit=10, bodies=bodies) for _ in range(2))
     refused.feed(CHUNKED + b"8\r\n12345678\r\n")
     served.feed(CHUNKED + b"2\r\n12\r\n")
     refused.feed(b"1\r\n9\r\n")
@@ -295,3 +307,54 @@ def test_the_version_decides_whether_a_connection_is_kept(
     (request,) = read(b"GET / HTTP/%b\r\nHost: x\r\n%b\r\n" % (version, connection))
 
     assert request.keep_alive is kept
+
+
+def test_fields_without_a_value_are_counted_as_they_arrive() -> None:
+    """Their names alone cost nothing on the wire, and much in memory."""
+    reader = new_reader()
+    tracemalloc.start()
+    reader.feed(POST)
+    for _ in range(200):
+        reader.feed(b"ab:\r\n" * 100)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    (request,) = reader.requests
+    assert request.failure is not None
+    assert request.failure.status == 431
+    assert held < 64 * 1024
+
+
+@pytest.mark.parametrize(
+    "piece", [b"x" * 1000, b": " + b"x" * 1000, b"a: b\r\nX: " + b"x" * 990 + b"\r\n"]
+)
+def test_a_head_that_never_ends_is_refused_at_its_limit(piece: bytes) -> None:
+    reader = new_reader()
+    reader.feed(POST + b"X: ")
+    sent = 0
+    while not reader.requests:
+        reader.feed(piece)
+        sent += len(piece)
+
+    assert failure_of(POST + b"X: ", *[piece] * (sent // len(piece)))[0] == 431
+    assert sent <= MAX_HEAD_BYTES + len(piece)
+
+
+def test_unfinished_heads_have_a_limit_together_and_release_it() -> None:
+    heads = HeadBudget(2 * MAX_HEAD_BYTES)
+    head = POST + b"X: " + b"x" * 20_000
+    first, second, third, fourth = (new_reader(heads=heads) for _ in range(4))
+    for reader in (first, second, third, fourth):
+        reader.feed(head)
+    assert [len(reader.requests) for reader in (first, second, third, fourth)] == [0, 0, 0, 1]
+    failure = fourth.requests[0].failure
+    assert failure is not None
+    assert failure.status == 503
+
+    first.feed(b"\r\n\r\n")
+    second.close()
+    third.fail(failure)
+    again = [new_reader(heads=heads) for _ in range(3)]
+    for reader in again:
+        reader.feed(head)
+    assert [len(reader.requests) for reader in again] == [0, 0, 0]

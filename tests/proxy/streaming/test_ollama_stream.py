@@ -239,7 +239,7 @@ def test_events_after_the_end_are_ignored() -> None:
 
 def test_the_last_line_of_generate_has_the_context() -> None:
     """It is made from the complete text."""
-    options = StreamOptions(model="m", chat=False, context_of=lambda text: [len(text)])
+    options = StreamOptions(model="m", chat=False, context_of=lambda text: {"context": [len(text)]})
     stream = OllamaStream(options)
     batch = stream.feed(delta_event("abc") + delta_event("de", finish="stop", usage=USAGE), AT)
 

@@ -12,6 +12,7 @@ from proxy_service.clock import Moment
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.streaming.plain_events import PlainEvents, decode
+from proxy_service.wire import JsonObject
 from tests.proxy.scripted_engine import DONE, USAGE, delta_event
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 1_000_000)
@@ -37,8 +38,12 @@ def pieces_of(body: bytes, cuts: list[int]) -> list[bytes]:
 
 def translate(pieces: list[bytes], *, chat: bool) -> tuple[bytes, int, int, int]:
     """Return the lines, the numbers of chunks and deltas, and the tokens."""
-    context = None if chat else lambda text: [ord(character) for character in text]
-    stream = OllamaStream(StreamOptions(model="m", chat=chat, context_of=context))
+
+    def context(text: str) -> JsonObject:
+        return {"context": [ord(character) for character in text]}
+
+    options = StreamOptions(model="m", chat=chat, context_of=None if chat else context)
+    stream = OllamaStream(options)
     batches = [stream.feed(piece, AT) for piece in pieces]
     batches.append(stream.close(AT))
     assert [batch.error for batch in batches if batch.error] == []

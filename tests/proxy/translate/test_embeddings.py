@@ -2,8 +2,8 @@
 
 import pytest
 
-from proxy_service.errors import EngineProtocolError
-from proxy_service.translate.embeddings import shorten, vectors_of
+from proxy_service.errors import EngineProtocolError, InvalidRequest
+from proxy_service.translate.embeddings import MAX_INPUTS, read_inputs, read_reply, shorten
 
 
 @pytest.mark.parametrize(("dimensions", "length"), [(0, 4), (2, 2), (9, 4), (-1, 4)])
@@ -20,4 +20,10 @@ def test_a_vector_of_zeros_stays_unchanged() -> None:
 
 def test_a_missing_vector_is_a_protocol_error() -> None:
     with pytest.raises(EngineProtocolError):
-        vectors_of({"data": [], "usage": {}}, expected=1)
+        read_reply(b'{"data":[],"usage":{}}', expected=1)
+
+
+def test_too_many_inputs_are_refused() -> None:
+    assert read_inputs(["x"] * MAX_INPUTS) == ["x"] * MAX_INPUTS
+    with pytest.raises(InvalidRequest, match="split it into several requests"):
+        read_inputs(["x"] * (MAX_INPUTS + 1))

@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from proxy_service.errors import InvalidRequest
-from proxy_service.translate.messages import image_url, to_engine_messages
+from proxy_service.translate.messages import (
+    MAX_IMAGES,
+    image_url,
+    to_engine_messages,
+    user_content,
+)
 from proxy_service.wire.ollama import Message, ToolCall
 
 
@@ -56,3 +61,39 @@ def test_images_become_data_urls(image: str, url: str) -> None:
 def test_an_image_that_is_not_base64_is_a_client_error(image: str) -> None:
     with pytest.raises(InvalidRequest):
         image_url(image)
+
+
+def test_each_of_many_tool_results_belongs_to_its_call() -> None:
+    """In any order, whatever the results name."""
+    names = ["f", "g"]
+    calls = tuple(ToolCall(str(i), names[i % 2], {}) for i in range(20_000))
+    results = [Message("tool", str(i), tool_call_id=str(i)) for i in range(19_999, 9_999, -1)]
+    results += [Message("tool", "", tool_name="g") for _ in range(5_000)]
+    results += [Message("tool", "") for _ in range(5_000)]
+
+    translated = to_engine_messages((Message("assistant", "", tool_calls=calls), *results))
+
+    answered = [int(str(message["tool_call_id"])) for message in translated[1:]]
+    assert answered[:10_000] == list(range(19_999, 9_999, -1))
+    assert answered[10_000:15_000] == list(range(1, 10_000, 2))
+    assert answered[15_000:] == list(range(0, 10_000, 2))
+
+
+def test_results_of_calls_with_one_id_belong_to_one_call_each() -> None:
+    calls = (ToolCall("1", "f", {}), ToolCall("1", "g", {}))
+    results = [Message("tool", "", tool_call_id="1", tool_name="g")]
+    results += [Message("tool", "", tool_call_id="1")] * 2
+
+    translated = to_engine_messages((Message("assistant", "", tool_calls=calls), *results))
+
+    assert [message["name"] for message in translated[1:]] == ["g", "f", "tool"]
+
+
+def test_the_number_of_images_is_limited_for_all_messages_together() -> None:
+    half = Message("user", "", images=("AAAA",) * (MAX_IMAGES // 2))
+
+    assert len(to_engine_messages((half, half))) == 2
+    with pytest.raises(InvalidRequest, match="at most 1000 images, not 1001"):
+        to_engine_messages((half, half, Message("user", "", images=("AAAA",))))
+    with pytest.raises(InvalidRequest, match="at most 1000 images, not 1001"):
+        user_content("", ("AAAA",) * (MAX_IMAGES + 1))

@@ -3,7 +3,12 @@
 import pytest
 
 from proxy_service.errors import InvalidRequest
-from proxy_service.translate.options import to_sampling, unknown_options
+from proxy_service.translate.options import (
+    MAX_STOP_CHARACTERS,
+    MAX_STOP_STRINGS,
+    to_sampling,
+    unknown_options,
+)
 
 
 @pytest.mark.parametrize(
@@ -57,3 +62,26 @@ def test_an_option_of_the_wrong_type_is_a_500_as_in_ollama(
 
 def test_only_keys_that_ollama_never_had_are_unknown() -> None:
     assert unknown_options({"seed": 1, "mirostat": 1, "made_up": 1}) == ["made_up"]
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [
+        ["x"] * (MAX_STOP_STRINGS + 1),
+        [""] * (MAX_STOP_STRINGS + 1),
+        ["x" * (MAX_STOP_CHARACTERS + 1)],
+        ["x" * (MAX_STOP_CHARACTERS // 2), "y" * (MAX_STOP_CHARACTERS // 2 + 1)],
+        "x" * (MAX_STOP_CHARACTERS + 1),
+    ],
+)
+def test_too_many_stop_strings_are_refused(stops: object) -> None:
+    with pytest.raises(InvalidRequest, match="128 strings, of together at most 8192") as refusal:
+        to_sampling({"stop": stops})
+    assert refusal.value.status == 400
+
+
+def test_as_many_stop_strings_as_allowed_are_sent() -> None:
+    length = MAX_STOP_CHARACTERS // MAX_STOP_STRINGS
+    stops = [f"{number:0{length}}" for number in range(MAX_STOP_STRINGS)]
+
+    assert to_sampling({"stop": stops}) == {"stop": stops}
