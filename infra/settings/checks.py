@@ -19,6 +19,7 @@ from monitoring.thresholds import ThresholdsError
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MAX_PORT, MIB, is_host, without_login
 
+_UID = re.compile(r"[\w-]{1,40}")
 _NO_PROXY = re.compile(r"\*|[\w.:\[\]*-]+(/\d+)?")
 
 # A shorter wait leaves a container no time to start before failed probes count.
@@ -31,8 +32,6 @@ ENGINE_MEMORY_MB = range(6, 16_777_217)
 
 # The memory limit of the proxy's container is made for bodies of this size.
 MAX_BODY_MIB = ProxySettings().max_body_bytes // MIB
-
-_UID = re.compile(r"[\w-]{1,40}")
 
 
 def problems(settings: Settings) -> list[str]:
@@ -165,7 +164,11 @@ def _keys(settings: Settings) -> Iterator[str]:
 
 def _tokens(settings: Settings) -> Iterator[str]:
     """Tokens are sent in HTTP headers, where a space or line break ends them or is refused."""
-    tokens = {"hfToken": settings.hf_token, "grafanaToken": settings.grafana_token}
+    tokens = {
+        "hfToken": settings.hf_token,
+        "grafanaToken": settings.grafana_token,
+        "prometheusToken": settings.prometheus_token,
+    }
     for name, token in tokens.items():
         if token and not grammar.is_header_value(token.value):
             yield f"{name}: the value has a space, a line break or another invisible character"
@@ -206,6 +209,13 @@ def _prometheus_login(settings: Settings) -> Iterator[str]:
         yield "prometheusUser: set it together with prometheusPassword"
     if ":" in settings.prometheus_user:
         yield f"prometheusUser: {settings.prometheus_user!r} has a colon, which no user name can"
+    login = {
+        "prometheusUser": settings.prometheus_user,
+        "prometheusPassword": settings.prometheus_password.value,
+    }
+    for name, value in login.items():
+        if not grammar.is_one_line(value):
+            yield f"{name}: the value has a line break or another control character"
 
 
 def _scrape_interval(settings: Settings) -> Iterator[str]:

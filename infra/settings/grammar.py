@@ -160,6 +160,11 @@ def is_header_value(text: str) -> bool:
     return _VISIBLE.fullmatch(text) is not None
 
 
+def is_one_line(text: str) -> bool:
+    """Return whether a text has no line break or other control character, as in a login."""
+    return not _CONTROL.search(text)
+
+
 def is_grafana_value(text: str) -> bool:
     """Return whether Grafana takes the value of one of its settings as it is written."""
-    return not _CONTROL.search(text) and not _GRAFANA_REPLACES.search(text)
+    return is_one_line(text) and not _GRAFANA_REPLACES.search(text)

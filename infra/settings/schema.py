@@ -45,8 +45,8 @@ class Settings:
     proxy_port: int = topology.PROXY.port
     max_concurrent_requests: int = _PROXY.max_concurrent_requests
     max_queued_requests: int = _PROXY.max_queued_requests
-    max_connections: int = _PROXY.max_connections
     # What the proxy reads is text here: its own parsers check it (see `proxy_variables`).
+    max_connections: str = str(_PROXY.max_connections)
     max_body_mib: str = str(_PROXY.max_body_bytes // MIB)
     model_aliases: str = ""
     model_unload: bool = _PROXY.model_unload

@@ -46,14 +46,12 @@ LOWEST_BYTES_PER_SECOND = 1024
 # closed at once, the client's system would discard the response before the client has read it.
 _LINGER_SECONDS = 5.0
 
-_TOO_MANY = (
-    f'{{"error":"too many connections are open; {named("MAX_CONNECTIONS")} sets the limit"}}'
-)
+_FULL = f"too many connections are open; {named('MAX_CONNECTIONS')} sets the limit"
+_FULL_BODY = b'{"error":"%s"}' % _FULL.encode()
 _TOO_MANY_CONNECTIONS = (
-    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
-    "Content-Type: application/json; charset=utf-8\r\n"
-    f"Content-Length: {len(_TOO_MANY)}\r\n\r\n{_TOO_MANY}"
-).encode("ascii")
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
+    b"Content-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%s"
+) % (len(_FULL_BODY), _FULL_BODY)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
 _NO_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)

@@ -29,7 +29,7 @@ _CLIENT_TOOLS: Final = (None, "function", "custom")
 _URL_KEYS: Final = {"image_url", "audio_url", "video_url", "file_url", "source"}
 # Keys whose values are the arguments of tool calls, which may contain anything.
 _ARGUMENTS: Final = {"input", "tool_calls"}
-_SETTING: Final = f"{named('ALLOW_ENGINE_TOOLS')} lets clients use it"
+_SETTING: Final = f"{named('ALLOW_ENGINE_TOOLS')} set to true lets clients use it"
 
 
 def refuse_engine_tools(fields: JsonObject) -> None:

@@ -93,6 +93,10 @@ ABSURD: dict[str, tuple[str, ...]] = {
     ),
     "prometheus": ("", "none", "Managed", "internal", "true"),
     "prometheusUrl": BASE_URL,
+    "prometheusUser": ("me:word", "two\nlines", "\x00", "tab\t", "escape\x1b"),
+    "prometheusPassword": ("two\nlines", "\x00", "tab\t", "escape\x1b", "\x7f"),
+    "prometheusToken": ("two words", "two\nlines", "\x00", "x\r", f"{UMLAUT}ber"),
+    "scrapeIntervalSeconds": (*NUMBER, "0", "121", "15s"),
     "prometheusPort": PORT,
     "prometheusRetention": (
         *("", "two weeks", "15", "90m1h", "1d1d", "-1d", "1.5d", "0", "0d", "300y", "1M", "1d 2h"),
@@ -105,6 +109,7 @@ ABSURD: dict[str, tuple[str, ...]] = {
     "grafanaAdminPassword": ("", *SECRET_TEXT),
     "grafanaRules": ("", "11", "before-11", "Current", "latest"),
     "datasourceUrl": BASE_URL,
+    "datasourceUid": ("two words", "x" * 41, "a/b", "{uid}", "https://grafana.example/d"),
     "alertThresholds": (
         *("", "[]", "{", '{"x": 1}', '{"highLatencySeconds": NaN}', '{"highErrorRatio": 1e400}'),
         '{"highLatencySeconds": true}',
@@ -144,7 +149,7 @@ ABSURD: dict[str, tuple[str, ...]] = {
 
 
 # What is wrong with these depends on the machine.
-ELSEWHERE = {"caFile"}
+ELSEWHERE = {"caFile", "prometheusCaFile"}
 
 
 def test_every_setting_is_tried() -> None:
