@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from alerts import recordings as recorded
-from alerts.guards import enough, unless_down, unless_explained
+from alerts.guards import unless_explained, while_scraped
 from alerts.model import Alert
-from alerts.promql import PROXY, duration, require
+from alerts.promql import BY_INSTANCE, PROXY, duration, over_time, require
 from monitoring.names import JOB
 
 if TYPE_CHECKING:
     from monitoring.thresholds import Thresholds
 
 # How far back Prometheus looks for a time at which the engine answered.
-_REMEMBERED: Final = "1d"
+_REMEMBERED_SECONDS: Final = 86_400
 
 
 def down(t: Thresholds) -> Alert:
-    """Return the alert on a proxy that can't be scraped, or is no longer among the targets."""
+    """Return the alert on a proxy that can't be scraped, or on a job without a target.
+
+    Prometheus doesn't know how many targets there should be, so one that leaves while others stay
+    isn't reported: it looks like a planned change.
+    """
     return Alert(
         name="MistralDown",
         severity="critical",
@@ -41,19 +45,21 @@ def engine_unreachable(t: Thresholds) -> Alert:
 
     An engine that has never answered may still be downloading its model and gets more time.
     Prometheus' samples decide this, since a restarted proxy doesn't know whether
-    the engine answered before.
+    the engine answered before. A lost scrape leaves the gauges without a sample, so the last one
+    within MistralDown's `for` duration is used.
     """
+    recent = t.timing.down_for_seconds
     up = f"mistral_upstream_up{{{PROXY}}}"
-    waited = f"time() - mistral_start_time_seconds{{{PROXY}}}"
-    served = f"max_over_time({up}[{_REMEMBERED}]) == 1"
-    late = f"{waited} > {t.engine_start_minutes * 60}"
+    started = over_time("last", f"mistral_start_time_seconds{{{PROXY}}}", recent)
+    served = f"{over_time('max', up, _REMEMBERED_SECONDS)} == 1"
+    late = f"time() - {started} > {t.engine_start_minutes * 60}"
     return Alert(
         name="MistralEngineUnreachable",
         severity="critical",
-        value=up,
+        value=over_time("last", up, recent),
         comparison="==",
         threshold=0,
-        guards=(require(f"({served} or {late})", on="job, instance"), unless_down(t)),
+        guards=(require(f"({served} or {late})", on=BY_INSTANCE), while_scraped(t)),
         for_seconds=t.timing.page_for_seconds,
         summary="The engine doesn't answer the proxy.",
         description=(
@@ -70,13 +76,10 @@ def high_error_rate(t: Thresholds) -> Alert:
     return Alert(
         name="MistralHighErrorRate",
         severity="warning",
-        value=recorded.error_ratio(t.timing.window_seconds).of(JOB),
+        value=recorded.error_ratio(t).of(JOB),
         comparison=">",
         threshold=t.high_error_ratio,
-        guards=(
-            enough(recorded.judged_requests(t.timing.window_seconds), t.error_min_requests),
-            *unless_explained(t),
-        ),
+        guards=(unless_explained(t),),
         for_seconds=t.timing.ticket_for_seconds,
         summary="Too many requests fail.",
         description=(

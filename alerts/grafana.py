@@ -20,9 +20,7 @@ from alerts.rules import alerts
 from monitoring.names import JOB
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from alerts.model import Alert, Group, Recording
+    from alerts.model import Alert, Group
     from monitoring.thresholds import Thresholds
 
 # State of a rule when the query fails or returns no series.
@@ -37,6 +35,9 @@ _EXPRESSION_UID: Final = "__expr__"
 
 # Multiples of Grafana's base interval of 10 s, no longer than any `for` in the group.
 _INTERVAL_SECONDS: Final[dict[Group, int]] = {"mistral": 30, "mistral-error-budget": 60}
+
+# Step of subqueries over an hour or more.
+_LONG_STEP_SECONDS: Final = 60
 
 # The one alert that reports an unreachable Prometheus. The others keep their last state;
 # otherwise all of them would fire at once when Prometheus is down.
@@ -96,13 +97,12 @@ def rule_groups(
             ``runbook_url``.
         dialect: Version of Grafana; see ``Dialect``.
     """
-    written_out = recordings(t.timing)
     return tuple(
         RuleGroup(
             name=name,
             interval_seconds=interval_seconds,
             rules=tuple(
-                _rule(alert, written_out, datasource_uid, runbook_base_url, dialect)
+                _rule(alert, t, datasource_uid, runbook_base_url, dialect)
                 for alert in alerts(t)
                 if alert.group == name
             ),
@@ -116,18 +116,29 @@ def uid_of(alert_name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", alert_name).lower()
 
 
-def write_out(expr: str, recorded: Sequence[Recording]) -> str:
-    """Replace recorded series by their queries; a range of a series becomes a subquery."""
-    for recording in recorded:
+def write_out(expr: str, t: Thresholds) -> str:
+    """Replace recorded series by their queries; a range of a series becomes a subquery.
+
+    A subquery evaluates at every scrape; in windows of an hour or more, once a minute is enough.
+    """
+    # The last ones first: a recorded series uses only earlier ones.
+    for recording in reversed(recordings(t)):
         series, query = recording.of(JOB), f"({recording.expr})"
-        expr = re.sub(rf"{re.escape(series)}\[(\w+)\]", rf"{query}[\1:]", expr)
+        for window in re.findall(rf"{re.escape(series)}\[(\w+)\]", expr):
+            subquery = f"{query}[{window}:{_step(window, t)}]"
+            expr = expr.replace(f"{series}[{window}]", subquery)
         expr = expr.replace(series, query)
     return expr
 
 
+def _step(window: str, t: Thresholds) -> str:
+    scrape = t.timing.scrape_interval_seconds
+    return duration(max(scrape, _LONG_STEP_SECONDS) if window[-1] in "hd" else scrape)
+
+
 def _rule(
     alert: Alert,
-    recorded: Sequence[Recording],
+    t: Thresholds,
     datasource_uid: str,
     runbook_base_url: str,
     dialect: Dialect,
@@ -144,7 +155,7 @@ def _rule(
         missing_series_evals_to_resolve=1 if current else None,
         labels=alert.labels(),
         annotations=alert.annotations(value="$values.A.Value", runbook_base_url=runbook_base_url),
-        queries=_queries(write_out(alert.expr, recorded), datasource_uid),
+        queries=_queries(write_out(alert.expr, t), datasource_uid),
     )
 
 

@@ -4,8 +4,12 @@ Neither Prometheus nor Grafana's Alertmanager has inhibition rules here, so each
 what silences it: symptoms are silent while the alert on their cause fires, and the less severe
 alert of a pair while the more severe one fires.
 
-A guard silences an alert only once the other one's condition has held for its `for` duration.
-Otherwise a value that swings around a threshold would fire neither alert.
+A guard may silence only what the other alert really tells:
+
+- It silences an alert only once the other one's condition has held for its `for` duration.
+  Otherwise a value that swings around a threshold would fire neither alert.
+- It uses the other one's whole condition, including its minimum number of requests.
+- It silences only the proxy for which the other one fires.
 """
 
 from __future__ import annotations
@@ -13,43 +17,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
-from alerts.promql import PROXY, duration, quiet_while, require
+from alerts.promql import BY_INSTANCE, PROXY, over_time, quiet_while, require
 from monitoring.names import JOB
 
 if TYPE_CHECKING:
-    from alerts.model import Recording
     from monitoring.thresholds import Thresholds
 
 
-def unless_down(t: Thresholds) -> str:
-    """Return the guard that silences an alert while the proxy is down.
+def while_scraped(t: Thresholds) -> str:
+    """Return the guard that silences an alert on a proxy that is down or no longer a target.
 
     One lost scrape isn't enough: a saturated proxy may miss one.
     """
-    up, wait = f"up{{{PROXY}}}", duration(t.timing.down_for_seconds)
-    return quiet_while(f"max_over_time({up}[{wait}]) == 0 or absent_over_time({up}[{wait}])")
+    return require(f"{scraped(t)} == 1", on=BY_INSTANCE)
 
 
-def unless_explained(t: Thresholds, *, window_seconds: int | None = None) -> tuple[str, ...]:
-    """Return the guards of a symptom: silent while the proxy is down or its engine unreachable.
+def scraped(t: Thresholds) -> str:
+    """Return the query that is 1 for each proxy that was scraped in the `for` of MistralDown."""
+    return over_time("max", f"up{{{PROXY}}}", t.timing.down_for_seconds)
 
-    An engine that didn't answer for the `for` duration of MistralEngineUnreachable explains the
-    symptoms as long as their window contains that time, even if that alert doesn't fire because
-    the engine is starting for the first time. ``window_seconds`` is the window, by default the
-    usual one.
-    """
-    reachable = recorded.engine_reachable(t.timing).of(JOB)
-    window = duration(window_seconds or t.timing.window_seconds)
-    return unless_down(t), quiet_while(f"min_over_time({reachable}[{window}]) == 0")
+
+def unless_explained(t: Thresholds) -> str:
+    """Return the guard of a symptom: silent if its proxy is down or its engine unreachable."""
+    return require(recorded.unexplained(t.timing).of(JOB), on=BY_INSTANCE)
 
 
 def unless_very_high_latency(t: Thresholds) -> str:
-    """Return the guard that silences an alert while latency is very high."""
-    p95 = recorded.latency_p95(t.timing).of(JOB)
-    wait = duration(t.timing.page_for_seconds)
-    return quiet_while(f"min_over_time({p95}[{wait}]) > {t.very_high_latency_seconds:g}")
+    """Return the guard that silences an alert while MistralVeryHighLatency fires."""
+    return quiet_while(_very_high_latency(t), on=BY_INSTANCE)
 
 
-def enough(requests: Recording, minimum: int) -> str:
-    """Return the guard that requires a minimum number of requests."""
-    return require(f"{requests.of(JOB)} >= {minimum}")
+def unless_any_latency_alert(t: Thresholds) -> str:
+    """Return the guard that silences an alert while one of the two alerts on latency fires."""
+    held = over_time("min", recorded.wait_p95(t).of(JOB), t.timing.ticket_for_seconds)
+    high = f"{held} > {t.high_latency_seconds:g}"
+    return quiet_while(f"{_very_high_latency(t)} or {high}", on=BY_INSTANCE)
+
+
+def _very_high_latency(t: Thresholds) -> str:
+    held = over_time("min", recorded.wait_p95(t).of(JOB), t.timing.page_for_seconds)
+    return f"{held} > {t.very_high_latency_seconds:g}"

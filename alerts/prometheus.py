@@ -48,7 +48,7 @@ def render(t: Thresholds, *, runbook_base_url: str = "") -> str:
 
 
 def _group(name: Group, t: Thresholds, runbook_base_url: str) -> dict[str, Any]:
-    rules = [_recording_rule(r) for r in recordings(t.timing) if r.group == name]
+    rules = [_recording_rule(r) for r in recordings(t) if r.group == name]
     rules += [_alerting_rule(a, runbook_base_url) for a in alerts(t) if a.group == name]
     interval = {"interval": duration(_SLOW_GROUP_SECONDS)} if name == "mistral-error-budget" else {}
     return {"name": name, **interval, "rules": rules}

@@ -279,7 +279,11 @@ def _grafana_content(
         dashboard=dashboard,
         rule_groups=_rule_groups(settings, source.uid),
         notification=Notification(
-            settings.alert_webhook_url, settings.alert_slack_url, settings.email_addresses
+            settings.alert_webhook_url,
+            settings.alert_slack_url,
+            settings.email_addresses,
+            lowest_severity=settings.notify_severity.value,
+            mute_timings=settings.alert_mute_timings,
         ),
         owns_policies=grafana is not None,
         check=check,

@@ -30,23 +30,19 @@ class ThresholdsError(ValueError):
 # A rate needs two samples in its window. With four scrapes it still has them if two were lost.
 WINDOW_SCRAPES: Final = 4
 
-# Fewer scrapes in a row prove nothing: the newest may still be running, and one may have been lost.
-HOLD_SCRAPES: Final = 3
-
-
-# The fields of `Timing` that are windows, and those that are `for` durations.
-_WINDOWS: Final = (
-    "window_seconds",
-    "fast_burn_seconds",
-    "slow_burn_short_seconds",
-    "slow_burn_seconds",
-)
-_HOLDS: Final = (
-    "down_for_seconds",
-    "page_for_seconds",
-    "ticket_for_seconds",
-    "notice_for_seconds",
-)
+# The least number of scrapes in each window and `for` duration. Fewer than three in a row prove
+# nothing: the newest may still be running, and one may have been lost. A cause has fewer than its
+# symptoms, so that its alert fires first.
+_SCRAPES: Final = {
+    "window_seconds": WINDOW_SCRAPES,
+    "down_for_seconds": 3,
+    "page_for_seconds": 4,
+    "ticket_for_seconds": 5,
+    "notice_for_seconds": 3,
+    "fast_burn_seconds": WINDOW_SCRAPES,
+    "slow_burn_short_seconds": WINDOW_SCRAPES,
+    "slow_burn_seconds": WINDOW_SCRAPES,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +76,11 @@ class Timing:
 
     def __post_init__(self) -> None:
         interval = self.scrape_interval_seconds
-        least = {
-            name: (WINDOW_SCRAPES if name in _WINDOWS else HOLD_SCRAPES) * interval
-            for name in (*_WINDOWS, *_HOLDS)
-        }
         faults = [
-            f"{name} is {getattr(self, name)}, but must be at least {seconds} if the proxy is "
-            f"scraped every {interval} s"
-            for name, seconds in least.items()
-            if getattr(self, name) < seconds
+            f"{name} is {getattr(self, name)}, but must be at least {scrapes * interval} if the "
+            f"proxy is scraped every {interval} s"
+            for name, scrapes in _SCRAPES.items()
+            if getattr(self, name) < scrapes * interval
         ]
         if interval not in SCRAPE_INTERVALS:
             allowed = f"from {SCRAPE_INTERVALS[0]} to {SCRAPE_INTERVALS[-1]} s"
@@ -105,9 +97,10 @@ class Timing:
         Raises:
             ThresholdsError: The interval isn't allowed.
         """
-        windows = {name: max(getattr(cls, name), WINDOW_SCRAPES * seconds) for name in _WINDOWS}
-        holds = {name: max(getattr(cls, name), HOLD_SCRAPES * seconds) for name in _HOLDS}
-        return cls(scrape_interval_seconds=seconds, **windows, **holds)
+        durations = {
+            name: max(getattr(cls, name), scrapes * seconds) for name, scrapes in _SCRAPES.items()
+        }
+        return cls(scrape_interval_seconds=seconds, **durations)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,10 +121,13 @@ class Exchange:
             error_body(error, self.dialect), status=error.status, headers=error.headers
         )
 
-    async def write(self, batch: Batch, *, content_type: str, end: bool = False) -> None:
+    async def write(
+        self, batch: Batch, *, content_type: str, waited: float = 0.0, end: bool = False
+    ) -> None:
         """Send a part of a streamed response; the first part is sent with the head.
 
-        Waits while the client's buffers are full, which in turn makes the engine wait.
+        Waits while the client's buffers are full, which in turn makes the engine wait. ``waited``
+        is how many seconds the proxy has waited for the engine's reply so far.
         """
         if not batch.data and not end:
             return
@@ -132,7 +135,9 @@ class Exchange:
             self._open(content_type)
         await self._stream.write(batch.data, end=end)
         self.record.delivered = self.record.delivered or end
-        self.record.wrote(batch.chunks, batch.deltas, self.services.clock.monotonic())
+        self.record.wrote(
+            batch.chunks, batch.deltas, now=self.services.clock.monotonic(), waited=waited
+        )
 
     async def fail(self, error: ProxyError, *, content_type: str) -> None:
         """End a stream with an error, which by now can be reported only in the body."""

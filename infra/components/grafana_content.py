@@ -14,8 +14,10 @@ import pulumiverse_grafana as grafana
 from pulumiverse_grafana import alerting, oss
 
 from alerts.grafana import Query, Rule, RuleGroup
+from alerts.model import Severity
 from infra.grafana_readiness import GrafanaCheck, NotReadyError
 from infra.secret_output import secret_output
+from infra.settings.mute_timings import SEVERITIES, MuteTiming
 from infra.settings.types import NO_SECRET, Secret
 from monitoring.names import DATASOURCE_UID, DEPLOYMENT_TAGS
 
@@ -23,21 +25,52 @@ FOLDER_UID = "frontier-llm"
 FOLDER_TITLE = "Frontier LLM"
 CONTACT_POINT = "Frontier LLM"
 
+# Mutes alerts all the time: they are shown and not sent.
+NOT_SENT = "Frontier LLM not sent"
+
 # Alerts with the same values of these labels share a notification: one fault fires several.
 GROUP_BY = ["grafana_folder", "service"]
+# Grafana demands these two of a rule that names its contact point.
+RULE_GROUP_BY = ["grafana_folder", "alertname"]
 
 
 @dataclass(frozen=True)
 class Notification:
-    """Where alerts are sent; if empty, Grafana only shows them."""
+    """Where and when alerts are sent; without a receiver, Grafana only shows them.
+
+    Attributes:
+        webhook_url: URL that gets each notification as JSON.
+        slack_url: URL of a Slack incoming webhook.
+        email_addresses: Who gets mails.
+        lowest_severity: Lowest severity of the alerts that are sent.
+        mute_timings: When alerts aren't sent.
+    """
 
     webhook_url: Secret = NO_SECRET
     slack_url: Secret = NO_SECRET
     email_addresses: tuple[str, ...] = ()
+    lowest_severity: Severity = "warning"
+    mute_timings: tuple[MuteTiming, ...] = ()
 
     def __bool__(self) -> bool:
         """Return whether alerts are sent anywhere."""
         return bool(self.webhook_url or self.slack_url or self.email_addresses)
+
+
+MuteTimingNames = list[pulumi.Input[str]]
+
+
+@dataclass(frozen=True)
+class _Route:
+    """How alerts reach their receivers: by which contact point, and what mutes each severity."""
+
+    contact_point: pulumi.Output[str]
+    muted_by: Mapping[Severity, MuteTimingNames]
+
+
+_ALWAYS = MuteTiming(NOT_SENT, times=(("00:00", "24:00"),))
+# Sent and repeated sooner than the others.
+_URGENT: Severity = "critical"
 
 
 @dataclass(frozen=True)
@@ -118,11 +151,11 @@ class GrafanaContent(pulumi.ComponentResource):
         )
         for service, container_id in args.deployed.items():
             self._mark_deployment(service, container_id)
-        contact_point = self._contact_point(args.notification)
+        route = self._route(args.notification)
         for group in args.rule_groups:
-            self._rule_group(group, folder, source, None if args.owns_policies else contact_point)
-        if contact_point is not None and args.owns_policies:
-            self._policy(contact_point)
+            self._rule_group(group, folder, source, None if args.owns_policies else route)
+        if route is not None and args.owns_policies:
+            self._policy(route)
         folder.uid.apply(lambda uid: _confirm(args.check, uid))
         self.register_outputs({})
 
@@ -182,26 +215,21 @@ class GrafanaContent(pulumi.ComponentResource):
         group: RuleGroup,
         folder: oss.Folder,
         source: oss.DataSource | None,
-        contact_point: alerting.ContactPoint | None,
+        route: _Route | None,
     ) -> None:
-        settings = None
-        if contact_point is not None:
-            settings = alerting.RuleGroupRuleNotificationSettingsArgs(
-                contact_point=contact_point.name, group_bies=GROUP_BY
-            )
         alerting.RuleGroup(
             f"{self._name}-rules-{group.name}",
             name=group.name,
             folder_uid=folder.uid,
             interval_seconds=group.interval_seconds,
-            rules=[rule_args(rule, settings) for rule in group.rules],
+            rules=[rule_args(rule, _rule_settings(rule, route)) for rule in group.rules],
             opts=self._after(source),
         )
 
-    def _contact_point(self, notification: Notification) -> alerting.ContactPoint | None:
+    def _route(self, notification: Notification) -> _Route | None:
         if not notification:
             return None
-        return alerting.ContactPoint(
+        contact_point = alerting.ContactPoint(
             f"{self._name}-contact-point",
             name=CONTACT_POINT,
             webhooks=_webhooks(notification),
@@ -209,16 +237,54 @@ class GrafanaContent(pulumi.ComponentResource):
             emails=_emails(notification),
             opts=self._options,
         )
+        return _Route(contact_point.name, self._muted_by(notification))
 
-    def _policy(self, contact_point: alerting.ContactPoint) -> None:
+    def _muted_by(self, notification: Notification) -> Mapping[Severity, MuteTimingNames]:
+        """Create the mute timings and return the names of those that mute each severity."""
+        names = {
+            timing: self._mute_timing(timing) if timing.is_defined else timing.name
+            for timing in notification.mute_timings
+        }
+        muted = {
+            severity: [name for timing, name in names.items() if severity in timing.severities]
+            for severity in SEVERITIES
+        }
+        if not_sent := SEVERITIES[SEVERITIES.index(notification.lowest_severity) + 1 :]:
+            always = self._mute_timing(_ALWAYS)
+            muted |= {severity: [always] for severity in not_sent}
+        return muted
+
+    def _mute_timing(self, timing: MuteTiming) -> pulumi.Input[str]:
+        interval = alerting.MuteTimingIntervalArgs(
+            times=[
+                alerting.MuteTimingIntervalTimeArgs(start=start, end=end)
+                for start, end in timing.times
+            ]
+            or None,
+            weekdays=list(timing.weekdays) or None,
+            location=timing.location,
+        )
+        return alerting.MuteTiming(
+            f"{self._name}-mute-{timing.name}",
+            name=timing.name,
+            intervals=[interval],
+            opts=self._options,
+        ).name
+
+    def _policy(self, route: _Route) -> None:
         alerting.NotificationPolicy(
             f"{self._name}-policy",
-            contact_point=contact_point.name,
+            contact_point=route.contact_point,
             group_bies=GROUP_BY,
             group_wait="30s",
             group_interval="5m",
             repeat_interval="12h",
-            policies=[_critical_first(contact_point)],
+            policies=[
+                _policy_of(severity, route)
+                for severity in SEVERITIES
+                # The others are sent as the tree's root says.
+                if severity == _URGENT or route.muted_by[severity]
+            ],
             opts=self._options,
         )
 
@@ -268,21 +334,35 @@ def _emails(notification: Notification) -> list[alerting.ContactPointEmailArgs] 
     return [alerting.ContactPointEmailArgs(addresses=addresses)] if addresses else None
 
 
-def _critical_first(
-    contact_point: alerting.ContactPoint,
-) -> alerting.NotificationPolicyPolicyArgs:
-    """Return the policy that sends critical alerts sooner and repeats them sooner."""
+def _policy_of(severity: Severity, route: _Route) -> alerting.NotificationPolicyPolicyArgs:
+    """Return the policy for one severity; what it doesn't set is as in the tree's root."""
+    urgent = severity == _URGENT
     return alerting.NotificationPolicyPolicyArgs(
-        contact_point=contact_point.name,
+        contact_point=route.contact_point,
         matchers=[
             alerting.NotificationPolicyPolicyMatcherArgs(
-                label="severity", match="=", value="critical"
+                label="severity", match="=", value=severity
             )
         ],
         group_bies=GROUP_BY,
-        group_wait="10s",
-        group_interval="1m",
-        repeat_interval="4h",
+        mute_timings=list(route.muted_by[severity]) or None,
+        group_wait="10s" if urgent else None,
+        group_interval="1m" if urgent else None,
+        repeat_interval="4h" if urgent else None,
+    )
+
+
+def _rule_settings(
+    rule: Rule, route: _Route | None
+) -> alerting.RuleGroupRuleNotificationSettingsArgs | None:
+    """Return how a rule is sent that doesn't use the notification policies."""
+    if route is None:
+        return None
+    severity = next(name for name in SEVERITIES if name == rule.labels["severity"])
+    return alerting.RuleGroupRuleNotificationSettingsArgs(
+        contact_point=route.contact_point,
+        group_bies=RULE_GROUP_BY,
+        mute_timings=list(route.muted_by[severity]) or None,
     )
 
 

@@ -201,6 +201,11 @@ def _alerting(settings: Settings) -> Iterator[str]:
             "grafanaRules: without rules, Grafana sends no alerts; set it to current, or remove "
             "alertWebhookUrl, alertSlackUrl and alertEmails"
         )
+    if settings.alert_mute_timings and not settings.sends_alerts:
+        yield (
+            "alertMuteTimings: has no effect without a receiver; set alertWebhookUrl, "
+            "alertSlackUrl or alertEmails"
+        )
     for address in settings.email_addresses:
         if not _EMAIL.fullmatch(address):
             yield f"alertEmails: {address!r} is not an e-mail address"

@@ -63,6 +63,8 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
     "Alerts": {
         "alertThresholds": '{"highLatencySeconds": 8}',
         "runbookBaseUrl": "https://github.com/you/your-fork/blob/main/docs/runbooks",
+        "notifySeverity": "info",
+        "alertMuteTimings": '{"Nights": {"times": ["22:00-07:00"], "location": "Europe/Paris"}}',
         "alertWebhookUrl": None,
         "alertSlackUrl": None,
         "alertEmails": "ops@example.org,oncall@example.org",

@@ -1,7 +1,6 @@
 """How the settings are read. No other module uses ``pulumi.Config``."""
 
 import difflib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -10,6 +9,7 @@ import pulumi
 
 from infra.certificate_authorities import read_authorities
 from infra.settings.checks import problems
+from infra.settings.mute_timings import MuteTiming, json_object, read_mute_timings
 from infra.settings.schema import (
     SETTING_NAMES,
     SETTING_TYPES,
@@ -17,7 +17,7 @@ from infra.settings.schema import (
     Settings,
     in_setting_names,
 )
-from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
+from infra.settings.types import EngineMode, GrafanaRules, NotifySeverity, Secret, ServiceMode
 from monitoring.thresholds import Thresholds, ThresholdsError
 
 
@@ -138,7 +138,7 @@ def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 def _thresholds(text: str) -> Thresholds:
     """Read thresholds from a JSON object; the error names every bad one."""
-    given = _object(text)
+    given = json_object(text, '{"highLatencySeconds": 8}')
     errors = [
         _no_such_name(name, "threshold", THRESHOLD_NAMES)
         for name in given
@@ -157,16 +157,6 @@ def _thresholds(text: str) -> Thresholds:
         raise ValueError(in_setting_names(str(error))) from error
 
 
-def _object(text: str) -> dict[str, Any]:
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError:
-        given = None
-    if isinstance(given, dict):
-        return given
-    raise ValueError(f'{text!r} is not a JSON object such as {{"highLatencySeconds": 8}}')
-
-
 _PARSERS: dict[Any, Callable[[str], Any]] = {
     str: str,
     int: _integer,
@@ -176,4 +166,6 @@ _PARSERS: dict[Any, Callable[[str], Any]] = {
     EngineMode: _choice(EngineMode),
     ServiceMode: _choice(ServiceMode),
     GrafanaRules: _choice(GrafanaRules),
+    NotifySeverity: _choice(NotifySeverity),
+    tuple[MuteTiming, ...]: read_mute_timings,
 }

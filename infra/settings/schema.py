@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from infra import topology
+from infra.settings.mute_timings import MuteTiming
 from infra.settings.types import (
     DEFAULT_PASSWORD,
     NO_SECRET,
     EngineMode,
     GrafanaRules,
+    NotifySeverity,
     Secret,
     ServiceMode,
 )
@@ -63,6 +65,8 @@ class Settings:
     datasource_uid: str = ""
     alert_thresholds: Thresholds = field(default_factory=Thresholds)
     runbook_base_url: str = ""
+    notify_severity: NotifySeverity = NotifySeverity.WARNING
+    alert_mute_timings: tuple[MuteTiming, ...] = ()
     alert_webhook_url: Secret = NO_SECRET
     alert_slack_url: Secret = NO_SECRET
     alert_emails: str = ""

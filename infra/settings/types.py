@@ -27,6 +27,14 @@ class GrafanaRules(StrEnum):
     NONE = "none"
 
 
+class NotifySeverity(StrEnum):
+    """Lowest severity of the alerts that are sent; the order is that of the severities."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
 @dataclass(frozen=True)
 class Secret:
     """A text that must not be shown; resources take it from ``secret_output`` only."""

@@ -16,6 +16,9 @@ from ops.drill.stand_in_engine import HEALTHY, SLOW_MODEL, Behaviour
 # By how much a slow response exceeds its threshold.
 MARGIN_SECONDS: Final = 1.0
 
+# Requests of the model that is quick, beside those of one that isn't.
+QUICK: Final = ClientGroup(8, pause_seconds=0.1)
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -64,9 +67,17 @@ def conditions(config: DrillConfig) -> tuple[Condition, ...]:
         Condition(
             "late-tokens",
             "the engine sends its first tokens late",
-            ("MistralHighLatency", "MistralSlowFirstToken"),
+            ("MistralHighLatency",),
             _late_tokens,
+            onset_seconds=thresholds.high_latency_seconds,
+        ),
+        Condition(
+            "late-model",
+            "one of two models sends its first tokens late",
+            ("MistralSlowFirstToken",),
+            _late_model,
             onset_seconds=thresholds.slow_first_token_seconds,
+            tolerated=("MistralHighLatency",),
         ),
         Condition(
             "slow-model",
@@ -74,14 +85,13 @@ def conditions(config: DrillConfig) -> tuple[Condition, ...]:
             ("MistralSlowGeneration",),
             _slow_model,
             onset_seconds=thresholds.slow_generation_seconds,
-            tolerated=("MistralHighLatency", "MistralVeryHighLatency"),
         ),
         Condition(
             "few-errors",
             "a small share of the requests keeps failing",
             ("MistralErrorBudgetSlowBurn",),
             _few_errors,
-            onset_seconds=timing.slow_burn_seconds,
+            onset_seconds=timing.slow_burn_seconds + timing.page_for_seconds,
         ),
         Condition(
             "errors",
@@ -131,11 +141,19 @@ def _overload(sandbox: Sandbox) -> Iterator[None]:
 @contextmanager
 def _late_tokens(sandbox: Sandbox) -> Iterator[None]:
     thresholds = sandbox.config.thresholds
-    delay = (
-        max(thresholds.slow_first_token_seconds, thresholds.high_latency_seconds) + MARGIN_SECONDS
-    )
-    clients = ClientGroup(2 * thresholds.first_token_min_requests, ramp_up_seconds=delay)
+    delay = thresholds.high_latency_seconds + MARGIN_SECONDS
+    clients = ClientGroup(2 * thresholds.latency_min_requests, ramp_up_seconds=delay)
     with _behaving(sandbox, Behaviour(first_token_seconds=delay)), sandbox.load(clients):
+        yield
+
+
+@contextmanager
+def _late_model(sandbox: Sandbox) -> Iterator[None]:
+    thresholds = sandbox.config.thresholds
+    delay = thresholds.slow_first_token_seconds + MARGIN_SECONDS
+    late = _few_of_slow_model(sandbox, thresholds.first_token_min_requests, delay)
+    behaviour = Behaviour(slow_model_first_token_seconds=delay)
+    with _behaving(sandbox, behaviour), sandbox.load(late, QUICK):
         yield
 
 
@@ -143,14 +161,8 @@ def _late_tokens(sandbox: Sandbox) -> Iterator[None]:
 def _slow_model(sandbox: Sandbox) -> Iterator[None]:
     thresholds = sandbox.config.thresholds
     delay = thresholds.slow_generation_seconds + MARGIN_SECONDS
-    # Enough slow clients for the alert's minimum of responses within each look-back, but few
-    # beside the responses of the other model.
-    count = round(
-        2 * thresholds.slow_generation_min_requests * delay / thresholds.timing.window_seconds
-    )
-    slow = ClientGroup(count, model=SLOW_MODEL, ramp_up_seconds=delay)
-    quick = ClientGroup(4, pause_seconds=0.1)
-    with _behaving(sandbox, Behaviour(slow_model_seconds=delay)), sandbox.load(slow, quick):
+    slow = _few_of_slow_model(sandbox, thresholds.slow_generation_min_requests, delay)
+    with _behaving(sandbox, Behaviour(slow_model_seconds=delay)), sandbox.load(slow, QUICK):
         yield
 
 
@@ -204,6 +216,15 @@ def _target_lost(sandbox: Sandbox) -> Iterator[None]:
         yield
     finally:
         sandbox.restore_target()
+
+
+def _few_of_slow_model(sandbox: Sandbox, minimum: int, seconds: float) -> ClientGroup:
+    """Return enough clients for an alert's minimum of requests that take that many seconds.
+
+    They have twice the minimum in each window, which is few beside those of the other model.
+    """
+    count = round(2 * minimum * seconds / sandbox.config.thresholds.timing.window_seconds)
+    return ClientGroup(count, model=SLOW_MODEL, ramp_up_seconds=seconds)
 
 
 @contextmanager

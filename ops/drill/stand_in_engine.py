@@ -29,11 +29,13 @@ class Behaviour:
 
     Attributes:
         first_token_seconds: Delay of the first token.
+        slow_model_first_token_seconds: Further delay of the first token of ``SLOW_MODEL``.
         slow_model_seconds: Delay between the first and the last token of ``SLOW_MODEL``.
         fails_every: Fail every n-th request: 1 fails all, 2 every other; 0 fails none.
     """
 
     first_token_seconds: float = 0.0
+    slow_model_first_token_seconds: float = 0.0
     slow_model_seconds: float = 0.0
     fails_every: int = 0
 
@@ -137,9 +139,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._stream(body["model"], behaviour, changed)
 
     def _stream(self, model: str, behaviour: Behaviour, changed: threading.Event) -> None:
-        changed.wait(behaviour.first_token_seconds)
+        is_slow = model == SLOW_MODEL
+        late = behaviour.slow_model_first_token_seconds if is_slow else 0
+        changed.wait(behaviour.first_token_seconds + late)
         self._send_event(_completion("fire"))
-        if model == SLOW_MODEL:
+        if is_slow:
             changed.wait(behaviour.slow_model_seconds)
         self._send_event(_completion(" drill"))
         self._send_event(_completion("", finish="stop"))

@@ -36,6 +36,10 @@ class EngineReply(Protocol):
     def content_type(self) -> str:
         """Return the Content-Type header, or an empty string."""
 
+    @property
+    def waited(self) -> float:
+        """Return how many seconds the proxy has waited for the engine so far."""
+
     def iter_bytes(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives: each item is all data since the last one."""
 
@@ -206,7 +210,7 @@ class _Call:
 
     __slots__ = (
         *("_connection", "_discards_rest", "_duration", "_engine", "_monotonic"),
-        *("_read_timeout", "_request", "_safe", "_waited", "content_type", "status"),
+        *("_read_timeout", "_request", "_safe", "content_type", "status", "waited"),
     )
 
     def __init__(
@@ -224,7 +228,7 @@ class _Call:
         self._duration = duration
         self._read_timeout = read_timeout
         self._safe = safe
-        self._waited = 0.0
+        self.waited = 0.0
         self._connection: Connection
         self._discards_rest = False
         self.status = 0
@@ -239,14 +243,14 @@ class _Call:
         except BaseException:
             self._duration.observe(self._monotonic() - since)
             raise
-        self._waited = self._monotonic() - since
+        self.waited = self._monotonic() - since
         self._request = b""
         self.status = self._connection.reader.status
         self.content_type = self._connection.reader.content_type
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._duration.observe(self._waited)
+        self._duration.observe(self.waited)
         if self._discards_rest:
             self._connection.drain()
         else:
@@ -287,7 +291,7 @@ class _Call:
         try:
             await self._connection.receive()
         finally:
-            self._waited += self._monotonic() - since
+            self.waited += self._monotonic() - since
 
     def discard_rest(self) -> None:
         """Discard the rest of the body, and keep the connection."""

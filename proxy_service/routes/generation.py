@@ -122,7 +122,7 @@ async def _load_or_unload(
     else:
         await exchange.services.catalogue.load(model)
     reason = "unload" if unload else "load"
-    exchange.record.completed(None, reason)
+    exchange.record.completed(None, reason, waited=0.0)
     response: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
     response |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
     return exchange.json(response | {"done": True, "done_reason": reason})
@@ -164,21 +164,24 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) 
     """Translate the engine's stream as it arrives, with one write for each read."""
     try:
         async for data in reply.iter_bytes():
-            await _write(exchange, stream, stream.feed(data, exchange.moment()))
+            await _write(exchange, reply, stream, stream.feed(data, exchange.moment()))
             if stream.done:
                 reply.discard_rest()
                 return
-        await _write(exchange, stream, stream.close(exchange.moment()))
+        await _write(exchange, reply, stream, stream.close(exchange.moment()))
     except ProxyError as error:
         if not exchange.streaming:
             raise
         await exchange.fail(within_stream(error), content_type=NDJSON)
 
 
-async def _write(exchange: Exchange, stream: OllamaStream, batch: Batch) -> None:
-    await exchange.write(batch, content_type=NDJSON, end=stream.done)
+async def _write(
+    exchange: Exchange, reply: EngineReply, stream: OllamaStream, batch: Batch
+) -> None:
+    waited = reply.waited
+    await exchange.write(batch, content_type=NDJSON, waited=waited, end=stream.done)
     if stream.done:
-        exchange.record.completed(stream.usage, stream.finish_reason)
+        exchange.record.completed(stream.usage, stream.finish_reason, waited=waited)
     if batch.error is not None:
         raise batch.error
 
@@ -200,7 +203,7 @@ async def _whole(exchange: Exchange, reply: EngineReply, job: _Job) -> HTTPRespo
     if options.context_of is not None:
         response["context"] = options.context_of(cast("str", response["response"]))
     finish_reason = only_choice(completion).get("finish_reason")
-    exchange.record.completed(completion.get("usage"), finish_reason)
+    exchange.record.completed(completion.get("usage"), finish_reason, waited=reply.waited)
     if not job.as_lines:
         return exchange.json(response)
     exchange.record.at_once = True

@@ -94,22 +94,24 @@ def _refusal(path: str, name: str, status: int, body: bytes) -> ProxyError:
 
 async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
     body = await reply.body()
-    _count(exchange, body)
+    _count(exchange, reply, body)
     return exchange.response(body, content_type=reply.content_type)
 
 
-def _count(exchange: Exchange, body: bytes) -> None:
+def _count(exchange: Exchange, reply: EngineReply, body: bytes) -> None:
     """Count the tokens of a whole reply if it is a generation, and not embeddings."""
     value = parse_reply(body)
     if isinstance(value, dict) and exchange.record.endpoint in GENERATION_ENDPOINTS:
-        _completed(exchange, to_usage(value.get("usage")), finish_reason_of(value))
+        _completed(exchange, reply, to_usage(value.get("usage")), finish_reason_of(value))
 
 
-def _completed(exchange: Exchange, usage: Usage | None, reason: str | None) -> None:
+def _completed(
+    exchange: Exchange, reply: EngineReply, usage: Usage | None, reason: str | None
+) -> None:
     """Count a complete generation, which may have ended with an error of the engine."""
     if reason == "error":
         exchange.record.error = failed_while_generating(exchange.record.model)
-    exchange.record.completed(usage, reason or "stop")
+    exchange.record.completed(usage, reason or "stop", waited=reply.waited)
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStream) -> None:
@@ -120,7 +122,9 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
                 raise batch.error
             if batch.error is not None:
                 exchange.record.error = within_stream(batch.error)
-            await exchange.write(batch, content_type=reply.content_type, end=stream.done)
+            await exchange.write(
+                batch, content_type=reply.content_type, waited=reply.waited, end=stream.done
+            )
             if stream.done:
                 # Don't wait for the engine to close the stream; nothing more is needed from it.
                 reply.discard_rest()
@@ -136,4 +140,4 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
         await exchange.fail(within_stream(error), content_type=reply.content_type)
     else:
         if exchange.record.error is None:
-            _completed(exchange, stream.usage, stream.finish_reason)
+            _completed(exchange, reply, stream.usage, stream.finish_reason)

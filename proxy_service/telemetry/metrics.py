@@ -96,6 +96,7 @@ class EndpointMetrics:
     """The children of one endpoint."""
 
     duration: Histogram
+    wait: Histogram
     requests: dict[Status, Counter]
     errors: dict[ErrorType, Counter]
     chunks: Counter | None  # None if the endpoint doesn't stream
@@ -108,6 +109,8 @@ class ModelMetrics:
 
     generate_duration: Histogram
     output_tokens: Counter
+    decode_tokens: Counter
+    decode_seconds: Counter
     prompt_tokens: Counter
     first_token: Histogram
     per_output_token: Histogram
@@ -187,6 +190,12 @@ class _Families:
             HTTP_BUCKETS,
             "endpoint",
         )
+        self.wait = histogram(
+            "mistral_request_wait_seconds",
+            "Seconds that clients waited: without those in which their answers were generated.",
+            HTTP_BUCKETS,
+            "endpoint",
+        )
         self.active_requests = gauge(
             "mistral_active_requests", "Requests that were accepted and haven't finished."
         ).labels()
@@ -215,6 +224,16 @@ class _Families:
             "model",
         )
         self.output_tokens = counter("mistral_generate_tokens_total", "Tokens generated.", "model")
+        self.decode_tokens = counter(
+            "mistral_decode_tokens_total",
+            "Tokens whose generation was timed: all but the first of each stream.",
+            "model",
+        )
+        self.decode_seconds = counter(
+            "mistral_decode_seconds_total",
+            "Seconds that the engine took for the tokens of mistral_decode_tokens_total.",
+            "model",
+        )
         self.chunks = counter(
             "mistral_streaming_chunks_total",
             "Chunks with content that were sent to clients in streams.",
@@ -298,6 +317,7 @@ class _Families:
         streams = name in STREAMING_ENDPOINTS
         return EndpointMetrics(
             duration=self.duration.labels(name),
+            wait=self.wait.labels(name),
             requests={status: self.requests.labels(name, status) for status in STATUSES},
             errors={kind: self.errors.labels(name, kind) for kind in ERROR_TYPES},
             chunks=self.chunks.labels(name) if streams else None,
@@ -309,6 +329,8 @@ class _Families:
         return ModelMetrics(
             generate_duration=self.generate_duration.labels(name),
             output_tokens=self.output_tokens.labels(name),
+            decode_tokens=self.decode_tokens.labels(name),
+            decode_seconds=self.decode_seconds.labels(name),
             prompt_tokens=self.prompt_tokens.labels(name),
             first_token=self.first_token.labels(name),
             per_output_token=self.per_output_token.labels(name),

@@ -24,6 +24,9 @@ from proxy_service.wire.engine import Usage
 
 # The log's name for a model that the engine doesn't list; no metric has it.
 UNKNOWN_MODEL = "unknown"
+# Seconds per token: the longest that an engine is taken to generate for if its reply came at once,
+# and its usage doesn't say how long it took.
+_SLOWEST_TOKEN_SECONDS = 1.0
 
 logger = logging.getLogger("proxy_service.requests")
 
@@ -52,6 +55,10 @@ class RequestRecord:
     output_tokens: int = 0
     first_token: float | None = None
     _model_metrics: ModelMetrics | None = field(default=None, repr=False)
+    # Seconds for which the proxy had waited for the engine when the last delta was written.
+    _waited_at_delta: float | None = None
+    # Seconds for which the engine generated a reply that came at once; None for any other reply.
+    _generated_seconds: float | None = None
     _finished: bool = False
 
     def open(self) -> None:
@@ -63,8 +70,11 @@ class RequestRecord:
         self.model = model
         self._model_metrics = self.metrics.model(model)
 
-    def wrote(self, chunks: int, deltas: int, now: float) -> None:
-        """Count the chunks and deltas that were written to the client's connection."""
+    def wrote(self, chunks: int, deltas: int, *, now: float, waited: float) -> None:
+        """Count the chunks and deltas that were written to the client's connection.
+
+        ``waited`` is how many seconds the proxy has waited for the engine's reply so far.
+        """
         counter = self.metrics.endpoint(self.endpoint).chunks
         if chunks and counter is not None:
             counter.inc(chunks)
@@ -72,6 +82,7 @@ class RequestRecord:
                 self.first_token = now
         if deltas:
             self._count_tokens(deltas)
+            self._count_decoding(deltas, waited)
 
     def interrupted(self) -> None:
         """Record that the client disconnected, or read nothing for too long.
@@ -81,12 +92,18 @@ class RequestRecord:
         if not self.delivered:
             self.cancelled = True
 
-    def completed(self, usage: Usage | None, finish_reason: str | None) -> None:
-        """Record a generation that reached its end."""
+    def completed(self, usage: Usage | None, finish_reason: str | None, *, waited: float) -> None:
+        """Record a generation that reached its end; ``waited`` as in `wrote`."""
         self.finish_reason = finish_reason if finish_reason in FINISH_REASONS else "other"
-        counts = usage or {}
-        self.prompt_tokens = counts.get("prompt_tokens", 0)
-        self._count_tokens(max(counts.get("completion_tokens", 0) - self.output_tokens, 0))
+        usage = usage or {}
+        self.prompt_tokens = usage.get("prompt_tokens", 0)
+        deltas = self.output_tokens
+        self._count_tokens(max(usage.get("completion_tokens", 0) - deltas, 0))
+        more = self.output_tokens - deltas
+        if not deltas or (deltas == 1 and more):
+            self._came_at_once(usage, more, waited)
+        elif more:
+            self._count_decoding(more, waited)
 
     def finish(self, now: float) -> None:
         """Count and log the request; later calls do nothing."""
@@ -97,6 +114,7 @@ class RequestRecord:
         endpoint, status = self.metrics.endpoint(self.endpoint), self.status
         endpoint.requests[status].inc()
         endpoint.duration.observe(now - self.started)
+        endpoint.wait.observe(self._waiting_seconds(now))
         if self.error is not None and not self.cancelled:
             endpoint.errors[self.error.error_type].inc()
         if self.streaming and self.endpoint in STREAMING_ENDPOINTS:
@@ -130,6 +148,43 @@ class RequestRecord:
             self._model_metrics.output_tokens.inc(tokens)
             self.output_tokens += tokens
 
+    def _count_decoding(self, tokens: int, waited: float) -> None:
+        """Count tokens of a stream, and how long the proxy waited for those after the first."""
+        model = self._model_metrics
+        if model is not None:
+            if self._waited_at_delta is None:
+                tokens -= 1
+            else:
+                model.decode_seconds.inc(waited - self._waited_at_delta)
+            model.decode_tokens.inc(tokens)
+        self._waited_at_delta = waited
+
+    def _came_at_once(self, usage: Usage, tokens: int, waited: float) -> None:
+        """Count the decoding of a whole reply, or of a stream whose content came in one event.
+
+        Such a stream is one with a tool call and no text, for example. ``tokens`` are those that
+        weren't counted while it ran.
+        """
+        seconds = usage.get("total_completion_time_sec")
+        if seconds is not None and (seconds or self.output_tokens <= 1):
+            self._generated_seconds = seconds
+            if seconds and tokens and self._model_metrics is not None:
+                self._model_metrics.decode_tokens.inc(tokens)
+                self._model_metrics.decode_seconds.inc(seconds)
+        elif "completion_tokens" in usage or self.streaming:
+            self._generated_seconds = min(waited, self.output_tokens * _SLOWEST_TOKEN_SECONDS)
+        else:
+            self._generated_seconds = waited
+
+    def _waiting_seconds(self, now: float) -> float:
+        """Return how long the client waited, without the time in which its answer was generated."""
+        seconds = now - self.started
+        if self._generated_seconds is not None and self.error is None:
+            seconds = max(seconds - self._generated_seconds, 0.0)
+        if self.first_token is not None:
+            seconds = min(seconds, self.first_token - self.started)
+        return seconds
+
     def _observe_generation(self, model: ModelMetrics, status: Status, now: float) -> None:
         if self.first_token is not None:
             model.first_token.observe(self.first_token - self.started)
@@ -146,7 +201,8 @@ class RequestRecord:
         model.prompt_tokens.inc(self.prompt_tokens)
         model.request_prompt_tokens.observe(self.prompt_tokens)
         model.request_output_tokens.observe(self.output_tokens)
-        if self.first_token is not None and self.output_tokens > 1:
+        came_at_once = self._generated_seconds is not None
+        if self.first_token is not None and self.output_tokens > 1 and not came_at_once:
             model.per_output_token.observe((now - self.first_token) / (self.output_tokens - 1))
 
     def _log(self, status: Status, now: float) -> None:

@@ -34,6 +34,7 @@ RULE_GROUP = "grafana:alerting/ruleGroup:RuleGroup"
 ANNOTATION = "grafana:oss/annotation:Annotation"
 CONTACT_POINT = "grafana:alerting/contactPoint:ContactPoint"
 POLICY = "grafana:alerting/notificationPolicy:NotificationPolicy"
+MUTE_TIMING = "grafana:alerting/muteTiming:MuteTiming"
 
 SECRET_MARK = "4dabf18193072939515e22adb298388d"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"

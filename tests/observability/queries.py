@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 _SELECTOR = re.compile(r"\b([a-z][a-z0-9_]*_[a-z0-9_]+|up)\{([^}]*)\}")
 _BARE = re.compile(r"\b(mistral_\w+|process_\w+|scrape_\w+)\b(?![{(])")
-_RECORDED = re.compile(r"\bjob:[a-z0-9_]+:\w+(?:\{[^}]*\})?")
+_RECORDED = re.compile(r"\b(?:job|instance):[a-z0-9_]+:\w+(?:\{[^}]*\})?")
 _LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 _GROUPING = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 
@@ -70,7 +70,7 @@ def of_dashboard() -> list[Query]:
 def of_alerts() -> list[Query]:
     t = Thresholds()
     found = [Query(alert.name, alert.expr) for alert in alerts(t)]
-    found += [Query(recording.name, recording.expr) for recording in recordings(t.timing)]
+    found += [Query(recording.name, recording.expr) for recording in recordings(t)]
     found += [
         Query(f"{rule.title} in Grafana", rule.queries[0].model["expr"])
         for group in rule_groups(t, "prometheus")

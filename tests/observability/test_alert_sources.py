@@ -127,7 +127,7 @@ def test_each_target_gets_its_own_template_language() -> None:
 
 
 def test_grafana_needs_no_recorded_series() -> None:
-    names = [recording.name for recording in recordings(Thresholds().timing)]
+    names = [recording.name for recording in recordings(Thresholds())]
     for rule in grafana_rules().values():
         assert not any(name in rule.queries[0].model["expr"] for name in names)
 

@@ -16,7 +16,7 @@ from alerts.rules_file import RULES_FILE
 from dashboards.__main__ import DASHBOARD_FILE
 from dashboards.overview import render as render_dashboard
 from infra.prometheus_config import prometheus_config
-from monitoring.thresholds import Thresholds
+from monitoring.thresholds import Thresholds, Timing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,6 +79,17 @@ def test_a_changed_limit_reaches_everything_that_shows_it() -> None:
 
 def test_prometheus_accepts_the_rules(promtool: Promtool) -> None:
     result = promtool("check", "rules", str(RULES_FILE))
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 17, 30, 45, 60, 90, 120])
+def test_prometheus_accepts_the_rules_for_every_scrape_interval(
+    promtool: Promtool, tmp_path: Path, seconds: int
+) -> None:
+    file = tmp_path / "rules.yml"
+    timing = Timing.for_scrape_interval(seconds)
+    file.write_text(render_rules(Thresholds(timing=timing)), encoding="utf-8")
+    result = promtool("check", "rules", str(file))
     assert result.returncode == 0, result.stdout + result.stderr
 
 

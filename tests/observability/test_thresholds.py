@@ -65,13 +65,13 @@ def test_every_window_and_wait_has_enough_scrapes(seconds: int) -> None:
     waits = (t.down_for_seconds, t.page_for_seconds, t.ticket_for_seconds, t.notice_for_seconds)
     assert min(windows) >= 4 * seconds
     assert min(waits) >= 3 * seconds
-    assert t.down_for_seconds <= t.page_for_seconds <= t.ticket_for_seconds
+    assert t.down_for_seconds < t.page_for_seconds < t.ticket_for_seconds
 
 
 def test_a_minutes_scrape_interval_only_lengthens_what_has_too_few_scrapes() -> None:
     t = Timing.for_scrape_interval(60)
     assert (t.window_seconds, t.ticket_for_seconds) == (300, 300)
-    assert (t.down_for_seconds, t.page_for_seconds, t.notice_for_seconds) == (180, 180, 180)
+    assert (t.down_for_seconds, t.page_for_seconds, t.notice_for_seconds) == (180, 240, 180)
 
 
 @pytest.mark.parametrize("seconds", [-15, 0, 121, 300])

@@ -13,8 +13,9 @@ from alerts import prometheus as prometheus_rules
 from alerts.grafana import rule_groups
 from infra.components.grafana_content import GrafanaContentArgs, PrometheusSource, await_access
 from infra.grafana_readiness import GrafanaCheck, Login
+from infra.settings.mute_timings import MuteTiming
 from infra.settings.schema import Settings
-from infra.settings.types import EngineMode, GrafanaRules, Secret, ServiceMode
+from infra.settings.types import EngineMode, GrafanaRules, NotifySeverity, Secret, ServiceMode
 from monitoring.thresholds import Thresholds
 from tests.infra.certificates import AUTHORITY
 from tests.infra.pulumi_mocks import (
@@ -25,6 +26,7 @@ from tests.infra.pulumi_mocks import (
     DATA_SOURCE,
     FOLDER,
     GRAFANA,
+    MUTE_TIMING,
     POLICY,
     RULE_GROUP,
     UNKNOWN,
@@ -337,14 +339,99 @@ def test_every_receiver_that_is_set_gets_the_alerts() -> None:
     assert [item["addresses"] for item in point["emails"]] == [["a@example.org", "b@example.org"]]
 
 
+def policies(deployed: Deployed) -> dict[str, dict[str, Any]]:
+    """Return the nested policies by the severity that they are for."""
+    nested = deployed.inputs(POLICY, "grafana-content-policy")["policies"]
+    for policy in nested:
+        ((matcher),) = policy["matchers"]
+        assert (matcher["label"], matcher["match"]) == ("severity", "=")
+    return {policy["matchers"][0]["value"]: policy for policy in nested}
+
+
 def test_the_policy_uses_the_contact_point_and_sends_critical_alerts_first() -> None:
     deployed = deploy(WITH_WEBHOOK)
     name = deployed.inputs(CONTACT_POINT, "grafana-content-contact-point")["name"]
     policy = deployed.inputs(POLICY, "grafana-content-policy")
-    (critical,) = policy["policies"]
+    critical = policies(deployed)["critical"]
     assert (policy["contactPoint"], critical["contactPoint"]) == (name, name)
     assert policy["groupBies"] == ["grafana_folder", "service"]
-    assert critical["matchers"] == [{"label": "severity", "match": "=", "value": "critical"}]
+    assert (critical["groupWait"], policy["groupWait"]) == ("10s", "30s")
+
+
+@pytest.mark.parametrize(
+    ("lowest", "not_sent"),
+    [
+        (NotifySeverity.CRITICAL, {"warning", "info"}),
+        (NotifySeverity.WARNING, {"info"}),
+        (NotifySeverity.INFO, set()),
+    ],
+)
+@pytest.mark.parametrize("settings", [WITH_WEBHOOK, EXTERNAL], ids=["managed", "external"])
+def test_alerts_below_the_lowest_severity_are_shown_and_never_sent(
+    settings: Settings, lowest: NotifySeverity, not_sent: set[str]
+) -> None:
+    deployed = deploy(replace(settings, notify_severity=lowest))
+    muted = muted_by(deployed)
+    assert {severity for severity, names in muted.items() if names} == not_sent
+    if not_sent:
+        ((name),) = {name for names in muted.values() for name in names}
+        (timing,) = deployed.all_inputs(MUTE_TIMING).values()
+        assert timing["name"] == name
+        assert timing["intervals"][0]["times"] == [{"start": "00:00", "end": "24:00"}]
+        assert "weekdays" not in timing["intervals"][0]
+    else:
+        assert not deployed.of(MUTE_TIMING)
+
+
+def muted_by(deployed: Deployed) -> dict[str, list[str]]:
+    """Return the names of the mute timings for each severity, in a managed or external Grafana."""
+    if deployed.of(POLICY):
+        nested = policies(deployed)
+        return {
+            severity: nested.get(severity, {}).get("muteTimings", [])
+            for severity in ("critical", "warning", "info")
+        }
+    return {
+        rule["labels"]["severity"]: rule["notificationSettings"].get("muteTimings", [])
+        for group in deployed.all_inputs(RULE_GROUP).values()
+        for rule in group["rules"]
+    }
+
+
+def test_by_default_info_wakes_nobody() -> None:
+    assert muted_by(deploy(WITH_WEBHOOK)) == {
+        "critical": [],
+        "warning": [],
+        "info": ["Frontier LLM not sent"],
+    }
+
+
+@pytest.mark.parametrize("settings", [WITH_WEBHOOK, EXTERNAL], ids=["managed", "external"])
+def test_mute_timings_are_created_or_exist_and_mute_the_severities_that_they_name(
+    settings: Settings,
+) -> None:
+    timings = (
+        MuteTiming("Nights", times=(("22:00", "24:00"),), location="Europe/Paris"),
+        MuteTiming("Sundays", weekdays=("sunday",), severities=("warning", "info")),
+        MuteTiming("Ours", severities=("warning",)),
+    )
+    deployed = deploy(
+        replace(settings, notify_severity=NotifySeverity.INFO, alert_mute_timings=timings)
+    )
+    assert muted_by(deployed) == {
+        "critical": ["Nights"],
+        "warning": ["Nights", "Sundays", "Ours"],
+        "info": ["Nights", "Sundays"],
+    }
+    created = {timing["name"]: timing for timing in deployed.all_inputs(MUTE_TIMING).values()}
+    assert {name: timing["intervals"] for name, timing in created.items()} == {
+        "Nights": [{"times": [{"start": "22:00", "end": "24:00"}], "location": "Europe/Paris"}],
+        "Sundays": [{"weekdays": ["sunday"], "location": "UTC"}],
+    }
+
+
+def test_nothing_is_muted_if_no_receiver_is_set(default: Deployed) -> None:
+    assert not default.of(MUTE_TIMING)
 
 
 def test_an_external_grafana_is_provisioned_by_token_and_keeps_its_own_policies() -> None:
@@ -355,6 +442,8 @@ def test_an_external_grafana_is_provisioned_by_token_and_keeps_its_own_policies(
     assert (provider["url"], provider["auth"]) == ("https://grafana.example.org", "glsa_token")
     assert not deployed.of(POLICY)
     assert rule["notificationSettings"]["contactPoint"] == "Frontier LLM"
+    # Grafana demands both of a rule that names its contact point.
+    assert {"alertname", "grafana_folder"} <= set(rule["notificationSettings"]["groupBies"])
     assert "grafana-container" not in deployed.of(CONTAINER)
     assert deployed.outputs["grafanaUrl"] == "https://grafana.example.org"
     assert deployed.outputs["dashboardUrl"] == "https://grafana.example.org/d/mistral-metrics"
