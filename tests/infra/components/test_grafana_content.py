@@ -1,6 +1,5 @@
 """What is written to Grafana, and when."""
 
-import dataclasses
 import json
 import re
 from dataclasses import replace
@@ -371,7 +370,7 @@ def test_the_policy_uses_the_contact_point_and_sends_critical_alerts_first() -> 
 def test_alerts_below_the_lowest_severity_are_shown_and_never_sent(
     settings: Settings, lowest: NotifySeverity, not_sent: set[str]
 ) -> None:
-    deployed = deploy(dataclasses.replace(settings, notify_severity=lowest))
+    deployed = deploy(replace(settings, notify_severity=lowest))
     muted = muted_by(deployed)
     assert {severity for severity, names in muted.items() if names} == not_sent
     if not_sent:
@@ -417,9 +416,7 @@ def test_mute_timings_are_created_or_exist_and_mute_the_severities_that_they_nam
         MuteTiming("Ours", severities=("warning",)),
     )
     deployed = deploy(
-        dataclasses.replace(
-            settings, notify_severity=NotifySeverity.INFO, alert_mute_timings=timings
-        )
+        replace(settings, notify_severity=NotifySeverity.INFO, alert_mute_timings=timings)
     )
     assert muted_by(deployed) == {
         "critical": ["Nights"],
