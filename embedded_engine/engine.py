@@ -30,7 +30,7 @@ from embedded_engine.errors import (
     RefusedRequestError,
     RequestError,
 )
-from embedded_engine.formats.templates import REFUSAL
+from embedded_engine.formats.templates import NO_TEMPLATE, REFUSAL
 from embedded_engine.turns import Turns
 from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME
 
@@ -53,6 +53,7 @@ _CHUNKS_AHEAD = 64
 # template, and grammars that are invalid or too complex. Only the text tells whose fault it is.
 _REQUEST_FAULTS = (
     f"invalid operation: {REFUSAL}",
+    f"invalid operation: {NO_TEMPLATE}",
     "Prompt sequence length is greater than",
     "Received an empty prompt",
     "Invalid grammar",
