@@ -30,7 +30,7 @@ from embedded_engine.errors import (
     RefusedRequestError,
     RequestError,
 )
-from embedded_engine.formats.templates import REFUSAL
+from embedded_engine.formats.templates import NO_TEMPLATE, REFUSAL
 from embedded_engine.turns import Turns
 from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME
 
@@ -49,10 +49,11 @@ logger = logging.getLogger(__name__)
 # waits: it continues to the end of the reply.
 _CHUNKS_AHEAD = 64
 
-# How the wheel's messages about a request begin that is itself at fault. The source says
-# ValidationError where these are made; the wheel doesn't pass that on.
+# How the wheel's messages begin that say what is wrong with the request: its validation, its chat
+# template, and grammars that are invalid or too complex. Only the text tells whose fault it is.
 _REQUEST_FAULTS = (
     f"invalid operation: {REFUSAL}",
+    f"invalid operation: {NO_TEMPLATE}",
     "Prompt sequence length is greater than",
     "Received an empty prompt",
     "Invalid grammar",

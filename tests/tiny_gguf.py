@@ -55,7 +55,9 @@ _NAMES = {
 }
 
 
-def make_tiny_gguf(path: Path, architecture: Architecture = "llama") -> Path:
+def make_tiny_gguf(
+    path: Path, architecture: Architecture = "llama", *, template: bool = True
+) -> Path:
     """Write the model to `path` and return it."""
     tokenizer = sentencepiece_metadata()
     tokens = tokenizer["tokenizer.ggml.tokens"]
@@ -77,7 +79,7 @@ def make_tiny_gguf(path: Path, architecture: Architecture = "llama") -> Path:
     metadata: dict[str, Value] = {
         "general.architecture": architecture,
         **{f"{architecture}.{name}": size for name, size in sizes.items()},
-        "tokenizer.chat_template": CHAT_TEMPLATE,
+        **({"tokenizer.chat_template": CHAT_TEMPLATE} if template else {}),
     }
     tensors = {_gguf_name(name): value for name, value in tiny_weights(vocabulary).items()}
     if architecture == "qwen3":

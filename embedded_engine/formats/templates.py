@@ -16,8 +16,9 @@ import msgspec
 from embedded_engine.wire.bodies import RAW_ROLE
 
 REFUSAL = "the chat template refuses this request: "
+NO_TEMPLATE = "This model has no chat template"
 _MISSING = (
-    "{{ raise_exception('This model has no chat template: "
+    f"{{{{ raise_exception('{NO_TEMPLATE}: "
     "use /v1/completions, or a model that is made for chat.') }}"
 )
 
@@ -38,8 +39,9 @@ class _Declaring(msgspec.Struct, frozen=True):
 def with_raw_role(template: str | None) -> str:
     """Wrap a chat template, or None if the model has none, so that raw prompts pass through."""
     # The final newline of a file isn't part of the template; Jinja drops it as well.
-    chat = _MISSING if template is None else template.removesuffix("\n")
-    chat = chat.replace("raise_exception(", f"raise_exception('{REFUSAL}' ~ ")
+    refusing = f"raise_exception('{REFUSAL}' ~ "
+    own = None if template is None else template.removesuffix("\n")
+    chat = _MISSING if own is None else own.replace("raise_exception(", refusing)
     return (
         f"{{%- if messages and messages[0]['role'] == '{RAW_ROLE}' -%}}"
         "{{- messages[0]['content'] -}}"

@@ -226,6 +226,13 @@ def test_what_the_template_refuses_is_the_requests_fault(
         assert reply.status == 422
 
 
+def test_a_chat_with_a_model_without_a_template_is_the_requests_fault(tmp_path: Path) -> None:
+    with running_engine(make_tiny_gguf(tmp_path / "tiny.gguf", template=False)) as base_url:
+        reply = Client(base_url).post(CHAT, chat("hello"))
+    assert reply.status == 422
+    assert "This model has no chat template: use /v1/completions" in reply.json["message"]
+
+
 def test_a_folder_with_one_gguf_file_has_the_folders_name(
     gguf_client: Client, gguf_folder: Path
 ) -> None:

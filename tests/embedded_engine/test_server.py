@@ -341,14 +341,12 @@ def test_what_the_engine_rejects_is_422_in_one_line(client: Client, wrong: dict[
     assert "\n" not in reply.json["message"]
 
 
-@pytest.mark.parametrize("longest", [CONTEXT_LENGTH, 2**63 - 1])
-def test_a_truncated_prompt_has_room_however_long_the_reply_may_be(
-    client: Client, longest: int
-) -> None:
-    body = chat(TOO_LONG, truncate_sequence=True, max_tokens=longest, stream=True)
+def test_a_truncated_prompt_has_room_however_long_the_reply_may_be(client: Client) -> None:
+    body = chat(TOO_LONG, truncate_sequence=True, max_tokens=10**9, stream=True)
     with client.streaming(CHAT, body) as response:
-        chunk = json.loads(response.readline().removeprefix(b"data: "))
-    assert chunk["choices"][0]["finish_reason"] in (None, "length")
+        # Reading such a prompt can take so long that comments come first.
+        event = next(line for line in response if line.startswith(b"data: "))
+    assert json.loads(event.removeprefix(b"data: "))["object"] == "chat.completion.chunk"
 
 
 def test_the_request_id_is_echoed(client: Client) -> None:

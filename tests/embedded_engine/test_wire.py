@@ -1,6 +1,7 @@
 """Bodies in both directions, as values: details that are too small to test over HTTP."""
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +14,7 @@ from embedded_engine.errors import (
     UnreadableRequestError,
 )
 from embedded_engine.wire.bodies import RAW_ROLE, read_chat, read_completion
+from embedded_engine.wire.limits import within_limits
 from embedded_engine.wire.requests import chat_arguments, completion_arguments
 from embedded_engine.wire.responses import (
     Transcript,
@@ -172,6 +174,38 @@ def test_thinking_is_controlled_directly_or_through_the_template(
     arguments = chat(**fields)
     del arguments["messages"]
     assert arguments == expected
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "context_length", "expected"),
+    [(7, 8, 7), (8, 8, None), (2**63 - 1, 8, None), (8, None, 8), (None, 8, None)],
+)
+def test_a_reply_that_the_context_ends_first_has_no_limit_of_its_own(
+    max_tokens: int | None, context_length: int | None, expected: int | None
+) -> None:
+    arguments = within_limits(completion(max_tokens=max_tokens), context_length)
+    assert arguments.get("max_tokens") == expected
+
+
+@pytest.mark.parametrize(("length", "fits"), [(8 * 128, True), (9 * 128, False)])
+def test_a_prompt_that_cannot_fit_is_refused_without_the_engine(length: int, *, fits: bool) -> None:
+    with nullcontext() if fits else pytest.raises(RefusedRequestError, match="greater than 8"):
+        within_limits(completion(prompt="x" * length), 8)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "maxItems": 10_001},
+        {"anyOf": [{"type": "array", "minItems": 5_000, "maxItems": 5_001}]},
+        {"minItems": -(10**9), "maxItems": 10_001},
+        {"description": "x" * 65_536},
+    ],
+    ids=["one", "sum", "negative", "long"],
+)
+def test_a_grammar_that_would_stop_the_engine_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(RefusedRequestError, match="Invalid grammar"):
+        within_limits(chat(grammar={"type": "json_schema", "value": schema}), 8192)
 
 
 def test_a_completion_is_one_message_in_the_raw_role() -> None:
