@@ -14,9 +14,7 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 # In Grafana's order; a range can't go beyond Saturday.
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
-_ACCEPTS = (
-    'a JSON object such as {"Nights": {"times": ["22:00-07:00"], "location": "Europe/Paris"}}'
-)
+_EXAMPLE = '{"Nights": {"times": ["22:00-07:00"]}}'
 _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _TIMES = re.compile(rf"({_TIME})-({_TIME}|24:00)")
 _KEYS = ("times", "weekdays", "location", "severities")
@@ -52,21 +50,22 @@ def read_mute_timings(text: str) -> tuple[MuteTiming, ...]:
     Raises:
         ValueError: Something is wrong; the message names every fault.
     """
-    given = _object(text)
+    given = json_object(text, _EXAMPLE)
     faults = [f"{name}: {fault}" for name, facts in given.items() for fault in _faults(name, facts)]
     if faults:
         raise ValueError("; ".join(faults))
     return tuple(_mute_timing(name, facts) for name, facts in given.items())
 
 
-def _object(text: str) -> dict[str, Any]:
+def json_object(text: str, example: str) -> dict[str, Any]:
+    """Read a JSON object; the ValueError for anything else shows an example."""
     try:
         given = json.loads(text)
     except json.JSONDecodeError:
         given = None
     if isinstance(given, dict):
         return given
-    raise ValueError(f"{text!r} is not {_ACCEPTS}")
+    raise ValueError(f"{text!r} is not a JSON object such as {example}")
 
 
 def _mute_timing(name: str, facts: Mapping[str, Any]) -> MuteTiming:

@@ -1,7 +1,6 @@
 """How the settings are read. No other module uses ``pulumi.Config``."""
 
 import difflib
-import json
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import pulumi
 
 from infra.settings.checks import problems
-from infra.settings.mute_timings import MuteTiming, read_mute_timings
+from infra.settings.mute_timings import MuteTiming, json_object, read_mute_timings
 from infra.settings.schema import (
     SETTING_NAMES,
     SETTING_TYPES,
@@ -110,7 +109,7 @@ def _choice(kind: type[StrEnum]) -> Callable[[str], StrEnum]:
 
 def _thresholds(text: str) -> Thresholds:
     """Read thresholds from a JSON object; the error names every bad one."""
-    given = _object(text)
+    given = json_object(text, '{"highLatencySeconds": 8}')
     errors = [
         _no_such_name(name, "threshold", THRESHOLD_NAMES)
         for name in given
@@ -127,16 +126,6 @@ def _thresholds(text: str) -> Thresholds:
         return Thresholds(**{THRESHOLD_NAMES[name]: value for name, value in given.items()})
     except ThresholdsError as error:
         raise ValueError(in_setting_names(str(error))) from error
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError:
-        given = None
-    if isinstance(given, dict):
-        return given
-    raise ValueError(f'{text!r} is not a JSON object such as {{"highLatencySeconds": 8}}')
 
 
 _PARSERS: dict[Any, Callable[[str], Any]] = {
