@@ -97,7 +97,10 @@ PROMPT_LENGTH: Final = Signal(
 )
 FINISH_REASONS: Final = Signal(
     title="How generations end",
-    description="stop: complete. length: cut at the limit. error, cancelled: not completed.",
+    description=(
+        "stop: complete. length: cut at the limit. error: failed or refused, also because of the "
+        "request. cancelled: the client disconnected."
+    ),
     unit=REQUESTS_PER_SECOND,
     queries=(
         Query(q.used_rate("mistral_generations_total", by="finish_reason"), "{{finish_reason}}"),

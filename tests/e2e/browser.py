@@ -115,7 +115,7 @@ def look(
         page.set_default_timeout(_MILLISECONDS)
         answers: list[_Answer] = []
         messages: list[str] = []
-        page.route("**/api/ds/query*", lambda route: answers.append(_pass_on(route)))
+        page.route("**/api/ds/query*", lambda route: answers.extend(_pass_on(route)))
         page.on("pageerror", lambda error: messages.append(str(error)))
         chosen = {f"var-{name}": value for name, value in variables.items()}
         query = urlencode(
@@ -142,14 +142,20 @@ def _titles(board: Mapping[str, Any]) -> dict[int, str]:
     return {panel["id"]: panel["title"] for panel in flat if panel.get("targets")}
 
 
-def _pass_on(route: Route) -> _Answer:
-    """Let a panel have its answer, and return it: the browser itself soon forgets long ones."""
-    response = route.fetch()
-    route.fulfill(response=response)
-    panel = int(route.request.headers.get("x-panel-id", 0))
-    if not response.ok:
-        return _Answer(panel, f"status {response.status}: {response.text()[:500]}", {})
-    return _Answer(panel, "", response.json()["results"])
+def _pass_on(route: Route) -> list[_Answer]:
+    """Let a panel have its answer, and return it: the browser itself soon forgets long ones.
+
+    There is none if Grafana took its question back, as it does to ask another one.
+    """
+    try:
+        response = route.fetch()
+        route.fulfill(response=response)
+        panel = int(route.request.headers.get("x-panel-id", 0))
+        if not response.ok:
+            return [_Answer(panel, f"status {response.status}: {response.text()[:500]}", {})]
+        return [_Answer(panel, "", response.json()["results"])]
+    except Error:
+        return []
 
 
 def _await_answers(page: Page, answers: list[_Answer], panels: set[int]) -> None:

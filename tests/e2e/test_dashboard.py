@@ -22,7 +22,7 @@ from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 pytestmark = pytest.mark.e2e
 
 # Two requests at the engine and eight clients, so that there is a queue.
-BUSY = {"maxConcurrentRequests": "2", "scrapeIntervalSeconds": "5"}
+BUSY = {"maxConcurrentRequests": "2", "scrapeIntervalSeconds": "5", "waitSeconds": "300"}
 CLIENTS = 8
 # Requests that must have ended, so that the error budget is judged, and scrapes of them.
 REQUESTS = 150
@@ -72,9 +72,7 @@ def two_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     ).strip()
     with ScriptedEngine(host=gateway) as engine:
         url = f"http://host.docker.internal:{engine.port}"
-        settings = with_ports(
-            {"engine": "external", "mistralUrl": url, "waitSeconds": "60", **BUSY}
-        )
+        settings = with_ports({"engine": "external", "mistralUrl": url, **BUSY})
         with new_stack(tmp_path_factory.mktemp("two"), settings) as stack, under_traffic(stack):
             yield stack
 
