@@ -29,7 +29,13 @@ PROTOCOL = {
         *("close", "abort"),
     ),
 }
-OVERRIDDEN = {"connection_made", "connection_lost", "data_received", "eof_received"}
+OVERRIDDEN = {
+    "connection_made",
+    "connection_lost",
+    "data_received",
+    "eof_received",
+    "resume_writing",
+}
 
 
 def changed(what: str) -> str:
