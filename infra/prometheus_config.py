@@ -23,6 +23,10 @@ from monitoring.names import (
 # everywhere; 3.16 calls it deprecated.
 RETENTION_IN_FILE: Final = (3, 11)
 
+# By default Prometheus lets every web page read all metrics (``Access-Control-Allow-Origin: *``).
+# No page has the origin "none". Prometheus' own pages and Grafana, whose server asks, need none.
+NO_OTHER_PAGES: Final = "--web.cors.origin=none"
+
 
 def takes_retention_from_file(version: Sequence[int]) -> bool:
     """Return whether a version of Prometheus does; False for an unknown one, which is empty."""

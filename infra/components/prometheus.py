@@ -14,6 +14,7 @@ from infra.container import (
     Publication,
     run,
 )
+from infra.prometheus_config import NO_OTHER_PAGES
 from infra.secret_output import secret_output
 from infra.settings.types import Secret
 from infra.storage import data_volume
@@ -72,6 +73,7 @@ def prometheus_spec(
             f"--storage.tsdb.path={DATA_FOLDER}",
             *((args.retention_flag,) if args.retention_flag else ()),
             f"--web.listen-address=0.0.0.0:{PROMETHEUS.port}",
+            NO_OTHER_PAGES,
         ),
         health_check=HealthCheck(
             command=("wget", "-q", "-O", "/dev/null", health_url), interval_seconds=5

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from alerts.rules_file import RULES_FILE
 from infra.prometheus_config import (
+    NO_OTHER_PAGES,
     prometheus_config,
     retention_flag,
     takes_retention_from_file,
@@ -57,6 +58,7 @@ def main() -> int:
     in_file = programs is not None and takes_retention_from_file(
         version_of(SystemRunner(), programs.prometheus)
     )
+    environ["CORS_FLAG"] = NO_OTHER_PAGES
     environ["RETENTION_FLAG"] = "" if in_file else retention_flag(RETENTION)
     _write_prometheus_config(ports, folder, metrics_key, RETENTION if in_file else None)
     urls = ports.urls(with_prometheus=programs is not None)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from infra.prometheus_config import NO_OTHER_PAGES
 from ops.processes.process import Process
 from ops.prometheus.programs import require_programs
 
@@ -24,6 +25,7 @@ def start_prometheus(folder: Path, config: str, target: str) -> Process:
         f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={target}",
+        NO_OTHER_PAGES,
         "--log.level=warn",
     ]
     return Process(command, folder / "prometheus.log", {})
