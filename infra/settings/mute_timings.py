@@ -15,8 +15,6 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 WEEKDAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
 _EXAMPLE = '{"Nights": {"times": ["22:00-07:00"]}}'
-    'a JSON object such as {"Nights": {"times": ["22:00-07:00"], "location": "Europe/Paris"}}'
-)
 _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
 _TIMES = re.compile(rf"({_TIME})-({_TIME}|24:00)")
 _KEYS = ("times", "weekdays", "location", "severities")
