@@ -194,7 +194,7 @@ def _add_errors(app: Sanic[Any, Any]) -> None:
         return response.text(str(error), status=error.status)
 
     async def refused(_: Request, error: RequestError) -> HTTPResponse:
-        return _json({"message": str(error)}, error.status)
+        return _json(responses.error_body(error), error.status)
 
     async def too_large(_: Request, __: PayloadTooLarge) -> HTTPResponse:
         return response.text("request body too large", status=413)

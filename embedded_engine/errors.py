@@ -7,9 +7,9 @@ EngineError
   RequestError: a status and a text
     the request is at fault:
       UnreadableRequestError 400/413/415/422 · text/plain, as from the real server
-      RefusedRequestError 422 · {"message": ...}
+      RefusedRequestError 422 · {"message": ..., "type": "invalid_request_error"}
     the engine is at fault:
-      FailedRequestError 500/503 · {"message": ...}
+      FailedRequestError 500/503 · {"message": ..., "type": "server_error"}
 """
 
 

@@ -48,8 +48,16 @@ def error_event(error: RequestError) -> bytes:
 
     Its shape is the real server's (0.9); the real server's type is `server_error` in any case.
     """
+    return event({"error": error_body(error) | {"param": None, "code": None}})
+
+
+def error_body(error: RequestError) -> JsonObject:
+    """Return the body of a whole reply to a request that failed.
+
+    The real server sends the message alone. OpenAI's ``type`` says whose fault it is.
+    """
     kind = "invalid_request_error" if isinstance(error, RefusedRequestError) else "server_error"
-    return event({"error": {"message": str(error), "type": kind, "param": None, "code": None}})
+    return {"message": str(error), "type": kind}
 
 
 def models_body(  # noqa: PLR0913 - each is a fact of its own

@@ -17,6 +17,7 @@ _BEGINNINGS = (
     "failed to deserialize",
     "failed to parse (?:the request body|JSON)",
     "recursion limit exceeded",
+    "(?:lexer|parser) error",
     "argument '",  # of a wrong type, as the embedded engine's bindings say it
     # The prompt, and the model that it is for.
     "received an empty prompt",
@@ -27,6 +28,8 @@ _BEGINNINGS = (
     "tools were provided but this chat template does not handle tool usage",
     "invalid operation: (?:after the optional system message, )?conversation roles must",
     "invalid operation: system role not supported",
+    "invalid operation: the chat template refuses this request:",
+    "invalid operation: this model has no chat template",
     "request selected an adapter",
     # Options.
     "max_(?:output_)?tokens must be at least",

@@ -67,7 +67,7 @@ def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:
     message = _message(body) or f"the engine sent status {status} without a reason"
     if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
         return _quoting(InternalError(f"the engine refused the proxy's request: {message}"))
-    return from_message(message, model=model, status=status)
+    return from_message(message, model=model, status=status, refused=_is_refusal(body))
 
 
 def no_model_list(status: int, body: bytes) -> EngineProtocolError:
@@ -79,9 +79,14 @@ def no_model_list(status: int, body: bytes) -> EngineProtocolError:
     )
 
 
-def from_message(message: str, *, model: str, status: int = 500) -> ProxyError:
-    """Translate an error message, which says more than the engine's status."""
-    return _quoting(_from_message(message, model=model, status=status))
+def from_message(
+    message: str, *, model: str, status: int = 500, refused: bool = False
+) -> ProxyError:
+    """Translate an error message, which says more than the engine's status.
+
+    ``refused`` is whether the engine calls the request invalid, as the embedded engine does.
+    """
+    return _quoting(_from_message(message, model=model, status=status, refused=refused))
 
 
 def _quoting(error: ProxyError) -> ProxyError:
@@ -90,7 +95,7 @@ def _quoting(error: ProxyError) -> ProxyError:
     return error
 
 
-def _from_message(message: str, *, model: str, status: int) -> ProxyError:
+def _from_message(message: str, *, model: str, status: int, refused: bool) -> ProxyError:
     lowered = message.lower()
     if lowered.startswith("requested model") and "not available" in lowered:
         return ModelNotFound(f"model '{model}' not found")
@@ -105,6 +110,8 @@ def _from_message(message: str, *, model: str, status: int) -> ProxyError:
             f"the server at {named('MISTRAL_URL')} sent status {status}: {message}; "
             "check that it is the URL of Mistral.rs"
         )
+    if refused:
+        return InvalidRequest(message)
     known = status if status in _PASSED_ON else HTTPStatus.INTERNAL_SERVER_ERROR
     return EngineRejected(message, status=HTTPStatus(known))
 
@@ -112,7 +119,7 @@ def _from_message(message: str, *, model: str, status: int) -> ProxyError:
 def failed_while_generating(reply: object, *, model: str) -> ProxyError:
     """Translate a whole reply, or the last event of a stream, that says that it failed."""
     message = _message_in(cast("JsonObject", reply)) if isinstance(reply, dict) else ""
-    return from_message(message or _FAILED, model=model)
+    return from_message(message or _FAILED, model=model, refused=_says_refused(reply))
 
 
 def from_event(payload: bytes, *, model: str) -> ProxyError:
@@ -120,7 +127,20 @@ def from_event(payload: bytes, *, model: str) -> ProxyError:
     message = _message(payload)
     if not message:
         return EngineProtocolError("the engine sent an event of an unknown format")
-    return from_message(message, model=model)
+    return from_message(message, model=model, refused=_is_refusal(payload))
+
+
+def _is_refusal(body: bytes) -> bool:
+    """Return whether an error's body has OpenAI's type for invalid requests."""
+    try:
+        return _says_refused(decode_reply(body))
+    except ValueError:
+        return False
+
+
+def _says_refused(value: object) -> bool:
+    error = value.get("error", value) if isinstance(value, dict) else None
+    return isinstance(error, dict) and error.get("type") == "invalid_request_error"
 
 
 def _is_foreign(status: int) -> bool:

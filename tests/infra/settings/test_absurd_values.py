@@ -115,6 +115,12 @@ ABSURD: dict[str, tuple[str, ...]] = {
         '{"highLatencySeconds": true}',
     ),
     "runbookBaseUrl": BASE_URL,
+    "notifySeverity": ("", "Warning", "none", "error", "all"),
+    "alertMuteTimings": (
+        *("Nights", "[]", '{"Nights": "22:00-07:00"}', '{"Nights": {"times": ["25:00-07:00"]}}'),
+        *('{"Nights": {"weekdays": ["mon"]}}', '{"Nights": {"location": "Mars/Base"}}'),
+        '{"Nights": {"severities": ["page"]}}',
+    ),
     "alertWebhookUrl": URL,
     "alertSlackUrl": URL,
     "alertEmails": EMAIL,
