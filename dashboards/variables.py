@@ -10,7 +10,7 @@ from grafana_foundation_sdk.models import common, dashboard
 
 from dashboards import queries as q
 from dashboards import style
-from monitoring.names import DEPLOYMENT_TAGS, JOB, SERVICE, TARGET_LABELS
+from monitoring.names import DEPLOYMENT_TAGS, DRILL_NAME, JOB, SERVICE, TARGET_LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,10 +83,15 @@ def links(*, prometheus_url: str, runbook_base_url: str) -> list[dashboard.Dashb
 
 
 def _datasource(uid: str) -> builders.DatasourceVariable:
+    """Return the choice of a Prometheus, without the one that a drill adds for some minutes.
+
+    Before Grafana 10 the first one in the alphabet is chosen, whatever is set here.
+    """
     return (
         builders.DatasourceVariable("datasource")
         .label("Data source")
         .type("prometheus")
+        .regex(f"/^(?!{DRILL_NAME}$)/")
         .current(dashboard.VariableOption(text=uid, value=uid))
     )
 

@@ -47,3 +47,8 @@ DEPLOYMENT_TAGS: Final = ("deployment", "mistral")
 def scrape_timeout_seconds(interval_seconds: float) -> float:
     """Return how long a scrape may take; Prometheus refuses more than the scrape interval."""
     return min(SCRAPE_TIMEOUT_SECONDS, interval_seconds)
+
+
+# Uid of folder, data source and contact point that a drill adds to a Grafana while it runs, name of
+# the last two, and value of its alerts' label ``drill``.
+DRILL_NAME: Final = "mistral-drill"

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from alerts.grafana import Dialect, Query, Rule, RuleGroup, uid_of
+from monitoring.names import DRILL_NAME
 from ops.clients.grafana import GrafanaApi, GrafanaError
 from ops.drill.intervals import DrillConfig
 from ops.drill.timeline import State
 from ops.drill.watcher import AlertSourceError
 from ops.processes.polling import Poller
 
-# Uid of folder, data source and contact point, and value of the alerts' label ``drill``.
-NAME: Final = "mistral-drill"
 FOLDER_TITLE: Final = "Mistral drill (temporary)"
 FIRST_WITH_OWN_RECEIVERS: Final = (11, 0)
 FIRST_WITH_CURRENT_FIELDS: Final = (12, 0)
@@ -38,7 +37,7 @@ ROUTE_TIMEOUT_SECONDS: Final = 90.0
 _PROVISIONING: Final = "/api/v1/provisioning"
 _POLICIES: Final = f"{_PROVISIONING}/policies"
 _ROUTING: Final = {
-    "receiver": NAME,
+    "receiver": DRILL_NAME,
     "group_by": ["alertname"],
     "group_wait": "1s",
     "group_interval": "5s",
@@ -68,13 +67,13 @@ class DrillContent:
         version = self.api.version()
         own_receivers = version >= FIRST_WITH_OWN_RECEIVERS
         dialect: Dialect = "current" if version >= FIRST_WITH_CURRENT_FIELDS else "before-12"
-        self.api.post("/api/folders", {"uid": NAME, "title": FOLDER_TITLE})
+        self.api.post("/api/folders", {"uid": DRILL_NAME, "title": FOLDER_TITLE})
         self.api.post("/api/datasources", _datasource(self.prometheus))
         self.api.post(f"{_PROVISIONING}/contact-points", _contact_point(self.receiver))
         if not own_receivers:
             self._put_policies(with_route)
-        for group in self.config.grafana_rules(NAME, dialect):
-            path = f"{_PROVISIONING}/folder/{NAME}/rule-groups/{group.name}"
+        for group in self.config.grafana_rules(DRILL_NAME, dialect):
+            path = f"{_PROVISIONING}/folder/{DRILL_NAME}/rule-groups/{group.name}"
             self.api.put(path, group_body(group, own_receivers=own_receivers))
         self._await_route(must_be_shown=not own_receivers)
 
@@ -94,11 +93,13 @@ class DrillContent:
 
     def _is_routed(self) -> bool:
         status = self.api.get("/api/alertmanager/grafana/api/v2/status")
-        return any(route.get("receiver") == NAME for route in _routes(status["config"]["route"]))
+        return any(
+            route.get("receiver") == DRILL_NAME for route in _routes(status["config"]["route"])
+        )
 
     def check_data_source(self) -> None:
         """Raise GrafanaError unless Grafana can query the drill's Prometheus."""
-        source = {"type": "prometheus", "uid": NAME}
+        source = {"type": "prometheus", "uid": DRILL_NAME}
         query = {"refId": "A", "datasource": source, "expr": "vector(1)", "instant": True}
         response = self.api.post(
             "/api/ds/query", {"queries": [query], "from": "now-1m", "to": "now"}
@@ -114,8 +115,8 @@ class DrillContent:
         """
         steps: tuple[Callable[[], None], ...] = (
             self._remove_alerting,
-            lambda: self.api.delete(f"/api/datasources/uid/{NAME}"),
-            lambda: self.api.delete(f"/api/folders/{NAME}?forceDeleteRules=true"),
+            lambda: self.api.delete(f"/api/datasources/uid/{DRILL_NAME}"),
+            lambda: self.api.delete(f"/api/folders/{DRILL_NAME}?forceDeleteRules=true"),
         )
         problems = []
         for step in steps:
@@ -164,19 +165,19 @@ class DrillContent:
 
     def _no_alerts(self) -> bool:
         alerts = self.api.get("/api/alertmanager/grafana/api/v2/alerts")
-        if any(alert["labels"].get("drill") == NAME for alert in alerts):
+        if any(alert["labels"].get("drill") == DRILL_NAME for alert in alerts):
             return False
         states = GrafanaAlerts(self.api).states().values()
         return all(state is State.INACTIVE for state in states)
 
     def _rules(self) -> list[dict[str, Any]]:
         rules = self.api.get(f"{_PROVISIONING}/alert-rules")
-        return [rule for rule in rules if rule["folderUID"] == NAME]
+        return [rule for rule in rules if rule["folderUID"] == DRILL_NAME]
 
     def _delete_contact_point(self) -> None:
         points = self.api.get(f"{_PROVISIONING}/contact-points")
-        if any(point["uid"] == NAME for point in points):
-            self.api.delete(f"{_PROVISIONING}/contact-points/{NAME}")
+        if any(point["uid"] == DRILL_NAME for point in points):
+            self.api.delete(f"{_PROVISIONING}/contact-points/{DRILL_NAME}")
 
     def _put_policies(self, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
         tree = self.api.get(_POLICIES)
@@ -212,13 +213,13 @@ class GrafanaAlerts:
 
 def with_route(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tree of policies with the drill's route before all others."""
-    route = {**_ROUTING, "object_matchers": [["drill", "=", NAME]]}
+    route = {**_ROUTING, "object_matchers": [["drill", "=", DRILL_NAME]]}
     return {**tree, "routes": [route, *without_route(tree).get("routes", [])]}
 
 
 def without_route(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tree of policies without the drill's route."""
-    routes = [route for route in tree.get("routes", []) if route.get("receiver") != NAME]
+    routes = [route for route in tree.get("routes", []) if route.get("receiver") != DRILL_NAME]
     rest = {name: value for name, value in tree.items() if name != "routes"}
     return {**rest, "routes": routes} if routes else rest
 
@@ -233,7 +234,7 @@ def group_body(group: RuleGroup, *, own_receivers: bool) -> dict[str, Any]:
     """Return a group of rules in the format of Grafana's provisioning API."""
     return {
         "title": group.name,
-        "folderUid": NAME,
+        "folderUid": DRILL_NAME,
         "interval": group.interval_seconds,
         "rules": [
             _rule_body(rule, group.name, own_receivers=own_receivers) for rule in group.rules
@@ -246,13 +247,13 @@ def _rule_body(rule: Rule, group: str, *, own_receivers: bool) -> dict[str, Any]
         "uid": f"drill-{uid_of(rule.title)}",
         "title": rule.title,
         "orgID": 1,
-        "folderUID": NAME,
+        "folderUID": DRILL_NAME,
         "ruleGroup": group,
         "condition": rule.condition,
         "for": rule.for_,
         "noDataState": rule.no_data_state,
         "execErrState": rule.exec_err_state,
-        "labels": {**rule.labels, "drill": NAME},
+        "labels": {**rule.labels, "drill": DRILL_NAME},
         "annotations": rule.annotations,
         "data": [_query_body(query) for query in rule.queries],
     }
@@ -274,8 +275,8 @@ def _query_body(query: Query) -> dict[str, Any]:
 
 def _datasource(url: str) -> dict[str, Any]:
     return {
-        "uid": NAME,
-        "name": NAME,
+        "uid": DRILL_NAME,
+        "name": DRILL_NAME,
         "type": "prometheus",
         "access": "proxy",
         "url": url,
@@ -284,7 +285,7 @@ def _datasource(url: str) -> dict[str, Any]:
 
 
 def _contact_point(url: str) -> dict[str, Any]:
-    return {"uid": NAME, "name": NAME, "type": "webhook", "settings": {"url": url}}
+    return {"uid": DRILL_NAME, "name": DRILL_NAME, "type": "webhook", "settings": {"url": url}}
 
 
 def _uids(entries: Sequence[Mapping[str, Any]]) -> list[str]:

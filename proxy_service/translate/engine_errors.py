@@ -103,15 +103,13 @@ def _from_message(message: str, *, model: str, status: int, refused: bool) -> Pr
         return EngineUnavailable(f"{message}; try again in a moment")
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return InvalidRequest(message, status=status)
-    if is_client_fault(message):
+    if is_client_fault(message) or (refused and not _is_foreign(status)):
         return InvalidRequest(message)
     if _is_foreign(status):
         return EngineProtocolError(
             f"the server at {named('MISTRAL_URL')} sent status {status}: {message}; "
             "check that it is the URL of Mistral.rs"
         )
-    if refused:
-        return InvalidRequest(message)
     known = status if status in _PASSED_ON else HTTPStatus.INTERNAL_SERVER_ERROR
     return EngineRejected(message, status=HTTPStatus(known))
 

@@ -11,7 +11,7 @@ import pytest
 from dashboards.layout import Line
 from dashboards.overview import render
 from dashboards.style import GREEN, ORANGE, RED, YELLOW, colours_of
-from monitoring.names import DATASOURCE_UID
+from monitoring.names import DATASOURCE_UID, DRILL_NAME
 from monitoring.thresholds import Thresholds
 from proxy_service.errors import ERROR_TYPES
 from proxy_service.telemetry import metrics
@@ -190,6 +190,11 @@ def test_variables() -> None:
     variables = {variable["name"]: variable for variable in BOARD["templating"]["list"]}
     assert list(variables) == ["datasource", "job", "instance", "endpoint", "model"]
     assert variables["datasource"]["current"]["value"] == DATASOURCE_UID
+    hidden = variables["datasource"]["regex"].strip("/")
+    assert [name for name in ("Prometheus", DRILL_NAME, "a") if re.search(hidden, name)] == [
+        "Prometheus",
+        "a",
+    ]
     assert not variables["job"].get("includeAll"), "process_* and up exist in other jobs too"
     for name in ("instance", "endpoint", "model"):
         assert variables[name]["allValue"] == ".+"
