@@ -17,6 +17,8 @@ TOOLS := .tools/python
 TOOLS_INSTALLED := $(TOOLS)/.installed
 STACK ?= dev
 export STACK
+# A value as one word of a shell command, whatever is in it. ARGS are several words on purpose.
+quoted = '$(subst ','\'',$(1))'
 
 .PHONY: help demo up down preview logs status prometheus-files env verify drill soak test \
 	test-clients test-reverse-proxies e2e lint types format render pin-images lock audit sbom clean \
@@ -52,7 +54,7 @@ preview: $(RUNTIME) ## Show what `make up` would change
 	@$(RUN) ops.stack preview
 
 logs: $(RUNTIME) ## Follow the logs of the stack's containers (SERVICE= for one)
-	@$(RUN) ops.stack logs $(SERVICE)
+	@$(RUN) ops.stack logs $(if $(SERVICE),$(call quoted,$(SERVICE)))
 
 status: $(RUNTIME) ## Show the stack's containers, URLs and firing alerts
 	@$(RUN) ops.stack status
@@ -64,13 +66,13 @@ env: $(RUNTIME) ## Print the variables that `pulumi` needs to use the stack's st
 	@$(RUN) ops.stack env
 
 verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
-	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
+	@$(RUN) ops.verify $(if $(filter file,$(origin STACK)),,--stack $(call quoted,$(STACK))) $(ARGS)
 
 soak: $(ENGINE) prometheus ## Send mixed traffic with faults for MINUTES; account for every request
-	@$(RUN) tests.soak $(if $(MINUTES),--minutes '$(MINUTES)') $(if $(MODEL),--model '$(MODEL)') $(ARGS)
+	@$(RUN) tests.soak $(if $(MINUTES),--minutes $(call quoted,$(MINUTES))) $(if $(MODEL),--model $(call quoted,$(MODEL))) $(ARGS)
 
 drill: $(RUNTIME) prometheus ## Cause each alert's condition on copies; check that the alert fires and resolves
-	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack '$(STACK)') $(ARGS)
+	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack $(call quoted,$(STACK))) $(ARGS)
 
 test: node $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
 	@$(RUN) pytest -q -m 'not e2e and not reverse_proxy'
@@ -112,7 +114,7 @@ bench-quick: $(RUNTIME) ## Check that the proxy hasn't become slower than record
 .PHONY: fuzz
 fuzz: $(TESTING) ## Look for requests, engine replies and model files that break a parser, for MINUTES=10
 	@$(BIN)/python $(INSTALL) -r tests/fuzz/requirements.txt
-	@$(RUN) tests.fuzz $(if $(MINUTES),--minutes $(MINUTES))
+	@$(RUN) tests.fuzz $(if $(MINUTES),--minutes $(call quoted,$(MINUTES)))
 
 pin-images: $(RUNTIME) ## Pin the images by digest: read the digests of their tags and record them
 	@$(RUN) ops.pin_images
@@ -171,11 +173,11 @@ $(TOOLS_INSTALLED): tools/requirements.txt | $(RUNTIME)
 # Create .venv unless it exists, works and has a recent enough Python; remove an incomplete one.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 define make_venv
-found=; if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
-	for python in $(if $(PYTHON),'$(PYTHON)',python3 python3.13 python3.12 python3.11 python3.14); do \
+asked=$(call quoted,$(PYTHON)); found=; if ! $(BIN)/python -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null; then \
+	for python in $(if $(PYTHON),"$$asked",python3 python3.13 python3.12 python3.11 python3.14); do \
 		if "$$python" -c '$(NEW_ENOUGH)' 2>/dev/null; then found="$$python"; break; fi; done; \
 	if [ -z "$$found" ]; then \
-		echo "error: $(if $(PYTHON),$(PYTHON) is not Python 3.11 or later,Python 3.11 or later is not on PATH: install it or set PYTHON=/path/to/python3)" >&2; \
+		echo "error: $(if $(PYTHON),$$asked is not Python 3.11 or later,Python 3.11 or later is not on PATH: install it or set PYTHON=/path/to/python3)" >&2; \
 		exit 1; fi; \
 	echo "Creating $(VENV) with $$found …" >&2; rm -rf $(VENV); \
 	"$$found" -m venv $(VENV) >&2 || { rm -rf $(VENV); exit 1; }; fi

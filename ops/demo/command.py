@@ -107,6 +107,7 @@ def _write_prometheus_config(
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     key_file = folder / "proxy-metrics-key"
+    key_file.unlink(missing_ok=True)  # an existing file would keep its mode
     key_file.touch(mode=0o600)
     key_file.write_text(metrics_key or "", encoding="utf-8")
     config = prometheus_config(

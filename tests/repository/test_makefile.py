@@ -184,6 +184,28 @@ def test_verify_checks_a_stack_only_when_one_is_named(with_venv: Path) -> None:
     assert asked(with_venv)[-1] == "ops.verify --stack prod --json"
 
 
+@pytest.mark.parametrize("value", ["it's", "a b", "$HOME", "x'; touch escaped; '"])
+@pytest.mark.parametrize(
+    ("command", "variable", "given"),
+    [
+        ("logs", "SERVICE", "ops.stack logs {}"),
+        ("verify", "STACK", "ops.verify --stack {}"),
+        ("drill", "STACK", "ops.drill --stack {}"),
+        ("soak", "MODEL", "tests.soak --model {}"),
+        ("soak", "MINUTES", "tests.soak --minutes {}"),
+        ("fuzz", "MINUTES", "tests.fuzz --minutes {}"),
+    ],
+)
+def test_a_variable_stays_one_word_whatever_is_in_it(
+    with_venv: Path, command: str, variable: str, given: str, value: str
+) -> None:
+    """As make sees it: a dollar sign is doubled on its command line."""
+    make(with_venv, command, f"{variable}={value.replace('$', '$$')}")
+
+    assert asked(with_venv)[-1] == given.format(value)
+    assert not (with_venv / "escaped").exists()
+
+
 def test_sbom_fails_if_the_list_of_any_image_cannot_be_written(
     with_venv: Path,
 ) -> None:
