@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import socket
 import subprocess
 import sys
@@ -136,8 +137,11 @@ def test_the_demo_chats_passes_its_own_verification_and_stops_cleanly(
     key = "0123456789abcdef"
     key_file = tmp_path / "key"
     key_file.write_text(f"{key}\n", encoding="utf-8")
+    metrics_key_file = tmp_path / "proxy-metrics-key"
+    metrics_key_file.touch(mode=0o666)  # from an earlier demo
     with demo(tmp_path, model, key_file=str(key_file)) as running:
         running.read_until("The demo is ready")
+        assert stat.S_IMODE(metrics_key_file.stat().st_mode) == 0o600
         running.read_until("make verify")
         proxy = f"http://127.0.0.1:{running.ports['PROXY_PORT']}"
         assert f"Set API_KEY to a key from {key_file} and try:" in running.printed
