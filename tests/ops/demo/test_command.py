@@ -5,8 +5,8 @@ import os
 import re
 import shutil
 import signal
-import stat
 import socket
+import stat
 import subprocess
 import sys
 import threading
