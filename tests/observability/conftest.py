@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,13 @@ def promtool() -> Promtool:
     """Return a runner of promtool; if it is missing, fail and say how to get it."""
     path = require_programs().promtool
 
+    # Runs are short: collecting garbage rarely, on one thread, takes less CPU time.
+    environ = {**os.environ, "GOGC": "900", "GOMAXPROCS": "1"}
+
     def run(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([path, *args], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [path, *args], env=environ, capture_output=True, text=True, check=False
+        )
 
     return run
 

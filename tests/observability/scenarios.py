@@ -91,35 +91,62 @@ def check(
     rules_of: Callable[[Thresholds], dict[str, Any]] = prometheus_rules,
 ) -> None:
     """Play a scenario with a scrape interval in seconds, and compare what fires."""
-    t = Thresholds(
-        availability_objective=scenario.availability_objective,
-        timing=Timing.for_scrape_interval(interval),
-    )
-    seconds = scenario.minutes * MINUTE
+    check_all(promtool, folder, {"scenario": scenario}, interval, rules_of)
+
+
+def check_all(
+    promtool: Promtool,
+    folder: Path,
+    scenarios: Mapping[str, Scenario],
+    interval: int = SCRAPE_INTERVAL_SECONDS,
+    rules_of: Callable[[Thresholds], dict[str, Any]] = prometheus_rules,
+) -> None:
+    """Play several scenarios, each by itself; the failure names those that differ.
+
+    Starting promtool and reading the rules costs more than playing a scenario, so all that have the
+    same rules share a run.
+    """
+    runs: dict[tuple[float, int], dict[str, Scenario]] = {}
+    for name, scenario in scenarios.items():
+        same = scenario.availability_objective, max(scenario.evaluated_every, interval)
+        runs.setdefault(same, {})[name] = scenario
+    timing = Timing.for_scrape_interval(interval)
+    failures = []
+    for (objective, evaluated_every), run in runs.items():
+        content = {
+            "rule_files": ["rules.yml"],
+            "evaluation_interval": f"{evaluated_every}s",
+            "tests": [_test(name, scenario, timing) for name, scenario in run.items()],
+        }
+        rules = rules_of(Thresholds(availability_objective=objective, timing=timing))
+        (folder / "rules.yml").write_text(
+            yaml.dump(rules, Dumper=yaml.CSafeDumper), encoding="utf-8"
+        )
+        file = folder / "test.yml"
+        file.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper), encoding="utf-8")
+        result = promtool("test", "rules", str(file))
+        if result.returncode != 0:
+            failures.append(result.stdout + result.stderr)
+    assert not failures, "\n".join(failures)
+
+
+def _test(name: str, scenario: Scenario, timing: Timing) -> dict[str, Any]:
+    """Return promtool's test of one scenario."""
+    seconds, interval = scenario.minutes * MINUTE, timing.scrape_interval_seconds
     series = {
-        name: values
+        written: values
         for proxy in scenario.proxies
-        for name, values in proxy.series(seconds=seconds, interval=interval).items()
+        for written, values in proxy.series(seconds=seconds, interval=interval).items()
     }
-    content = {
-        "rule_files": ["rules.yml"],
-        "evaluation_interval": f"{max(scenario.evaluated_every, interval)}s",
-        "tests": [
-            {
-                "interval": f"{interval}s",
-                "input_series": [{"series": s, "values": v} for s, v in series.items()],
-                "promql_expr_test": [
-                    _expected(scenario, seconds),
-                    *_in_time(scenario, t.timing),
-                ],
-            }
+    return {
+        "interval": f"{interval}s",
+        "input_series": [{"series": s, "values": v} for s, v in series.items()],
+        # Not every supported promtool prints a test's name, but all print a failed expression.
+        "promql_expr_test": [
+            {**test, "expr": f"{test['expr']} # {name}"}
+            for test in (_expected(scenario, seconds), *_in_time(scenario, timing))
         ],
     }
-    (folder / "rules.yml").write_text(yaml.safe_dump(rules_of(t)), encoding="utf-8")
-    file = folder / "test.yml"
-    file.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper), encoding="utf-8")
-    result = promtool("test", "rules", str(file))
-    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def _expected(scenario: Scenario, seconds: int) -> dict[str, Any]:

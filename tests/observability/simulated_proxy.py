@@ -196,14 +196,14 @@ class _Recorder:
         self._times = times
         self._growth: dict[_Key, list[float]] = defaultdict(lambda: [0.0] * len(times))
         self._resets = {0, len(times)}
+        self._endpoints: set[Endpoint] = set()
         self._ends = math.inf
 
     def play(self, run: tuple[float, float], requests: Iterable[Request]) -> None:
         """Count the requests of a run. Those that its end cuts off are lost."""
         begins, self._ends = run
         self._resets.add(self._scrape_after(begins))
-        for status in STATUSES:  # the proxy creates every series at 0
-            self._add(_key(REQUESTS, endpoint="chat", status=status), begins, 0)
+        self._create("chat")
         for request in requests:
             self._count(request)
 
@@ -235,9 +235,8 @@ class _Recorder:
 
     def _count(self, request: Request) -> None:
         endpoint, model = request.endpoint, request.model
-        for status in STATUSES:
-            key = _key(REQUESTS, endpoint=endpoint, status=status)
-            self._add(key, request.end, status == request.status)
+        self._create(endpoint)
+        self._add(_key(REQUESTS, endpoint=endpoint, status=request.status), request.end, 1)
         self._add(_ACTIVE, request.start, 1)
         self._add(_ACTIVE, request.end, -1)
         begins = request.first_content if request.streamed else request.end
@@ -248,6 +247,13 @@ class _Recorder:
                 self._observe(FIRST_TOKEN, begins, request.wait, model=model)
             self._spread(_key(DECODE_TOKENS, model=model), begins, request.end, request.tokens)
             self._spread(_key(DECODE_SECONDS, model=model), begins, request.end, request.decode)
+
+    def _create(self, endpoint: Endpoint) -> None:
+        """Begin an endpoint's counters at 0 for every status, as the proxy does."""
+        if endpoint not in self._endpoints:
+            self._endpoints.add(endpoint)
+            for status in STATUSES:
+                self._growth[_key(REQUESTS, endpoint=endpoint, status=status)]
 
     def _observe(self, histogram: str, at: float, value: float, **labels: str) -> None:
         bounds = _BUCKETS[histogram]

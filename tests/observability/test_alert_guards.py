@@ -149,7 +149,6 @@ PAIRS = {
             availability_objective=0.999,
             minutes=120,
             must={SLOW_BURN: 118},
-            evaluated_every=60,
         ),
     ),
 }

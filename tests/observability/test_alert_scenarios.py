@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.observability.promtool import grafana_as_rules
+from tests.observability.promtool import ALERTS, grafana_as_rules
 from tests.observability.scenarios import (
     ACTIVE,
     DOWN,
@@ -23,7 +24,7 @@ from tests.observability.scenarios import (
     UNREACHABLE,
     VERY_HIGH_LATENCY,
     Scenario,
-    check,
+    check_all,
     one,
 )
 from tests.observability.simulated_proxy import Clients, SimulatedProxy
@@ -297,56 +298,71 @@ FAULTS: dict[str, Scenario] = {
 }
 
 
-@pytest.mark.parametrize("name", HEALTHY)
-def test_ordinary_traffic_fires_nothing(promtool: Promtool, tmp_path: Path, name: str) -> None:
-    check(promtool, tmp_path, HEALTHY[name])
+ALL = {**HEALTHY, **FAULTS}
 
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_fires_what_tells_it_and_nothing_else(
-    promtool: Promtool, tmp_path: Path, name: str
-) -> None:
-    check(promtool, tmp_path, FAULTS[name])
-
-
-@pytest.mark.parametrize("name", [*HEALTHY, *FAULTS])
-def test_scrapes_a_minute_apart_tell_the_same(
-    promtool: Promtool, tmp_path: Path, name: str
-) -> None:
-    check(promtool, tmp_path, {**HEALTHY, **FAULTS}[name], interval=60)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "eight clients with answers of 1,200 tokens",
-        "an engine that loads for ten minutes",
-        "the first token comes after 20 s",
-        "one token a second",
-        "a fifth fails, and everything waits",
-        "one in twenty-five fails, and the engine died once",
-        "one of two engines is dead while the other one's requests fail",
-        "one dead, one without its engine, one slow",
-        "nobody reaches the one of two proxies that is left",
-    ],
+IN_GRAFANA = (
+    "eight clients with answers of 1,200 tokens",
+    "an engine that loads for ten minutes",
+    "the first token comes after 20 s",
+    "one token a second",
+    "a fifth fails, and everything waits",
+    "one in twenty-five fails, and the engine died once",
+    "one of two engines is dead while the other one's requests fail",
+    "one dead, one without its engine, one slow",
+    "nobody reaches the one of two proxies that is left",
 )
-def test_the_rules_of_grafana_tell_the_same(promtool: Promtool, tmp_path: Path, name: str) -> None:
-    check(promtool, tmp_path, {**HEALTHY, **FAULTS}[name], rules_of=grafana_as_rules)
+
+AT_OTHER_INTERVALS = (
+    "agents with answers of 2,000 tokens",
+    "a slow laptop at 4 tokens a second",
+    "a restart",
+    "the engine dies",
+    "a fifth fails, and everything waits",
+    "one dead, one without its engine, one slow",
+)
+
+# A minute between two scrapes is tried on all ordinary traffic and on every alert.
+A_MINUTE_APART = (
+    *HEALTHY,
+    *(name for name in FAULTS if name in IN_GRAFANA or name in AT_OTHER_INTERVALS),
+    "the proxy dies",
+    "the proxy's job loses its target",
+    "the first token comes after 7 s",
+    "the first token of one of two models comes after 20 s",
+    "more clients than the engine can serve",
+    "one in twenty-five fails",
+)
+
+
+def test_ordinary_traffic_fires_nothing(promtool: Promtool, tmp_path: Path) -> None:
+    check_all(promtool, tmp_path, HEALTHY)
+
+
+def test_a_fault_fires_what_tells_it_and_nothing_else(promtool: Promtool, tmp_path: Path) -> None:
+    check_all(promtool, tmp_path, FAULTS)
+
+
+def test_scrapes_a_minute_apart_tell_the_same(promtool: Promtool, tmp_path: Path) -> None:
+    scenarios = {name: ALL[name] for name in A_MINUTE_APART}
+    fired = {alert for scenario in scenarios.values() for alert in scenario.must}
+    assert {alert if isinstance(alert, str) else alert[0] for alert in fired} == set(ALERTS)
+    check_all(promtool, tmp_path, scenarios, interval=60)
+
+
+def test_the_rules_of_grafana_tell_the_same(promtool: Promtool, tmp_path: Path) -> None:
+    scenarios = {name: ALL[name] for name in IN_GRAFANA}
+    check_all(promtool, tmp_path, scenarios, rules_of=grafana_as_rules)
 
 
 @pytest.mark.parametrize("interval", [5, 30])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "agents with answers of 2,000 tokens",
-        "a slow laptop at 4 tokens a second",
-        "a restart",
-        "the engine dies",
-        "a fifth fails, and everything waits",
-        "one dead, one without its engine, one slow",
-    ],
-)
 def test_other_scrape_intervals_tell_the_same(
-    promtool: Promtool, tmp_path: Path, name: str, interval: int
+    promtool: Promtool, tmp_path: Path, interval: int
 ) -> None:
-    check(promtool, tmp_path, {**HEALTHY, **FAULTS}[name], interval=interval)
+    scenarios = {name: ALL[name] for name in AT_OTHER_INTERVALS}
+    check_all(promtool, tmp_path, scenarios, interval=interval)
+
+
+def test_the_failure_names_the_scenario(promtool: Promtool, tmp_path: Path) -> None:
+    wrong = dataclasses.replace(HEALTHY["short chats"], must={DOWN: 5})
+    with pytest.raises(AssertionError, match="nobody is down"):
+        check_all(promtool, tmp_path, {"a restart": HEALTHY["a restart"], "nobody is down": wrong})
