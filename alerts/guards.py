@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
-from alerts.promql import BY_INSTANCE, PROXY, over_time, quiet_while, require
+from alerts.promql import BY_INSTANCE, over_time, quiet_while, require
 from monitoring.names import JOB
 
 if TYPE_CHECKING:
@@ -29,12 +29,7 @@ def while_scraped(t: Thresholds) -> str:
 
     One lost scrape isn't enough: a saturated proxy may miss one.
     """
-    return require(f"{scraped(t)} == 1", on=BY_INSTANCE)
-
-
-def scraped(t: Thresholds) -> str:
-    """Return the query that is 1 for each proxy that was scraped in the `for` of MistralDown."""
-    return over_time("max", f"up{{{PROXY}}}", t.timing.down_for_seconds)
+    return require(f"{recorded.scraped(t.timing)} == 1", on=BY_INSTANCE)
 
 
 def unless_explained(t: Thresholds) -> str:

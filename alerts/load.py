@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from alerts import recordings as recorded
-from alerts.guards import scraped, unless_explained
+from alerts.guards import unless_explained, while_scraped
 from alerts.model import Alert
 from alerts.promql import (
     BY_INSTANCE,
@@ -57,7 +57,7 @@ def no_requests(t: Thresholds) -> Alert:
         f"{over_time('min', up, seconds)} == 1",
         # A new Prometheus doesn't know yet.
         require(f"{up} offset {duration(seconds)} == 1", on=BY_INSTANCE),
-        require(f"{scraped(t)} == 1", on=BY_INSTANCE),
+        while_scraped(t),
         require(f"time() - mistral_start_time_seconds{{{PROXY}}} > {seconds}", on=BY_INSTANCE),
     )
     active = over_time("max", f"mistral_active_requests{{{PROXY}}}", seconds)

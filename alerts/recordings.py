@@ -72,6 +72,11 @@ def engine_reachable(timing: Timing) -> Recording:
     )
 
 
+def scraped(timing: Timing) -> str:
+    """Return the query that is 1 for each proxy that was scraped in the `for` of MistralDown."""
+    return over_time("max", f"up{{{PROXY}}}", timing.down_for_seconds)
+
+
 def unexplained(timing: Timing) -> Recording:
     """Return 1 for each proxy whose symptoms count, since its own state doesn't explain them.
 
@@ -81,11 +86,10 @@ def unexplained(timing: Timing) -> Recording:
     starting for the first time.
     """
     window = timing.window_seconds
-    scraped = over_time("max", f"up{{{PROXY}}}", timing.down_for_seconds)
     reachable = over_time("min", engine_reachable(timing).of(JOB), window)
     return Recording(
         name=f"instance:up:unexplained{duration(window)}",
-        expr=f"max by ({BY_INSTANCE}) ({scraped}) == 1\n"
+        expr=f"max by ({BY_INSTANCE}) ({scraped(timing)}) == 1\n"
         + quiet_while(f"{reachable} == 0", on=BY_INSTANCE),
     )
 
