@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 
 _TIMEOUT_SECONDS = 10.0
-# Ports of Docker's API, without and with TLS.
+# Port of Docker's API where the URL has none.
 _PORT = 2375
 
 

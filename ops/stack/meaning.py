@@ -36,7 +36,9 @@ _WRONG_PROCESSOR: Final = (
     "The image uses instructions that the Docker host's processor doesn't have: set "
     "`mistralrsImage` to another, or\n`engine` to embedded."
 )
-_NO_DISK: Final = "The Docker host's disk is full."
+_NO_DISK: Final = (
+    "The Docker host's disk is full: free some space. `docker system df` shows what Docker uses."
+)
 _NOT_ALLOWED: Final = (
     "The container's user may not use a file. A model's folder must be readable for all users; the "
     "volume of an earlier\nversion may belong to another user, which CHANGELOG.md explains."
