@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from infra import urls
+from infra.certificate_authorities import check_authorities
 from infra.docker_endpoint import DockerEndpoint
 from infra.docker_probe import DockerProbe
 from infra.http_proxies import PROXY_VARIABLES, proxy_variable
@@ -109,8 +110,18 @@ def _ca_file(settings: Settings, here: Surroundings) -> Iterator[str]:
         yield f"caFile: {settings.ca_file} holds a private key; name a file with certificates only"
     elif _CERTIFICATE not in text:
         yield f"caFile: {settings.ca_file} holds no certificate in PEM form ({_CERTIFICATE})"
+    elif fault := _fault_of_authorities(text):
+        yield f"caFile: {settings.ca_file} has a certificate that can't be read ({fault})"
     elif len(text) > _MAX_CA_BYTES:
         yield (
             f"caFile: {settings.ca_file} is longer than {_MAX_CA_BYTES // 1024} KiB; name a file "
             "with only the additional CAs, since the usual ones are trusted anyway"
         )
+
+
+def _fault_of_authorities(text: str) -> str:
+    try:
+        check_authorities(text)
+    except ValueError as error:
+        return str(error)
+    return ""

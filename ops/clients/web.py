@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 from infra.http_proxies import opener
@@ -123,4 +124,6 @@ def _send(request: urllib.request.Request, timeout: float, ca_file: str = "") ->
 
 def _trusting(ca_file: str) -> ssl.SSLContext | None:
     """Return what trusts the authorities of a file; None for the system's."""
-    return ssl.create_default_context(cafile=ca_file) if ca_file else None
+    if not ca_file:
+        return None
+    return ssl.create_default_context(cafile=str(Path(ca_file).expanduser()))

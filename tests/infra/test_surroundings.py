@@ -12,6 +12,7 @@ from infra.docker_probe import DockerProbe, probe_docker
 from infra.settings.schema import Settings
 from infra.settings.types import EngineMode, Secret, ServiceMode
 from infra.surroundings import Surroundings, hints, misfits
+from tests.infra.certificates import AUTHORITY
 from tests.infra.docker_contexts import engine
 
 COLIMA = DockerEndpoint("unix:///home/me/.colima/docker.sock", "the Docker context colima")
@@ -135,7 +136,7 @@ def test_addresses_that_cannot_be_asked_are_taken_as_they_are(host: str) -> None
     assert probe_docker(host) == DockerProbe()
 
 
-CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+CA = f"# Főtanúsítvány\n{AUTHORITY}"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,12 @@ CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
         ("MIIB", "caFile: /etc/ca.pem holds no certificate in PEM form"),
         (f"{CA}-----BEGIN PRIVATE KEY-----\n", "caFile: /etc/ca.pem holds a private key"),
         (f"-----BEGIN EC PRIVATE KEY-----\n{CA}", "caFile: /etc/ca.pem holds a private key"),
-        (CA * 2000, "caFile: /etc/ca.pem is longer than 64 KiB"),
+        (
+            CA.replace("MIIB", "MIIC"),
+            "caFile: /etc/ca.pem has a certificate that can't be read",
+        ),
+        (CA + CA[:300], "caFile: /etc/ca.pem has a certificate that can't be read"),
+        (CA * 200, "caFile: /etc/ca.pem is longer than 64 KiB"),
     ],
 )
 def test_a_file_of_cas_that_cannot_be_used_is_refused(text: str | None, complaint: str) -> None:
