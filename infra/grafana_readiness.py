@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http.client import HTTPException
 
 from infra.http_proxies import opener
 
@@ -146,13 +147,22 @@ class GrafanaCheck:
             )
 
     def _require_access(self, what: str, path: str) -> int:
-        status, _ = _get(f"{self.url}{path}", self.login)
+        status, _ = self._ask(path)
         self._refuse(what, status)
         return status
 
+    def _ask(self, path: str) -> tuple[int, bytes]:
+        try:
+            return _get(f"{self.url}{path}", self.login)
+        except OSError as error:
+            raise NotReadyError(
+                f"Grafana at {self.url} was healthy, but doesn't answer {path} ({error}); see its "
+                "log, and run `pulumi up` again"
+            ) from error
+
     def _allowed_actions(self) -> set[str] | None:
         """Return what the login may do, in Grafana's words; None if Grafana doesn't say."""
-        status, body = _get(f"{self.url}/api/access-control/user/actions", self.login)
+        status, body = self._ask("/api/access-control/user/actions")
         try:
             actions = json.loads(body) if status == http.HTTPStatus.OK else None
         except ValueError:
@@ -192,3 +202,5 @@ def _get(url: str, login: Login | None) -> tuple[int, bytes]:
     except urllib.error.HTTPError as error:
         with error:
             return error.code, b""
+    except HTTPException as error:
+        raise OSError(f"what it answers isn't HTTP: {error!r}") from error

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -176,3 +177,21 @@ def test_a_missing_folder_means_that_the_content_is_lost(serve: Serve) -> None:
 
 def test_a_grafana_that_is_down_passes_the_check_for_lost_content() -> None:
     GrafanaCheck("http://127.0.0.1:1", ADMIN).confirm_folder("any")
+
+
+def test_a_grafana_that_stops_answering_after_it_was_healthy_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            for reply in (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"SSH-2.0\r\n\r\n"):
+                client, _ = server.accept()
+                with client:
+                    client.recv(65536)
+                    client.sendall(reply)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        check = GrafanaCheck(f"http://127.0.0.1:{server.getsockname()[1]}", ADMIN)
+        with pytest.raises(NotReadyError, match=r"answer /api/org \(.*run `pulumi up` again"):
+            check.await_ready()
+        thread.join()
