@@ -14,6 +14,9 @@ from ops.report import Check, failed, judged, passed
 # Title of these checks, to which hints of later ones refer.
 SECTION = "Scraping"
 
+# What to do about a Prometheus that isn't the stack's.
+OWN_FILES = "for a Prometheus of your own, `make prometheus-files` writes its job and rules"
+
 # Time for a scrape and for loading rules, on top of two scrape intervals.
 MARGIN_SECONDS = 5.0
 
@@ -59,7 +62,7 @@ def _target_check(prometheus: Prometheus, poller: Poller) -> Check:
         lambda: prometheus.targets(JOB), _all_up, timeout=_first_scrape_timeout(prometheus)
     )
     if not targets:
-        return failed(name, "no such target", "check that prometheus.yml has the job")
+        return failed(name, "no such target", "run `make up` again; " + OWN_FILES)
     shown = ", ".join(f"{t['scrapeUrl']} {t['health']} {t['lastError']}".strip() for t in targets)
     fresh = all(_age_seconds(t) <= 2 * seconds(t["scrapeInterval"]) + 1 for t in targets)
     return judged(
@@ -106,7 +109,7 @@ def _rules_check(prometheus: Prometheus, poller: Poller) -> Check:
         "alert rules are loaded and healthy",
         "; ".join(found) or f"{len(expected)} rules",
         ok=not found,
-        hint="run `promtool check rules alerts/mistral-alerts.yml`, then restart Prometheus",
+        hint="run `make up` again, which loads them; " + OWN_FILES,
     )
 
 
