@@ -9,6 +9,8 @@ import ipaddress
 import ssl
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPMessage
+from typing import IO
 from urllib.parse import SplitResult, urlsplit
 
 # Variables with the hosts that are reached directly; the first one that is set counts.
@@ -43,10 +45,32 @@ def opener(
     """
     variable = proxy_variable(url, environ)
     proxies = {} if variable is None else {urlsplit(url).scheme: environ[variable]}
-    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler(proxies)]
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.ProxyHandler(proxies),
+        _KeepingLogins(),
+    ]
     if trusting is not None:
         handlers.append(urllib.request.HTTPSHandler(context=trusting))
     return urllib.request.build_opener(*handlers)
+
+
+class _KeepingLogins(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but sends the login only to the host that it is for."""
+
+    def redirect_request(  # noqa: PLR0913, PLR0917 - as in the base class
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
+        """Return the request to the new place."""
+        request = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if request is not None and urlsplit(newurl).hostname != urlsplit(req.full_url).hostname:
+            request.remove_header("Authorization")
+        return request
 
 
 def loopback_exemption(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,10 @@
 """Which requests go through an HTTP proxy of the environment, and that none for loopback do."""
 
+import threading
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -127,3 +130,32 @@ def test_a_server_elsewhere_is_asked_through_the_proxy() -> None:
         with opener(url, {"HTTP_PROXY": proxy}).open(url, timeout=5) as reply:
             assert reply.status == 200
     assert [request.path for request in seen] == ["http://grafana.example/api/health"]
+
+
+@pytest.mark.parametrize(
+    ("host", "received"), [("127.0.0.1", "Bearer secret"), ("localhost", None)]
+)
+def test_a_redirect_to_another_host_does_not_get_the_login(host: str, received: str | None) -> None:
+    seen: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            moved = self.path == "/"
+            if not moved:
+                seen.append(self.headers["Authorization"])
+            self.send_response(302 if moved else 200)
+            self.send_header("Location", f"http://{host}:{server.server_port}/there")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        request = urllib.request.Request(url, headers={"Authorization": "Bearer secret"})
+        with opener(url, {}).open(request, timeout=5):
+            pass
+        server.shutdown()
+    assert seen == [received]
