@@ -209,6 +209,7 @@ class ClientConnection(SanicProtocol):
         self._open_connections = app.ctx.open_connections
         self._response_room = app.ctx.response_room
         self._unread: Reservation | None = None
+        self._waits_to_write = False
         self._admitted = False
         self._unsent = 0
         self._incoming: IncomingRequest | None = None
@@ -245,18 +246,40 @@ class ClientConnection(SanicProtocol):
     def reserve_response(self, size: int) -> None:
         """Reserve room for a whole response, until the client has read nearly all of it.
 
+        The client of pipelined requests may not have read the response before yet, so the room of
+        both is released together.
+
         Raises:
             Overloaded: There isn't enough room.
         """
         if size > LARGE_RESPONSE_BYTES:
-            unread = self._response_room.open(self.abort)
-            self._response_room.add(unread, size)
-            unread.size = size
-            self._unread = unread
+            if self._unread is None:
+                self._unread = self._response_room.open(self._give_way)
+            self._response_room.add(self._unread, size)
+            self._unread.size += size
 
     def release_if_read(self) -> None:
-        """Release the room of a response unless the client has yet to read it."""
-        if self._unread is not None and self._can_write.is_set():
+        """Release the room of responses unless the client has yet to read one."""
+        if not self._has_unread and not self._waits_to_write:
+            self._release_responses()
+
+    @property
+    def _has_unread(self) -> bool:
+        """Whether much of what was sent waits for the client.
+
+        The transport tells how much. It may ask to pause writing only in the loop's next round.
+        """
+        return self.transport is not None and (
+            self.transport.get_write_buffer_size() > LARGE_RESPONSE_BYTES
+        )
+
+    def _give_way(self) -> None:
+        """Close the connection if its client reads too slowly, because others need the room."""
+        if self._has_unread or self._waits_to_write:
+            self.abort()
+
+    def _release_responses(self) -> None:
+        if self._unread is not None:
             self._unread.release()
             self._unread = None
 
@@ -271,10 +294,14 @@ class ClientConnection(SanicProtocol):
         Raises:
             CancelledError: The client has disconnected.
         """
-        while not self.write_now(data):
-            if self.closing:
-                raise CancelledError
-            await self._can_write.wait()
+        self._waits_to_write = True
+        try:
+            while not self.write_now(data):
+                if self.closing:
+                    raise CancelledError
+                await self._can_write.wait()
+        finally:
+            self._waits_to_write = False
 
     def begin_body(self) -> None:
         """Start the timeout of a body, which `read_more` then waits for."""
@@ -340,6 +367,7 @@ class ClientConnection(SanicProtocol):
         if self._incoming is not None:
             release(self._incoming)
             self._incoming = None
+        self._release_responses()
         super().connection_lost(exc)  # type: ignore[no-untyped-call]  # Sanic's
 
     def _begin(self) -> None:
@@ -421,6 +449,7 @@ class ClientConnection(SanicProtocol):
         now = self.loop.time()
         before = self._unsent
         self._unsent = self.transport.get_write_buffer_size() if self.transport is not None else 0
+        self.release_if_read()
         if self._unsent < before:
             self._quiet_since = now  # the client is reading, although slowly
         if self._quiet_since + self._timeout_seconds() <= now:
