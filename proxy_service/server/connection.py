@@ -191,6 +191,7 @@ class ClientConnection(SanicProtocol):
         "_timer",
         "_unread",
         "_unsent",
+        "_waits_to_write",
     )
 
     def __init__(self, *, app: Sanic[Any, Any], **parts: Any) -> None:  # noqa: ANN401  Sanic's
