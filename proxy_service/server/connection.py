@@ -277,7 +277,7 @@ class ClientConnection(SanicProtocol):
     def _give_way(self) -> None:
         """Close the connection if its client reads too slowly, because others need the room."""
         if self._has_unread or self._waits_to_write:
-            self.abort()
+            self.abort()  # type: ignore[no-untyped-call]  # Sanic's
 
     def _release_responses(self) -> None:
         if self._unread is not None:
