@@ -116,6 +116,7 @@ class ClientStream:
             self._connection.begin_body()
             while not incoming.complete and incoming.failure is None:
                 await self._connection.read_more()
+            self._connection.end_body()
         if incoming.failure is not None:
             raise incoming.failure
         return incoming.body
@@ -306,8 +307,13 @@ class ClientConnection(SanicProtocol):
 
     def begin_body(self) -> None:
         """Start the timeout of a body, which `read_more` then waits for."""
+        self._open_connections.waiting(self)
         self._quiet_since = self.loop.time()
         self._resume_reading()
+
+    def end_body(self) -> None:
+        """Record that the request is complete, or refused."""
+        self._open_connections.answering(self)
 
     async def read_more(self) -> None:
         """Wait until more of the request's body, or its end, has arrived."""
@@ -403,6 +409,7 @@ class ClientConnection(SanicProtocol):
         """Close; with ``linger``, only after the client has had time to read its response."""
         if linger and self.transport is not None:
             self._lingering = True
+            self._open_connections.waiting(self)
             self.transport.write_eof()
             self._quiet_since = self.loop.time()
             self._resume_reading()

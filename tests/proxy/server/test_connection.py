@@ -307,6 +307,20 @@ def test_a_new_connection_replaces_an_idle_one(settings: ProxySettings) -> None:
             assert idle.ended()
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/refused/at/once"])
+def test_a_new_connection_replaces_one_with_an_unfinished_body(
+    settings: ProxySettings, path: str
+) -> None:
+    with RunningProxy(replace(settings, max_connections=1)) as proxy, Client(proxy) as unfinished:
+        unfinished.send(request(WHOLE, path=path)[:-1])
+        assert unfinished.was_read()
+        if path != "/api/chat":
+            assert unfinished.response()[0].status == 404
+        with Client(proxy) as new:
+            new.send(request(WHOLE))
+            assert new.response()[0].status == 200
+
+
 def test_a_connection_is_refused_while_all_others_are_being_answered(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
