@@ -10,6 +10,7 @@ It relies on these facts about `mistralrs` 0.9.5, all found by experiment:
   quantized; it batches prompts of one length. So one prompt is read at a time. A request's first
   chunk shows that its prompt has been read; the wheel doesn't tell earlier. ADR 0007 has the
   versions.
+- On a CPU, its prefix cache keeps the state of every prompt that it has read, whatever its limit.
 """
 
 from __future__ import annotations
@@ -84,7 +85,11 @@ def load(model: LoadableModel) -> Engine:
         ModelError: Mistral.rs can't load these files.
     """
     try:
-        runner = mistralrs.Runner(which=_which(model), jinja_explicit=str(model.chat_template))
+        runner = mistralrs.Runner(
+            which=_which(model),
+            jinja_explicit=str(model.chat_template),
+            prefix_cache_n=0,  # it would use up all memory
+        )
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:

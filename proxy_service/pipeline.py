@@ -7,6 +7,7 @@ import asyncio
 import logging
 from asyncio import CancelledError
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
@@ -70,7 +71,9 @@ class ProxyApp(Sanic[Config, Services]):
         wait_seconds = self.ctx.wrong_keys.wait_seconds(stream.client_address)
         if wait_seconds is None:
             return exchange.refuse(TooManyWrongKeys())
-        await asyncio.sleep(wait_seconds)
+        with suppress(TimeoutError):  # a shutdown doesn't wait for it
+            async with asyncio.timeout(wait_seconds):
+                await self.ctx.stopping.wait()
         return response
 
     async def _route(self, exchange: Exchange) -> HTTPResponse | None:

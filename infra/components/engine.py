@@ -94,13 +94,15 @@ def mistralrs_spec(
     # On a CPU, quantized models fail prompts of one length that are read together (ADR 0007).
     on_cpu = args.gpus is None
     one_at_a_time = ("--max-seqs", "1") if args.quantization and on_cpu else ()
+    # There, nothing is ever removed from the prefix cache (ADR 0007).
+    no_prefix_cache = ("--prefix-cache-n", "0") if on_cpu else ()
     token_source = ("--token-source", f"path:{HF_TOKEN_FILE}") if args.hf_token else ()
     spec = ContainerSpec(
         member=ENGINE,
         image=image,
         command=(
             *("serve", "-p", str(ENGINE.port), "-m", model or DEFAULT_MODEL),
-            *(*quantization, *one_at_a_time, *token_source),
+            *(*quantization, *one_at_a_time, *no_prefix_cache, *token_source),
         ),
         # Other files that it keeps go to the volume too: the rest is read-only.
         environment={"HOME": MISTRALRS_CACHE},

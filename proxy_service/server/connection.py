@@ -116,6 +116,7 @@ class ClientStream:
             self._connection.begin_body()
             while not incoming.complete and incoming.failure is None:
                 await self._connection.read_more()
+            self._connection.end_body()
         if incoming.failure is not None:
             raise incoming.failure
         return incoming.body
@@ -191,6 +192,7 @@ class ClientConnection(SanicProtocol):
         "_timer",
         "_unread",
         "_unsent",
+        "_waits_to_write",
     )
 
     def __init__(self, *, app: Sanic[Any, Any], **parts: Any) -> None:  # noqa: ANN401  Sanic's
@@ -209,6 +211,7 @@ class ClientConnection(SanicProtocol):
         self._open_connections = app.ctx.open_connections
         self._response_room = app.ctx.response_room
         self._unread: Reservation | None = None
+        self._waits_to_write = False
         self._admitted = False
         self._unsent = 0
         self._incoming: IncomingRequest | None = None
@@ -245,18 +248,40 @@ class ClientConnection(SanicProtocol):
     def reserve_response(self, size: int) -> None:
         """Reserve room for a whole response, until the client has read nearly all of it.
 
+        The client of pipelined requests may not have read the response before yet, so the room of
+        both is released together.
+
         Raises:
             Overloaded: There isn't enough room.
         """
         if size > LARGE_RESPONSE_BYTES:
-            unread = self._response_room.open(self.abort)
-            self._response_room.add(unread, size)
-            unread.size = size
-            self._unread = unread
+            if self._unread is None:
+                self._unread = self._response_room.open(self._give_way)
+            self._response_room.add(self._unread, size)
+            self._unread.size += size
 
     def release_if_read(self) -> None:
-        """Release the room of a response unless the client has yet to read it."""
-        if self._unread is not None and self._can_write.is_set():
+        """Release the room of responses unless the client has yet to read one."""
+        if not self._has_unread and not self._waits_to_write:
+            self._release_responses()
+
+    @property
+    def _has_unread(self) -> bool:
+        """Whether much of what was sent waits for the client.
+
+        The transport tells how much. It may ask to pause writing only in the loop's next round.
+        """
+        return self.transport is not None and (
+            self.transport.get_write_buffer_size() > LARGE_RESPONSE_BYTES
+        )
+
+    def _give_way(self) -> None:
+        """Close the connection if its client reads too slowly, because others need the room."""
+        if self._has_unread or self._waits_to_write:
+            self.abort()  # type: ignore[no-untyped-call]  # Sanic's
+
+    def _release_responses(self) -> None:
+        if self._unread is not None:
             self._unread.release()
             self._unread = None
 
@@ -271,15 +296,24 @@ class ClientConnection(SanicProtocol):
         Raises:
             CancelledError: The client has disconnected.
         """
-        while not self.write_now(data):
-            if self.closing:
-                raise CancelledError
-            await self._can_write.wait()
+        self._waits_to_write = True
+        try:
+            while not self.write_now(data):
+                if self.closing:
+                    raise CancelledError
+                await self._can_write.wait()
+        finally:
+            self._waits_to_write = False
 
     def begin_body(self) -> None:
         """Start the timeout of a body, which `read_more` then waits for."""
+        self._open_connections.waiting(self)
         self._quiet_since = self.loop.time()
         self._resume_reading()
+
+    def end_body(self) -> None:
+        """Record that the request is complete, or refused."""
+        self._open_connections.answering(self)
 
     async def read_more(self) -> None:
         """Wait until more of the request's body, or its end, has arrived."""
@@ -340,6 +374,7 @@ class ClientConnection(SanicProtocol):
         if self._incoming is not None:
             release(self._incoming)
             self._incoming = None
+        self._release_responses()
         super().connection_lost(exc)  # type: ignore[no-untyped-call]  # Sanic's
 
     def _begin(self) -> None:
@@ -374,6 +409,7 @@ class ClientConnection(SanicProtocol):
         """Close; with ``linger``, only after the client has had time to read its response."""
         if linger and self.transport is not None:
             self._lingering = True
+            self._open_connections.waiting(self)
             self.transport.write_eof()
             self._quiet_since = self.loop.time()
             self._resume_reading()
@@ -421,6 +457,7 @@ class ClientConnection(SanicProtocol):
         now = self.loop.time()
         before = self._unsent
         self._unsent = self.transport.get_write_buffer_size() if self.transport is not None else 0
+        self.release_if_read()
         if self._unsent < before:
             self._quiet_since = now  # the client is reading, although slowly
         if self._quiet_since + self._timeout_seconds() <= now:

@@ -13,8 +13,8 @@ class Connection(Protocol):
 class OpenConnections:
     """Counts the open connections, and knows which of them wait for a request.
 
-    Whoever opens connections and sends nothing must not lock others out. So a new connection
-    replaces the one that has waited longest, and is refused only if none waits.
+    Whoever opens connections and sends nothing, or half a request, must not lock others out.
+    So a new connection replaces the one that has waited longest, and is refused only if none waits.
     """
 
     __slots__ = ("_count", "_limit", "_waiting")
@@ -41,7 +41,7 @@ class OpenConnections:
         self._waiting.pop(connection, None)
 
     def waiting(self, connection: Connection) -> None:
-        """Record that this connection waits for its next request."""
+        """Record that this connection waits for a request, or for the rest of one."""
         self._waiting[connection] = None
 
     def closed(self, connection: Connection) -> None:

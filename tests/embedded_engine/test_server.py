@@ -37,11 +37,27 @@ def test_health_accepts_head_requests(client: Client) -> None:
 
 def test_metrics_are_those_of_its_process(client: Client) -> None:
     reply = client.get("/metrics")
-    families = {family.name: family for family in text_string_to_metric_families(reply.text)}
+    families = {family.name for family in text_string_to_metric_families(reply.text)}
     assert reply.content_type.startswith("text/plain; version=0.0.4")
+    assert resident_bytes(client) > 10_000_000
+    assert {"process_cpu_seconds", "process_start_time_seconds"} <= families
+
+
+def resident_bytes(client: Client) -> float:
+    text = client.get("/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
     (memory,) = families["process_resident_memory_bytes"].samples
-    assert memory.value > 10_000_000
-    assert {"process_cpu_seconds", "process_start_time_seconds"} <= families.keys()
+    return memory.value
+
+
+def test_prompts_leave_nothing_in_memory(client: Client) -> None:
+    """The wheel's prefix cache would keep some 250 KiB for each of them."""
+    for number in range(30):
+        assert client.post(CHAT, chat(f"warm-up {number}", max_tokens=2)).status == 200
+    before = resident_bytes(client)
+    for number in range(200):
+        assert client.post(CHAT, chat(f"prompt {number}", max_tokens=2)).status == 200
+    assert resident_bytes(client) - before < 16 * 1024 * 1024
 
 
 def test_models_lists_the_alias_and_the_loaded_model(client: Client, tiny_llama: Path) -> None:

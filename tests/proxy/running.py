@@ -183,6 +183,10 @@ class RunningProxy:
         assert eventually(silent)
         self.put_forward(seconds)
 
+    def begin_stop(self) -> None:
+        """Tell the proxy that it is stopping, as a shutdown does first."""
+        self._loop.call_soon_threadsafe(self.app.ctx.stopping.set)
+
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(TIMEOUT_SECONDS)

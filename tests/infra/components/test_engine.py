@@ -23,7 +23,7 @@ def test_mistralrs_serves_the_model_on_the_engines_port_with_its_cache_on_a_volu
     inputs = deployed.inputs(CONTAINER, "engine-container")
     assert inputs["command"] == [
         *("serve", "-p", "8080", "-m", "org/model", "--quant", "4", "--max-seqs", "1"),
-        *("--token-source", "path:/run/secrets/hf-token"),
+        *("--prefix-cache-n", "0", "--token-source", "path:/run/secrets/hf-token"),
     ]
     assert deployed.files("engine-container") == {"/run/secrets/hf-token": "hf_x"}
     assert {
@@ -45,6 +45,15 @@ def test_only_a_quantized_model_on_a_cpu_gets_one_request_at_a_time(
     settings = Settings(mistralrs_image=image, quantization=quantization, gpus=gpus)
     command = deploy(settings).inputs(CONTAINER, "engine-container")["command"]
     assert ("--max-seqs" in command) is expected
+
+
+@pytest.mark.parametrize(("gpus", "expected"), [("none", True), ("all", False)])
+def test_only_an_engine_on_a_cpu_has_no_prefix_cache(gpus: str, *, expected: bool) -> None:
+    """There, Mistral.rs would keep the state of each prompt until its memory runs out."""
+    command = deploy(Settings(mistralrs_image=CUDA, gpus=gpus)).inputs(
+        CONTAINER, "engine-container"
+    )["command"]
+    assert ("--prefix-cache-n" in command) is expected
 
 
 def test_the_two_engines_keep_their_models_on_different_volumes() -> None:

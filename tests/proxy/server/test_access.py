@@ -217,6 +217,24 @@ def test_only_the_refusal_of_a_wrong_key_waits(
         assert status(wrong) == 429
 
 
+def test_a_shutdown_ends_the_wait_of_a_refusal(
+    settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WrongKeys, "wait_seconds", lambda *_: 1e6)
+    with RunningProxy(replace(settings, api_keys=(KEY,))) as proxy, ThreadPoolExecutor() as pool:
+        proxy.http.headers.update(BEARER)
+        waiting = pool.submit(
+            httpx.get,
+            f"{proxy.url}/api/tags",
+            headers={"Authorization": "Bearer wrong"},
+            timeout=30,
+            trust_env=False,
+        )
+        assert proxy.counted("mistral_active_requests", 1)
+        proxy.begin_stop()
+        assert waiting.result().status_code == 401
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

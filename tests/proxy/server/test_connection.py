@@ -307,6 +307,20 @@ def test_a_new_connection_replaces_an_idle_one(settings: ProxySettings) -> None:
             assert idle.ended()
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/refused/at/once"])
+def test_a_new_connection_replaces_one_with_an_unfinished_body(
+    settings: ProxySettings, path: str
+) -> None:
+    with RunningProxy(replace(settings, max_connections=1)) as proxy, Client(proxy) as unfinished:
+        unfinished.send(request(WHOLE, path=path)[:-1])
+        assert unfinished.was_read()
+        if path != "/api/chat":
+            assert unfinished.response()[0].status == 404
+        with Client(proxy) as new:
+            new.send(request(WHOLE))
+            assert new.response()[0].status == 200
+
+
 def test_a_connection_is_refused_while_all_others_are_being_answered(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
@@ -535,3 +549,42 @@ def test_unread_responses_have_a_limit_together(
         assert third.response()[0].status == 200
         third.send(request(WHOLE))
         assert third.response()[0].status == 200
+
+
+def engine_has_replied(engine: ScriptedEngine, proxy: RunningProxy, calls: int) -> bool:
+    """Wait until the proxy has the replies to this number of calls."""
+    return eventually(lambda: len(engine.calls()) == calls) and proxy.counted(
+        "mistral_running_requests", 0
+    )
+
+
+def test_pipelined_responses_release_their_room_when_they_are_read(
+    engine: ScriptedEngine, settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 16_000_000  # more than the system's buffers take
+    engine.chat(completion("y" * size))
+    monkeypatch.setattr("proxy_service.app.response_room", lambda c: response_room(c, 3 * size))
+    with RunningProxy(settings) as proxy:
+        for calls in (2, 4):
+            with Client(proxy) as client:
+                client.send(request(WHOLE) * 2)
+                assert engine_has_replied(engine, proxy, calls)
+                assert [client.response()[0].status for _ in range(2)] == [200, 200]
+
+
+def test_a_pipelined_response_that_is_not_read_keeps_its_room(
+    engine: ScriptedEngine, settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the one before it was read while it waited to be sent."""
+    size = 16_000_000
+    engine.chat(completion("y" * size))
+    monkeypatch.setattr(
+        "proxy_service.app.response_room", lambda c: response_room(c, 5 * size // 2)
+    )
+    with RunningProxy(settings) as proxy, Client(proxy) as unread, Client(proxy) as other:
+        unread.send(request(WHOLE) * 2)
+        assert engine_has_replied(engine, proxy, 2)
+        assert unread.response()[0].status == 200
+        assert proxy.counted(REQUESTS, 2, endpoint="chat", status="success")
+        other.send(request(WHOLE))
+        assert other.response()[0].status == 503
