@@ -105,7 +105,8 @@ VARIABLES = (
         "CLIENT_REQUEST_TIMEOUT",
         "client_request_timeout_seconds",
         parsers.seconds(0.1, 86400),
-        "longest time for a request's head, and longest silence within its body",
+        "longest time for a request's head, and for which its body may arrive at less than 1 KiB "
+        "per second",
     ),
     Variable(
         "CLIENT_STALL_TIMEOUT",
