@@ -64,15 +64,16 @@ def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:
         body: ``{"message": ...}``, OpenAI's ``{"error": {"message": ...}}`` or plain text.
         model: The model's name as the client sent it, for the text of a 404.
     """
-    message = _message(body) or f"the engine sent status {status} without a reason"
+    found, refused = _read(body)
+    message = found or f"the engine sent status {status} without a reason"
     if status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
         return _quoting(InternalError(f"the engine refused the proxy's request: {message}"))
-    return from_message(message, model=model, status=status, refused=_is_refusal(body))
+    return from_message(message, model=model, status=status, refused=refused)
 
 
 def no_model_list(status: int, body: bytes) -> EngineProtocolError:
     """Translate a reply to ``GET /v1/models`` whose status isn't 200; clients can't cause it."""
-    reason = _message(body) or "no reason"
+    reason = _read(body)[0] or "no reason"
     return EngineProtocolError(
         f"the server at {named('MISTRAL_URL')} sent status {status} instead of its models: "
         f"{reason}; check that it is the URL of Mistral.rs"
@@ -122,21 +123,14 @@ def failed_while_generating(reply: object, *, model: str) -> ProxyError:
 
 def from_event(payload: bytes, *, model: str) -> ProxyError:
     """Translate an event that carries an error: an object, or plain text in older releases."""
-    message = _message(payload)
+    message, refused = _read(payload)
     if not message:
         return EngineProtocolError("the engine sent an event of an unknown format")
-    return from_message(message, model=model, refused=_is_refusal(payload))
-
-
-def _is_refusal(body: bytes) -> bool:
-    """Return whether an error's body has OpenAI's type for invalid requests."""
-    try:
-        return _says_refused(decode_reply(body))
-    except ValueError:
-        return False
+    return from_message(message, model=model, refused=refused)
 
 
 def _says_refused(value: object) -> bool:
+    """Return whether an error has OpenAI's type for invalid requests."""
     error = value.get("error", value) if isinstance(value, dict) else None
     return isinstance(error, dict) and error.get("type") == "invalid_request_error"
 
@@ -146,15 +140,16 @@ def _is_foreign(status: int) -> bool:
     return status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _ENGINE_STATUSES
 
 
-def _message(body: bytes) -> str:
+def _read(body: bytes) -> tuple[str, bool]:
+    """Return an error's message, and whether the engine calls the request invalid."""
     text = body.decode("utf-8", errors="replace").strip()
     try:
         value = decode_reply(body)
     except ValueError:
-        return "" if text.startswith("<") else text
+        return "" if text.startswith("<") else text, False
     if not isinstance(value, dict):
-        return ""
-    return _message_in(cast("JsonObject", value))
+        return "", False
+    return _message_in(cast("JsonObject", value)), _says_refused(value)
 
 
 def _message_in(value: JsonObject) -> str:
