@@ -22,11 +22,9 @@ from tests.observability.live import RunningPrometheus
 from tests.observability.traffic import (
     QUEUED_LIMIT,
     RUNNING_LIMIT,
-    STARTED_AT,
-    SteppedClock,
     Traffic,
 )
-from tests.proxy.running import RunningProxy
+from tests.proxy.running import STARTED_AT, RunningProxy, SteppedClock
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from tests.observability.grafana import SCRAPE_INTERVAL, Screen
 from tests.observability.history import History
 from tests.observability.live import RunningPrometheus
 from tests.observability.recorded import VARIABLES, add_scrape
-from tests.observability.traffic import STARTED_AT, SteppedClock, post_chat
-from tests.proxy.running import RunningProxy
+from tests.observability.traffic import post_chat
+from tests.proxy.running import STARTED_AT, RunningProxy, SteppedClock
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine, Step, delta_event, stream
 
 if TYPE_CHECKING:

@@ -35,7 +35,8 @@ from tests.observability.recorded import (
     record_scrapes,
     recorded_hour,
 )
-from tests.observability.traffic import QUEUED_LIMIT, RUNNING_LIMIT, STARTED_AT, TICK
+from tests.observability.traffic import QUEUED_LIMIT, RUNNING_LIMIT, TICK
+from tests.proxy.running import STARTED_AT
 from tests.proxy.scripted_engine import MODEL, USAGE
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.proxy.running import MovableClock, RunningProxy, eventually
+from tests.proxy.running import RunningProxy, SteppedClock, eventually
 from tests.proxy.scripted_engine import (
     DONE,
     MODEL,
@@ -31,8 +31,6 @@ from tests.proxy.scripted_engine import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Seconds since 1970 at which the proxy starts.
-STARTED_AT: Final = 1_700_000_000
 
 # Seconds between two requests, so that no two things happen at the same time.
 _BETWEEN: Final = 0.01
@@ -186,18 +184,6 @@ def post_chat(port: int) -> socket.socket:
         b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
     )
     return connection
-
-
-class SteppedClock(MovableClock):
-    """A clock that stands still until a test moves it."""
-
-    def time_ns(self) -> int:
-        """Return nanoseconds since 1970."""
-        return STARTED_AT * 10**9 + round(self.ahead_seconds * 10**9)
-
-    def monotonic(self) -> float:
-        """Return the seconds since the proxy started."""
-        return self.ahead_seconds
 
 
 class Traffic:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Generous, for a busy machine; nothing waits this long unless it fails.
 TIMEOUT_SECONDS = 30.0
+# Seconds since 1970 at which the proxy starts.
+STARTED_AT: Final = 1_700_000_000
 
 
 def eventually(holds: Callable[[], bool], *, seconds: float = TIMEOUT_SECONDS) -> bool:
@@ -82,6 +84,18 @@ class MovableClock:
 
     def monotonic(self) -> float:
         return time.monotonic() + self.ahead_seconds
+
+
+class SteppedClock(MovableClock):
+    """A clock that stands still until a test moves it."""
+
+    def time_ns(self) -> int:
+        """Return nanoseconds since 1970."""
+        return STARTED_AT * 10**9 + round(self.ahead_seconds * 10**9)
+
+    def monotonic(self) -> float:
+        """Return the seconds since the proxy started."""
+        return self.ahead_seconds
 
 
 class _CountingConnection(ClientConnection):

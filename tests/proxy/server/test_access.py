@@ -14,7 +14,7 @@ from proxy_service.routes.table import ROUTES
 from proxy_service.server.access import MOST_WAITING, WRONG_KEYS, WrongKeys
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import BindAddress
-from tests.proxy.running import Exposition, RunningProxy, eventually
+from tests.proxy.running import Exposition, RunningProxy, SteppedClock, eventually
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
 KEY, OTHER_KEY, METRICS_KEY = "first-key-012345", "second-key-01234", "metrics-key-0123"
@@ -155,36 +155,24 @@ def test_a_refusal_is_logged_with_the_clients_address(
     assert eventually(lambda: finished() == [None, "127.0.0.1"])
 
 
-class SetClock:
-    """A clock that a test sets."""
-
-    seconds = 0.0
-
-    def time_ns(self) -> int:
-        return 0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
 def test_an_address_that_sends_many_wrong_keys_waits_longer_and_longer() -> None:
     """Up to a limit, and not for ever. Other addresses don't wait."""
-    clock = SetClock()
+    clock = SteppedClock()
     keys = WrongKeys(clock)
 
     assert [keys.wait_seconds("a") for _ in range(WRONG_KEYS)] == [0] * WRONG_KEYS
     assert [keys.wait_seconds("a") for _ in range(MOST_WAITING)] == [*range(1, MOST_WAITING + 1)]
     assert [keys.wait_seconds("a") for _ in range(100)] == [None] * 100
     assert keys.wait_seconds("b") == 0
-    clock.seconds = 1
+    clock.ahead_seconds = 1
     assert [keys.wait_seconds("a") for _ in range(2)] == [MOST_WAITING, None]
-    clock.seconds = WRONG_KEYS + MOST_WAITING + 1
+    clock.ahead_seconds = WRONG_KEYS + MOST_WAITING + 1
     assert keys.wait_seconds("a") == 0
 
 
 def test_the_number_of_addresses_that_are_remembered_is_limited() -> None:
     """Those that were seen last stay."""
-    keys = WrongKeys(SetClock())
+    keys = WrongKeys(SteppedClock())
     for _ in range(WRONG_KEYS):
         keys.wait_seconds("a")
     for number in range(1023):

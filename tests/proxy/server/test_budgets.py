@@ -10,29 +10,18 @@ from proxy_service.server.budgets import (
     BodyBudget,
     Reservation,
 )
+from tests.proxy.running import SteppedClock
 
 LIMIT = 3 * SMALL_BODY_BYTES
 LARGE = LIMIT // 2
 SLOW_BYTES = int(FAIR_BYTES_PER_SECOND * FAIR_SECONDS) - 1
 
 
-class SetClock:
-    """A clock that a test sets."""
-
-    seconds = 0.0
-
-    def time_ns(self) -> int:
-        return 0
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-
 class Bodies:
     """Bodies that share a budget, and the order in which they gave way."""
 
     def __init__(self, *, small_limit_bytes: int = LIMIT) -> None:
-        self.clock = SetClock()
+        self.clock = SteppedClock()
         self.gone: list[str] = []
         self._budget = BodyBudget(LIMIT, self.clock, small_limit_bytes=small_limit_bytes)
 
@@ -52,9 +41,9 @@ class Bodies:
 def test_the_slowest_unfinished_body_gives_way() -> None:
     bodies = Bodies()
     bodies.open("slow", SMALL_BODY_BYTES + 1)
-    bodies.clock.seconds = 10.0
+    bodies.clock.ahead_seconds = 10.0
     bodies.open("quick", SMALL_BODY_BYTES + 1)
-    bodies.clock.seconds = 20.0
+    bodies.clock.ahead_seconds = 20.0
     bodies.open("new", LARGE)
 
     assert bodies.gone == ["slow"]
@@ -65,7 +54,7 @@ def test_bodies_that_arrive_quickly_enough_stay(seconds: float) -> None:
     bodies = Bodies()
     for name in ("a", "b"):
         bodies.open(name, LARGE)
-    bodies.clock.seconds = seconds
+    bodies.clock.ahead_seconds = seconds
 
     with pytest.raises(Overloaded):
         bodies.open("new", LARGE)
@@ -76,7 +65,7 @@ def test_a_complete_body_stays() -> None:
     bodies = Bodies()
     for name in ("a", "b"):
         bodies.open(name, LARGE).finished = True
-    bodies.clock.seconds = 1000.0
+    bodies.clock.ahead_seconds = 1000.0
 
     with pytest.raises(Overloaded):
         bodies.open("new", LARGE)
@@ -97,7 +86,7 @@ def test_small_bodies_that_drip_give_way_to_small_ones() -> None:
     bodies = Bodies(small_limit_bytes=SMALL_BODY_BYTES)
     for number in range(4):
         bodies.open(f"drip {number}", SMALL_BODY_BYTES // 4)
-    bodies.clock.seconds = 60.0
+    bodies.clock.ahead_seconds = 60.0
 
     bodies.open("small", SMALL_BODY_BYTES // 2)
 
