@@ -4,7 +4,7 @@ The error budget is the share of requests that the objective allows to fail with
 burn rate of 1 it lasts exactly that long; see the SRE Workbook, "Alerting on SLOs".
 
 The budget is that of all proxies together. In the long window every failure counts. In the short
-window, which shows that requests still fail, those don't count that another alert tells: failures
+window, which shows that requests still fail, those that another alert reports don't count: failures
 of a proxy whose engine is unreachable, for instance. So a proxy that fails is never hidden by
 another one's dead engine.
 """
@@ -104,7 +104,7 @@ def _unexplained_lately(t: Thresholds) -> str:
     are down now don't count at all.
     """
     ratio = over_time("min", recorded.error_ratio(t).of(JOB), t.timing.ticket_for_seconds)
-    told = " ".join(
+    unreported = " ".join(
         (
             quiet_while(f"{ratio} > {t.high_error_ratio:g}", on=BY_INSTANCE),
             require(recorded.unexplained(t.timing).of(JOB), on=BY_INSTANCE),
@@ -114,7 +114,10 @@ def _unexplained_lately(t: Thresholds) -> str:
         over_time("sum", series.of(JOB), t.timing.slow_burn_short_seconds)
         for series in (recorded.unexplained_failed(t.timing), recorded.unexplained_judged(t.timing))
     )
-    return f"sum by ({BY_JOB}) ({failed} {told})\n/ (sum by ({BY_JOB}) ({judged} {told}) > 0)"
+    return (
+        f"sum by ({BY_JOB}) ({failed} {unreported})\n"
+        f"/ (sum by ({BY_JOB}) ({judged} {unreported}) > 0)"
+    )
 
 
 def _fast_burn_fires(t: Thresholds) -> str:

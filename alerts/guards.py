@@ -4,7 +4,7 @@ Neither Prometheus nor Grafana's Alertmanager has inhibition rules here, so each
 what silences it: symptoms are silent while the alert on their cause fires, and the less severe
 alert of a pair while the more severe one fires.
 
-A guard may silence only what the other alert really tells:
+A guard may silence only what the other alert really reports:
 
 - It silences an alert only once the other one's condition has held for its `for` duration.
   Otherwise a value that swings around a threshold would fire neither alert.

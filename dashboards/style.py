@@ -93,7 +93,7 @@ _COLOURS: Final = {
         "unmatched": "#6e6e6e",
     },
 }
-# The colours of the series of a panel that are told apart by nothing but their name.
+# The colours of a panel's series that differ only in their names.
 _NAMED: Final = {
     "errors": RED,
     "p50": "#00a3a3",
