@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from embedded_engine.errors import PortTakenError, StartError
+from embedded_engine.hosts import is_loopback
 from embedded_engine.models import find_model
 from embedded_engine.settings import PORT_VARIABLE, EngineSettings, from_command_line
 
@@ -72,7 +73,7 @@ def _serve(settings: EngineSettings) -> None:
         _say(f"loaded in {time.monotonic() - started:.1f} s")
         _listen(listener, settings)
         _say(f"listening on http://{settings.host}:{settings.port}")
-        app = create_app(engine)
+        app = create_app(engine, only_local_names=is_loopback(settings.host))
         app.register_listener(stop_on_signals, "after_server_start")
         app.run(sock=listener, single_process=True, motd=False)
     if not engine.has_stopped(_STOP_SECONDS):

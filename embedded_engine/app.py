@@ -14,6 +14,7 @@ from sanic.response import BaseHTTPResponse, HTTPResponse
 
 from embedded_engine.engine import Engine, Generation
 from embedded_engine.errors import RefusedRequestError, RequestError, UnreadableRequestError
+from embedded_engine.hosts import is_local
 from embedded_engine.metrics import expose
 from embedded_engine.settings import HEALTH_PATH, METRICS_PATH
 from embedded_engine.wire import bodies, limits, requests, responses
@@ -34,8 +35,13 @@ _ToChunk = Callable[..., bodies.JsonObject]
 _ToBody = Callable[[Sequence[responses.Transcript]], bodies.JsonObject]
 
 
-def create_app(engine: Engine) -> Sanic[Any, Any]:
-    """Build the server for a loaded engine."""
+def create_app(engine: Engine, *, only_local_names: bool) -> Sanic[Any, Any]:
+    """Build the server for a loaded engine.
+
+    Args:
+        engine: The engine.
+        only_local_names: Whether requests for other host names are refused.
+    """
     app: Sanic[Any, Any] = Sanic("embedded_engine", configure_logging=False)
     app.config.update(
         {
@@ -48,6 +54,8 @@ def create_app(engine: Engine) -> Sanic[Any, Any]:
     _add_housekeeping(app, engine)
     _add_generation(app, engine)
     _add_errors(app)
+    if only_local_names:
+        app.register_middleware(_refuse_other_names, "request")
     return app
 
 
@@ -124,6 +132,16 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     app.add_route(embed, "/v1/embeddings", methods=["POST"])
     app.add_route(chat, "/v1/chat/completions", methods=["POST"])
     app.add_route(complete, "/v1/completions", methods=["POST"])
+
+
+async def _refuse_other_names(request: Request) -> HTTPResponse | None:
+    host = request.headers.get("host", "")
+    if is_local(host):
+        return None
+    return response.text(
+        f"This server listens on loopback and refuses the host name {host!r}: use localhost",
+        status=403,
+    )
 
 
 async def _stream(request: Request, generation: Generation, to_chunk: _ToChunk) -> None:

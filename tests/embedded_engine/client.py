@@ -44,20 +44,24 @@ class Reply:
 class Client:
     base_url: str
 
-    def get(self, path: str) -> Reply:
-        with self._request("GET", path, None, {}) as response:
+    def get(self, path: str, **headers: str) -> Reply:
+        with self._request("GET", path, None, headers) as response:
             return _reply(response)
 
     def head(self, path: str) -> Reply:
         with self._request("HEAD", path, None, {}) as response:
             return _reply(response)
 
-    def post(self, path: str, body: object) -> Reply:
+    def post(self, path: str, body: object, **headers: str) -> Reply:
         """Send a JSON body."""
-        return self.post_text(path, json.dumps(body))
+        return self.post_text(path, json.dumps(body), **headers)
 
-    def post_text(self, path: str, text: str, content_type: str = "application/json") -> Reply:
-        with self._request("POST", path, text, {"content-type": content_type}) as response:
+    def post_text(
+        self, path: str, text: str, content_type: str = "application/json", **headers: str
+    ) -> Reply:
+        with self._request(
+            "POST", path, text, {"content-type": content_type} | headers
+        ) as response:
             return _reply(response)
 
     @contextmanager
