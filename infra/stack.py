@@ -44,7 +44,7 @@ from infra.secret_output import secret_output
 from infra.settings.proxy_variables import proxy_variables
 from infra.settings.reading import SettingsError, load
 from infra.settings.schema import Settings
-from infra.settings.types import EngineMode, GrafanaRules, ServiceMode
+from infra.settings.types import DEFAULT_PASSWORD, EngineMode, GrafanaRules, ServiceMode
 from infra.surroundings import Surroundings, hints, misfits
 
 
@@ -256,6 +256,10 @@ def _grafana(settings: Settings, placement: Placement, way_out: Egress) -> Grafa
         image=_image(settings, settings.grafana_image),
         admin_password=settings.grafana_admin_password,
         url=urls.grafana_url(settings),
+        # With a password that everyone knows, a web page could log in under a name of its own that
+        # it has resolved to this machine. With any other password it can't, and reverse proxies may
+        # use names that the settings don't have.
+        only_at_url=settings.grafana_admin_password == DEFAULT_PASSWORD,
         publication=Publication(settings.bind_address, settings.grafana_port),
         wait_seconds=settings.wait_seconds,
         protect_data=settings.protect_data,

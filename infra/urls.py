@@ -41,7 +41,10 @@ def grafana_url(settings: Settings) -> str:
     """Return the URL of Grafana for browsers and for provisioning."""
     if settings.grafana is ServiceMode.EXTERNAL:
         return settings.grafana_url.rstrip("/")
-    return _published(settings, settings.grafana_port)
+    on_default_address = not settings.advertised_host and settings.bind_address == "127.0.0.1"
+    # Grafana may accept a single name, which should be the one that people type.
+    host = "localhost" if on_default_address else settings.host
+    return f"http://{BindAddress(host, settings.grafana_port)}"
 
 
 def datasource_url(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import pulumi
 
@@ -56,6 +57,7 @@ class GrafanaArgs:
         image: Its image's reference.
         admin_password: Its admin's password, which it reads when the database is created.
         url: Its URL for browsers, which its own links use.
+        only_at_url: Whether it accepts only the host name in ``url``, against DNS rebinding.
         publication: Address and port on the host.
         wait_seconds: How long ``up`` waits for it to become healthy.
         protect_data: Whether Pulumi refuses to delete its volume.
@@ -68,6 +70,7 @@ class GrafanaArgs:
     image: str
     admin_password: Secret
     url: str
+    only_at_url: bool
     publication: Publication
     wait_seconds: int
     protect_data: bool
@@ -116,6 +119,10 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
     return {
         "GF_SERVER_HTTP_PORT": str(GRAFANA.port),
         "GF_SERVER_ROOT_URL": args.url,
+        # All requests for another name are redirected, except for health and metrics. Grafana
+        # compares what precedes the first colon, also of an IPv6 address.
+        "GF_SERVER_ENFORCE_DOMAIN": "true" if args.only_at_url else "false",
+        "GF_SERVER_DOMAIN": urlsplit(args.url).netloc.partition(":")[0],
         "GF_SECURITY_ADMIN_USER": GRAFANA_USER,
         "GF_SECURITY_ADMIN_PASSWORD__FILE": ADMIN_PASSWORD_FILE,
         "GF_SECURITY_DISABLE_GRAVATAR": "true",
@@ -124,6 +131,7 @@ def _environment(args: GrafanaArgs) -> Mapping[str, str]:
         "GF_AUTH_ANONYMOUS_ENABLED": "false",
         # No content is shared by links that need no login.
         "GF_PUBLIC_DASHBOARDS_ENABLED": "false",
+        "GF_SNAPSHOTS_ENABLED": "false",
         "GF_SNAPSHOTS_EXTERNAL_ENABLED": "false",
         "GF_ANALYTICS_REPORTING_ENABLED": "false",
         "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",

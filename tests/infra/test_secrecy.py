@@ -135,6 +135,7 @@ def test_grafana_has_no_other_users_and_contacts_no_other_servers(deployed: Depl
         "GF_USERS_ALLOW_ORG_CREATE=false",
         "GF_AUTH_ANONYMOUS_ENABLED=false",
         "GF_PUBLIC_DASHBOARDS_ENABLED=false",
+        "GF_SNAPSHOTS_ENABLED=false",
         "GF_SNAPSHOTS_EXTERNAL_ENABLED=false",
         "GF_SECURITY_DISABLE_GRAVATAR=true",
         "GF_ANALYTICS_REPORTING_ENABLED=false",

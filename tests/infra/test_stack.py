@@ -3,6 +3,7 @@
 import json
 import runpy
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pulumi
@@ -326,8 +327,8 @@ def test_the_outputs_have_every_url(default: Deployed) -> None:
         "proxyUrl": "http://127.0.0.1:11434",
         "metricsUrl": "http://127.0.0.1:11434/metrics",
         "prometheusUrl": "http://127.0.0.1:9090",
-        "grafanaUrl": "http://127.0.0.1:3000",
-        "dashboardUrl": "http://127.0.0.1:3000/d/mistral-metrics",
+        "grafanaUrl": "http://localhost:3000",
+        "dashboardUrl": "http://localhost:3000/d/mistral-metrics",
         "engineUrl": "http://mistral:8080",
         "engine": "mistralrs",
         "prometheusCaFile": "",
@@ -335,6 +336,46 @@ def test_the_outputs_have_every_url(default: Deployed) -> None:
         "grafanaRules": "current",
         "grafanaUser": "admin",
     }
+
+
+OWN_PASSWORD = Settings(grafana_admin_password=Secret("own"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "domain"),
+    [
+        pytest.param(Settings(), "localhost", id="default"),
+        pytest.param(Settings(grafana_port=3001), "localhost", id="port"),
+        pytest.param(Settings(bind_address="127.0.0.2"), "127.0.0.2", id="other loopback"),
+        pytest.param(Settings(advertised_host="127.0.0.1"), "127.0.0.1", id="forwarded ports"),
+        pytest.param(Settings(advertised_host="box.example"), "box.example", id="name"),
+        # What Grafana sees of "[fd00::1]:3000": it cuts a Host header at the first colon.
+        pytest.param(Settings(advertised_host="fd00::1"), "[fd00", id="IPv6"),
+    ],
+)
+def test_grafana_with_the_default_password_accepts_only_the_name_in_its_url(
+    settings: Settings, domain: str
+) -> None:
+    deployed = deploy(settings)
+    envs = deployed.inputs(CONTAINER, "grafana-container")["envs"]
+    url = deployed.outputs["grafanaUrl"]
+    assert url.startswith(f"http://{domain}:")
+    assert {
+        "GF_SERVER_ENFORCE_DOMAIN=true",
+        f"GF_SERVER_DOMAIN={domain}",
+        f"GF_SERVER_ROOT_URL={url}",
+    } <= set(envs)
+    assert deployed.inputs(GRAFANA, "grafana-api")["url"] == url
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [OWN_PASSWORD, replace(OWN_PASSWORD, bind_address="0.0.0.0", allow_unauthenticated=True)],
+)
+def test_grafana_with_a_password_of_ones_own_accepts_any_name(settings: Settings) -> None:
+    """Reverse proxies pass on theirs."""
+    envs = deploy(settings).inputs(CONTAINER, "grafana-container")["envs"]
+    assert "GF_SERVER_ENFORCE_DOMAIN=false" in envs
 
 
 def test_an_ipv6_address_is_in_brackets_in_urls() -> None:

@@ -62,7 +62,7 @@ def rules(default: Deployed) -> list[dict[str, Any]]:
 def test_grafanas_url_is_known_before_grafana_exists() -> None:
     """An unknown URL would hide all changes of the content in a preview."""
     inputs = deploy(preview=True).inputs(GRAFANA, "grafana-api")
-    assert inputs["url"] == "http://127.0.0.1:3000"
+    assert inputs["url"] == "http://localhost:3000"
     assert UNKNOWN not in str(inputs)
 
 
