@@ -79,7 +79,9 @@ class Client:
         # The end of a response must not close the file, from which the next one is read.
         response._close_conn = lambda: None  # type: ignore[attr-defined]  # noqa: SLF001
         response.begin()
-        return response, response.read()
+        body = response.read()
+        response.fp = None  # type: ignore[assignment]  # it would flush the file, which may be closed
+        return response, body
 
     def ended(self) -> bool:
         """Wait for the end of the connection; return whether nothing was sent before it."""
