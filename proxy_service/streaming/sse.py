@@ -24,10 +24,11 @@ class Event(NamedTuple):
 class SSEDecoder:
     """Decodes the events of one stream."""
 
-    __slots__ = ("_data", "_data_bytes", "_name", "_skip_lf", "_started", "_tail")
+    __slots__ = ("_data", "_data_bytes", "_name", "_skip_lf", "_started", "_tail", "_tail_bytes")
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail: list[bytes] = []  # the unfinished line; joined only when its end arrives
+        self._tail_bytes = 0
         self._name = b""
         self._data: list[bytes] = []
         self._data_bytes = 0
@@ -39,10 +40,9 @@ class SSEDecoder:
 
         Within an event of several lines, return ``data`` alone.
         """
-        if not self._tail or self._data or self._name:
+        if self._data or self._name or b"\n" not in data:
             return data
-        data, self._tail = self._tail + data, b""
-        return data
+        return self._with_tail(data)
 
     @property
     def between_events(self) -> bool:
@@ -67,7 +67,7 @@ class SSEDecoder:
                 events.append(self._take())
             else:
                 self._name = b""
-        if len(self._tail) + self._data_bytes > MAX_EVENT_BYTES:
+        if self._tail_bytes + self._data_bytes > MAX_EVENT_BYTES:
             raise EngineProtocolError(
                 f"the engine sent an event of more than {MAX_EVENT_BYTES} bytes"
             )
@@ -75,8 +75,7 @@ class SSEDecoder:
 
     def close(self) -> list[Event]:
         """Return the last event if the stream ended without a blank line after it."""
-        rest, self._tail = self._tail, b""
-        if rest:
+        if rest := self._with_tail(b""):
             self._field(rest)
         return [self._take()] if self._data else []
 
@@ -84,20 +83,35 @@ class SSEDecoder:
         if self._skip_lf and data:
             data = data.removeprefix(b"\n")
             self._skip_lf = False
-        if self._tail:
-            data = self._tail + data
         if not self._started:
+            data = self._with_tail(data)
             if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._tail = data
+                self._keep(data)
                 return []
             data = data.removeprefix(_BOM)
             self._started = True
         if b"\r" in data:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        lines = data.split(b"\n")
-        self._tail = lines.pop()
+        if b"\n" not in data:
+            self._keep(data)
+            return []
+        lines = self._with_tail(data).split(b"\n")
+        self._keep(lines.pop())
         return lines
+
+    def _keep(self, part: bytes) -> None:
+        if part:
+            self._tail.append(part)
+            self._tail_bytes += len(part)
+
+    def _with_tail(self, data: bytes) -> bytes:
+        """Return the unfinished line and ``data`` together, and forget that line."""
+        if self._tail:
+            data = b"".join([*self._tail, data])
+            self._tail.clear()
+            self._tail_bytes = 0
+        return data
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")

@@ -4,6 +4,8 @@ This concerns text that may be the beginning of a stop string, and the first hal
 pair that is split between two events.
 """
 
+from proxy_service.streaming.stop_prefixes import StopPrefixes
+
 
 class TextBuffer:
     """Takes text in pieces and releases what may be sent.
@@ -13,10 +15,12 @@ class TextBuffer:
         stopped: Whether a stop string was found; after that nothing is released.
     """
 
-    __slots__ = ("_held", "_stops", "released", "stopped")
+    __slots__ = ("_held", "_prefixes", "_state", "_stops", "released", "stopped")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
-        self._stops = stops
+        self._stops = _without_longer(stops)
+        self._prefixes = StopPrefixes(self._stops)
+        self._state = 0  # the text that may be the beginning of a stop string
         self._held = ""
         self.released = 0
         self.stopped = False
@@ -30,11 +34,10 @@ class TextBuffer:
         """Take a piece of text and return the text that may be sent."""
         if self.stopped:
             return ""
-        if self._held:
-            text = self._held + text
-            self._held = ""
+        held, self._held = self._held, ""
+        text = held + text
         if self._stops:
-            text = self._cut(text)
+            text = self._cut(text, new=len(held))
         if text and _is_first_half(text[-1]):
             text, self._held = text[:-1], text[-1] + self._held
         self.released += len(text)
@@ -46,22 +49,32 @@ class TextBuffer:
         self.released += len(held)
         return _join_pairs(held)
 
-    def _cut(self, text: str) -> str:
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+    def _cut(self, text: str, *, new: int) -> str:
+        """Cut text off at a stop string, or hold its end back; ``new`` is where a piece begins."""
+        found = [
+            at
+            for stop in self._stops
+            if (at := text.find(stop, max(new - len(stop) + 1, 0))) >= 0  # it ends in the piece
+        ]
         if found:
             self.stopped = True
             return text[: min(found)]
-        keep = max(_overlap(text, stop) for stop in self._stops)
+        self._state = self._prefixes.advance(self._state, text[new:])
+        keep = self._prefixes.lengths[self._state]
         if keep:
             self._held = text[-keep:]
             return text[:-keep]
         return text
 
 
-def _overlap(text: str, stop: str) -> int:
-    """Return the length of the longest suffix of ``text`` that is a prefix of ``stop``."""
-    longest = min(len(text), len(stop) - 1)
-    return next((n for n in range(longest, 0, -1) if stop.startswith(text[-n:])), 0)
+def _without_longer(stops: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out the strings that contain another one, which is complete before them."""
+    different = tuple(dict.fromkeys(stops))
+    return tuple(
+        stop
+        for stop in different
+        if not any(other in stop for other in different if other is not stop)
+    )
 
 
 def _is_first_half(character: str) -> bool:

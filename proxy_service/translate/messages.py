@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64decode
-from collections import defaultdict, deque
 
 from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
@@ -12,6 +11,9 @@ from proxy_service.wire.ollama import Message, ToolCall
 MAX_IMAGES = 1000
 
 ROLES = ("system", "user", "assistant", "tool")
+
+# Writes the arguments of a call; they can't contain themselves, so the encoder needn't check.
+_to_text = json.JSONEncoder(check_circular=False).encode
 
 # How the usual image formats begin in base64. The engine detects the format from the bytes.
 _IMAGE_TYPES = {"iVBOR": "png", "/9j/": "jpeg", "R0lGOD": "gif", "UklGR": "webp"}
@@ -106,7 +108,7 @@ def _assistant_calls(message: Message, calls: list[tuple[str, ToolCall]]) -> Jso
             {
                 "id": call_id,
                 "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+                "function": {"name": call.name, "arguments": _to_text(call.arguments)},
             }
             for call_id, call in calls
         ],
@@ -116,26 +118,36 @@ def _assistant_calls(message: Message, calls: list[tuple[str, ToolCall]]) -> Jso
 class _OpenCalls:
     """The calls of one message that have no result yet, as pairs of id and name.
 
-    They are found by index: a request may have thousands of them.
+    They are found by index: a request may have thousands of them. There is one index for each of
+    the ways in which results can name their call, made when a result does it.
     """
 
     def __init__(self, calls: list[tuple[str, str]]) -> None:
         self._calls = calls
-        self._answered: set[int] = set()
-        self._positions: defaultdict[tuple[str, str], deque[int]] = defaultdict(deque)
-        for position, (call_id, name) in enumerate(calls):
-            for key in {(call_id, name), (call_id, ""), ("", name), ("", "")}:
-                self._positions[key].append(position)
+        self._answered = bytearray(len(calls))
+        # By whether the id and the name are given: for each pair of them, the positions of its
+        # calls, the last one first.
+        self._indexes: dict[tuple[bool, bool], dict[tuple[str, str], list[int]]] = {}
 
     def take(self, call_id: str, name: str) -> tuple[str, str] | None:
         """Return the oldest open call with this id and name, each of which may be empty."""
-        positions = self._positions.get((call_id, name), ())
+        positions = self._index(bool(call_id), bool(name)).get((call_id, name), [])
         while positions:
-            position = positions.popleft()
-            if position not in self._answered:
-                self._answered.add(position)
+            position = positions.pop()
+            if not self._answered[position]:
+                self._answered[position] = True
                 return self._calls[position]
         return None
+
+    def _index(self, by_id: bool, by_name: bool) -> dict[tuple[str, str], list[int]]:  # noqa: FBT001  a key of two
+        index = self._indexes.get((by_id, by_name))
+        if index is None:
+            index = self._indexes[by_id, by_name] = {}
+            for position in range(len(self._calls) - 1, -1, -1):
+                call_id, name = self._calls[position]
+                key = (call_id if by_id else "", name if by_name else "")
+                index.setdefault(key, []).append(position)
+        return index
 
 
 def _tool_result(message: Message, open_calls: _OpenCalls) -> JsonObject:

@@ -12,6 +12,11 @@ from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import Fields, fold_keys, json_type
 
 MAX_TOP_LOGPROBS = 20
+# Items of a request, more than fit into any model's context. Each becomes several times its size,
+# although it may have only two bytes.
+MAX_MESSAGES = 10_000
+MAX_TOOL_CALLS = 5000  # of all messages together
+MAX_TOOLS = 5000
 # Characters, more than a sensible duration needs: matching takes quadratic time.
 _MAX_DURATION = 64
 THINK_LEVELS = ("high", "medium", "low", "max")
@@ -93,9 +98,9 @@ def parse_chat(body: bytes) -> ChatRequest:
     """
     fields = Fields.parse(body, "ChatRequest")
     common = _common(fields)
-    messages = _messages(fields.list("messages"))
-    tools = tuple(_object(item, "ChatRequest.tools") for item in fields.list("tools"))
-    return ChatRequest(common, messages, tools)
+    messages = _messages(_limited(fields, "messages", MAX_MESSAGES))
+    tools = [_object(item, "ChatRequest.tools") for item in _limited(fields, "tools", MAX_TOOLS)]
+    return ChatRequest(common, messages, tuple(tools))
 
 
 def parse_generate(body: bytes) -> GenerateRequest:
@@ -202,7 +207,19 @@ def _messages(items: list[object]) -> tuple[Message, ...]:
         # Tool calls are nested differently than `ToolCall`, so `_message` reads them.
         if all(message.role.islower() and not message.tool_calls for message in messages):
             return messages
-    return tuple(map(_message, items))
+    return _one_by_one(items)
+
+
+def _one_by_one(items: list[object]) -> tuple[Message, ...]:
+    messages: list[Message] = []
+    calls = 0
+    for item in items:
+        message = _message(item)
+        messages.append(message)
+        calls += len(message.tool_calls)
+        if calls > MAX_TOOL_CALLS:
+            raise _too_many("tool_calls", MAX_TOOL_CALLS)
+    return tuple(messages)
 
 
 def _message(item: object) -> Message:
@@ -212,7 +229,7 @@ def _message(item: object) -> Message:
         content=fields.text("content"),
         thinking=fields.text("thinking"),
         images=_images(fields, "Message"),
-        tool_calls=tuple(_tool_call(call) for call in fields.list("tool_calls")),
+        tool_calls=tuple(map(_tool_call, _limited(fields, "tool_calls", MAX_TOOL_CALLS))),
         tool_name=fields.text("tool_name"),
         tool_call_id=fields.text("tool_call_id"),
     )
@@ -225,7 +242,8 @@ def _tool_call(item: object) -> ToolCall:
 
 
 def _images(fields: Fields, struct: str) -> tuple[str, ...]:
-    return tuple(_string(item, f"{struct}.images") for item in fields.list("images"))
+    field = f"{struct}.images"
+    return tuple([_string(item, field) for item in fields.list("images")])
 
 
 def _integers(fields: Fields) -> tuple[int, ...]:
@@ -235,6 +253,18 @@ def _integers(fields: Fields) -> tuple[int, ...]:
             "json: cannot unmarshal array into Go struct field GenerateRequest.context of type int"
         )
     return cast("tuple[int, ...]", tuple(values))
+
+
+def _limited(fields: Fields, name: str, most: int) -> list[object]:
+    """Return an array that may have at most ``most`` items."""
+    items = fields.list(name)
+    if len(items) > most:
+        raise _too_many(name, most)
+    return items
+
+
+def _too_many(name: str, most: int) -> InvalidRequest:
+    return InvalidRequest(f"a request can have at most {most} {name}")
 
 
 def _string(item: object, field: str) -> str:

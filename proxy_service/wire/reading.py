@@ -4,8 +4,8 @@ A body may have any content type. Only its first JSON value counts, keys match i
 means absent, and invalid UTF-8 and lone surrogates become U+FFFD. Errors have the texts of Go's
 decoder, because some clients match on them.
 
-Three limits keep a small body from taking much time, memory or stack: `MAX_DEPTH`, `MAX_VALUES` and
-`MAX_CONTAINERS`.
+Limits keep a body from taking much time, memory or stack: `MAX_DEPTH`, `MAX_VALUES`,
+`MAX_CONTAINERS`, `MAX_LENIENT_BYTES` and `_MAX_LONG_DIGITS`.
 """
 
 import json
@@ -19,22 +19,37 @@ from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
 
 _Value = TypeVar("_Value")
+_Default = TypeVar("_Default")
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+# Escaped backslashes, and then a pair of surrogates or a lone one (the second group).
+_SURROGATE_ESCAPE = re.compile(
+    r"(?<!\\)((?:\\\\)*)"
+    r"(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
 _SPACE = " \t\r\n"
 # Levels of arrays and objects, more than any schema needs. Go allows 10,000, but Python would run
 # out of stack, at a depth that depends on the caller.
 MAX_DEPTH = 256
 # Brackets, braces and commas, including those in strings: more than fit into any model's context.
 # Decoded values take many times the memory of their text.
-MAX_VALUES = 1_000_000
-# Brackets and braces: each stands for an array or object, which costs most.
-MAX_CONTAINERS = 250_000
-# `msgspec` takes some microseconds for a number with a large exponent. In ordinary bodies there are
-# none; in images, which are base64, something that looks like one occurs every few thousand bytes.
-_EXPONENT = re.compile(rb"[0-9][eE][-+]?[0-9]{2}")
-_BYTES_PER_EXPONENT = 200
+MAX_VALUES = 500_000
+# Brackets and braces: each stands for an array or object, which costs most. In a body above some
+# KiB, they can be a third of all bytes.
+MAX_CONTAINERS = 100_000
+_FEW_CONTAINERS = 1000
+_BYTES_PER_CONTAINER = 3
+# Bytes of a body in which any number of invalid bytes and escaped surrogates are replaced. Only
+# images make larger ones, and those are plain ASCII.
+MAX_LENIENT_BYTES = 4 * 1024 * 1024
+_MAX_SURROGATES = 100_000  # in a body above `MAX_LENIENT_BYTES`
+# Digits, in groups of `_LONG_DIGITS`, of a body above `MAX_LENIENT_BYTES`. Reading a number takes a
+# time that grows with the square of its length; in images and texts there are hardly any.
+_LONG_DIGITS = 100
+_MAX_LONG_DIGITS = 1000
+_ANY_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
+_CONTAINERS = frozenset({dict, list})
 MAX_INT64 = 2**63 - 1  # Go's int, which Ollama and its clients read whole numbers into
 
 
@@ -50,11 +65,21 @@ def _finite(text: str) -> float:
 
 
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _finite_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
+
+
 _lenient = json.JSONDecoder(
     parse_constant=lambda _: None,
     parse_float=lambda text: None if math.isinf(number := float(text)) else number,
 )
-_decode_fast = msgspec.json.Decoder().decode
+# The hook, because `msgspec` itself takes some microseconds for a number such as 1e-300.
+_decode_fast = msgspec.json.Decoder(float_hook=_finite_float).decode
 
 
 def decode_strict(body: bytes) -> object:
@@ -104,18 +129,9 @@ def decode_object(body: bytes, struct: str) -> JsonObject:
     Raises:
         InvalidRequest: The body is empty, isn't JSON, isn't an object, or exceeds a limit.
     """
-    openings = body.count(b"[") + body.count(b"{")
-    if openings + body.count(b",") > MAX_VALUES:
-        raise InvalidRequest(
-            f"the JSON contains more than {MAX_VALUES} values; split it into several requests"
-        )
-    if openings > MAX_CONTAINERS:
-        raise InvalidRequest(
-            f"the JSON contains more than {MAX_CONTAINERS} arrays and objects; "
-            "split it into several requests"
-        )
+    openings = _check_size(body)
     try:
-        value = _decode(body) if _is_full_of_exponents(body) else decode_strict(body)
+        value = decode_strict(body)
     except ValueError:
         value = _decode(body)
     if openings > MAX_DEPTH and _is_deep(value):
@@ -129,8 +145,34 @@ def decode_object(body: bytes, struct: str) -> JsonObject:
     return cast("JsonObject", value)
 
 
+def _check_size(body: bytes) -> int:
+    """Return the number of brackets and braces.
+
+    Raises:
+        InvalidRequest: The body exceeds a limit.
+    """
+    openings = body.count(b"[") + body.count(b"{")
+    if openings + body.count(b",") > MAX_VALUES:
+        raise InvalidRequest(
+            f"the JSON contains more than {MAX_VALUES} values; split it into several requests"
+        )
+    most = min(MAX_CONTAINERS, _FEW_CONTAINERS + len(body) // _BYTES_PER_CONTAINER)
+    if openings > most:
+        raise InvalidRequest(
+            f"the JSON contains more than {most} arrays and objects; split it into several requests"
+        )
+    if len(body) > MAX_LENIENT_BYTES:
+        long_digits = body.translate(_ANY_DIGIT).count(b"0" * _LONG_DIGITS)
+        if long_digits > _MAX_LONG_DIGITS:
+            raise InvalidRequest(
+                f"the JSON contains more than {_MAX_LONG_DIGITS} times {_LONG_DIGITS} digits in a "
+                "row; split it into several requests"
+            )
+    return openings
+
+
 def _decode(body: bytes) -> object:
-    text = body.decode("utf-8", errors="replace").lstrip(_SPACE)
+    text = _decode_text(body).lstrip(_SPACE)
     if not text:
         raise InvalidRequest("missing request body")
     try:
@@ -141,26 +183,48 @@ def _decode(body: bytes) -> object:
         raise InvalidRequest(
             "the JSON is nested too deeply or contains a number that is too long"
         ) from error
-    if _SURROGATE_ESCAPE.search(text) and not _is_deep(value):
-        return replace_surrogates(value)
-    return value
+    return cast("object", value)
 
 
-def _is_full_of_exponents(body: bytes) -> bool:
-    if len(body) < _BYTES_PER_EXPONENT * 100:  # at most a millisecond
-        return False
-    return len(_EXPONENT.findall(body)) * _BYTES_PER_EXPONENT > len(body)
+def _decode_text(body: bytes) -> str:
+    """Decode UTF-8, and replace invalid bytes and escapes of lone surrogates as Go's decoder does.
+
+    Raises:
+        InvalidRequest: There are too many of them.
+    """
+    is_large = len(body) > MAX_LENIENT_BYTES
+    surrogates = body.count(b"\\ud") + body.count(b"\\uD")
+    try:
+        if is_large and surrogates > _MAX_SURROGATES:
+            raise InvalidRequest(
+                f"more than {_MAX_SURROGATES} escaped surrogates, of which some may be lone, in a "
+                f"body of more than {MAX_LENIENT_BYTES} bytes; send characters in UTF-8"
+            )
+        text = body.decode("utf-8", errors="strict" if is_large else "replace")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"a body of more than {MAX_LENIENT_BYTES} bytes must be valid UTF-8: {error}"
+        ) from error
+    return _SURROGATE_ESCAPE.sub(_replace_lone, text) if surrogates else text
+
+
+def _replace_lone(escape: re.Match[str]) -> str:
+    return f"{escape[1]}\ufffd" if escape[2] else escape[0]
 
 
 def _is_deep(value: object) -> bool:
     """Return whether ``value`` is nested deeper than `MAX_DEPTH`, without recursion."""
-    level: list[Any] = [[value]]
-    for _ in range(MAX_DEPTH + 1):
-        below = (item.values() if isinstance(item, dict) else item for item in level)
-        level = [item for items in below for item in items if isinstance(item, dict | list)]
+    level: list[Any] = [value] if type(value) in _CONTAINERS else []
+    for _ in range(MAX_DEPTH):
         if not level:
             return False
-    return True
+        level = [
+            item
+            for container in level
+            for item in (container.values() if type(container) is dict else container)
+            if type(item) in _CONTAINERS
+        ]
+    return bool(level)
 
 
 def _go_text(error: json.JSONDecodeError) -> str:
@@ -221,30 +285,39 @@ class Fields:
 
     def text(self, name: str, default: str = "") -> str:
         """Return a string."""
-        return default if self._values.get(name) is None else self._typed(name, str, "string")
+        value = self._values.get(name)  # as in `_typed`, but a third faster
+        if value is None:
+            return default
+        if type(value) is not str:
+            raise self._mismatch(name, "string")
+        return value
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return a boolean."""
-        return default if self._values.get(name) is None else self._typed(name, bool, "bool")
+        return self._typed(name, bool, "bool", default)
 
     def integer(self, name: str, default: int = 0) -> int:
         """Return a whole number."""
-        value = self._values.get(name)
-        if isinstance(value, bool) or (isinstance(value, int) and abs(value) > MAX_INT64):
+        value = self._typed(name, int, "int", default)
+        if not -MAX_INT64 <= value <= MAX_INT64:
             raise self._mismatch(name, "int")
-        return default if value is None else self._typed(name, int, "int")
+        return value
 
     def list(self, name: str) -> list[object]:
         """Return an array, empty if absent."""
-        return [] if self._values.get(name) is None else self._typed(name, list, "[]")
+        return self._typed(name, list, "[]", None) or []
 
     def object(self, name: str) -> JsonObject:
         """Return an object, empty if absent."""
-        return {} if self._values.get(name) is None else self._typed(name, dict, "map")
+        return self._typed(name, dict, "map", None) or {}
 
-    def _typed(self, name: str, kind: type[_Value], go_type: str) -> _Value:
-        value = self._values[name]
-        if not isinstance(value, kind):
+    def _typed(
+        self, name: str, kind: type[_Value], go_type: str, default: _Default
+    ) -> _Value | _Default:
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if type(value) is not kind:  # a boolean isn't a number here
             raise self._mismatch(name, go_type)
         return value
 

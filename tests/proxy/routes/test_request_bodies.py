@@ -23,7 +23,7 @@ POSTS = ("chat", "generate", "show", "embed", "embeddings", "pull", "push", "cre
         (b"[1]", "json: cannot unmarshal array into Go value of type api."),
         (b'{"model":5}', "json: cannot unmarshal number into Go struct field"),
         (b'{"model":NaN}', "invalid character 'N' looking for beginning of value"),
-        (b"[" * 100_000, "nested too deeply"),
+        (b"[  " * 90_000, "nested too deeply"),
     ],
     ids=["empty", "cut", "text", "array", "number", "NaN", "deep"],
 )

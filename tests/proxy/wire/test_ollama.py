@@ -8,7 +8,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy_service.errors import InvalidRequest
-from proxy_service.wire.ollama import Message, parse_chat, parse_keep_alive
+from proxy_service.wire.ollama import (
+    MAX_MESSAGES,
+    MAX_TOOL_CALLS,
+    MAX_TOOLS,
+    Message,
+    parse_chat,
+    parse_keep_alive,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,3 +100,26 @@ def test_messages_read_together_equal_those_read_one_by_one(items: list[object])
         one_by_one = one_by_one[:-1]
 
     assert messages_or_error(items) == one_by_one
+
+
+CALL = {"function": {"name": "f", "arguments": {}}}
+
+
+@pytest.mark.parametrize(
+    ("field", "items", "reason"),
+    [
+        ("messages", [{}] * (MAX_MESSAGES + 1), "at most 10000 messages"),
+        ("tools", [{}] * (MAX_TOOLS + 1), "at most 5000 tools"),
+        ("messages", [{"tool_calls": [CALL] * (MAX_TOOL_CALLS + 1)}], "at most 5000 tool_calls"),
+        (
+            "messages",
+            [{"tool_calls": [CALL] * (MAX_TOOL_CALLS // 2)}] * 2 + [{"tool_calls": [CALL]}],
+            "at most 5000 tool_calls",
+        ),
+    ],
+)
+def test_the_items_of_a_chat_are_limited(field: str, items: list[object], reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        parse_chat(json.dumps({field: items}, separators=(",", "  :  ")).encode())
+    fewer: dict[str, list[object]] = {"messages": [{}] * MAX_MESSAGES, "tools": [{}] * MAX_TOOLS}
+    assert len(parse_chat(json.dumps(fewer).encode()).messages) == MAX_MESSAGES

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy_service.errors import InvalidRequest
-from proxy_service.wire.reading import decode_strict, parse_object
+from proxy_service.wire.reading import MAX_LENIENT_BYTES, decode_strict, parse_object
 from tests.proxy.json_values import VALUES
 
 
@@ -24,6 +24,10 @@ from tests.proxy.json_values import VALUES
         (b'{"a":"\xff"}', {"a": "\ufffd"}),
         (b'{"a":"\\ud83d"}', {"a": "\ufffd"}),
         (b'{"a":["\\ud83d\\ude00"]}', {"a": ["\N{GRINNING FACE}"]}),
+        (b'{"a":"\\uD83D\\uDE00\\ud83d\\ud83d\\ude00"}', {"a": "\U0001f600\ufffd\U0001f600"}),
+        (b'{"a":"\\ude00\\ud83d\\n"}', {"a": "\ufffd\ufffd\n"}),
+        (b'{"\\\\ud83d":"\\\\\\ud83d\\\\\\\\ude00"}', {"\\ud83d": "\\\ufffd\\\\ude00"}),
+        (b'{"\\ud83d":1,"\\ud83e":2}', {"\ufffd": 2}),
     ],
 )
 def test_bodies_are_read_as_by_gos_decoder(body: bytes, parsed: dict[str, object]) -> None:
@@ -111,3 +115,25 @@ def test_an_ordinary_request_can_be_decoded_strictly() -> None:
 def test_json_that_decoders_disagree_about_is_not_decoded_strictly(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  any text will do
         decode_strict(body)
+
+
+LARGE = b"x" * MAX_LENIENT_BYTES
+
+
+def test_a_large_body_may_have_lone_surrogates_and_text_after_it() -> None:
+    body = b'{"a":"\\ud83d","b":"%s"} trailing' % LARGE
+
+    assert parse_object(body, "X")["a"] == "\ufffd"
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"a":"\xff%s"}' % LARGE, "must be valid UTF-8"),
+        (b'{"a":"%s","b":"%s"}' % (b"\\ud83d" * 100_001, LARGE), "escaped surrogates"),
+        (b'{"a":[%s],"b":"%s"}' % (b",".join([b"1" * 4000] * 26), LARGE), "digits in a row"),
+    ],
+)
+def test_what_takes_long_to_read_is_refused_in_large_bodies(body: bytes, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        parse_object(body, "X")
