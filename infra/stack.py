@@ -99,7 +99,8 @@ def build(
         grafana = Grafana("grafana", _grafana(settings, placement, way_out), on_docker)
     dashboard = overview.render(
         settings.thresholds,
-        prometheus_url=urls.prometheus_url(settings),
+        # Other machines' browsers can't follow a link to loopback.
+        prometheus_url="" if settings.prometheus_is_hidden else urls.prometheus_url(settings),
         runbook_base_url=settings.runbook_base_url,
         datasource_uid=_source(settings).uid,
     )
@@ -243,7 +244,7 @@ def _prometheus(settings: Settings, placement: Placement) -> PrometheusArgs:
         ),
         proxy_key=settings.metrics_key,
         retention_flag="" if in_file else retention_flag(retention),
-        publication=Publication(settings.bind_address, settings.prometheus_port),
+        publication=Publication(settings.prometheus_address, settings.prometheus_port),
         wait_seconds=settings.wait_seconds,
         protect_data=settings.protect_data,
         host_gateway=is_on_docker_host(urls.engine_url(settings)),

@@ -27,14 +27,14 @@ def engine_metrics_target(settings: Settings) -> str | None:
 
 def proxy_url(settings: Settings) -> str:
     """Return the URL of the Ollama API for clients."""
-    return _published(settings, settings.proxy_port)
+    return f"http://{BindAddress(settings.host, settings.proxy_port)}"
 
 
 def prometheus_url(settings: Settings) -> str:
     """Return the URL of Prometheus for browsers."""
     if settings.prometheus is ServiceMode.EXTERNAL:
         return settings.prometheus_url.rstrip("/")
-    return _published(settings, settings.prometheus_port)
+    return f"http://{BindAddress(settings.prometheus_host, settings.prometheus_port)}"
 
 
 def grafana_url(settings: Settings) -> str:
@@ -53,7 +53,3 @@ def datasource_url(settings: Settings) -> str:
         return settings.datasource_url
     both_managed = ServiceMode.EXTERNAL not in (settings.grafana, settings.prometheus)
     return topology.PROMETHEUS.url if both_managed else prometheus_url(settings)
-
-
-def _published(settings: Settings, port: int) -> str:
-    return f"http://{BindAddress(settings.host, port)}"

@@ -14,14 +14,15 @@ from infra.container import (
     Publication,
     run,
 )
-from infra.prometheus_config import NO_OTHER_PAGES
+from infra.prometheus_config import PROTECTIVE_FLAGS
 from infra.secret_output import secret_output
 from infra.settings.types import Secret
 from infra.storage import data_volume
 from infra.topology import PROMETHEUS, PROMETHEUS_VOLUME, RULES_FOLDER
 from monitoring.names import RULES_FILE_NAME
 
-MEMORY_MB = 1024
+# A hundred of the largest queries that it accepts took this much; four at a time run.
+MEMORY_MB = 2048
 
 # The image's own user, nobody, who owns its data folder.
 USER = "65534:65534"
@@ -73,7 +74,7 @@ def prometheus_spec(
             f"--storage.tsdb.path={DATA_FOLDER}",
             *((args.retention_flag,) if args.retention_flag else ()),
             f"--web.listen-address=0.0.0.0:{PROMETHEUS.port}",
-            NO_OTHER_PAGES,
+            *PROTECTIVE_FLAGS,
         ),
         health_check=HealthCheck(
             command=("wget", "-q", "-O", "/dev/null", health_url), interval_seconds=5

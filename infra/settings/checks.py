@@ -104,17 +104,21 @@ def _is_cpu_image(reference: str) -> bool:
 
 
 def _addresses(settings: Settings) -> Iterator[str]:
-    if not _can_be_bound(settings.bind_address):
-        yield (
-            f"bindAddress: {settings.bind_address!r} is not an IPv4 address of a machine, such as "
-            "127.0.0.1 or 0.0.0.0 (all addresses)"
-        )
+    addresses = {"bindAddress": settings.bind_address}
+    if settings.prometheus_bind_address:
+        addresses["prometheusBindAddress"] = settings.prometheus_bind_address
+    for name, address in addresses.items():
+        if not _can_be_bound(address):
+            yield (
+                f"{name}: {address!r} is not an IPv4 address of a machine, such as 127.0.0.1 or "
+                "0.0.0.0 (all addresses)"
+            )
     if settings.advertised_host and not is_host(settings.advertised_host):
         yield (
             f"advertisedHost: {settings.advertised_host!r} is not a host name or IP address alone, "
             "such as llm.example.org, without http:// and port"
         )
-    ports = settings.published_ports
+    ports = {name: address.port for name, address in settings.published_ports.items()}
     for name, port in ports.items():
         if not 0 < port <= MAX_PORT:
             yield f"{name}: {port} is not a port from 1 to {MAX_PORT}"

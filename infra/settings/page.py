@@ -69,6 +69,7 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "prometheusToken": None,
         "prometheusCaFile": "/etc/ssl/certs/example-ca.pem",
         "prometheusPort": "9091",
+        "prometheusBindAddress": "192.0.2.7",
         "prometheusRetention": "90d",
         "scrapeIntervalSeconds": "60",
         "grafana": "external",

@@ -38,6 +38,14 @@ def remote_docker(settings: Settings, docker_host: str, origin: str) -> Iterator
             "this one; set advertisedHost to that machine's name and bindAddress to its address, "
             "or set advertisedHost to 127.0.0.1 if you forward the ports"
         )
+    hidden_by_default = settings.prometheus_is_hidden and not settings.prometheus_bind_address
+    if _is_remote(docker_host) and hidden_by_default:
+        yield (
+            f"prometheusBindAddress: {origin} is another machine, and Prometheus would be "
+            "published on its loopback address only; set prometheusBindAddress to the address "
+            f"that this machine reaches, or to {settings.prometheus_address} if you forward the "
+            "port"
+        )
 
 
 def _managed_grafana(settings: Settings) -> Iterator[str]:
@@ -61,12 +69,12 @@ def _external_grafana(settings: Settings) -> Iterator[str]:
     if settings.prometheus is ServiceMode.EXTERNAL:
         hidden = _is_local(settings.prometheus_url)
     else:
-        hidden = is_loopback(settings.bind_address) or is_loopback(settings.host)
+        hidden = is_loopback(settings.prometheus_address) or is_loopback(settings.prometheus_host)
     if hidden:
         yield (
             "datasourceUrl: Prometheus is on this machine's loopback, where a Grafana on another "
-            "machine can't reach it; set bindAddress and advertisedHost to this machine's address "
-            "for Grafana, or datasourceUrl to a URL that leads to Prometheus"
+            "machine can't reach it; set prometheusBindAddress and advertisedHost to this "
+            "machine's address for Grafana, or datasourceUrl to a URL that leads to Prometheus"
         )
 
 

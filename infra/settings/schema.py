@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from infra import topology
+from infra.docker_host import is_loopback
 from infra.settings.mute_timings import MuteTiming
 from infra.settings.types import (
     DEFAULT_PASSWORD,
@@ -24,7 +25,7 @@ from infra.settings.types import (
 from monitoring.names import SCRAPE_INTERVAL_SECONDS
 from monitoring.thresholds import Thresholds, Timing
 from proxy_service.settings.schema import ProxySettings
-from proxy_service.settings.values import MIB
+from proxy_service.settings.values import MIB, BindAddress
 
 _PROXY = ProxySettings()
 
@@ -77,6 +78,7 @@ class Settings:
     prometheus_token: Secret = NO_SECRET
     prometheus_ca_file: str = ""
     prometheus_port: int = topology.PROMETHEUS.port
+    prometheus_bind_address: str = ""
     prometheus_retention: str = "15d"
     scrape_interval_seconds: int = SCRAPE_INTERVAL_SECONDS
     grafana: ServiceMode = ServiceMode.MANAGED
@@ -115,19 +117,42 @@ class Settings:
 
     @property
     def host(self) -> str:
-        """Host name or address at which the published ports are reached."""
-        if self.advertised_host:
-            return self.advertised_host
-        return "127.0.0.1" if self.bind_address == "0.0.0.0" else self.bind_address  # noqa: S104 - compared, not bound
+        """Host name or address at which the ports on ``bind_address`` are reached."""
+        return self._reached_at(self.bind_address)
 
     @property
-    def published_ports(self) -> dict[str, int]:
-        """The ports that the stack publishes on ``bind_address``, by the setting of each."""
-        ports = {"proxyPort": self.proxy_port}
+    def prometheus_address(self) -> str:
+        """Address on which Prometheus is published, which has no login."""
+        if self.prometheus_bind_address:
+            return self.prometheus_bind_address
+        return self.bind_address if is_loopback(self.bind_address) else "127.0.0.1"
+
+    @property
+    def prometheus_is_hidden(self) -> bool:
+        """Whether the stack's Prometheus is published on loopback, but the other ports aren't."""
+        managed = self.prometheus is ServiceMode.MANAGED
+        only_here = is_loopback(self.prometheus_address) and not is_loopback(self.bind_address)
+        return managed and only_here
+
+    @property
+    def prometheus_host(self) -> str:
+        """Host name or address at which Prometheus is reached."""
+        address = self.prometheus_address
+        return address if self.prometheus_is_hidden else self._reached_at(address)
+
+    def _reached_at(self, address: str) -> str:
+        if self.advertised_host:
+            return self.advertised_host
+        return "127.0.0.1" if address == "0.0.0.0" else address  # noqa: S104 - compared, not bound
+
+    @property
+    def published_ports(self) -> dict[str, BindAddress]:
+        """Where the stack publishes its ports, by the setting of each."""
+        ports = {"proxyPort": BindAddress(self.bind_address, self.proxy_port)}
         if self.prometheus is ServiceMode.MANAGED:
-            ports["prometheusPort"] = self.prometheus_port
+            ports["prometheusPort"] = BindAddress(self.prometheus_address, self.prometheus_port)
         if self.grafana is ServiceMode.MANAGED:
-            ports["grafanaPort"] = self.grafana_port
+            ports["grafanaPort"] = BindAddress(self.bind_address, self.grafana_port)
         return ports
 
     @property

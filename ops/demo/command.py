@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alerts.rules_file import RULES_FILE
 from infra.prometheus_config import (
-    NO_OTHER_PAGES,
+    PROTECTIVE_FLAGS,
     prometheus_config,
     retention_flag,
     takes_retention_from_file,
@@ -58,8 +58,8 @@ def main() -> int:
     in_file = programs is not None and takes_retention_from_file(
         version_of(SystemRunner(), programs.prometheus)
     )
-    environ["CORS_FLAG"] = NO_OTHER_PAGES
-    environ["RETENTION_FLAG"] = "" if in_file else retention_flag(RETENTION)
+    more = () if in_file else (retention_flag(RETENTION),)
+    environ["PROMETHEUS_FLAGS"] = " ".join((*PROTECTIVE_FLAGS, *more))
     _write_prometheus_config(ports, folder, metrics_key, RETENTION if in_file else None)
     urls = ports.urls(with_prometheus=programs is not None)
     proxy = ProxyApi(urls.proxy, api_key)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infra.prometheus_config import NO_OTHER_PAGES
+from infra.prometheus_config import PROTECTIVE_FLAGS
 from ops.processes.process import Process
 from ops.prometheus.programs import require_programs
 
@@ -25,7 +25,7 @@ def start_prometheus(folder: Path, config: str, target: str) -> Process:
         f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={target}",
-        NO_OTHER_PAGES,
+        *PROTECTIVE_FLAGS,
         "--log.level=warn",
     ]
     return Process(command, folder / "prometheus.log", {})

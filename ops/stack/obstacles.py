@@ -38,8 +38,9 @@ def _taken_names(others: dict[str, Container], stack: str) -> Iterator[str]:
 def _taken_ports(
     docker: DockerEngine, settings: Settings, own: list[Container], others: dict[str, Container]
 ) -> Iterator[str]:
-    address, is_local = settings.bind_address, docker.is_on_this_machine
-    for setting, port in settings.published_ports.items():
+    is_local = docker.is_on_this_machine
+    for setting, published in settings.published_ports.items():
+        address, port = published.host, published.port
         if _have(own, address, port):
             continue  # It is free again once the container is replaced.
         by = [name for name, other in others.items() if _have([other], address, port)]

@@ -57,12 +57,12 @@ class AllowedOrigins:
     def allows_site(self, headers: Mapping[str, str]) -> bool:
         """Return whether a request without an ``Origin`` may be sent, by what browsers say of it.
 
-        For images, scripts and the like, a page's browser sends only ``Sec-Fetch-Site``. Following
-        a link is allowed, because the page can't read what it opens.
+        For images, scripts, frames and the like, a page's browser sends only ``Sec-Fetch-Site``.
+        Following a link is allowed, because the page can't read what it opens.
         """
         if self._everyone or headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
             return True
-        return headers.get("sec-fetch-mode") == "navigate"
+        return headers.get("sec-fetch-dest") == "document"
 
     def allows(self, origin: str, *, host: str) -> bool:
         """Return whether a page of this origin may send a request to ``host``."""

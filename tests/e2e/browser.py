@@ -56,7 +56,7 @@ class Shown:
 
 
 @contextmanager
-def started_browser() -> Iterator[Browser]:
+def started_browser(*flags: str) -> Iterator[Browser]:
     """Run a browser without a window: one of this machine, or Playwright's own."""
     found = os.environ.get(BROWSER) or next(filter(None, map(shutil.which, _NAMES)), None)
     with sync_playwright() as playwright:
@@ -64,7 +64,11 @@ def started_browser() -> Iterator[Browser]:
             browser = playwright.chromium.launch(
                 executable_path=found,
                 # A container's /dev/shm is too small for a high window; root can't have a sandbox.
-                args=["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])],
+                args=[
+                    "--disable-dev-shm-usage",
+                    *(["--no-sandbox"] if os.geteuid() == 0 else []),
+                    *flags,
+                ],
             )
         except Error as error:
             raise AssertionError(

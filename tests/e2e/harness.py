@@ -164,6 +164,12 @@ def docker(*arguments: str) -> str:
     return done.stdout
 
 
+def address_in_docker() -> str:
+    """Return an address of this machine that containers reach."""
+    template = "{{(index .IPAM.Config 0).Gateway}}"
+    return docker("network", "inspect", "bridge", "--format", template).strip()
+
+
 def inspect(container: str) -> dict[str, Any]:
     """Return everything that Docker reports about a container."""
     described: dict[str, Any] = json.loads(docker("inspect", container))[0]

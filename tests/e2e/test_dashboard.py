@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 
 from tests.e2e.browser import look, started_browser
 from tests.e2e.conftest import with_ports
-from tests.e2e.harness import Stack, docker, eventually, fetch, new_stack
+from tests.e2e.harness import Stack, address_in_docker, eventually, fetch, new_stack
 from tests.observability.queries import by_title
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine
 
@@ -67,10 +67,7 @@ def one_model(
 @pytest.fixture(scope="module")
 def two_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Yield a stack whose engine is a stand-in with two models, under traffic."""
-    gateway = docker(
-        "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"
-    ).strip()
-    with ScriptedEngine(host=gateway) as engine:
+    with ScriptedEngine(host=address_in_docker()) as engine:
         url = f"http://host.docker.internal:{engine.port}"
         settings = with_ports({"engine": "external", "mistralUrl": url, **BUSY})
         with new_stack(tmp_path_factory.mktemp("two"), settings) as stack, under_traffic(stack):

@@ -153,6 +153,17 @@ def test_prometheus_has_no_admin_api(deployed: Deployed) -> None:
     assert [word for word in command if word.startswith("--web.enable")] == []
 
 
+def test_a_web_page_can_neither_read_prometheus_nor_use_up_its_memory(deployed: Deployed) -> None:
+    prometheus = deployed.inputs(CONTAINER, "prometheus-container")
+    assert {
+        "--web.cors.origin=none",
+        "--query.max-samples=2000000",
+        "--query.max-concurrency=4",
+        "--query.timeout=30s",
+    } <= set(prometheus["command"])
+    assert prometheus["memory"] == 2048
+
+
 def _shown(value: object) -> Iterator[str]:
     """Yield every text that is not inside a secret."""
     if isinstance(value, dict):

@@ -121,6 +121,7 @@ def test_only_what_users_need_is_published_at_the_address_and_ports_in_the_setti
             bind_address="192.0.2.7",
             grafana_admin_password=Secret("own"),
             proxy_port=1,
+            prometheus_bind_address="192.0.2.8",
             prometheus_port=2,
             grafana_port=3,
         )
@@ -132,7 +133,7 @@ def test_only_what_users_need_is_published_at_the_address_and_ports_in_the_setti
     assert published == {
         "engine-container": [],
         "proxy-container": [("192.0.2.7", 1, 11434)],
-        "prometheus-container": [("192.0.2.7", 2, 9090)],
+        "prometheus-container": [("192.0.2.8", 2, 9090)],
         "grafana-container": [("192.0.2.7", 3, 3000)],
     }
 
@@ -336,6 +337,56 @@ def test_the_outputs_have_every_url(default: Deployed) -> None:
         "grafanaRules": "current",
         "grafanaUser": "admin",
     }
+
+
+@pytest.mark.parametrize(
+    ("settings", "address", "url"),
+    [
+        pytest.param(Settings(), "127.0.0.1", "127.0.0.1", id="default"),
+        pytest.param(Settings(bind_address="127.0.0.2"), "127.0.0.2", "127.0.0.2", id="loopback"),
+        pytest.param(
+            Settings(advertised_host="box.example"), "127.0.0.1", "box.example", id="forwarded"
+        ),
+        pytest.param(
+            Settings(bind_address="0.0.0.0", advertised_host="box.example"),
+            "127.0.0.1",
+            "127.0.0.1",
+            id="hidden",
+        ),
+        pytest.param(
+            Settings(bind_address="192.0.2.7", prometheus_bind_address="0.0.0.0"),
+            "0.0.0.0",
+            "127.0.0.1",
+            id="asked for",
+        ),
+        pytest.param(
+            Settings(prometheus_bind_address="192.0.2.8", advertised_host="box.example"),
+            "192.0.2.8",
+            "box.example",
+            id="asked for, with a name",
+        ),
+    ],
+)
+def test_prometheus_is_published_beyond_loopback_only_if_that_is_asked_for(
+    settings: Settings, address: str, url: str
+) -> None:
+    """It has no login."""
+    deployed = deploy(settings)
+    (port,) = deployed.inputs(CONTAINER, "prometheus-container")["ports"]
+    assert port["ip"] == address
+    assert deployed.outputs["prometheusUrl"] == f"http://{url}:9090"
+
+
+def test_the_dashboard_links_to_prometheus_where_browsers_reach_it() -> None:
+    def links(settings: Settings) -> list[str]:
+        board = deploy(settings).inputs(pulumi_mocks.DASHBOARD, "grafana-content-overview")
+        return [link["title"] for link in json.loads(board["configJson"])["links"]]
+
+    assert links(Settings()) == ["Prometheus"]
+    assert links(Settings(bind_address="0.0.0.0")) == []
+    assert links(Settings(bind_address="0.0.0.0", prometheus_bind_address="0.0.0.0"))
+    external = Settings(prometheus=ServiceMode.EXTERNAL, prometheus_url="http://p.example")
+    assert links(replace(external, bind_address="0.0.0.0")) == ["Prometheus"]
 
 
 OWN_PASSWORD = Settings(grafana_admin_password=Secret("own"))

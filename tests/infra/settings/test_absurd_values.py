@@ -98,6 +98,7 @@ ABSURD: dict[str, tuple[str, ...]] = {
     "prometheusToken": ("two words", "two\nlines", "\x00", "x\r", f"{UMLAUT}ber"),
     "scrapeIntervalSeconds": (*NUMBER, "0", "121", "15s"),
     "prometheusPort": PORT,
+    "prometheusBindAddress": ("localhost", "::1", "127.1", "0.0.0.1", "224.0.0.1", "all"),
     "prometheusRetention": (
         *("", "two weeks", "15", "90m1h", "1d1d", "-1d", "1.5d", "0", "0d", "300y", "1M", "1d 2h"),
         f"{'9' * 30}d",

@@ -14,6 +14,13 @@ ELSEWHERE = {
     "grafanaUrl": "https://grafana.example",
     "grafanaToken": "glsa_x",
 }
+# Ports that other machines reach.
+PUBLIC = {
+    "bindAddress": "192.0.2.7",
+    "advertisedHost": "box.example",
+    "grafanaAdminPassword": "own",
+    "allowUnauthenticated": "true",
+}
 
 
 def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
@@ -99,6 +106,7 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
         ),
         ({**ELSEWHERE, "bindAddress": "0.0.0.0"}, "datasourceUrl: Prometheus is on this"),
         ({**ELSEWHERE, "advertisedHost": "box.example"}, "datasourceUrl: Prometheus is on this"),
+        ({**ELSEWHERE, "bindAddress": "192.0.2.7"}, "set prometheusBindAddress and advertisedHost"),
         (
             {**ELSEWHERE, "prometheus": "external", "prometheusUrl": "http://localhost:9090"},
             "datasourceUrl: Prometheus is on this machine's loopback",
@@ -107,6 +115,10 @@ def test_all_bad_settings_are_named_in_one_error(loaded: Load) -> None:
         (
             {"dockerHost": "tcp://192.0.2.7:2376", "bindAddress": "0.0.0.0"},
             "advertisedHost: dockerHost is another machine",
+        ),
+        (
+            {**PUBLIC, "dockerHost": "tcp://192.0.2.7:2376"},
+            "prometheusBindAddress: dockerHost is another machine",
         ),
         ({"proxyPort": 3000}, "proxyPort and grafanaPort: have the same port 3000"),
         ({"proxyPort": 0}, "proxyPort: 0 is not a port"),
@@ -178,8 +190,16 @@ def test_a_bad_setting_is_refused_with_what_to_do(
         },
         {**ELSEWHERE, "grafanaUrl": "http://localhost:3000"},
         {**ELSEWHERE, "datasourceUrl": "http://tunnel.example:9090"},
-        {**ELSEWHERE, "bindAddress": "192.0.2.7", "allowUnauthenticated": "true"},
+        {**ELSEWHERE, "prometheusBindAddress": "192.0.2.7"},
         {"dockerHost": "ssh://me@box", "advertisedHost": "127.0.0.1"},
+        {**PUBLIC, "dockerHost": "ssh://me@box", "prometheusBindAddress": "192.0.2.7"},
+        {**PUBLIC, "dockerHost": "ssh://me@box", "prometheusBindAddress": "127.0.0.1"},
+        {
+            **PUBLIC,
+            "dockerHost": "ssh://me@box",
+            "prometheus": "external",
+            "prometheusUrl": "http://p.example:9090",
+        },
         {"dockerHost": "tcp://127.0.0.1:2375"},
         {"dockerHost": "unix:///var/run/docker.sock"},
         {"alertWebhookUrl": "https://me:word@hooks.example/x"},

@@ -37,3 +37,14 @@ def test_no_page_of_another_origin_may_read_it(prometheus: str, origin: str) -> 
 
     assert response.status_code == 200
     assert "access-control-allow-origin" not in response.headers
+
+
+def test_a_query_may_not_load_more_samples_than_its_memory_has_room_for(prometheus: str) -> None:
+    def ask(samples: int) -> httpx.Response:
+        query = {"query": f"count_over_time(vector(1)[{samples}s:1s])"}
+        return httpx.get(f"{prometheus}/api/v1/query", params=query, timeout=60, trust_env=False)
+
+    assert ask(500_000).json()["status"] == "success"
+    refused = ask(3_000_000)
+    assert refused.status_code == 422
+    assert "too many samples" in refused.json()["error"]

@@ -228,7 +228,8 @@ def test_a_shutdown_ends_the_wait_of_a_refusal(
     [
         ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
         ({"Sec-Fetch-Site": "none"}, 200),
         ({}, 200),
@@ -237,7 +238,7 @@ def test_a_shutdown_ends_the_wait_of_a_refusal(
 def test_a_page_that_sends_no_origin_is_recognised(
     proxy: RunningProxy, headers: dict[str, str], status: int
 ) -> None:
-    """A page's images and scripts have no `Origin`."""
+    """A page's images, scripts and frames have no `Origin`; a link that is followed is allowed."""
     assert proxy.http.get("/api/tags", headers=headers).status_code == status
 
 
