@@ -63,6 +63,14 @@ class ProxyError(Exception):
         text = str(self.args[0]) if self.args else self.error_type
         return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}…"
 
+    def forget_origin(self) -> None:
+        """Drop the traceback, and the errors before this one.
+
+        Their frames hold the request. Together with a request that holds its error, they would keep
+        it in memory until the garbage collector runs.
+        """
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+
     @property
     def headers(self) -> dict[str, str]:
         """The headers that the response gets because of the error."""

@@ -123,6 +123,7 @@ class Exchange:
 
     def refuse(self, error: ProxyError) -> HTTPResponse:
         """Return an error in the format of the API that was called, and record it."""
+        error.forget_origin()
         self.record.error = error
         return self.response(
             error_body(error, self.dialect), status=error.status, headers=error.headers
@@ -148,6 +149,7 @@ class Exchange:
 
     async def fail(self, error: ProxyError, *, content_type: str) -> None:
         """End a stream with an error, which by now can be reported only in the body."""
+        error.forget_origin()
         self.record.error = error
         ending = Batch(error_in_stream(error, self.dialect))
         await self.write(ending, content_type=content_type, end=True)

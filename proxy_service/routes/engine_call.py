@@ -61,6 +61,7 @@ async def call_engine(
 
 def within_stream(error: ProxyError) -> ProxyError:
     """Return the error that counts once part of the response was sent."""
+    error.forget_origin()  # its connection keeps it
     if isinstance(error, EngineError) and not isinstance(error, EngineTimeout):
         return StreamInterrupted(error)
     return error
