@@ -15,6 +15,7 @@ _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _STRING, _ARRAY = 8, 9
 # Value type to `struct` code; everything is little-endian.
+_UINT32, _UINT64 = struct.Struct("<I"), struct.Struct("<Q")
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 # GGML_MAX_DIMS of ggml.
 _MOST_DIMENSIONS = 4
@@ -59,10 +60,10 @@ def read_header(stream: BinaryIO) -> Header:
     reader = _Reader(stream)
     if reader.read(min(len(_MAGIC), reader.left)) != _MAGIC:
         raise NotGgufError("it doesn't begin with the letters GGUF")
-    version = reader.integer("I")
+    version = reader.integer(_UINT32)
     if version not in _VERSIONS:
         raise NotGgufError(f"GGUF version {version} is not one of {_VERSIONS}")
-    tensors, pairs = reader.integer("Q"), reader.integer("Q")
+    tensors, pairs = reader.integer(_UINT64), reader.integer(_UINT64)
     if tensors > _MOST_TENSORS:
         raise NotGgufError(f"it has {tensors} tensors")
     metadata = {reader.string(): _typed_value(reader) for _ in range(pairs)}
@@ -86,21 +87,21 @@ class _Reader:
 
     def string(self) -> str:
         # Vocabularies may hold byte strings that aren't UTF-8 by themselves.
-        return self.read(self.integer("Q")).decode("utf-8", errors="replace")
+        return self.read(self.integer(_UINT64)).decode("utf-8", errors="replace")
 
-    def integer(self, code: str) -> int:
-        return int(self.scalars(code)[0])
+    def integer(self, form: struct.Struct) -> int:
+        return int(form.unpack(self.read(form.size))[0])
 
-    def scalars(self, code: str, count: int = 1) -> tuple[int | float | bool, ...]:
+    def scalars(self, code: str, count: int) -> tuple[int | float | bool, ...]:
         data = self.read(count * struct.calcsize(f"<{code}"))
         return struct.unpack(f"<{count}{code}", data)
 
 
 def _typed_value(reader: _Reader) -> Scalar | list[Scalar]:
-    kind = reader.integer("I")
+    kind = reader.integer(_UINT32)
     if kind != _ARRAY:
         return _values(reader, kind, 1)[0]
-    item_kind, length = reader.integer("I"), reader.integer("Q")
+    item_kind, length = reader.integer(_UINT32), reader.integer(_UINT64)
     if length > _LONGEST_ARRAY:
         raise NotGgufError(f"it has an array of {length} values")
     return _values(reader, item_kind, length)
@@ -116,10 +117,10 @@ def _values(reader: _Reader, kind: int, count: int) -> list[Scalar]:
 
 def _tensor(reader: _Reader) -> Tensor:
     reader.string()  # its name
-    dimensions = reader.integer("I")
+    dimensions = reader.integer(_UINT32)
     if dimensions > _MOST_DIMENSIONS:
         raise NotGgufError(f"it has a tensor of {dimensions} dimensions")
-    shape = [reader.integer("Q") for _ in range(dimensions)]
-    kind = reader.integer("I")
-    reader.integer("Q")  # where its data begins
+    shape = [reader.integer(_UINT64) for _ in range(dimensions)]
+    kind = reader.integer(_UINT32)
+    reader.integer(_UINT64)  # where its data begins
     return Tensor(kind, math.prod(shape))

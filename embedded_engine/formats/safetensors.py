@@ -14,6 +14,7 @@ import msgspec
 _LONGEST_HEADER_BYTES = 100_000_000
 # More than any tensor has; the product of a damaged header's numbers would take hours.
 _MOST_DIMENSIONS = 64
+_MOST_ELEMENTS = 2**63 - 1
 
 
 class NotSafetensorsError(ValueError):
@@ -25,7 +26,8 @@ class _Tensor(msgspec.Struct, frozen=True):
 
     dtype: str = ""
     shape: Annotated[
-        tuple[Annotated[int, msgspec.Meta(ge=0)], ...], msgspec.Meta(max_length=_MOST_DIMENSIONS)
+        tuple[Annotated[int, msgspec.Meta(ge=0, le=_MOST_ELEMENTS)], ...],
+        msgspec.Meta(max_length=_MOST_DIMENSIONS),
     ] = (0,)
 
 
@@ -46,4 +48,6 @@ def count_elements(stream: BinaryIO) -> Counter[str]:
     elements: Counter[str] = Counter()
     for tensor in tensors.values():
         elements[tensor.dtype] += math.prod(tensor.shape)
+    if elements.total() > _MOST_ELEMENTS:
+        raise NotSafetensorsError("it has more elements than fit on any disk")
     return elements

@@ -19,8 +19,11 @@ _SENTENCEPIECE = "llama"
 _BEGIN = "tokenizer.ggml.bos_token_id"
 # Token types of GGUF (llama.cpp, enum llama_token_type).
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6
-# Above any real one; the time to find a token's merges grows with the square of its length.
-_LONGEST_TOKEN = 1000
+# Characters of a token that others are merged to, and merges for each token: far above those of
+# real vocabularies, which have two merges for each token. What a token takes grows with the square
+# of its length.
+_LONGEST_MERGED = 256
+_MOST_MERGES = 8
 # SentencePiece writes a space as this letter.
 _SPACE = "\u2581"
 
@@ -45,9 +48,8 @@ def to_tokenizer_json(metadata: Metadata) -> dict[str, Any]:
     scores = _list(metadata, "tokenizer.ggml.scores", float)
     if not len(tokens) == len(types) == len(scores):
         raise NotGgufError("its tokens, their types and their scores differ in number")
-    if any(len(token) > _LONGEST_TOKEN for token in tokens):
-        raise NotGgufError(f"it has a token of more than {_LONGEST_TOKEN} characters")
     vocabulary = {token: index for index, token in enumerate(tokens)}
+    merges = _merges(tokens, vocabulary, types, scores)
     space = {"type": "Replace", "pattern": {"String": " "}, "content": _SPACE}
     prefix = [{"type": "Prepend", "prepend": _SPACE}] * _adds_space(metadata)
     unknown = _token(metadata, "tokenizer.ggml.unknown_token_id", tokens)
@@ -70,25 +72,34 @@ def to_tokenizer_json(metadata: Metadata) -> dict[str, Any]:
             "byte_fallback": True,
             "ignore_merges": False,
             "vocab": vocabulary,
-            "merges": _merges(vocabulary, types, scores),
+            "merges": merges,
         },
     }
 
 
-def _merges(vocabulary: dict[str, int], types: list[int], scores: list[float]) -> list[list[str]]:
+def _merges(
+    tokens: list[str], vocabulary: dict[str, int], types: list[int], scores: list[float]
+) -> list[tuple[str, str]]:
     """List every way to join two pieces into a third, the best-scored result first.
 
     SentencePiece always joins the two neighbours whose union scores highest. Byte-pair encoding
     does the same with a list of merges in that order.
     """
     pieces = [piece for piece, index in vocabulary.items() if types[index] == _NORMAL]
+    if any(len(piece) > _LONGEST_MERGED for piece in pieces):
+        raise NotGgufError(f"it has a token of more than {_LONGEST_MERGED} characters")
     pieces.sort(key=lambda piece: -scores[vocabulary[piece]])
-    return [
-        [piece[:cut], piece[cut:]]
-        for piece in pieces
-        for cut in range(1, len(piece))
-        if piece[:cut] in vocabulary and piece[cut:] in vocabulary
-    ]
+    merges: list[tuple[str, str]] = []
+    for piece in pieces:
+        for cut in range(1, len(piece)):
+            left, right = vocabulary.get(piece[:cut]), vocabulary.get(piece[cut:])
+            if left is not None and right is not None:
+                merges.append((tokens[left], tokens[right]))  # not copies of them
+        if len(merges) > _MOST_MERGES * len(tokens):
+            raise NotGgufError(
+                f"its tokens can be merged in more than {_MOST_MERGES} times as many ways"
+            )
+    return merges
 
 
 def _added_tokens(tokens: list[str], types: list[int]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ begun, as a line. After *done* and *failed* nothing is written.
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -128,10 +129,9 @@ class OllamaStream(EngineStream):
             self._finish(at)
 
     def _decode(self, data: bytes) -> Completion:
-        try:
+        decoded: object = None
+        with suppress(ValueError):
             decoded = decode_reply(data)
-        except ValueError:
-            raise from_event(data, model=self._options.model) from None
         if not isinstance(decoded, dict) or "choices" not in decoded:
             raise from_event(data, model=self._options.model)
         return cast("Completion", decoded)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.streaming.engine_stream import DONE, INCOMPLETE, Batch, EngineStream
+from proxy_service.streaming.plain_events import LONGEST_EXAMPLE
 from proxy_service.streaming.sse import Event
 from proxy_service.translate.engine_errors import from_event
 from proxy_service.translate.replies import finish_reason_of, to_usage
@@ -66,7 +67,8 @@ class PassthroughStream(EngineStream):
             return
         failed = event.name in _FAILURES or event.data.startswith(b'{"error"')
         if failed or not event.data.startswith(b"{"):
-            batch.error = from_event(event.data, model=self._model)
+            if batch.error is None:
+                batch.error = from_event(event.data, model=self._model)
             return
         if _SUMMARY.search(event.data):
             self._read_summary(event.data)
@@ -75,7 +77,7 @@ class PassthroughStream(EngineStream):
         if plain and _CONTENT.search(event.data):
             batch.chunks += 1
             batch.deltas += 1
-            if self._plain_events.accepts_examples:
+            if self._plain_events.accepts_examples and len(event.data) <= LONGEST_EXAMPLE:
                 self._learn(event.data)
 
     def _learn(self, data: bytes) -> None:

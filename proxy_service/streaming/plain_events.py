@@ -23,6 +23,8 @@ _PLAIN = re.compile(rb'[\n !#-\[\]-~]*(?:\\["\\bfnrt][\n !#-\[\]-~]*)*')
 _KEY = b'"content":'
 # If this many examples didn't lead to runs, the events differ in more than their text.
 _MAX_EXAMPLES = 8
+# Bytes; a plain event has the text of a token or a few. To compare a large event takes long.
+LONGEST_EXAMPLE = 4096
 
 
 class PlainEvents:
@@ -46,7 +48,7 @@ class PlainEvents:
 
     def learn(self, data: bytes, decoded: Completion) -> None:
         """Use an event's data, and what it decodes to, as an example if the event is plain."""
-        if not self.accepts_examples or not is_plain(decoded):
+        if not self.accepts_examples or len(data) > LONGEST_EXAMPLE or not is_plain(decoded):
             return
         self._examples_left -= 1
         text = decoded["choices"][0]["delta"].get("content") or ""

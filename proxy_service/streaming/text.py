@@ -4,7 +4,7 @@ This concerns text that may be the beginning of a stop string, and the first hal
 pair that is split between two events.
 """
 
-from proxy_service.streaming.stop_prefixes import StopPrefixes
+from proxy_service.streaming.stops import StopFinder
 
 
 class TextBuffer:
@@ -15,12 +15,10 @@ class TextBuffer:
         stopped: Whether a stop string was found; after that nothing is released.
     """
 
-    __slots__ = ("_held", "_prefixes", "_state", "_stops", "released", "stopped")
+    __slots__ = ("_finder", "_held", "released", "stopped")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
-        self._stops = _without_longer(stops)
-        self._prefixes = StopPrefixes(self._stops)
-        self._state = 0  # the text that may be the beginning of a stop string
+        self._finder = StopFinder(_without_longer(stops)) if stops else None
         self._held = ""
         self.released = 0
         self.stopped = False
@@ -28,16 +26,14 @@ class TextBuffer:
     @property
     def is_transparent(self) -> bool:
         """Whether all text without surrogates is released at once."""
-        return not (self._stops or self._held or self.stopped)
+        return not (self._finder or self._held or self.stopped)
 
     def feed(self, text: str) -> str:
         """Take a piece of text and return the text that may be sent."""
         if self.stopped:
             return ""
         held, self._held = self._held, ""
-        text = held + text
-        if self._stops:
-            text = self._cut(text, new=len(held))
+        text = self._cut(self._finder, held, text) if self._finder else held + text
         if text and _is_first_half(text[-1]):
             text, self._held = text[:-1], text[-1] + self._held
         self.released += len(text)
@@ -49,21 +45,17 @@ class TextBuffer:
         self.released += len(held)
         return _join_pairs(held)
 
-    def _cut(self, text: str, *, new: int) -> str:
-        """Cut text off at a stop string, or hold its end back; ``new`` is where a piece begins."""
-        found = [
-            at
-            for stop in self._stops
-            if (at := text.find(stop, max(new - len(stop) + 1, 0))) >= 0  # it ends in the piece
-        ]
-        if found:
+    def _cut(self, finder: StopFinder, held: str, piece: str) -> str:
+        """Cut the text off at a stop string, or hold its end back if one may begin there."""
+        end = finder.feed(piece)
+        text = held + piece
+        if end >= 0:
             self.stopped = True
-            return text[: min(found)]
-        self._state = self._prefixes.advance(self._state, text[new:])
-        keep = self._prefixes.lengths[self._state]
-        if keep:
-            self._held = text[-keep:]
-            return text[:-keep]
+            return text[: len(held) + end - finder.begun]
+        begun = finder.begun
+        if begun:
+            self._held = text[-begun:]
+            return text[:-begun]
         return text
 
 

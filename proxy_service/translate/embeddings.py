@@ -9,9 +9,15 @@ from proxy_service.errors import EngineProtocolError, InvalidRequest
 from proxy_service.translate.replies import to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import EmbeddingItem, EmbeddingReply, Usage
+from proxy_service.wire.reading import decode_strict
 
 # Inputs of one request. OpenAI allows 2,048.
 MAX_INPUTS = 8192
+# `msgspec` takes some microseconds for a number with a large exponent, unless `decode_strict` is
+# used, which is slower otherwise. In vectors, exponents are rare.
+_BYTES_PER_EXPONENT = 50
+# The hook, as in `decode_strict`, is for the usage only.
+_decode_reply = msgspec.json.Decoder(EmbeddingReply, float_hook=float).decode
 
 
 def read_inputs(value: object) -> list[str]:
@@ -51,7 +57,7 @@ def read_reply(body: bytes, *, expected: int) -> tuple[list[msgspec.Raw], Usage]
         EngineProtocolError: It has an unknown format, or vectors are missing.
     """
     try:
-        reply = msgspec.json.decode(body, type=EmbeddingReply)
+        reply = _decode_reply(body)
     except msgspec.MsgspecError as error:
         raise _unknown_format(body) from error
     if len(reply.data) != expected:
@@ -67,9 +73,13 @@ def read_vector(item: msgspec.Raw) -> tuple[int, list[float]]:
     Raises:
         EngineProtocolError: The item has an unknown format.
     """
+    data = bytes(item)
     try:
-        read = msgspec.json.decode(item, type=EmbeddingItem)
-    except msgspec.MsgspecError as error:
+        if data.count(b"e") + data.count(b"E") > len(data) // _BYTES_PER_EXPONENT:
+            read = msgspec.convert(decode_strict(data), EmbeddingItem)
+        else:
+            read = msgspec.json.decode(data, type=EmbeddingItem)
+    except ValueError as error:
         raise _unknown_format(item) from error
     return read.index, read.embedding
 

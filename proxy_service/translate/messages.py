@@ -118,24 +118,37 @@ def _assistant_calls(message: Message, calls: list[tuple[str, ToolCall]]) -> Jso
 class _OpenCalls:
     """The calls of one message that have no result yet, as pairs of id and name.
 
-    They are found by index: a request may have thousands of them. There is one index for each of
-    the ways in which results can name their call, made when a result does it.
+    Results mostly come in the order of their calls. Others are found by index, because a request
+    may have thousands of calls. There is one index for each of the ways in which results can name
+    their call, made when a result does it.
     """
+
+    __slots__ = ("_answered", "_calls", "_first", "_indexes")
 
     def __init__(self, calls: list[tuple[str, str]]) -> None:
         self._calls = calls
-        self._answered = bytearray(len(calls))
+        self._first = 0  # the position of the oldest open call
+        self._answered: set[int] = set()  # positions after it
         # By whether the id and the name are given: for each pair of them, the positions of its
         # calls, the last one first.
         self._indexes: dict[tuple[bool, bool], dict[tuple[str, str], list[int]]] = {}
 
     def take(self, call_id: str, name: str) -> tuple[str, str] | None:
         """Return the oldest open call with this id and name, each of which may be empty."""
+        while self._first in self._answered:
+            self._answered.remove(self._first)
+            self._first += 1
+        if self._first == len(self._calls):
+            return None
+        oldest_id, oldest_name = oldest = self._calls[self._first]
+        if call_id in ("", oldest_id) and name in ("", oldest_name):
+            self._first += 1
+            return oldest
         positions = self._index(bool(call_id), bool(name)).get((call_id, name), [])
         while positions:
             position = positions.pop()
-            if not self._answered[position]:
-                self._answered[position] = True
+            if position > self._first and position not in self._answered:
+                self._answered.add(position)
                 return self._calls[position]
         return None
 

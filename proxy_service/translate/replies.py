@@ -12,6 +12,9 @@ from proxy_service.wire.reading import decode_reply
 # Far above any real count or time.
 _MAX_COUNT_OR_TIME = 2**53
 
+# Of one reply; far more than any model makes at once.
+_MAX_TOOL_CALLS = 1000
+
 # The fields of `Usage`, each with its name in chat completions and in the other APIs.
 _COUNTS = {
     "prompt_tokens": ("prompt_tokens", "input_tokens"),
@@ -175,7 +178,13 @@ def _to_ns(seconds: float) -> int:
 
 
 def to_ollama_tool_calls(calls: list[ToolCallDelta]) -> list[JsonObject]:
-    """Translate whole tool calls: arguments become objects, and positions become indexes."""
+    """Translate whole tool calls: arguments become objects, and positions become indexes.
+
+    Raises:
+        EngineProtocolError: There are too many calls, or arguments that aren't a JSON object.
+    """
+    if len(calls) > _MAX_TOOL_CALLS:
+        raise EngineProtocolError(f"the model wrote more than {_MAX_TOOL_CALLS} tool calls")
     return [_tool_call(call, position) for position, call in enumerate(calls)]
 
 

@@ -40,8 +40,7 @@ class Common:
     truncate: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct, frozen=True):
     """A tool call by the model; the arguments are an object, unlike OpenAI's string."""
 
     id: str

@@ -100,8 +100,11 @@ def decode_reply(body: bytes) -> object:
     """Decode the engine's JSON, reading NaN and numbers that are too large as null.
 
     Raises:
-        ValueError: The body isn't JSON, or is nested too deeply.
+        ValueError: The body isn't JSON, is nested too deeply, or consists mostly of brackets.
     """
+    openings = body.count(b"[") + body.count(b"{")
+    if openings > _FEW_CONTAINERS + len(body) // _BYTES_PER_CONTAINER:
+        raise ValueError("too many arrays and objects")
     try:
         value = decode_strict(body)
     except ValueError:
@@ -109,7 +112,7 @@ def decode_reply(body: bytes) -> object:
             value = _lenient.decode(body.decode("utf-8", "surrogatepass"))
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
+    if openings > MAX_DEPTH and _is_deep(value):
         raise ValueError("nested too deeply")
     return value
 

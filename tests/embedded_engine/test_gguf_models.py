@@ -157,10 +157,26 @@ def test_a_damaged_vocabulary_is_read_or_refused(damage: dict[str, Value]) -> No
                 "tokenizer.ggml.token_type": [1],
                 "tokenizer.ggml.scores": [0.0],
             },
-            "more than 1000 characters",
+            "more than 256 characters",
+        ),
+        (
+            {
+                "tokenizer.ggml.tokens": ["x" * (length + 1) for length in range(100)],
+                "tokenizer.ggml.token_type": [1] * 100,
+                "tokenizer.ggml.scores": [0.0] * 100,
+            },
+            "as many ways",
         ),
     ],
-    ids=["no list", "wrong type", "lengths", "begin token", "unknown token", "long token"],
+    ids=[
+        "no list",
+        "wrong type",
+        "lengths",
+        "begin token",
+        "unknown token",
+        "long token",
+        "merges",
+    ],
 )
 def test_what_is_damaged_is_said(damage: dict[str, Value], says: str) -> None:
     with pytest.raises(NotGgufError, match=says):
