@@ -38,6 +38,8 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "maxBodyMib": "20",
         "modelAliases": "llama3=Qwen/Qwen3-0.6B,gpt-4o-mini=Qwen/Qwen3-0.6B",
         "modelUnload": "true",
+        "keepAlive": "24h",
+        "maxLoadedModels": "2",
         "ollamaVersion": "0.34.0",
         "engineConnectTimeoutSeconds": "10",
         "engineSilenceTimeoutSeconds": "600",

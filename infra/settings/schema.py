@@ -50,6 +50,8 @@ class Settings:
     max_body_mib: str = str(_PROXY.max_body_bytes // MIB)
     model_aliases: str = ""
     model_unload: bool = _PROXY.model_unload
+    keep_alive: str = f"{_PROXY.model_keep_alive_seconds:g}"
+    max_loaded_models: str = str(_PROXY.max_loaded_models)
     ollama_version: str = _PROXY.ollama_version
     engine_connect_timeout_seconds: str = f"{_PROXY.engine_connect_timeout_seconds:g}"
     engine_silence_timeout_seconds: str = f"{_PROXY.engine_silence_timeout_seconds:g}"

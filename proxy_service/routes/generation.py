@@ -130,7 +130,7 @@ async def _load_or_unload(
     if unload:
         await exchange.services.catalogue.unload(model)
     else:
-        await exchange.services.catalogue.load(model)
+        await exchange.services.catalogue.load(model, keep_alive_seconds=common.keep_alive_seconds)
     reason = "unload" if unload else "load"
     exchange.record.completed(None, reason, waited=0.0)
     response: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}

@@ -27,7 +27,11 @@ async def ps(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /api/ps``."""
     catalogue = exchange.services.catalogue
     loaded = [model for model in await catalogue.models() if model.status == LOADED]
-    processes = [to_process(m) for m in loaded]
+    now_ns = exchange.services.clock.time_ns()
+    processes = [
+        to_process(m, now_ns=now_ns, expires_in_seconds=catalogue.expires_in_seconds(m))
+        for m in loaded
+    ]
     return exchange.json({"models": processes})
 
 

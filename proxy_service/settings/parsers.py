@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from proxy_service.durations import parse_duration
 from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_model_details
 from proxy_service.settings.values import BODY_MEBIBYTES, MAX_PORT, MIB, BindAddress, is_host
 
@@ -53,6 +54,17 @@ def seconds(low: float, high: float) -> Parser:
 def count(allowed: range) -> Parser:
     """Return a parser of a whole number within limits."""
     return Parser(lambda text: _within(allowed, text), f"whole numbers, {_limits(allowed)}")
+
+
+def parse_keep_alive(text: str) -> float:
+    """Parse a number of seconds or a duration such as ``5m``; infinity if it is negative.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    number = re.fullmatch(r"[+-]?[0-9]{1,18}", text)
+    seconds = float(text) if number else parse_duration(text)
+    return float("inf") if seconds < 0 else seconds
 
 
 def parse_keys(text: str) -> tuple[str, ...]:
@@ -150,6 +162,7 @@ URL = Parser(parse_url, "an http URL such as http://127.0.0.1:8080, without a qu
 BIND = Parser(_bind, f"host:port, port 0 to {MAX_PORT}, an IPv6 address in brackets")
 MEBIBYTES = Parser(_mebibytes, f"whole mebibytes, {_limits(BODY_MEBIBYTES)}")
 FLAG = Parser(_flag, "true or false")
+KEEP_ALIVE = Parser(parse_keep_alive, "seconds, or a duration such as 5m; -1 means always")
 ALIASES = Parser(_aliases, "name=engine-id pairs, separated by commas, each name once")
 HOSTS = Parser(_hosts, "host names or IP addresses without ports, separated by commas, or *")
 ORIGINS = Parser(

@@ -25,6 +25,8 @@ STACK_SETTINGS = {
     "MODEL_ALIASES": "modelAliases",
     "MODEL_DETAILS": "modelDetails",
     "MODEL_UNLOAD": "modelUnload",
+    "OLLAMA_KEEP_ALIVE": "keepAlive",
+    "OLLAMA_MAX_LOADED_MODELS": "maxLoadedModels",
     "MAX_BODY_MIB": "maxBodyMib",
     "OLLAMA_ORIGINS": "allowedOrigins",
     "ALLOWED_HOSTS": "allowedHosts",

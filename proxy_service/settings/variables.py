@@ -7,6 +7,7 @@ from proxy_service.settings.parsers import Parser
 from proxy_service.settings.values import (
     CONCURRENT_REQUESTS,
     CONNECTIONS,
+    LOADED_MODELS,
     LOG_FORMATS,
     LOG_LEVELS,
     QUEUED_REQUESTS,
@@ -160,7 +161,19 @@ VARIABLES = (
         "MODEL_UNLOAD",
         "model_unload",
         parsers.FLAG,
-        "whether `keep_alive` 0 unloads a model from the engine",
+        "whether models are unloaded from the engine: idle ones, and those in the way of others",
+    ),
+    Variable(
+        "OLLAMA_KEEP_ALIVE",
+        "model_keep_alive_seconds",
+        parsers.KEEP_ALIVE,
+        "how long an idle model stays loaded, if `MODEL_UNLOAD` is set and a request doesn't say",
+    ),
+    Variable(
+        "OLLAMA_MAX_LOADED_MODELS",
+        "max_loaded_models",
+        parsers.count(LOADED_MODELS),
+        "how many models may be loaded at once, if `MODEL_UNLOAD` is set; 0 for any number",
     ),
     Variable(
         "MAX_BODY_MIB",

@@ -1,23 +1,18 @@
 """Ollama's request bodies, limited to what the proxy reads."""
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
 import msgspec
 
+from proxy_service.durations import parse_duration
 from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import Fields, fold_keys, json_type
 
 MAX_TOP_LOGPROBS = 20
-# Characters, more than a sensible duration needs: matching takes quadratic time.
-_MAX_DURATION = 64
 THINK_LEVELS = ("high", "medium", "low", "max")
-
-_DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,25 +169,13 @@ def parse_keep_alive(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidRequest(f"Unsupported type: '{json_type(value)}'")
     try:
-        seconds = _go_duration(value) if isinstance(value, str) else float(value)
+        seconds = parse_duration(value) if isinstance(value, str) else float(value)
     except OverflowError:
         text = "json: cannot unmarshal number into Go value of type float64"
         raise InvalidRequest(text) from None
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
     return float("inf") if seconds < 0 else seconds
-
-
-def _go_duration(text: str) -> float:
-    if len(text) > _MAX_DURATION:
-        raise InvalidRequest(f'time: invalid duration "{text}"')
-    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if rest == "0":
-        return 0.0
-    if re.fullmatch(r"\d+\.?\d*|\.\d+", rest):
-        raise InvalidRequest(f'time: missing unit in duration "{text}"')
-    parts = _DURATION_PART.findall(rest)
-    if not parts or "".join(number + unit for number, unit in parts) != rest:
-        raise InvalidRequest(f'time: invalid duration "{text}"')
-    return sign * sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
 
 
 def _messages(items: list[object]) -> tuple[Message, ...]:

@@ -29,16 +29,18 @@ def to_tag(model: EngineModel) -> JsonObject:
     }
 
 
-def to_process(model: EngineModel) -> JsonObject:
-    """Return one element of ``GET /api/ps``; no model expires, because no timer unloads any."""
+def to_process(model: EngineModel, *, now_ns: int, expires_in_seconds: float) -> JsonObject:
+    """Return one element of ``GET /api/ps``; ``now_ns`` is in Unix nanoseconds."""
     name, details = with_tag(model.name), model.details
+    left_ns = FOREVER_SECONDS * NS_PER_SECOND - now_ns
+    expires_ns = now_ns + int(min(expires_in_seconds * NS_PER_SECOND, left_ns))
     return {
         "name": name,
         "model": name,
         "size": details.size,
         "digest": digest(model.id),
         "details": _details_part(model),
-        "expires_at": timestamp(FOREVER_SECONDS * NS_PER_SECOND),
+        "expires_at": timestamp(expires_ns),
         "size_vram": details.size if model.vram_bytes is None else model.vram_bytes,
         "context_length": details.context_length,
     }

@@ -65,6 +65,8 @@ ABSURD: dict[str, tuple[str, ...]] = {
     "maxBodyMib": ("x", "-1", "0", "51", "1.5", "50M"),
     "modelAliases": ("a", "a=", "=b", "a=x,a=y", "a:b"),
     "modelUnload": SWITCH,
+    "keepAlive": ("never", "5 m", "m5", "1d", "1e3", "-", "9" * 19),
+    "maxLoadedModels": ("x", "-1", "1001", "1.5", "2 models"),
     "ollamaVersion": ("latest", "0.33", "v0.33.0", "0.33.0-rc1", "0.33.0.1"),
     "engineConnectTimeoutSeconds": (*SECONDS, "0", "61"),
     "engineSilenceTimeoutSeconds": (*SECONDS, "0"),
