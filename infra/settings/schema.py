@@ -12,14 +12,21 @@ from typing import Any, get_type_hints
 
 from infra import topology
 from infra.settings.mute_timings import MuteTiming
+from infra.settings.served_models import DEFAULT_MODEL, ServedModel
 from infra.settings.types import (
     DEFAULT_PASSWORD,
+    NO_ADAPTERS,
+    NO_ARGUMENTS,
     NO_SECRET,
+    NO_VARIABLES,
+    Arguments,
     EngineMode,
     GrafanaRules,
+    LoraAdapters,
     NotifySeverity,
     Secret,
     ServiceMode,
+    Variables,
 )
 from monitoring.names import SCRAPE_INTERVAL_SECONDS
 from monitoring.thresholds import Thresholds, Timing
@@ -38,6 +45,17 @@ class Settings:
     model: str = ""
     model_details: str = ""
     quantization: str = ""
+    models: tuple[ServedModel, ...] = ()
+    context_length: int | None = None
+    kv_cache_mb: int | None = None
+    kv_cache_fraction: float | None = None
+    max_seqs: int | None = None
+    prefix_cache_size: int | None = None
+    seed: int | None = None
+    chat_template: str = ""
+    lora_adapters: LoraAdapters = NO_ADAPTERS
+    engine_args: Arguments = NO_ARGUMENTS
+    engine_environment: Variables = NO_VARIABLES
     hf_token: Secret = NO_SECRET
     gpus: str = "none"
     engine_memory_mb: int = 8192
@@ -121,6 +139,20 @@ class Settings:
         if self.advertised_host:
             return self.advertised_host
         return "127.0.0.1" if self.bind_address == "0.0.0.0" else self.bind_address  # noqa: S104 - compared, not bound
+
+    @property
+    def served_models(self) -> tuple[ServedModel, ...]:
+        """The models of the stack's own engine; a single one has no name."""
+        default = DEFAULT_MODEL if self.engine is EngineMode.MISTRALRS else ""
+        return self.models or (
+            ServedModel(
+                name="",
+                model=self.model or default,
+                quantization=self.quantization,
+                chat_template=self.chat_template,
+                lora_adapters=self.lora_adapters,
+            ),
+        )
 
     @property
     def published_ports(self) -> dict[str, int]:

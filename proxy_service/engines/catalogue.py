@@ -179,7 +179,7 @@ class Catalogue:
         if not self._settings.model_unload:
             return NEVER
         now = self._clock.monotonic()
-        return self._uses.expires_at(model.id, now=now) - now
+        return self._uses.expires_at(self._base(model).id, now=now) - now
 
     def loaded(
         self, model: EngineModel, *, keep_alive_seconds: float | None = None
@@ -189,7 +189,7 @@ class Catalogue:
         If the settings allow it, the model is unloaded when it hasn't been used for
         ``keep_alive_seconds``; None leaves this time as it is.
         """
-        return _Use(self, model, keep_alive_seconds)
+        return _Use(self, self._base(model), keep_alive_seconds)
 
     async def begin_use(self, model: EngineModel, keep_alive_seconds: float | None) -> int:
         """Load ``model`` and keep it loaded; see `loaded`."""
@@ -210,6 +210,7 @@ class Catalogue:
 
     async def load(self, model: EngineModel, *, keep_alive_seconds: float | None = None) -> None:
         """Have the engine load ``model`` if it isn't loaded."""
+        model = self._base(model)
         if not self._is_loaded(model):
             async with self._loading:
                 await self._load_now(model)
@@ -222,6 +223,7 @@ class Catalogue:
         """Have the engine unload ``model`` when no request uses it, if the settings allow it."""
         if not self._settings.model_unload:
             return
+        model = self._base(model)
         self._uses.asked_for(model.id, now=self._clock.monotonic(), keep_alive_seconds=0.0)
         async with self._loading:
             await self._unload_now(model.id)
@@ -299,7 +301,12 @@ class Catalogue:
         await self._ask()
 
     def _loaded_ids(self) -> list[str]:
-        return [model.id for model in self._table.models if model.status == LOADED]
+        models = self._table.models
+        return [model.id for model in models if model.status == LOADED and not model.parent]
+
+    def _base(self, model: EngineModel) -> EngineModel:
+        """Return the model that is loaded for ``model``: a LoRA adapter's base, else itself."""
+        return self._table.find(model.parent) or model if model.parent else model
 
     def _notice_expiry(self) -> None:
         """Wake the task that unloads idle models if one expires earlier than it expects."""

@@ -80,14 +80,17 @@ class EmbeddingReply(msgspec.Struct):
 class ModelEntry(TypedDict, total=False):
     """One element of ``GET /v1/models``.
 
-    ``created`` is Unix seconds. Not every engine sends the last five: the context length in
-    tokens, the sizes in bytes, and the objects ``details`` and ``parameters`` with the fields and
-    options of Ollama's API.
+    ``created`` is Unix seconds. ``root`` and ``parent`` of a LoRA adapter are its own name and the
+    id of its base model, as in Mistral.rs and vLLM. Not every engine sends the last five: the
+    context length in tokens, the sizes in bytes, and the objects ``details`` and ``parameters``
+    with the fields and options of Ollama's API.
     """
 
     id: str
     created: int
     status: str
+    root: object
+    parent: object
     max_model_len: object
     size: object
     size_vram: object

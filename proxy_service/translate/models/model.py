@@ -21,6 +21,7 @@ class EngineModel:
         id: The engine's own name for it, which requests to the engine carry.
         created: Unix seconds.
         status: ``loaded``, ``unloaded`` or ``reloading``.
+        parent: Id of the base model, if it is a LoRA adapter: what is loaded for it; else empty.
         name: The name that clients and metrics use; the id unless another is given.
         details: What the settings say about it, or else what the engine reports.
         families: The engine's list of families; empty if there is none, or if the settings
@@ -32,6 +33,7 @@ class EngineModel:
     id: str
     created: int = 0
     status: str = LOADED
+    parent: str = ""
     name: str = ""
     details: ModelDetails = _UNKNOWN
     families: tuple[str, ...] = ()

@@ -260,3 +260,35 @@ def test_a_model_that_never_loads_is_an_error(
     assert reply.status_code == 503
     assert message in reply.json()["error"]
     assert engine.status_of[MODEL] == ("unloaded" if "memory" in message else "loaded")
+
+
+def _with_adapter(engine: ScriptedEngine) -> Reply:
+    """Return a list of models as Mistral.rs 0.9.2 sends it, with a LoRA adapter of the first."""
+    entries = [{"id": name, "status": status} for name, status in engine.status_of.items()]
+    adapter = {"id": f"{MODEL}::code", "root": "code", "parent": MODEL, "status": "loaded"}
+    return json_reply({"object": "list", "data": [*entries, adapter]})
+
+
+def test_a_lora_adapter_is_a_model_for_which_its_base_is_loaded(
+    engine: ScriptedEngine, unloading: ProxySettings
+) -> None:
+    """It is listed under its own name, keeps its base loaded, and is never unloaded itself."""
+    engine.on("/v1/models", lambda _: _with_adapter(engine))
+    proxy = RunningProxy(unloading)
+    proxy.clock = _TickingClock()
+    with proxy:
+        assert proxy.http.post("/api/chat", json=CHAT | {"model": "code"}).status_code == 200
+        assert engine.calls()[0].json["model"] == f"{MODEL}::code"
+        assert _expiry(proxy, "code") == _expiry(proxy) == 300
+        proxy.put_forward(200)
+        proxy.http.post("/api/chat", json=CHAT | {"model": "code", "keep_alive": 400})
+        proxy.put_forward(399)
+        assert _expiry(proxy, "code") == _expiry(proxy) == 600
+        proxy.put_forward(2)
+        assert _unloaded(engine)
+        proxy.put_forward(1000)
+        assert proxy.http.post("/api/chat", json=CHAT | {"model": "code"}).status_code == 200
+        assert engine.status_of[MODEL] == "loaded"
+
+    unloads = [call.json["model_id"] for call in engine.calls("/v1/models/unload")]
+    assert sorted(unloads) == sorted([MODEL, OTHER_MODEL])
