@@ -4,11 +4,14 @@ Flags and keys are those of version 0.9.2 (``mistralrs serve --help``, ``mistral
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from infra.settings.served_models import ServedModel
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
@@ -112,14 +115,18 @@ def _merged(written: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
 
 
 def _table(head: str, values: Mapping[str, Any]) -> str:
-    lines = [f"{_toml(key)} = {_toml(value)}" for key, value in values.items() if value is not None]
+    lines = [f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None]
     return "\n".join([head, *lines])
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _toml(name)
 
 
 def _toml(value: object) -> str:
     """Write a value as TOML: JSON's texts, numbers and lists are the same there, objects aren't."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
