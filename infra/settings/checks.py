@@ -131,6 +131,8 @@ def _engine_options(settings: Settings) -> Iterator[str]:
     if settings.gpus == NO_GPUS:
         for name in _differing(settings, ("kvCacheMb", "kvCacheFraction")):
             yield f"{name}: it sets how much of a GPU's memory is used, but gpus is {NO_GPUS}"
+        if settings.seed is not None:
+            yield f"seed: Mistral.rs can't set one without a GPU, and gpus is {NO_GPUS}"
     for argument in settings.engine_args:
         flag = argument.partition("=")[0]
         if flag in _STACKS_FLAGS or argument[:2] in _STACKS_SHORT_FLAGS:

@@ -47,7 +47,7 @@ _FRESH_SECONDS = 1.0
 # Seconds between two requests for the list while the engine loads a model.
 _LOADING_PAUSE_SECONDS = 0.25
 # Seconds until an idle model that couldn't be unloaded is unloaded again.
-_RETRY_SECONDS = 10.0
+_RETRY_SECONDS = 60.0
 # What engines say when a model doesn't fit: "out of memory", "failed to allocate".
 _NO_MEMORY = re.compile(r"memory|\balloc", re.IGNORECASE)
 
@@ -58,19 +58,21 @@ class _TooLittleMemory(EngineUnavailable):
     """The engine can't load a model because it has too little memory."""
 
 
-def _check_reload(reply: bytes, model: EngineModel) -> None:
-    """Raise the error in the reply to a reload, which has status 200 even if the reload failed."""
+def _check_change(reply: bytes, model: EngineModel, *, job: str, ends: tuple[str, ...]) -> None:
+    """Raise the error in the reply to a load or unload, which has status 200 even if it failed."""
     try:
         value = cast("dict[str, object]", decode_reply(reply))
         status, reason = value["status"], value.get("error")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineProtocolError("the engine's reply to a reload has an unknown format") from error
+        raise EngineProtocolError(
+            f"the engine's reply to a request to {job} a model has an unknown format"
+        ) from error
     if status == "not_found":
         raise ModelNotFound(f"model '{model.name}' not found")
-    if status not in (LOADED, RELOADING):
+    if status not in ends:
         kind = _TooLittleMemory if _NO_MEMORY.search(str(reason)) else EngineUnavailable
         raise kind(
-            f"the engine can't load model '{model.name}': {reason or status}; see the engine's log"
+            f"the engine can't {job} model '{model.name}': {reason or status}; see the engine's log"
         )
 
 
@@ -254,7 +256,8 @@ class Catalogue:
         """Load ``model``; while it doesn't fit, unload idle ones, the least recently used first."""
         while True:
             try:
-                return _check_reload(await self._post(engine_paths.RELOAD, model), model)
+                reply = await self._post(engine_paths.RELOAD, model)
+                _check_change(reply, model, job="load", ends=(LOADED, RELOADING))
             except _TooLittleMemory:
                 idle = self._uses.least_recently_used(self._loaded_ids())
                 if idle is None or not self._settings.model_unload:
@@ -262,6 +265,8 @@ class Catalogue:
                 await self._unload_now(idle)
                 if idle in self._loaded_ids():
                     raise
+            else:
+                return
 
     async def _make_room(self) -> None:
         """Unload models until one more is allowed, the least recently used first.
@@ -297,7 +302,8 @@ class Catalogue:
             self._table = self._table.with_status(current, UNLOADED)
             # With a timeout, because every request for the list of models waits for it.
             async with self._probe_timeout(f"unload model '{current.name}'"):
-                await self._post(engine_paths.UNLOAD, current)
+                reply = await self._post(engine_paths.UNLOAD, current)
+            _check_change(reply, current, job="unload", ends=(UNLOADED,))
         await self._ask()
 
     def _loaded_ids(self) -> list[str]:

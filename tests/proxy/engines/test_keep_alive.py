@@ -165,14 +165,23 @@ def test_nothing_expires_unless_the_settings_allow_it(
     assert engine.calls("/v1/models/unload") == []
 
 
+@pytest.mark.parametrize(
+    "failed",
+    [
+        json_reply({"message": "busy"}, 500),
+        json_reply({"model_id": MODEL, "status": "no_loader_config"}),
+        json_reply({"model_id": MODEL, "status": "internal_error", "error": "poisoned"}),
+        json_reply([]),
+    ],
+)
 def test_an_unload_that_fails_is_repeated_later(
-    engine: ScriptedEngine, unloading: ProxySettings
+    engine: ScriptedEngine, unloading: ProxySettings, failed: Reply
 ) -> None:
     """Not at once, since the engine has to do other things, too."""
 
     def busy_at_first(request: Received) -> Reply:
         if len(engine.calls("/v1/models/unload")) == 1:
-            return json_reply({"message": "busy"}, 500)
+            return failed
         engine.status_of[request.json["model_id"]] = "unloaded"
         return json_reply({"model_id": MODEL, "status": "unloaded"})
 
@@ -180,7 +189,7 @@ def test_an_unload_that_fails_is_repeated_later(
     with RunningProxy(unloading) as proxy:
         proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 0})
         assert eventually(lambda: len(engine.calls("/v1/models/unload")) == 1)
-        proxy.put_forward(9)
+        proxy.put_forward(59)
         proxy.probe()
         assert len(engine.calls("/v1/models/unload")) == 1
         proxy.put_forward(2)
