@@ -28,6 +28,14 @@ def test_a_stream_is_counted_and_left_unchanged() -> None:
     assert stream.finish_reason == "stop"
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_thinking_counts_as_content(name: str) -> None:
+    body = delta_event(None, **{name: "hm"}) + delta_event(None, **{name: None})
+    batch = PassthroughStream(model="m").feed(body)
+
+    assert (batch.data, batch.chunks, batch.deltas) == (body, 1, 1)
+
+
 def test_only_the_deltas_of_other_apis_count_as_content() -> None:
     """`/v1/responses` sends the whole text again at the end."""
     whole = {"output": [{"content": [{"type": "output_text", "text": "ab"}]}]}
