@@ -44,7 +44,8 @@ ROUTES = (
     Route("/api/delete", ("DELETE",), models.delete, "delete"),
     Route("/api/status", _GET, models.status),
     Route("/api/me", _POST, models.account),
-    Route("/api/signout", _POST, models.account),
+    Route("/api/signout", _POST, models.signout),
+    Route("/api/user/keys/<key:str>", ("DELETE",), models.signout),
     Route("/api/experimental/web_search", _POST, models.web),
     Route("/api/experimental/web_fetch", _POST, models.web),
     Route("/api/experimental/model-recommendations", _GET, models.recommendations),
@@ -57,5 +58,6 @@ ROUTES = (
     Route("/v1/embeddings", _POST, openai.generate, "v1_embeddings"),
     Route("/v1/responses", _POST, openai.generate, "v1_responses"),
     Route("/v1/messages", _POST, openai.generate, "v1_messages"),
+    Route("/v1/messages/count_tokens", _POST, openai.generate),
     Route("/v1/audio/transcriptions", _POST, openai.transcriptions),
 )

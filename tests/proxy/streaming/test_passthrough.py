@@ -3,6 +3,7 @@
 import pytest
 
 from proxy_service.streaming.passthrough import PassthroughStream
+from tests.proxy.bodies import thinking
 from tests.proxy.scripted_engine import DONE, USAGE, delta_event, event
 
 
@@ -30,7 +31,9 @@ def test_a_stream_is_counted_and_left_unchanged() -> None:
 
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
 def test_thinking_counts_as_content(name: str) -> None:
-    body = delta_event(None, **{name: "hm"}) + delta_event(None, **{name: None})
+    body = delta_event(None, **thinking((name,), "hm")) + delta_event(
+        None, **thinking((name,), None)
+    )
     batch = PassthroughStream(model="m").feed(body)
 
     assert (batch.data, batch.chunks, batch.deltas) == (body, 1, 1)
