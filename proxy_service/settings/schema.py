@@ -55,6 +55,7 @@ class ProxySettings:
     model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
     model_unload: bool = False
     max_body_bytes: int = 50 * MIB  # Mistral.rs refuses larger ones
+    max_unpacked_bytes: int = 8 * MIB  # Ollama's own
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)

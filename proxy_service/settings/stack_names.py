@@ -26,6 +26,7 @@ STACK_SETTINGS = {
     "MODEL_DETAILS": "modelDetails",
     "MODEL_UNLOAD": "modelUnload",
     "MAX_BODY_MIB": "maxBodyMib",
+    "MAX_UNPACKED_MIB": "maxUnpackedMib",
     "OLLAMA_ORIGINS": "allowedOrigins",
     "ALLOWED_HOSTS": "allowedHosts",
     "API_KEY": "apiKey",
