@@ -67,13 +67,15 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
 def user_content(text: str, images: Sequence[str]) -> str | list[JsonObject]:
     """Return a user message's content: a string, or a list of parts if it has images.
 
+    One of the parts is text, even if it is empty: Mistral.rs 0.8.1 refuses a single image without.
+
     Raises:
         InvalidRequest: There are too many images.
     """
     if not images:
         return text
     _limit_images(len(images))
-    parts: list[JsonObject] = [{"type": "text", "text": text}] if text else []
+    parts: list[JsonObject] = [{"type": "text", "text": text}]
     parts += [{"type": "image_url", "image_url": {"url": image_url(image)}} for image in images]
     return parts
 

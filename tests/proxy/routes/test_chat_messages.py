@@ -27,11 +27,13 @@ def sent(engine: ScriptedEngine, proxy: RunningProxy, *messages: object) -> list
     return received
 
 
-def image_parts(*images: str) -> list[dict[str, Any]]:
+def parts(text: str, *images: str) -> list[dict[str, Any]]:
+    """Return the content of a turn with images; some engines insist on a text."""
     kinds = {PNG: "png", JPEG: "jpeg", GIF: "gif"}
+    urls = [f"data:image/{kinds[image]};base64,{image}" for image in images]
     return [
-        {"type": "image_url", "image_url": {"url": f"data:image/{kinds[image]};base64,{image}"}}
-        for image in images
+        {"type": "text", "text": text},
+        *({"type": "image_url", "image_url": {"url": url}} for url in urls),
     ]
 
 
@@ -173,7 +175,7 @@ def test_images_of_tools_come_in_a_turn_after_all_results(
     assert [message["role"] for message in translated] == [
         *("assistant", "tool", "tool", "user", "assistant")
     ]
-    assert translated[3]["content"] == image_parts(PNG, JPEG, GIF)
+    assert translated[3]["content"] == parts("", PNG, JPEG, GIF)
 
 
 @pytest.mark.parametrize("role", ["tool", "system", "assistant", "developer", "ipython"])
@@ -185,8 +187,7 @@ def test_images_of_any_role_come_with_the_users_next_turn(
     question = {"role": "user", "content": "What is it?", "images": [PNG]}
     *_, last = sent(engine, proxy, {"role": "user", "content": "Draw."}, message, question)
 
-    text = {"type": "text", "text": "What is it?"}
-    assert last == {"role": "user", "content": [text, *image_parts(GIF, PNG)]}
+    assert last == {"role": "user", "content": parts("What is it?", GIF, PNG)}
 
 
 @pytest.mark.parametrize("role", ["tool", "system", "assistant", "thinking"])
@@ -198,7 +199,7 @@ def test_images_that_no_turn_follows_get_a_turn_of_their_own(
     translated = sent(engine, proxy, question, message)
 
     assert translated[0] == question
-    assert translated[-1] == {"role": "user", "content": image_parts(JPEG)}
+    assert translated[-1] == {"role": "user", "content": parts("", JPEG)}
 
 
 def test_images_of_an_unknown_role_stay_in_its_turn(
@@ -207,7 +208,7 @@ def test_images_of_an_unknown_role_stay_in_its_turn(
     message = {"role": "document 3", "content": "A map.", "images": [PNG]}
     (turn,) = sent(engine, proxy, message)
 
-    assert turn["content"] == [{"type": "text", "text": "document 3:\nA map."}, *image_parts(PNG)]
+    assert turn["content"] == parts("document 3:\nA map.", PNG)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_line_breaks_in_an_image_are_ignored(engine: ScriptedEngine, proxy: Runn
     images = ["iVBORw\r\n0KGgo=\n", "data:image/webp;base64,UklG\nRg=="]
     (turn,) = sent(engine, proxy, {"role": "user", "content": "", "images": images})
 
-    urls = [part["image_url"]["url"] for part in turn["content"]]
+    urls = [part["image_url"]["url"] for part in turn["content"][1:]]
     assert urls == [f"data:image/png;base64,{PNG}", "data:image/webp;base64,UklGRg=="]
 
 
