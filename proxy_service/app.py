@@ -96,7 +96,7 @@ def _config(settings: ProxySettings) -> Config:
 def _add(app: ProxyApp, route: Route) -> None:
     name = f"{route.methods[0]}_{route.path}".translate(str.maketrans("/<>:", "____"))
     # The router only stores and returns the handler; `ProxyApp` calls it.
-    handler = cast("Any", endpoint_handler(route.handler, route.endpoint))
+    handler = cast("Any", endpoint_handler(route))
     app.add_route(handler, route.path, methods=route.methods, name=name)
 
 

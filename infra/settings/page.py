@@ -47,6 +47,7 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "maxQueuedRequests": "1000",
         "maxConnections": "10000",
         "maxBodyMib": "20",
+        "maxUnpackedMib": "16",
         "modelAliases": "llama3=Qwen/Qwen3-0.6B,gpt-4o-mini=Qwen/Qwen3-0.6B",
         "modelUnload": "true",
         "keepAlive": "24h",

@@ -66,6 +66,7 @@ class Settings:
     # What the proxy reads is text here: its own parsers check it (see `proxy_variables`).
     max_connections: str = str(_PROXY.max_connections)
     max_body_mib: str = str(_PROXY.max_body_bytes // MIB)
+    max_unpacked_mib: str = str(_PROXY.max_unpacked_bytes // MIB)
     model_aliases: str = ""
     model_unload: bool = _PROXY.model_unload
     keep_alive: str = f"{_PROXY.model_keep_alive_seconds:g}"

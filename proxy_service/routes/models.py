@@ -151,8 +151,15 @@ async def recommendations(exchange: Exchange) -> HTTPResponse:
 
 
 async def account(exchange: Exchange) -> HTTPResponse:
-    """Refuse ``POST /api/me`` and ``POST /api/signout``: there are no accounts."""
+    """Refuse ``POST /api/me``: there are no accounts."""
     return exchange.json({"error": "unauthorized"}, status=HTTPStatus.UNAUTHORIZED)
+
+
+async def signout(exchange: Exchange, key: str = "") -> HTTPResponse:  # noqa: ARG001  the path's
+    """Refuse ``POST /api/signout``, and the older ``DELETE /api/user/keys/:key``."""
+    return exchange.json(
+        {"error": "you are not currently signed in"}, status=HTTPStatus.UNAUTHORIZED
+    )
 
 
 async def web(exchange: Exchange) -> HTTPResponse:

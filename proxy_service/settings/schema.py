@@ -57,6 +57,7 @@ class ProxySettings:
     model_keep_alive_seconds: float = 300.0  # as in Ollama
     max_loaded_models: int = 0  # no limit
     max_body_bytes: int = 50 * MIB  # Mistral.rs refuses larger ones
+    max_unpacked_bytes: int = 8 * MIB  # Ollama's own
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)

@@ -28,6 +28,7 @@ STACK_SETTINGS = {
     "OLLAMA_KEEP_ALIVE": "keepAlive",
     "OLLAMA_MAX_LOADED_MODELS": "maxLoadedModels",
     "MAX_BODY_MIB": "maxBodyMib",
+    "MAX_UNPACKED_MIB": "maxUnpackedMib",
     "OLLAMA_ORIGINS": "allowedOrigins",
     "ALLOWED_HOSTS": "allowedHosts",
     "API_KEY": "apiKey",

@@ -23,6 +23,7 @@ CONCURRENT_REQUESTS = range(1, 100_001)
 QUEUED_REQUESTS = range(100_001)
 CONNECTIONS = range(1, 1_000_001)
 BODY_MEBIBYTES = range(1, 4097)
+UNPACKED_MEBIBYTES = range(1, 1025)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
 

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from proxy_service.settings import parsers
 from proxy_service.settings.parsers import Parser
 from proxy_service.settings.values import (
+    BODY_MEBIBYTES,
     CONCURRENT_REQUESTS,
     CONNECTIONS,
     LOADED_MODELS,
     LOG_FORMATS,
     LOG_LEVELS,
     QUEUED_REQUESTS,
+    UNPACKED_MEBIBYTES,
     without_login,
 )
 
@@ -178,8 +180,14 @@ VARIABLES = (
     Variable(
         "MAX_BODY_MIB",
         "max_body_bytes",
-        parsers.MEBIBYTES,
+        parsers.mebibytes(BODY_MEBIBYTES),
         "largest request body; all bodies together may be three times as large",
+    ),
+    Variable(
+        "MAX_UNPACKED_MIB",
+        "max_unpacked_bytes",
+        parsers.mebibytes(UNPACKED_MEBIBYTES),
+        "largest compressed body, packed or unpacked; `MAX_BODY_MIB` limits it, too",
     ),
     Variable(
         "OLLAMA_ORIGINS",

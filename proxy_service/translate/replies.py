@@ -138,8 +138,12 @@ def only_choice(reply: Completion) -> Choice:
 
 
 def thinking_of(part: Delta) -> str:
-    """Return the reasoning in a message or delta, empty if there is none."""
-    return part.get("reasoning_content") or ""
+    """Return the reasoning in a message or delta, empty if there is none.
+
+    Mistral.rs calls it ``reasoning_content``, vLLM and Ollama's ``/v1`` call it ``reasoning``. Some
+    engines send it under both names.
+    """
+    return part.get("reasoning_content") or part.get("reasoning") or ""
 
 
 def final_part(reply: Completion, choice: Choice, *, at: Moment, load_ns: int) -> JsonObject:

@@ -33,11 +33,12 @@ class ToolCallDelta(TypedDict, total=False):
 
 
 class Delta(TypedDict, total=False):
-    """What one event adds to the message."""
+    """What one event adds to the message; the reasoning has one of two names."""
 
     role: str
     content: str | None
     reasoning_content: str | None
+    reasoning: str | None
     tool_calls: list[ToolCallDelta] | None
 
 

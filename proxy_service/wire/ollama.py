@@ -1,5 +1,6 @@
 """Ollama's request bodies, limited to what the proxy reads."""
 
+from base64 import b64decode
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -40,7 +41,7 @@ class ToolCall:
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One message of a chat; images are base64."""
+    """One message of a chat, whose role can be any text; images are valid base64 or data URLs."""
 
     role: str
     content: str
@@ -59,7 +60,7 @@ class _Messages(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """The body of ``POST /api/chat``."""
+    """The body of ``POST /api/chat``; tools with a function have the type "function"."""
 
     common: Common
     messages: tuple[Message, ...]
@@ -89,7 +90,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     fields = Fields.parse(body, "ChatRequest")
     common = _common(fields)
     messages = _messages(fields.list("messages"))
-    tools = tuple(_object(item, "ChatRequest.tools") for item in fields.list("tools"))
+    tools = tuple(_tool(item) for item in fields.list("tools"))
     return ChatRequest(common, messages, tools)
 
 
@@ -182,10 +183,14 @@ def _messages(items: list[object]) -> tuple[Message, ...]:
     """Read a history, which may be long: all messages together if each has the usual form."""
     with suppress(msgspec.ValidationError):
         messages = msgspec.convert({"messages": items}, _Messages).messages
-        # Tool calls are nested differently than `ToolCall`, so `_message` reads them.
-        if all(message.role.islower() and not message.tool_calls for message in messages):
+        if all(map(_is_usual, messages)):
             return messages
     return tuple(map(_message, items))
+
+
+def _is_usual(message: Message) -> bool:
+    """Return whether `_message` has nothing to do: tool calls are nested differently here."""
+    return message.role.islower() and not message.tool_calls and not message.images
 
 
 def _message(item: object) -> Message:
@@ -196,19 +201,48 @@ def _message(item: object) -> Message:
         thinking=fields.text("thinking"),
         images=_images(fields, "Message"),
         tool_calls=tuple(_tool_call(call) for call in fields.list("tool_calls")),
-        tool_name=fields.text("tool_name"),
+        tool_name=fields.text("tool_name") or _name(fields),
         tool_call_id=fields.text("tool_call_id"),
     )
 
 
+def _name(fields: Fields) -> str:
+    """Return OpenAI's field for a tool's name, which older examples of Ollama's clients use."""
+    name = fields.raw("name")
+    return name if isinstance(name, str) else ""
+
+
+def _tool(item: object) -> JsonObject:
+    """Read a tool. Ollama doesn't look at its type; the engine accepts only "function"."""
+    tool = fold_keys(_object(item, "ChatRequest.tools"))
+    function = tool.get("function")
+    if not isinstance(function, dict):
+        return tool
+    return tool | {"type": "function", "function": fold_keys(function)}
+
+
 def _tool_call(item: object) -> ToolCall:
-    fields = Fields(_object(item, "Message.tool_calls"), "ToolCall")
-    function = Fields(fields.object("function"), "ToolCallFunction")
+    fields = Fields(fold_keys(_object(item, "Message.tool_calls")), "ToolCall")
+    function = Fields(fold_keys(fields.object("function")), "ToolCallFunction")
     return ToolCall(fields.text("id"), function.text("name"), function.object("arguments"))
 
 
 def _images(fields: Fields, struct: str) -> tuple[str, ...]:
-    return tuple(_string(item, f"{struct}.images") for item in fields.list("images"))
+    return tuple(_image(_string(item, f"{struct}.images")) for item in fields.list("images"))
+
+
+def _image(image: str) -> str:
+    """Check an image in base64, with or without the beginning of a data URL.
+
+    Line breaks are removed, as Go's decoder ignores them.
+    """
+    head, comma, encoded = image.rpartition(",") if image.startswith("data:") else ("", "", image)
+    encoded = encoded.replace("\r", "").replace("\n", "")
+    try:
+        b64decode(encoded, validate=True)
+    except ValueError:
+        raise InvalidRequest("an image isn't valid base64") from None
+    return head + comma + encoded
 
 
 def _integers(fields: Fields) -> tuple[int, ...]:

@@ -88,6 +88,7 @@ ABSURD: dict[str, tuple[str, ...]] = {
     "maxQueuedRequests": (*NUMBER, "100001"),
     "maxConnections": ("x", "-1", "0", "1000001", "1.5"),
     "maxBodyMib": ("x", "-1", "0", "51", "1.5", "50M"),
+    "maxUnpackedMib": ("x", "-1", "0", "1025", "1.5", "8M"),
     "modelAliases": ("a", "a=", "=b", "a=x,a=y", "a:b"),
     "modelUnload": SWITCH,
     "keepAlive": ("never", "5 m", "m5", "1d", "1e3", "-", "9" * 19),

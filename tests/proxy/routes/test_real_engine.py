@@ -98,6 +98,32 @@ def test_a_chat_has_the_same_text_whole_and_streamed(client: ollama.Client, mode
     assert streamed_text_of(client, model) == whole
 
 
+@pytest.mark.parametrize("role", ["developer", "control", "document 4", "narrator", "Thinking", ""])
+def test_a_message_in_any_role_reaches_the_model(
+    proxy: RunningProxy, model: str, role: str
+) -> None:
+    """The prompt is longer by the whole message."""
+    text, counts = "It rains in Bergen.", []
+    for messages in (MESSAGES, [*MESSAGES, {"role": role, "content": text}, *MESSAGES]):
+        body = {"model": model, "messages": messages, "stream": False, "options": GREEDY}
+        counts.append(proxy.http.post("/api/chat", json=body).json()["prompt_eval_count"])
+
+    # The template of the tiny model, one byte of which is one token, has no place for thoughts.
+    added = len(MESSAGES[0]["content"]) + (0 if role == "Thinking" else len(text))
+    assert counts[1] - counts[0] >= added
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": ""}, {"type": "Function"}])
+def test_a_tool_of_any_type_is_accepted(
+    proxy: RunningProxy, model: str, kind: dict[str, str]
+) -> None:
+    tool = kind | {"function": {"name": "look", "parameters": {"type": "object"}}}
+    body = {"model": model, "messages": MESSAGES, "tools": [tool], "stream": False}
+    response = proxy.http.post("/api/chat", json=body | {"options": {"num_predict": 1}})
+
+    assert response.status_code == 200, response.text
+
+
 def test_generate_works_with_and_without_raw(client: ollama.Client, model: str) -> None:
     templated = client.generate(model, "Tell me something.", options=GREEDY)
     raw = client.generate(model, "Tell me something.", raw=True, options=GREEDY)
@@ -201,6 +227,27 @@ def test_a_model_thinks_unless_the_request_forbids_it(
         asked = {"think": think, "options": GREEDY}
         assert chat_text(thinking_client, "thinker", streamed=streamed, **asked) == ""
     assert chat_text(thinking_client, "thinker", streamed=streamed, think=False, options=GREEDY)
+
+
+def test_a_template_that_leaves_the_last_turn_open_continues_it(tmp_path: Path) -> None:
+    """As Ollama continues a last message of the assistant; the engine needs such a template."""
+    folder = make_tiny_llama(tmp_path / "open")
+    (folder / "chat_template.jinja").write_text(
+        "{% for message in messages %}{{ '<turn>' + message['role'] + ': ' + message['content'] }}"
+        "{% if not loop.last %}{{ '\\n' }}{% endif %}{% endfor %}"
+        "{% if messages[-1]['role'] != 'assistant' %}{{ '\\n<turn>assistant: ' }}{% endif %}",
+        encoding="utf-8",
+    )
+    with (
+        running_engine(folder) as url,
+        RunningProxy(ProxySettings(engine_url=url)) as proxy,
+        ollama.Client(host=proxy.url, trust_env=False) as client,
+    ):
+        whole = text_of(client, "open")
+        begun = [*MESSAGES, {"role": "assistant", "content": whole[:15]}]
+        rest = client.chat("open", begun, options=GREEDY | {"num_predict": 25})
+
+    assert rest.message.content == whole[15:]
 
 
 def test_a_text_that_ends_like_the_beginning_of_a_stop_string_is_complete(
