@@ -27,7 +27,7 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
         InvalidRequest: A role is unknown, there are too many images, or one is invalid or not in a
             user message.
     """
-    _limit_images(sum(len(message.images) for message in messages))
+    limit_images(sum(len(message.images) for message in messages))
     translated: list[JsonObject] = []
     open_calls = _OpenCalls([])
     for message in messages:
@@ -53,13 +53,14 @@ def user_content(text: str, images: tuple[str, ...]) -> str | list[JsonObject]:
     """Return a user message's content: a string, or a list of parts if it has images."""
     if not images:
         return text
-    _limit_images(len(images))
+    limit_images(len(images))
     parts: list[JsonObject] = [{"type": "text", "text": text}] if text else []
     parts += [{"type": "image_url", "image_url": {"url": image_url(image)}} for image in images]
     return parts
 
 
-def _limit_images(number: int) -> None:
+def limit_images(number: int) -> None:
+    """Raise `InvalidRequest` if a request has more than `MAX_IMAGES` images."""
     if number > MAX_IMAGES:
         raise InvalidRequest(f"a request can have at most {MAX_IMAGES} images, not {number}")
 
