@@ -97,11 +97,12 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         _check_model(wanted.model, model.model_id)
         arguments = requests.chat_arguments(wanted, model.sampling)
         generation = start(arguments, wanted.n)
+        one_call = wanted.parallel_tool_calls is False
         if wanted.stream:
-            to_chunk = partial(responses.chat_chunk, model_id=model.model_id)
-            await _stream(request, generation, to_chunk)
+            to_chunk = partial(responses.chat_chunk, model_id=model.model_id, one_call=one_call)
+            await _stream(request, generation, _with_usage(to_chunk, wanted))
             return None
-        to_body = partial(responses.chat_body, model_id=model.model_id)
+        to_body = partial(responses.chat_body, model_id=model.model_id, one_call=one_call)
         return await _collect(generation, wanted.n, to_body)
 
     async def complete(request: Request) -> HTTPResponse | None:
@@ -112,7 +113,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         echo = wanted.prompt if wanted.echo else ""
         if wanted.stream:
             to_chunk = partial(responses.completion_chunk, model_id=model.model_id)
-            await _stream(request, generation, to_chunk)
+            await _stream(request, generation, _with_usage(to_chunk, wanted))
             return None
         to_body = partial(responses.completion_body, model_id=model.model_id, echo=echo)
         return await _collect(generation, wanted.n, to_body)
@@ -124,6 +125,11 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
     app.add_route(embed, "/v1/embeddings", methods=["POST"])
     app.add_route(chat, "/v1/chat/completions", methods=["POST"])
     app.add_route(complete, "/v1/completions", methods=["POST"])
+
+
+def _with_usage(to_chunk: _ToChunk, wanted: bodies.SamplingRequest) -> _ToChunk:
+    """Return ``to_chunk``, or what moves the usage to a last chunk if the client asks for that."""
+    return responses.UsageLast(to_chunk) if wanted.wants_usage_chunk else to_chunk
 
 
 async def _stream(request: Request, generation: Generation, to_chunk: _ToChunk) -> None:
@@ -158,6 +164,8 @@ async def stream_events(
                 break
             index, chunk = item
             yield responses.event(to_chunk(chunk, index=index))
+        if isinstance(to_chunk, responses.UsageLast):
+            yield responses.event(to_chunk.last())
     except RequestError as error:
         yield responses.error_event(error)
     yield responses.DONE

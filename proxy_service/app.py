@@ -9,6 +9,7 @@ from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
+from proxy_service.engines.endpoints import MissingEndpoints
 from proxy_service.errors import ShuttingDown
 from proxy_service.pipeline import ProxyApp, endpoint_handler
 from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
@@ -47,6 +48,7 @@ def create_app(
         scrapes=Scrapes(metrics),
         clock=clock,
         catalogue=Catalogue(settings, engine=engine, metrics=metrics, clock=clock),
+        missing_endpoints=MissingEndpoints(clock),
         lag=LagMeter(metrics.event_loop_lag, clock),
         admission=Admission(settings, metrics=metrics, clock=clock),
         origins=AllowedOrigins(settings.origins),

@@ -159,11 +159,17 @@ class Exchange:
             batch.chunks, batch.deltas, now=self.services.clock.monotonic(), waited=waited
         )
 
-    async def fail(self, error: ProxyError, *, content_type: str) -> None:
-        """End a stream with an error, which by now can be reported only in the body."""
+    async def fail(
+        self, error: ProxyError, *, content_type: str, ending: bytes | None = None
+    ) -> None:
+        """End a stream with an error, which by now can be reported only in the body.
+
+        ``ending`` is what is written; by default, the error in the format of the API.
+        """
         self.record.error = error
-        ending = Batch(error_in_stream(error, self.dialect))
-        await self.write(ending, content_type=content_type, end=True)
+        if ending is None:
+            ending = error_in_stream(error, self.dialect)
+        await self.write(Batch(ending), content_type=content_type, end=True)
 
     async def crashed(self, error: Exception) -> HTTPResponse | None:
         """Log a fault of the proxy; return its response, or end the stream with it."""

@@ -25,6 +25,7 @@ from proxy_service.streaming.lines import NdjsonLines, Part
 from proxy_service.streaming.plain_events import decode
 from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextBuffer
+from proxy_service.streaming.tool_calls import ToolCalls
 from proxy_service.streaming.whole import WholeResponse
 from proxy_service.translate.engine_errors import failed_while_generating, from_event
 from proxy_service.translate.replies import (
@@ -36,7 +37,7 @@ from proxy_service.translate.replies import (
     to_usage,
 )
 from proxy_service.wire import JsonObject
-from proxy_service.wire.engine import Choice, Completion, ToolCallDelta, Usage
+from proxy_service.wire.engine import Choice, Completion, Usage
 from proxy_service.wire.reading import decode_reply
 
 
@@ -67,7 +68,7 @@ class OllamaStream(EngineStream):
         self._buffer = TextBuffer(options.stops)
         self._received = 0  # characters that the buffer was fed
         self._logprobs: list[tuple[int, list[JsonObject]]] = []  # with the positions of their texts
-        self._calls: list[ToolCallDelta] = []
+        self._tools = ToolCalls()
         self._text: list[str] = []
         self._out: list[bytes] = []
         self._batch = Batch()
@@ -149,7 +150,7 @@ class OllamaStream(EngineStream):
         if content or (entries and not thinking):
             self._content(content or "", at, entries)
         if calls:
-            self._collect(calls)
+            self._tools.add(calls)
         reason = choice.get("finish_reason")
         if reason and not self.finish_reason:
             self._begin_finish(reason, at)
@@ -176,23 +177,13 @@ class OllamaStream(EngineStream):
         if part == "content" and self._options.context_of is not None:
             self._text.append(text)
 
-    def _collect(self, calls: list[ToolCallDelta]) -> None:
-        """Add tool calls, and join the pieces of a call that is split between events."""
-        for call in calls:
-            known = next((c for c in self._calls if c.get("index") == call.get("index")), None)
-            if known is None or call.get("id") not in (None, "", known.get("id")):
-                self._calls.append(call)
-                continue
-            more = call.get("function", {}).get("arguments", "")
-            known["function"]["arguments"] = known["function"].get("arguments", "") + more
-
     def _begin_finish(self, reason: str, at: Moment) -> None:
         if reason == "error":
             raise failed_while_generating({}, model=self._options.model)
         self.finish_reason = reason
         self._write("content", self._buffer.flush(), at, self._take_logprobs())
-        if self._calls:
-            calls = to_ollama_tool_calls(self._calls)
+        if self._tools.calls:
+            calls = to_ollama_tool_calls(self._tools.calls)
             self._out.append(self._lines.tool_calls(calls, at.created_at))
             self._batch.chunks += 1
 

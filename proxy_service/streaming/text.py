@@ -11,15 +11,17 @@ class TextBuffer:
     Attributes:
         released: How many characters of the input were released.
         stopped: Whether a stop string was found; after that nothing is released.
+        stop: The stop string that was found.
     """
 
-    __slots__ = ("_held", "_stops", "released", "stopped")
+    __slots__ = ("_held", "_stops", "released", "stop", "stopped")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
         self._held = ""
         self.released = 0
         self.stopped = False
+        self.stop = ""
 
     @property
     def is_transparent(self) -> bool:
@@ -47,10 +49,11 @@ class TextBuffer:
         return _join_pairs(held)
 
     def _cut(self, text: str) -> str:
-        found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
+        found = [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
             self.stopped = True
-            return text[: min(found)]
+            at, self.stop = min(found)
+            return text[:at]
         keep = max(_overlap(text, stop) for stop in self._stops)
         if keep:
             self._held = text[-keep:]

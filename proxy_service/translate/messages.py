@@ -57,7 +57,7 @@ def to_engine_messages(messages: tuple[Message, ...]) -> list[JsonObject]:
     Raises:
         InvalidRequest: There are too many images.
     """
-    _limit_images(sum(len(message.images) for message in messages))
+    limit_images(sum(len(message.images) for message in messages))
     conversation = _Conversation()
     for message in messages:
         conversation.add(message)
@@ -74,13 +74,14 @@ def user_content(text: str, images: Sequence[str]) -> str | list[JsonObject]:
     """
     if not images:
         return text
-    _limit_images(len(images))
+    limit_images(len(images))
     parts: list[JsonObject] = [{"type": "text", "text": text}]
     parts += [{"type": "image_url", "image_url": {"url": image_url(image)}} for image in images]
     return parts
 
 
-def _limit_images(number: int) -> None:
+def limit_images(number: int) -> None:
+    """Raise `InvalidRequest` if a request has more than `MAX_IMAGES` images."""
     if number > MAX_IMAGES:
         raise InvalidRequest(f"a request can have at most {MAX_IMAGES} images, not {number}")
 

@@ -189,13 +189,18 @@ def _tool_call(call: ToolCallDelta, position: int) -> JsonObject:
         "function": {
             "index": position,
             "name": function.get("name", ""),
-            "arguments": _arguments(function.get("arguments") or "{}"),
+            "arguments": arguments_of(function.get("arguments") or "{}"),
         }
     }
     return {"id": call["id"]} | translated if call.get("id") else translated
 
 
-def _arguments(text: str) -> JsonObject:
+def arguments_of(text: str) -> JsonObject:
+    """Decode the arguments of a tool call.
+
+    Raises:
+        EngineProtocolError: They aren't a JSON object.
+    """
     try:
         arguments = decode_reply(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:

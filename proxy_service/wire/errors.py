@@ -21,7 +21,12 @@ _OPENAI_TYPES = {
     HTTPStatus.NOT_FOUND: "not_found_error",
 }
 _OPENAI_CODES = {HTTPStatus.UNAUTHORIZED: "invalid_api_key"}
-_ANTHROPIC_TYPES = _OPENAI_TYPES | {HTTPStatus.UNAUTHORIZED: "authentication_error"}
+_ANTHROPIC_TYPES = _OPENAI_TYPES | {
+    HTTPStatus.UNAUTHORIZED: "authentication_error",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "request_too_large",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_error",
+    HTTPStatus.GATEWAY_TIMEOUT: "timeout_error",
+}
 
 
 def dialect_of(path: str) -> Dialect:

@@ -56,14 +56,19 @@ def client(proxy: RunningProxy) -> Iterator[ollama.Client]:
 
 
 @pytest.fixture(scope="module")
-def thinking_client() -> Iterator[ollama.Client]:
-    """Yield a client of the embedded engine with a model "thinker" that thinks."""
+def thinking() -> Iterator[RunningProxy]:
+    """Yield a proxy of the embedded engine with a model "thinker" that thinks."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_engine(make_tiny_llama(Path(folder) / "thinker", thinks=True)) as url,
         RunningProxy(ProxySettings(engine_url=url)) as proxy,
-        ollama.Client(host=proxy.url, trust_env=False) as opened,
     ):
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def thinking_client(thinking: RunningProxy) -> Iterator[ollama.Client]:
+    with ollama.Client(host=thinking.url, trust_env=False) as opened:
         yield opened
 
 
@@ -341,6 +346,58 @@ def test_the_openai_endpoints_pass_through(proxy: RunningProxy, model: str) -> N
         proxy.idle().value("mistral_generate_tokens_total", model=model.removesuffix(":latest"))
         == 10
     )
+
+
+def test_messages_have_the_same_text_whole_and_streamed(proxy: RunningProxy, model: str) -> None:
+    """The proxy translates them if the engine has no such endpoint."""
+    body = {"model": model, "messages": MESSAGES, "max_tokens": 20, "temperature": 0}
+    whole = proxy.http.post("/v1/messages", json=body).json()
+    streamed = proxy.http.post("/v1/messages", json=body | {"stream": True}).text
+    lines = [line for line in streamed.splitlines() if line.startswith("data: ")]
+    values = [json.loads(line.removeprefix("data: ")) for line in lines]
+
+    assert whole["stop_reason"] == "max_tokens"
+    assert whole["usage"]["output_tokens"] == 20
+    text = "".join(value["delta"].get("text", "") for value in values if "delta" in value)
+    assert text == whole["content"][0]["text"] != ""
+    assert values[-2]["usage"]["output_tokens"] == 20
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_message_can_be_made_a_tool_call(thinking: RunningProxy, *, streamed: bool) -> None:
+    """With the embedded engine, even if the model, whose weights are random, would write none."""
+    schema = {"type": "object", "properties": {"city": {"enum": ["Rome"]}}, "required": ["city"]}
+    body = {
+        "model": "thinker",
+        "messages": MESSAGES,
+        "max_tokens": 100,
+        "tools": [{"name": "weather", "input_schema": schema}],
+        "tool_choice": {"type": "any"},
+        "thinking": {"type": "adaptive"},
+        "stream": streamed,
+    }
+    response = thinking.http.post("/v1/messages", json=body)
+
+    if streamed:
+        assert '"name":"weather"' in response.text
+        assert r'"partial_json":"{\"city\":\"Rome\"}"' in response.text
+        assert '"stop_reason":"tool_use"' in response.text
+    else:
+        (block,) = response.json()["content"]
+        assert (block["type"], block["name"], block["input"]) == (
+            "tool_use",
+            "weather",
+            {"city": "Rome"},
+        )
+
+
+def test_thoughts_are_blocks_of_a_message(thinking: RunningProxy) -> None:
+    body = {"model": "thinker", "messages": MESSAGES, "max_tokens": 10, "temperature": 0}
+    (thought,) = thinking.http.post("/v1/messages", json=body).json()["content"]
+    off = body | {"thinking": {"type": "disabled"}}
+    (text,) = thinking.http.post("/v1/messages", json=off).json()["content"]
+
+    assert (thought["type"], text["type"]) == ("thinking", "text")
 
 
 def test_an_unknown_model_is_a_404(client: ollama.Client) -> None:

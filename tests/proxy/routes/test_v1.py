@@ -1,4 +1,4 @@
-"""`/v1/*`: OpenAI's and Anthropic's APIs, passed through."""
+"""`/v1/*`: OpenAI's API, passed through."""
 
 import json
 
@@ -14,7 +14,6 @@ from tests.proxy.scripted_engine import (
     ScriptedEngine,
     delta_event,
     event,
-    json_reply,
     stream,
 )
 
@@ -92,23 +91,6 @@ def test_v1_is_passed_through_byte_for_byte(
     assert scrape.value("mistral_generate_tokens_total", model=MODEL) == (18 if streamed else 2)
     chunks = scrape.value("mistral_streaming_chunks_total", endpoint="v1_chat_completions")
     assert chunks == (2 if streamed else 0)
-
-
-def test_messages_are_passed_through_and_fail_in_anthropics_format(
-    engine: ScriptedEngine, proxy: RunningProxy
-) -> None:
-    """If the engine has the endpoint, and if it doesn't."""
-    body = {"model": MODEL, "messages": USER, "max_tokens": 5}
-    absent = proxy.http.post("/v1/messages", json=body)
-    unknown = proxy.http.post("/v1/messages", json=body | {"model": "nope"})
-    engine.on("/v1/messages", json_reply({"type": "message", "usage": {"output_tokens": 3}}))
-    present = proxy.http.post("/v1/messages", json=body)
-
-    assert absent.status_code == 501
-    assert unknown.json()["type"] == "error"
-    assert unknown.json()["error"]["type"] == "not_found_error"
-    assert present.json()["type"] == "message"
-    assert proxy.idle().value("mistral_generate_tokens_total", model=MODEL) == 3
 
 
 def test_tokens_are_counted_by_the_engine_if_it_can(
