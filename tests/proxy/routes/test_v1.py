@@ -14,6 +14,7 @@ from tests.proxy.scripted_engine import (
     ScriptedEngine,
     delta_event,
     event,
+    json_reply,
     stream,
 )
 
