@@ -4,6 +4,7 @@ The proxy reads the request's model, so that Ollama's names work here too, and a
 as the metrics need. Errors have the format of the API that was called.
 """
 
+import logging
 from functools import partial
 from urllib.parse import unquote
 
@@ -27,12 +28,17 @@ from proxy_service.translate.engine_errors import (
     from_reply,
     parse_reply,
 )
-from proxy_service.translate.engine_tools import refuse_engine_tools
+from proxy_service.translate.engine_tools import refuse_engine_tools, without_web_search
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import finish_reason_of, to_usage
 from proxy_service.wire import JsonObject, engine_paths
 from proxy_service.wire.reading import decode_object, fold_keys
 from proxy_service.wire.writing import to_json
+
+logger = logging.getLogger("proxy_service.openai")
+
+# Where `Services.reported_options` remembers that it was logged.
+_WEB_SEARCH = "/v1/responses web_search"
 
 
 async def models(exchange: Exchange) -> HTTPResponse:
@@ -65,9 +71,12 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
         raise InvalidRequest("model is required")
     streamed = exchange.record.asked_for_stream = fields.get("stream") is True
     if not exchange.services.settings.allow_engine_tools:
+        if path == engine_paths.RESPONSES:
+            fields = _without_web_search(exchange, fields)
         refuse_engine_tools(fields)
     found = await exchange.find(name)
-    if sent.get("model") != found.id:  # the client used another name, or a key such as "Model"
+    # The client used another name, or a key such as "Model", or something was left out.
+    if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
         body = _with_model(fields, found)
     services, translate = exchange.services, translated.TRANSLATIONS.get(path)
     missing = services.missing_endpoints
@@ -87,6 +96,18 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
                 missing.add(path)
         translation = translate(exchange, fields, found)
         return await translated.generate(exchange, translation, just_loaded=load_ns > 0)
+
+
+def _without_web_search(exchange: Exchange, fields: JsonObject) -> JsonObject:
+    """Leave the engine's web search out, and log once that this happens."""
+    kept = without_web_search(fields)
+    if kept is None:
+        return fields
+    reported = exchange.services.reported_options
+    if _WEB_SEARCH not in reported:
+        reported.add(_WEB_SEARCH)
+        logger.warning("engine_tool_left_out", extra={"fields": {"tool": "web_search"}})
+    return kept
 
 
 async def _respond(exchange: Exchange, name: str, reply: EngineReply) -> HTTPResponse | None:

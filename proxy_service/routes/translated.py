@@ -1,9 +1,13 @@
-"""``/v1/messages`` for engines that don't have it: translated to chat completions and back."""
+"""``/v1/messages`` and ``/v1/responses`` for engines that don't have them.
+
+They are translated to chat completions and back.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from proxy_service.clock import NS_PER_SECOND
 from proxy_service.engines.client import EngineReply
 from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.exchange import EVENT_STREAM, Exchange
@@ -11,16 +15,21 @@ from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.anthropic import MessagesStream
 from proxy_service.streaming.engine_stream import Batch
+from proxy_service.streaming.responses import ResponsesStream
 from proxy_service.streaming.translated import TranslatedStream
 from proxy_service.translate.anthropic.replies import to_message
 from proxy_service.translate.anthropic.requests import stop_strings, to_engine_chat
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import only_choice, read_completion
+from proxy_service.translate.responses import requests
+from proxy_service.translate.responses.replies import Frame, to_response
+from proxy_service.translate.responses.tools import Tools
 from proxy_service.wire import JsonObject
 from proxy_service.wire.anthropic import read_messages
 from proxy_service.wire.engine import Completion
-from proxy_service.wire.engine_paths import CHAT_COMPLETIONS, MESSAGES
+from proxy_service.wire.engine_paths import CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from proxy_service.wire.responses import read_request
 from proxy_service.wire.writing import to_json
 
 
@@ -51,8 +60,26 @@ def _messages(exchange: Exchange, fields: JsonObject, model: EngineModel) -> Tra
     )
 
 
+def _responses(exchange: Exchange, fields: JsonObject, model: EngineModel) -> Translation:
+    request, name = read_request(fields), str(fields["model"])
+    tools = Tools(request)
+    frame = Frame(
+        sent=fields,
+        tools=tools,
+        model=name,
+        key=exchange.record.request_id,
+        created_at=exchange.services.clock.time_ns() // NS_PER_SECOND,
+    )
+    return Translation(
+        name,
+        requests.to_engine_chat(request, tools, model),
+        ResponsesStream(frame),
+        partial(to_response, frame=frame),
+    )
+
+
 # For each endpoint that can be translated, a function of a request, its body and its model.
-TRANSLATIONS = {MESSAGES: _messages}
+TRANSLATIONS = {MESSAGES: _messages, RESPONSES: _responses}
 
 
 async def generate(

@@ -228,10 +228,10 @@ def _tool_call(item: object) -> ToolCall:
 
 
 def _images(fields: Fields, struct: str) -> tuple[str, ...]:
-    return tuple(_image(_string(item, f"{struct}.images")) for item in fields.list("images"))
+    return tuple(check_image(_string(item, f"{struct}.images")) for item in fields.list("images"))
 
 
-def _image(image: str) -> str:
+def check_image(image: str) -> str:
     """Check an image in base64, with or without the beginning of a data URL.
 
     Line breaks are removed, as Go's decoder ignores them.

@@ -19,6 +19,7 @@ from proxy_service.wire.anthropic import (
     ToolChoice,
     read_result,
 )
+from proxy_service.wire.ollama import check_image
 
 # Efforts by the engine's names; its highest is Anthropic's "max".
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "xhigh"}
@@ -135,12 +136,12 @@ def _user_parts(block: Block) -> Sequence[JsonObject]:
 
 def _image_url(source: Source | None) -> str:
     if source is not None and source.type == "base64" and source.data:
-        url = image_url(source.data)
+        url = image_url(check_image(source.data))
         if source.media_type:
             return f"data:{source.media_type};base64,{url.partition(',')[2]}"
         return url
     if source is not None and source.type == "url" and source.url:
-        return image_url(source.url) if source.url.startswith("data:") else source.url
+        return check_image(source.url) if source.url.startswith("data:") else source.url
     raise UnsupportedFeature("this server takes images only as base64")
 
 

@@ -363,6 +363,21 @@ def test_messages_have_the_same_text_whole_and_streamed(proxy: RunningProxy, mod
     assert values[-2]["usage"]["output_tokens"] == 20
 
 
+def test_responses_have_the_same_text_whole_and_streamed(proxy: RunningProxy, model: str) -> None:
+    """The proxy translates them if the engine has no such endpoint."""
+    body = {"model": model, "input": "Tell me something.", "max_output_tokens": 20}
+    body |= {"temperature": 0, "store": False}
+    whole = proxy.http.post("/v1/responses", json=body).json()
+    streamed = proxy.http.post("/v1/responses", json=body | {"stream": True}).text
+    lines = [line for line in streamed.splitlines() if line.startswith("data: {")]
+    values = [json.loads(line.removeprefix("data: ")) for line in lines]
+
+    text = whole["output"][0]["content"][0]["text"]
+    deltas = [v["delta"] for v in values if v["type"] == "response.output_text.delta"]
+    assert "".join(deltas) == text != ""
+    assert values[-1]["response"]["usage"]["output_tokens"] == 20
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_message_can_be_made_a_tool_call(thinking: RunningProxy, *, streamed: bool) -> None:
     """With the embedded engine, even if the model, whose weights are random, would write none."""
