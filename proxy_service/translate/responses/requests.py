@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from proxy_service.errors import InvalidRequest, UnsupportedFeature
-from proxy_service.translate.messages import image_url, limit_images
+from proxy_service.translate.messages import limit_images
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.responses.tools import Tools, arguments_in, qualified
 from proxy_service.translate.turns import Turns, image_part, images_of, text_of, text_part
 from proxy_service.wire import JsonObject
+from proxy_service.wire.ollama import check_image
 from proxy_service.wire.responses import Content, Item, Part, ResponsesRequest
 
 # Efforts by the engine's names.
@@ -115,7 +116,7 @@ def _part(part: Part) -> Sequence[JsonObject]:
         return [text_part(part.refusal)] if part.refusal else []
     if part.type == "input_image" and part.image_url:
         url = part.image_url
-        return [image_part(image_url(url) if url.startswith("data:") else url)]
+        return [image_part(check_image(url) if url.startswith("data:") else url)]
     raise UnsupportedFeature(f"this server can't read content of the type {part.type!r}")
 
 
