@@ -59,6 +59,8 @@ def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
         size_bytes=engine.model.size_bytes,
         details=engine.model.details,
         parameters=engine.model.sampling,
+        info=engine.model.info,
+        template=engine.model.template,
     )
 
     async def health(_: Request) -> HTTPResponse:

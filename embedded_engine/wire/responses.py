@@ -68,11 +68,13 @@ def models_body(  # noqa: PLR0913 - each is a fact of its own
     size_bytes: int | None = None,
     details: JsonObject | None = None,
     parameters: Mapping[str, float] | None = None,
+    info: JsonObject | None = None,
+    template: str = "",
 ) -> JsonObject:
     """Return the body of `GET /v1/models`: the alias `default` and the only model.
 
-    The real server doesn't report the last four, nor that no memory of a GPU is used. The context
-    length has vLLM's name for it; size, details and parameters have Ollama's.
+    The real server doesn't report the last six, nor that no memory of a GPU is used. The context
+    length has vLLM's name for it; the others have Ollama's.
     """
     common = {"object": "model", "created": created, "owned_by": "local"}
     extra = {
@@ -80,6 +82,8 @@ def models_body(  # noqa: PLR0913 - each is a fact of its own
         "size": size_bytes,
         "details": details,
         "parameters": parameters,
+        "model_info": info,
+        "template": template,
     }
     known = {name: value for name, value in extra.items() if value} | {"size_vram": 0}
     return {

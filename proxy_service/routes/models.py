@@ -38,12 +38,16 @@ async def ps(exchange: Exchange) -> HTTPResponse:
 async def show(exchange: Exchange) -> HTTPResponse:
     """Answer ``POST /api/show``."""
     catalogue = exchange.services.catalogue
-    name = _name(Fields.parse(exchange.body, "ShowRequest"), "model is required")
+    fields = Fields.parse(exchange.body, "ShowRequest")
+    name = _name(fields, "model is required")
+    system, options = fields.text("system"), fields.object("options")
+    fields.text("template")  # deprecated and ignored in Ollama, too
+    fields.flag("verbose", default=False)  # the engine reports no vocabularies and no tensors
     try:
         model = await catalogue.find(name)
     except ModelNotFound:
         raise ModelNotFound(f"model '{with_tag(name)}' not found") from None
-    return exchange.json(to_show(model))
+    return exchange.json(to_show(model, system=system, options=options))
 
 
 async def version(exchange: Exchange) -> HTTPResponse:

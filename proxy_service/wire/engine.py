@@ -82,9 +82,9 @@ class ModelEntry(TypedDict, total=False):
     """One element of ``GET /v1/models``.
 
     ``created`` is Unix seconds. ``root`` and ``parent`` of a LoRA adapter are its own name and the
-    id of its base model, as in Mistral.rs and vLLM. Not every engine sends the last five: the
-    context length in tokens, the sizes in bytes, and the objects ``details`` and ``parameters``
-    with the fields and options of Ollama's API.
+    id of its base model, as in Mistral.rs and vLLM. Not every engine sends the last seven: the
+    context length in tokens, the sizes in bytes, the objects ``details``, ``parameters`` and
+    ``model_info`` with the fields and options of Ollama's API, and the chat template.
     """
 
     id: str
@@ -97,6 +97,8 @@ class ModelEntry(TypedDict, total=False):
     size_vram: object
     details: object
     parameters: object
+    model_info: object
+    template: object
 
 
 class ModelList(TypedDict):

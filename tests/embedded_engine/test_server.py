@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
 from tests.processes import TIMEOUT_SECONDS
-from tests.tiny_llama import CONTEXT_LENGTH
+from tests.tiny_llama import CONTEXT_LENGTH, HEADS
 
 LONG = CONTEXT_LENGTH - 1000
 TOO_LONG = "x" * (CONTEXT_LENGTH + 1)
@@ -70,6 +70,12 @@ def test_models_lists_the_alias_and_the_loaded_model(client: Client, tiny_llama:
     assert model["size"] == (tiny_llama / "model.safetensors").stat().st_size
     assert (model["details"]["format"], model["details"]["family"]) == ("safetensors", "llama")
     assert model["details"]["quantization_level"] == "F32"
+    assert model["model_info"]["general.architecture"] == "llama"
+    assert model["model_info"]["llama.context_length"] == CONTEXT_LENGTH
+    assert model["model_info"]["llama.attention.head_count_kv"] == HEADS
+    assert model["model_info"]["general.parameter_count"] > 100_000
+    # Without what the engine adds to it.
+    assert model["template"].startswith("{{ bos_token }}{% for message in messages %}")
 
 
 def test_a_chat_reply_in_one_piece_has_usage(client: Client, tiny_llama: Path) -> None:

@@ -9,6 +9,7 @@ from proxy_service.translate.models.details import (
     merged,
     reported_details,
     reported_families,
+    reported_info,
     reported_parameters,
     reported_vram,
 )
@@ -56,6 +57,7 @@ def _model(entry: ModelEntry, name: str, configured: Mapping[str, ModelDetails])
         details=merged(given, reported) if given else reported,
         families=() if given and given.family else reported_families(entry),
         parameters=reported_parameters(entry),
+        info=reported_info(entry),
         vram_bytes=reported_vram(entry),
     )
 

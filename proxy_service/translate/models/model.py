@@ -27,6 +27,7 @@ class EngineModel:
         families: The engine's list of families; empty if there is none, or if the settings
             name a family.
         parameters: The model's own values of Ollama's options.
+        info: What its file says about it, as in Ollama's ``model_info``.
         vram_bytes: How much memory of a GPU it takes; None if the engine doesn't say.
     """
 
@@ -38,6 +39,7 @@ class EngineModel:
     details: ModelDetails = _UNKNOWN
     families: tuple[str, ...] = ()
     parameters: JsonObject = field(default_factory=dict)
+    info: JsonObject = field(default_factory=dict)
     vram_bytes: int | None = None
 
     def __post_init__(self) -> None:
