@@ -67,6 +67,8 @@ def _add_housekeeping(app: Sanic[Any, Any], engine: Engine) -> None:
         size_bytes=engine.model.size_bytes,
         details=engine.model.details,
         parameters=engine.model.sampling,
+        info=engine.model.info,
+        template=engine.model.template,
     )
 
     async def health(_: Request) -> HTTPResponse:
@@ -105,11 +107,12 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         _check_model(wanted.model, model.model_id)
         arguments = requests.chat_arguments(wanted, model.sampling)
         generation = start(arguments, wanted.n)
+        one_call = wanted.parallel_tool_calls is False
         if wanted.stream:
-            to_chunk = partial(responses.chat_chunk, model_id=model.model_id)
-            await _stream(request, generation, to_chunk)
+            to_chunk = partial(responses.chat_chunk, model_id=model.model_id, one_call=one_call)
+            await _stream(request, generation, _with_usage(to_chunk, wanted))
             return None
-        to_body = partial(responses.chat_body, model_id=model.model_id)
+        to_body = partial(responses.chat_body, model_id=model.model_id, one_call=one_call)
         return await _collect(generation, wanted.n, to_body)
 
     async def complete(request: Request) -> HTTPResponse | None:
@@ -120,7 +123,7 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         echo = wanted.prompt if wanted.echo else ""
         if wanted.stream:
             to_chunk = partial(responses.completion_chunk, model_id=model.model_id)
-            await _stream(request, generation, to_chunk)
+            await _stream(request, generation, _with_usage(to_chunk, wanted))
             return None
         to_body = partial(responses.completion_body, model_id=model.model_id, echo=echo)
         return await _collect(generation, wanted.n, to_body)
@@ -142,6 +145,11 @@ async def _refuse_other_names(request: Request) -> HTTPResponse | None:
         f"This server listens on loopback and refuses the host name {host!r}: use localhost",
         status=403,
     )
+
+
+def _with_usage(to_chunk: _ToChunk, wanted: bodies.SamplingRequest) -> _ToChunk:
+    """Return ``to_chunk``, or what moves the usage to a last chunk if the client asks for that."""
+    return responses.UsageLast(to_chunk) if wanted.wants_usage_chunk else to_chunk
 
 
 async def _stream(request: Request, generation: Generation, to_chunk: _ToChunk) -> None:
@@ -176,6 +184,8 @@ async def stream_events(
                 break
             index, chunk = item
             yield responses.event(to_chunk(chunk, index=index))
+        if isinstance(to_chunk, responses.UsageLast):
+            yield responses.event(to_chunk.last())
     except RequestError as error:
         yield responses.error_event(error)
     yield responses.DONE

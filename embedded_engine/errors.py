@@ -7,7 +7,7 @@ EngineError
   RequestError: a status and a text
     the request is at fault:
       UnreadableRequestError 400/413/415/422 · text/plain, as from the real server
-      RefusedRequestError 422 · {"message": ..., "type": "invalid_request_error"}
+      RefusedRequestError 400/422 · {"message": ..., "type": "invalid_request_error"}
     the engine is at fault:
       FailedRequestError 500/503 · {"message": ..., "type": "server_error"}
 """
@@ -44,8 +44,8 @@ class UnreadableRequestError(RequestError):
 class RefusedRequestError(RequestError):
     """The request is understood, but can't be done; sending it again would change nothing."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, status=422)
+    def __init__(self, message: str, *, status: int = 422) -> None:
+        super().__init__(message, status=status)
 
 
 class FailedRequestError(RequestError):

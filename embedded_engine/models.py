@@ -18,7 +18,14 @@ from embedded_engine.errors import ModelError
 from embedded_engine.fetching.hugging_face import ensure_repository
 from embedded_engine.fetching.packaged import Download, ensure_packaged
 from embedded_engine.fetching.progress import Report
-from embedded_engine.formats.details import Details, gguf_details, safetensors_details
+from embedded_engine.formats.details import (
+    Details,
+    Info,
+    gguf_details,
+    gguf_info,
+    safetensors_details,
+    safetensors_info,
+)
 from embedded_engine.formats.gguf import Metadata, NotGgufError, read_header
 from embedded_engine.formats.safetensors import count_elements
 from embedded_engine.formats.templates import folder_template, with_raw_role
@@ -46,13 +53,10 @@ class LoadableModel:
     sampling: Mapping[str, float] = field(default_factory=dict)
     # Format, family and the like, as Ollama shows them; only what is known.
     details: Details = field(default_factory=dict)
+    info: Info = field(default_factory=dict)
+    # The model's own template, without what is added to it for the engine; empty if it has none.
+    template: str = ""
     size_bytes: int | None = None
-
-
-class _Config(msgspec.Struct, frozen=True):
-    """The field of a `config.json` that is read."""
-
-    model_type: str = ""
 
 
 def find_model(
@@ -100,13 +104,16 @@ def _gguf(model_id: str, path: Path, cache: Path) -> LoadableModel:
     except (NotGgufError, OSError) as error:
         raise ModelError(f"{path} isn't a GGUF file that can be read: {error}") from error
     template = header.metadata.get(_GGUF_TEMPLATE)
+    template = template if isinstance(template, str) else None
     return LoadableModel(
         model_id=model_id,
         folder=path.parent,
         gguf_file=path.name,
-        chat_template=_written_template(cache, template if isinstance(template, str) else None),
+        chat_template=_written_template(cache, template),
         tokenizer=tokenizer,
         details=gguf_details(header),
+        info=gguf_info(header),
+        template=template or "",
         size_bytes=size,
     )
 
@@ -118,13 +125,16 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
             template = folder_template(folder)
         except (OSError, RecursionError, ValueError) as error:
             raise ModelError(f"The chat template in {folder} can't be read: {error}") from error
+        details, info = _folder_details(folder)
         return LoadableModel(
             model_id=model_id,
             folder=folder,
             gguf_file=None,
             chat_template=_written_template(cache, template),
             tokenizer=None,
-            details=_folder_details(folder),
+            details=details,
+            info=info,
+            template=template or "",
             size_bytes=sum(path.stat().st_size for path in _weights(folder)),
         )
     files = sorted(folder.glob(f"*{_GGUF}"))
@@ -136,17 +146,20 @@ def _folder(model_id: str, folder: Path, cache: Path) -> LoadableModel:
     return _gguf(model_id, files[0], cache)
 
 
-def _folder_details(folder: Path) -> Details:
+def _folder_details(folder: Path) -> tuple[Details, Info]:
     """Describe a safetensors folder; the engine reports files that can't be read."""
     elements: Counter[str] = Counter()
     try:
-        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=_Config)
+        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=dict[str, object])
         for path in _weights(folder):
             with path.open("rb") as file:
                 elements += count_elements(file)
     except (OSError, RecursionError, ValueError):
-        return {"format": "safetensors"}
-    return safetensors_details(config.model_type, elements)
+        return {"format": "safetensors"}, {}
+    family = config.get("model_type", "")
+    if not isinstance(family, str):
+        return {"format": "safetensors"}, {}
+    return safetensors_details(family, elements), safetensors_info(config, elements)
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -34,6 +34,7 @@ from infra.egress import Egress, egress
 from infra.gpus import parse_gpus
 from infra.grafana_readiness import GrafanaCheck, Login
 from infra.images import Build
+from infra.mistralrs_config import EngineOptions
 from infra.prometheus_config import (
     prometheus_config,
     retention_flag,
@@ -186,8 +187,17 @@ def _engine(settings: Settings, placement: Placement, way_out: Egress) -> Engine
         mode=settings.engine,
         build=_python_build(settings, way_out) if embedded else official,
         egress=way_out,
-        model=settings.model,
-        quantization=settings.quantization,
+        models=settings.served_models,
+        options=EngineOptions(
+            max_seqs=settings.max_seqs,
+            prefix_cache_size=settings.prefix_cache_size,
+            seed=settings.seed,
+            context_length=settings.context_length,
+            kv_cache_mb=settings.kv_cache_mb,
+            kv_cache_fraction=settings.kv_cache_fraction,
+        ),
+        arguments=settings.engine_args,
+        environment=settings.engine_environment,
         hf_token=settings.hf_token,
         gpus=parse_gpus(settings.gpus),
         memory_mb=settings.engine_memory_mb,

@@ -6,7 +6,6 @@ program runs: its environment, its files, and the Docker Engine that it finds.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from infra import urls
 from infra.certificate_authorities import check_authorities
@@ -78,14 +77,16 @@ def _model_folder(settings: Settings, here: Surroundings) -> Iterator[str]:
     On another one, or in a virtual machine as on a Mac, paths can differ: there Docker reports it
     when it creates the container.
     """
-    is_path = PurePosixPath(settings.model).is_absolute()
-    if settings.engine is EngineMode.EXTERNAL or not is_path:
+    if settings.engine is EngineMode.EXTERNAL or here.probe.machine != here.machine:
         return
-    if here.probe.machine == here.machine and not here.exists(settings.model):
-        yield (
-            f"model: there is no folder {settings.model} on the Docker host, which is this "
-            "machine; correct the path, or set model to a Hugging Face id"
-        )
+    for model in settings.served_models:
+        name = f"models: {model.name}" if model.name else "model"
+        for path in model.host_paths.values():
+            if not here.exists(path):
+                yield (
+                    f"{name}: there is no {path} on the Docker host, which is this machine; "
+                    "correct the path, or use a Hugging Face id"
+                )
 
 
 def _grafana(settings: Settings, here: Surroundings) -> Iterator[str]:

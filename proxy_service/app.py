@@ -9,6 +9,7 @@ from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
+from proxy_service.engines.endpoints import MissingEndpoints
 from proxy_service.errors import ShuttingDown
 from proxy_service.pipeline import ProxyApp, endpoint_handler
 from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
@@ -47,6 +48,7 @@ def create_app(
         scrapes=Scrapes(metrics),
         clock=clock,
         catalogue=Catalogue(settings, engine=engine, metrics=metrics, clock=clock),
+        missing_endpoints=MissingEndpoints(clock),
         lag=LagMeter(metrics.event_loop_lag, clock),
         admission=Admission(settings, metrics=metrics, clock=clock),
         origins=AllowedOrigins(settings.origins),
@@ -96,7 +98,7 @@ def _config(settings: ProxySettings) -> Config:
 def _add(app: ProxyApp, route: Route) -> None:
     name = f"{route.methods[0]}_{route.path}".translate(str.maketrans("/<>:", "____"))
     # The router only stores and returns the handler; `ProxyApp` calls it.
-    handler = cast("Any", endpoint_handler(route.handler, route.endpoint))
+    handler = cast("Any", endpoint_handler(route))
     app.add_route(handler, route.path, methods=route.methods, name=name)
 
 

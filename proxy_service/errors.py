@@ -6,6 +6,7 @@
       RequestError: the client's fault, whatever its status
         InvalidRequest 400 · Unauthorized 401 · ModelNotFound 404 · BodyTooLarge 413
         TooManyWrongKeys 429 · UnsupportedFeature 400 · NotImplementedHere 501
+          EndpointMissing 501
       EngineError: the engine's fault
         EngineUnavailable 503    it can't be reached, or hasn't loaded the model
         EngineTimeout 504        it was silent for too long
@@ -140,6 +141,13 @@ class NotImplementedHere(RequestError):
 
     status = HTTPStatus.NOT_IMPLEMENTED
     error_type: ErrorType = "not_supported"
+
+
+class EndpointMissing(NotImplementedHere):
+    """An endpoint that only some engines have, and this one doesn't."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"the engine behind this server has no {path}")
 
 
 class EngineError(ProxyError):

@@ -18,6 +18,7 @@ from proxy_service.services import Services
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.telemetry.record import UNKNOWN_MODEL, RequestRecord
 from proxy_service.translate.models.model import EngineModel
+from proxy_service.wire.compression import unpack
 from proxy_service.wire.errors import dialect_of, error_body, error_in_stream
 from proxy_service.wire.writing import to_json
 
@@ -58,19 +59,31 @@ class Exchange:
         )
         self._stream = stream
 
-    async def receive(self) -> None:
-        """Wait for the request's body.
+    async def receive(self, codings: tuple[str, ...] = ()) -> None:
+        """Wait for the request's body, and unpack it.
+
+        Args:
+            codings: The content codings in which it may be compressed.
 
         Raises:
-            RequestError: The body is invalid, or compressed, which Ollama doesn't accept either.
+            RequestError: The body is invalid, or compressed in another coding.
+            Overloaded: There is no room for it, packed or unpacked.
         """
         self.body = await self._stream.body()
-        coding = self.request.headers.get("content-encoding", "identity")
-        if self.body and coding.lower() != "identity":
+        coding = self.request.headers.get("content-encoding", "identity").lower()
+        if not self.body or coding == "identity":
+            return
+        if coding not in codings:
+            accepted = "zstd, gzip or plain JSON" if codings else "plain JSON"
             raise InvalidRequest(
-                "the body has a Content-Encoding; send it as plain JSON",
+                f"the body has a Content-Encoding; send it as {accepted}",
                 status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             )
+        settings = self.services.settings
+        limit_bytes = min(settings.max_unpacked_bytes, settings.max_body_bytes)
+        self.body = unpack(self.body, coding, limit_bytes=limit_bytes)
+        if self.request.reservation is not None:
+            self.services.body_budget.grow(self.request.reservation, len(self.body))
 
     def moment(self) -> Moment:
         """Return the current time in the form that responses need."""
@@ -147,12 +160,18 @@ class Exchange:
             batch.chunks, batch.deltas, now=self.services.clock.monotonic(), waited=waited
         )
 
-    async def fail(self, error: ProxyError, *, content_type: str) -> None:
-        """End a stream with an error, which by now can be reported only in the body."""
+    async def fail(
+        self, error: ProxyError, *, content_type: str, ending: bytes | None = None
+    ) -> None:
+        """End a stream with an error, which by now can be reported only in the body.
+
+        ``ending`` is what is written; by default, the error in the format of the API.
+        """
         error.forget_origin()
         self.record.error = error
-        ending = Batch(error_in_stream(error, self.dialect))
-        await self.write(ending, content_type=content_type, end=True)
+        if ending is None:
+            ending = error_in_stream(error, self.dialect)
+        await self.write(Batch(ending), content_type=content_type, end=True)
 
     async def crashed(self, error: Exception) -> HTTPResponse | None:
         """Log a fault of the proxy; return its response, or end the stream with it."""

@@ -17,12 +17,11 @@ from sanic.exceptions import MethodNotAllowed, NotFound
 from proxy_service.errors import ProxyError, TooManyWrongKeys, Unauthorized
 from proxy_service.exchange import TEXT, Exchange
 from proxy_service.routes.probes import PROBE_PATHS
-from proxy_service.routes.table import Handler
+from proxy_service.routes.table import Route
 from proxy_service.server.access import key_in
 from proxy_service.server.connection import ClientStream, HTTPResponse
 from proxy_service.server.request import IncomingRequest
 from proxy_service.services import Services
-from proxy_service.telemetry.metrics import Endpoint
 
 # Methods whose bodies aren't waited for, because no endpoint reads them.
 _WITHOUT_BODY = ("GET", "HEAD")
@@ -92,14 +91,15 @@ class ProxyApp(Sanic[Config, Services]):
             return await exchange.crashed(error)
 
 
-def endpoint_handler(handler: Handler, endpoint: Endpoint) -> EndpointHandler:
-    """Wrap a handler: record the endpoint, and wait for the request's body."""
+def endpoint_handler(route: Route) -> EndpointHandler:
+    """Wrap a route's handler: record the endpoint, and wait for the request's body."""
 
     async def handle(exchange: Exchange, **parameters: str) -> HTTPResponse | None:
-        exchange.record.endpoint = endpoint  # first, for bodies that are too large or incomplete
+        # First, for bodies that are too large or incomplete.
+        exchange.record.endpoint = route.endpoint
         if exchange.request.method not in _WITHOUT_BODY:
-            await exchange.receive()
-        return await handler(exchange, **parameters)
+            await exchange.receive(route.codings)
+        return await route.handler(exchange, **parameters)
 
     return handle
 

@@ -7,6 +7,7 @@ from proxy_service.clock import Clock
 from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
+from proxy_service.engines.endpoints import MissingEndpoints
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
 from proxy_service.server.budgets import BodyBudget, HeadBudget, Room
 from proxy_service.server.open_connections import OpenConnections
@@ -26,6 +27,7 @@ class Services:
     scrapes: Scrapes
     clock: Clock
     catalogue: Catalogue
+    missing_endpoints: MissingEndpoints
     lag: LagMeter
     admission: Admission
     origins: AllowedOrigins

@@ -1,19 +1,35 @@
-"""Describe a model as Ollama does in `details`: format, family, size and quantization.
+"""Describe a model as Ollama does in `details` and `model_info`.
 
 Pure. What a file doesn't say is left out.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from embedded_engine.formats.gguf import Header
 
 # Ollama's `details`, as far as they are known.
 Details = dict[str, Any]
+# Ollama's `model_info`: GGUF's keys with their values.
+Info = dict[str, Any]
 _Type = TypeVar("_Type", int, str)
 
 _ARCHITECTURE = "general.architecture"
 _FILE_TYPE = "general.file_type"
+_PARAMETER_COUNT = "general.parameter_count"
+# Keys that Ollama leaves out of `model_info`; the template has a field of its own.
+_SHOWN_ELSEWHERE = ("general.name", "tokenizer.chat_template")
+# Keys of GGUF, without the architecture's name, and their names in a `config.json`.
+_CONFIG_KEYS = {
+    "context_length": "max_position_embeddings",
+    "embedding_length": "hidden_size",
+    "block_count": "num_hidden_layers",
+    "feed_forward_length": "intermediate_size",
+    "attention.head_count": "num_attention_heads",
+    "attention.head_count_kv": "num_key_value_heads",
+    "vocab_size": "vocab_size",
+}
 
 # `llama_ftype` of llama.cpp: the mix of types that a file was quantized to. The names are Ollama's;
 # types that Ollama doesn't know have the name that llama.cpp gives them.
@@ -100,6 +116,36 @@ def gguf_details(header: Header) -> Details:
         elements.total(),
         level or _TENSOR_TYPES.get(_most(elements, -1), ""),
     )
+
+
+def gguf_info(header: Header) -> Info:
+    """Return the metadata of a GGUF file, without lists such as the vocabulary."""
+    scalars = {
+        key: value
+        for key, value in header.metadata.items()
+        if not isinstance(value, list) and key not in _SHOWN_ELSEWHERE
+    }
+    return scalars | {_PARAMETER_COUNT: sum(tensor.elements for tensor in header.tensors)}
+
+
+def safetensors_info(config: Mapping[str, object], elements: Counter[str]) -> Info:
+    """Return what the `config.json` of a model in Hugging Face's layout says, by GGUF's names.
+
+    Args:
+        config: The file's content.
+        elements: Number of elements by data type; empty if unknown.
+    """
+    family = config.get("model_type")
+    if not isinstance(family, str) or not family:
+        return {}
+    info: Info = {_ARCHITECTURE: family}
+    for ours, theirs in _CONFIG_KEYS.items():
+        value = config.get(theirs)
+        if type(value) is int:
+            info[f"{family}.{ours}"] = value
+    if elements and _most(elements, "") in _PLAIN_TYPES:
+        info[_PARAMETER_COUNT] = elements.total()
+    return info
 
 
 def safetensors_details(model_type: str, elements: Counter[str]) -> Details:

@@ -54,11 +54,17 @@ class ToolCall(Struct, frozen=True):
 
 
 class Message(Struct, frozen=True):
-    """One message of a conversation."""
+    """One message of a conversation.
+
+    ``function_call`` is the old form of ``tool_calls``; ``refusal`` is the text of a reply of
+    OpenAI's that refuses, which has no content.
+    """
 
     role: str
     content: str | list[TextPart] | None = None
     tool_calls: list[ToolCall] | None = None
+    function_call: CalledFunction | None = None
+    refusal: str | None = None
 
 
 class Function(Struct, frozen=True, omit_defaults=True):
@@ -83,13 +89,46 @@ class NamedFunction(Struct, frozen=True):
 
 
 class NamedTool(Struct, frozen=True):
-    """`tool_choice` that names the only tool to use."""
+    """A tool by its name: as chat completions write it, or as the Responses API does."""
 
-    function: NamedFunction
+    type: Literal["function"] = "function"
+    function: NamedFunction | None = None
+    name: str | None = None
+
+    @property
+    def tool_name(self) -> str:
+        """The name, empty if there is none."""
+        return self.function.name if self.function else self.name or ""
+
+
+class AllowedTools(Struct, frozen=True):
+    """The tools that may be called, or one of which must be."""
+
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool]
+
+
+class ChosenTools(Struct, frozen=True):
+    """`tool_choice` as an object: it names the tool to call, or the tools to choose from.
+
+    The engine's own server takes the fields of ``allowed_tools`` beside the type, as the Responses
+    API writes them.
+    """
+
+    type: Literal["function", "allowed_tools"] = "function"
+    function: NamedFunction | None = None
+    name: str | None = None
+    allowed_tools: AllowedTools | None = None
+    mode: Literal["auto", "required"] | None = None
+    tools: list[NamedTool] | None = None
 
 
 class TextFormat(Struct, frozen=True, tag_field="type", tag="text"):
     """`response_format` that allows any text."""
+
+
+class ObjectFormat(Struct, frozen=True, tag_field="type", tag="json_object"):
+    """`response_format` that makes the reply a JSON object."""
 
 
 class NamedSchema(Struct, frozen=True):
@@ -111,6 +150,13 @@ class Grammar(Struct, frozen=True):
     value: str | JsonObject
 
 
+class StreamOptions(Struct, frozen=True):
+    """`stream_options`; the usage is a chunk of its own if it is asked for."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
 class TemplateArguments(Struct, frozen=True):
     """`chat_template_kwargs`; the real server uses only these two."""
 
@@ -119,12 +165,17 @@ class TemplateArguments(Struct, frozen=True):
 
 
 class SamplingRequest(Struct, frozen=True, kw_only=True):
-    """The fields that chat and completions have in common, by their names on the wire."""
+    """The fields that chat and completions have in common, by their names on the wire.
+
+    `unserved` has those that the engine can't do; here they have no type.
+    """
 
     model: str = DEFAULT_MODEL_NAME
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
     n: Choices = 1
     max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     temperature: Level | None = None
     top_p: Level | None = None
     top_k: Count | None = None
@@ -141,6 +192,13 @@ class SamplingRequest(Struct, frozen=True, kw_only=True):
     ignore_eos: bool | None = None
     truncate_sequence: bool | None = None
     grammar: Grammar | None = None
+    seed: object = None
+    adapter: object = None
+
+    @property
+    def wants_usage_chunk(self) -> bool:
+        """Whether a stream has to end with a chunk that has only the usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
 
 
 class ChatRequest(SamplingRequest, frozen=True, kw_only=True):
@@ -150,11 +208,21 @@ class ChatRequest(SamplingRequest, frozen=True, kw_only=True):
     logprobs: bool | None = None
     top_logprobs: Alternatives | None = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["none", "auto"] | NamedTool | None = None
-    response_format: TextFormat | SchemaFormat | None = None
+    tool_choice: Literal["none", "auto", "required"] | ChosenTools | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: TextFormat | ObjectFormat | SchemaFormat | None = None
     enable_thinking: bool | None = None
     reasoning_effort: str | None = None
     chat_template_kwargs: TemplateArguments | None = None
+    audio: object = None
+    enable_shell: object = None
+    files: object = None
+    function_call: object = None
+    functions: object = None
+    modalities: object = None
+    session_id: object = None
+    verbosity: object = None
+    web_search_options: object = None
 
 
 class CompletionRequest(SamplingRequest, frozen=True, kw_only=True):
@@ -164,6 +232,9 @@ class CompletionRequest(SamplingRequest, frozen=True, kw_only=True):
     echo: bool | None = None
     # Number of alternatives per token.
     logprobs: Alternatives | None = None
+    best_of: object = None
+    suffix: object = None
+    tools: object = None
 
 
 def _finite_float(text: str) -> float:

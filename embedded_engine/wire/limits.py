@@ -6,9 +6,12 @@ engine fared above them was found by experiment (`mistralrs` 0.9.5).
 """
 
 import json
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 
 from embedded_engine.errors import RefusedRequestError
+from embedded_engine.wire.bodies import JsonObject
 from embedded_engine.wire.requests import Arguments
 
 # The tokens of most vocabularies are shorter; the longest ones are of spaces. A prompt takes 160
@@ -19,6 +22,9 @@ _LONGEST_GRAMMAR = 65_536
 # The engine writes out every item: `maxItems` of a million kept it busy for minutes.
 _MOST_ITEMS = 10_000
 _ITEM_COUNTS = ("minItems", "maxItems")
+# A schema within a Lark grammar, as llguidance writes it.
+_JSON_DIRECTIVE = re.compile(r"%json\s*(?=\{)")
+_decoder = json.JSONDecoder()
 
 
 def within_limits(arguments: Arguments, context_length: int | None) -> Arguments:
@@ -59,28 +65,62 @@ def _check_grammar(kind: str, grammar: str) -> None:
             f"Invalid grammar. It has {len(grammar)} characters; "
             f"the engine takes at most {_LONGEST_GRAMMAR}."
         )
+    items = _items(_schemas(kind, grammar))
+    if items > _MOST_ITEMS:
+        raise RefusedRequestError(
+            f"Invalid grammar. Its minItems and maxItems add up to {items}; "
+            f"the engine takes at most {_MOST_ITEMS}."
+        )
+
+
+def _schemas(kind: str, grammar: str) -> list[object]:
+    """Return the JSON in a grammar; what isn't JSON is refused by the engine."""
+    found: list[object] = []
     if kind in ("json_schema", "llguidance"):
-        items = 0
-        # What isn't JSON is refused by the engine.
         with suppress(ValueError, RecursionError):
-            items = _items(json.loads(grammar))
-        if items > _MOST_ITEMS:
-            raise RefusedRequestError(
-                f"Invalid grammar. Its minItems and maxItems add up to {items}; "
-                f"the engine takes at most {_MOST_ITEMS}."
-            )
+            found.append(json.loads(grammar))
+    if kind == "lark":
+        found += _embedded_schemas(grammar)
+    if kind == "llguidance":
+        found += [schema for text in _lark_texts(found) for schema in _embedded_schemas(text)]
+    return found
 
 
-def _items(schema: object) -> int:
-    """Add up the numbers of items that a schema asks for, however deep."""
+def _lark_texts(grammars: list[object]) -> list[str]:
+    """Return the Lark grammars in one of the type ``llguidance``."""
+    texts = []
+    for value in _objects(grammars):
+        text = value.get("lark_grammar")
+        if isinstance(text, str):
+            texts.append(text)
+    return texts
+
+
+def _embedded_schemas(lark: str) -> list[object]:
+    """Return the schemas that a Lark grammar has after ``%json``."""
+    found: list[object] = []
+    for position in _JSON_DIRECTIVE.finditer(lark):
+        with suppress(ValueError, RecursionError):
+            found.append(_decoder.raw_decode(lark, position.end())[0])
+    return found
+
+
+def _items(schemas: list[object]) -> int:
+    """Add up the numbers of items that schemas ask for, however deep."""
     total = 0
-    left = [schema]
+    for value in _objects(schemas):
+        counts = [value.get(name) for name in _ITEM_COUNTS]
+        total += sum(max(0, count) for count in counts if isinstance(count, int))
+    return total
+
+
+def _objects(values: list[object]) -> Iterator[JsonObject]:
+    """Iterate over all objects within ``values``, without recursion."""
+    left = [*values]
     while left:
         value = left.pop()
         if isinstance(value, dict):
-            counts = [value.get(name) for name in _ITEM_COUNTS]
-            total += sum(max(0, count) for count in counts if isinstance(count, int))
+            yield value
             left.extend(value.values())
         elif isinstance(value, list):
             left.extend(value)
-    return total

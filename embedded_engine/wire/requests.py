@@ -10,27 +10,30 @@ import msgspec
 from embedded_engine.errors import RefusedRequestError
 from embedded_engine.wire.bodies import (
     RAW_ROLE,
+    AllowedTools,
+    CalledFunction,
     ChatRequest,
+    ChosenTools,
     CompletionRequest,
     Grammar,
     JsonObject,
     Message,
     NamedTool,
+    ObjectFormat,
     SamplingRequest,
     SchemaFormat,
     TemplateArguments,
-    TextFormat,
     TextPart,
     Tool,
-    ToolCall,
 )
+from embedded_engine.wire.forced_calls import forced_call
+from embedded_engine.wire.unserved import refuse_seed, refuse_unserved
 
 # Keyword arguments of `mistralrs.ChatCompletionRequest`, except `model` and `stream`.
 Arguments = dict[str, Any]
 
 # Fields that have the same name in the wheel as on the wire.
 _SAME_NAME = (
-    "max_tokens",
     "temperature",
     "top_p",
     "top_k",
@@ -56,36 +59,61 @@ def chat_arguments(request: ChatRequest, sampling: Mapping[str, float]) -> Argum
         sampling: Parameters that are used unless the request sets them.
 
     Raises:
-        RefusedRequestError: The request contradicts itself.
+        RefusedRequestError: The request contradicts itself, or asks for what the wheel can't do.
     """
-    tools, choice = _tools(request.tools, request.tool_choice)
+    refuse_unserved(request)
+    if request.top_logprobs and not request.logprobs:
+        raise RefusedRequestError("top_logprobs has no effect unless logprobs is true.")
+    tools, choice = _offered(request.tools or [], request.tool_choice)
+    grammar = _grammar(request, tools if choice == "required" else [])
     arguments = {
         "messages": _messages(request.messages),
         "logprobs": request.logprobs,
         "top_logprobs": request.top_logprobs,
-        "tool_schemas": tools,
-        "tool_choice": choice,
-        **_thinking(request),
-        **_grammar(request.grammar, request.response_format),
+        **_tools(tools, choice),
+        # The grammar applies from the first token on, so a thought would have to match it.
+        **({"enable_thinking": False} if grammar else _thinking(request)),
+        **_as_arguments(grammar or request.grammar),
     }
-    return {**sampling, **_sampling(request), **_present(arguments)}
+    return _with_sampling(request, sampling, arguments)
 
 
 def completion_arguments(request: CompletionRequest, sampling: Mapping[str, float]) -> Arguments:
-    """Translate a completion request: a chat request whose only message is the raw prompt."""
+    """Translate a completion request: a chat request whose only message is the raw prompt.
+
+    Raises:
+        RefusedRequestError: The request contradicts itself, or asks for what the wheel can't do.
+    """
+    refuse_unserved(request)
     arguments = {
         "messages": [{"role": RAW_ROLE, "content": request.prompt}],
         "logprobs": None if request.logprobs is None else True,
         "top_logprobs": request.logprobs,
-        **_grammar(request.grammar, None),
+        **_as_arguments(request.grammar),
     }
-    return {**sampling, **_sampling(request), **_present(arguments)}
+    return _with_sampling(request, sampling, arguments)
+
+
+def _with_sampling(
+    request: SamplingRequest, sampling: Mapping[str, float], arguments: Arguments
+) -> Arguments:
+    complete = {**sampling, **_sampling(request), **_present(arguments)}
+    refuse_seed(request.seed, complete)
+    return complete
 
 
 def _sampling(request: SamplingRequest) -> Arguments:
     stop = [request.stop] if isinstance(request.stop, str) else request.stop
     arguments = {name: getattr(request, name) for name in _SAME_NAME}
-    return _present(arguments | {"stop_seqs": stop or None})
+    return _present(arguments | {"max_tokens": _max_tokens(request), "stop_seqs": stop or None})
+
+
+def _max_tokens(request: SamplingRequest) -> int | None:
+    """Return the limit on the reply, which has an old and a new name."""
+    old, new = request.max_tokens, request.max_completion_tokens
+    if old is not None and new is not None and old != new:
+        raise RefusedRequestError("Give max_tokens or max_completion_tokens, not both.")
+    return new if old is None else old
 
 
 def _present(arguments: Arguments) -> Arguments:
@@ -107,8 +135,10 @@ def _content(message: Message) -> str:
     The wheel passes only role and content to the template; without this the model would see a
     tool's result but not what it had asked for.
     """
-    text = _text(message.content)
-    calls = [_call_text(call) for call in message.tool_calls or ()]
+    text = _text(message.content) or message.refusal or ""
+    called = [call.function for call in message.tool_calls or ()]
+    called += [message.function_call] if message.function_call else []
+    calls = [_call_text(function) for function in called]
     return "\n".join([text, *calls] if text else calls)
 
 
@@ -122,32 +152,53 @@ def _text(content: str | list[TextPart] | None) -> str:
     return content or ""
 
 
-def _call_text(call: ToolCall) -> str:
+def _call_text(function: CalledFunction) -> str:
     """Write a tool call in the form that the engine recognises in a reply."""
-    arguments = call.function.arguments or {}
+    arguments = function.arguments or {}
     if isinstance(arguments, str):
         # Arguments that aren't JSON are what the model wrote; it gets them back unchanged.
         with suppress(ValueError, RecursionError):
             arguments = json.loads(arguments)
-    return json.dumps({"name": call.function.name, "arguments": arguments}, ensure_ascii=False)
+    return json.dumps({"name": function.name, "arguments": arguments}, ensure_ascii=False)
 
 
-def _tools(
-    tools: list[Tool] | None, choice: str | NamedTool | None
-) -> tuple[list[str] | None, str | None]:
-    """Return the tools' schemas as JSON texts, and whether they may be called (`auto` or `none`).
+def _offered(tools: list[Tool], choice: str | ChosenTools | None) -> tuple[list[Tool], str]:
+    """Return the tools that the model is offered, and ``auto``, ``none`` or ``required``.
 
-    The wheel can't force a call. If the client names a tool, it is the only one that is offered.
+    A tool that has to be called is the only one that is offered.
+
+    Raises:
+        RefusedRequestError: A call is required of a tool that isn't there.
     """
+    if isinstance(choice, ChosenTools):
+        chosen = _chosen(choice)
+        tools = [_named(tools, tool.tool_name) for tool in chosen.tools]
+        choice = chosen.mode
+    if choice == "required" and not tools:
+        raise RefusedRequestError("tool_choice requires a call, but there are no tools.")
+    return tools, choice or "auto"
+
+
+def _chosen(choice: ChosenTools) -> AllowedTools:
+    """Read the forms that an object may have: of one tool, of allowed tools, nested or not."""
+    if choice.type == "function":
+        return AllowedTools("required", [NamedTool(function=choice.function, name=choice.name)])
+    return choice.allowed_tools or AllowedTools(choice.mode or "auto", choice.tools or [])
+
+
+def _named(tools: list[Tool], name: str) -> Tool:
+    for tool in tools:
+        if tool.function.name == name:
+            return tool
+    raise RefusedRequestError(f"tool_choice names '{name}', which is not among the tools.")
+
+
+def _tools(tools: list[Tool], choice: str) -> Arguments:
+    """Return the tools as JSON texts, and whether they may be called; a grammar forces a call."""
     if not tools:
-        return None, None
-    if isinstance(choice, NamedTool):
-        name = choice.function.name
-        tools = [tool for tool in tools if tool.function.name == name]
-        if not tools:
-            raise RefusedRequestError(f"tool_choice names '{name}', which is not among the tools.")
-        choice = "auto"
-    return [msgspec.json.encode(tool).decode() for tool in tools], choice or "auto"
+        return {}
+    schemas = [msgspec.json.encode(tool).decode() for tool in tools]
+    return {"tool_schemas": schemas, "tool_choice": "none" if choice == "none" else "auto"}
 
 
 def _thinking(request: ChatRequest) -> Arguments:
@@ -160,11 +211,28 @@ def _thinking(request: ChatRequest) -> Arguments:
     }
 
 
-def _grammar(grammar: Grammar | None, wanted: TextFormat | SchemaFormat | None) -> Arguments:
-    if isinstance(wanted, SchemaFormat):
-        if grammar is not None:
-            raise RefusedRequestError("Give response_format or grammar, not both.")
+def _grammar(request: ChatRequest, callable_tools: list[Tool]) -> Grammar | None:
+    """Return the grammar of the reply that OpenAI's fields ask for, if any.
+
+    One of ``callable_tools`` has to be called, if there are any. Then the reply has no content that
+    a ``response_format`` could apply to.
+    """
+    wanted = request.response_format
+    if callable_tools:
+        grammar = Grammar(type="llguidance", value=forced_call(callable_tools))
+    elif isinstance(wanted, SchemaFormat):
         grammar = Grammar(type="json_schema", value=wanted.json_schema.schema)
+    elif isinstance(wanted, ObjectFormat):
+        grammar = Grammar(type="json_schema", value={"type": "object"})
+    else:
+        return None
+    if request.grammar is not None:
+        field = "tool_choice" if callable_tools else "response_format"
+        raise RefusedRequestError(f"Give {field} or grammar, not both.")
+    return grammar
+
+
+def _as_arguments(grammar: Grammar | None) -> Arguments:
     if grammar is None:
         return {}
     value = grammar.value if isinstance(grammar.value, str) else json.dumps(grammar.value)

@@ -15,7 +15,7 @@ from embedded_engine.errors import RefusedRequestError
 from embedded_engine.wire.bodies import DEFAULT_MODEL_NAME, JsonObject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mistralrs import ChatCompletionChunkResponse as Chunk
     from mistralrs import ResponseLogprob, ToolCallResponse, Usage
@@ -68,11 +68,13 @@ def models_body(  # noqa: PLR0913 - each is a fact of its own
     size_bytes: int | None = None,
     details: JsonObject | None = None,
     parameters: Mapping[str, float] | None = None,
+    info: JsonObject | None = None,
+    template: str = "",
 ) -> JsonObject:
     """Return the body of `GET /v1/models`: the alias `default` and the only model.
 
-    The real server doesn't report the last four, nor that no memory of a GPU is used. The context
-    length has vLLM's name for it; size, details and parameters have Ollama's.
+    The real server doesn't report the last six, nor that no memory of a GPU is used. The context
+    length has vLLM's name for it; the others have Ollama's.
     """
     common = {"object": "model", "created": created, "owned_by": "local"}
     extra = {
@@ -80,6 +82,8 @@ def models_body(  # noqa: PLR0913 - each is a fact of its own
         "size": size_bytes,
         "details": details,
         "parameters": parameters,
+        "model_info": info,
+        "template": template,
     }
     known = {name: value for name, value in extra.items() if value} | {"size_vram": 0}
     return {
@@ -99,14 +103,19 @@ def unknown_model_message(name: str, model_id: str) -> str:
     )
 
 
-def chat_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
-    """Translate a chunk of a chat stream; `index` is the number of its choice."""
+def chat_chunk(chunk: Chunk, *, model_id: str, index: int, one_call: bool = False) -> JsonObject:
+    """Translate a chunk of a chat stream; `index` is the number of its choice.
+
+    With ``one_call``, only the first of several tool calls is passed on. They come in one chunk.
+    """
     choices = [
         {
             "finish_reason": choice.finish_reason,
             "index": index,
             "delta": _message(
-                choice.delta.content, choice.delta.tool_calls, choice.delta.reasoning_content
+                choice.delta.content,
+                _calls(choice.delta.tool_calls, one_call=one_call),
+                choice.delta.reasoning_content,
             ),
             "logprobs": choice.logprobs and _logprob(choice.logprobs),
         }
@@ -116,8 +125,31 @@ def chat_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
     return _head(chunk, "chat.completion.chunk", model_id, choices) | {"usage": usage}
 
 
+class UsageLast:
+    """Translates the chunks of a stream; their usage comes in a chunk of its own after the last.
+
+    That is how OpenAI's API has it if ``stream_options.include_usage`` is true.
+    """
+
+    def __init__(self, to_chunk: Callable[..., JsonObject]) -> None:
+        self._to_chunk = to_chunk
+        self._usages: list[Usage] = []
+        self._head: JsonObject = {}
+
+    def __call__(self, chunk: Chunk, *, index: int) -> JsonObject:
+        """Translate a chunk, without its usage."""
+        if chunk.usage is not None:
+            self._usages.append(chunk.usage)
+        self._head = self._to_chunk(chunk, index=index)
+        return self._head | {"usage": None}
+
+    def last(self) -> JsonObject:
+        """Return the chunk with the usage of all choices."""
+        return self._head | {"choices": [], "usage": _total_usage(self._usages)}
+
+
 def completion_chunk(chunk: Chunk, *, model_id: str, index: int) -> JsonObject:
-    """Translate a chunk of a completion stream, which never reports usage."""
+    """Translate a chunk of a completion stream; as in the real server, it has no usage."""
     choices = [
         {
             "text": (choice.delta.reasoning_content or "") + (choice.delta.content or ""),
@@ -155,7 +187,9 @@ class Transcript:
             self.finish_reason = choice.finish_reason or self.finish_reason
 
 
-def chat_body(transcripts: Sequence[Transcript], *, model_id: str) -> JsonObject:
+def chat_body(
+    transcripts: Sequence[Transcript], *, model_id: str, one_call: bool = False
+) -> JsonObject:
     """Build a chat reply in one piece, with one choice per finished transcript."""
     choices = [
         {
@@ -163,7 +197,7 @@ def chat_body(transcripts: Sequence[Transcript], *, model_id: str) -> JsonObject
             "index": index,
             "message": _message(
                 "".join(transcript.content) or (None if transcript.tool_calls else ""),
-                transcript.tool_calls,
+                _calls(transcript.tool_calls, one_call=one_call),
                 "".join(transcript.reasoning),
             ),
             "logprobs": _logprobs(transcript),
@@ -217,6 +251,12 @@ def _message(
         "tool_calls": [_tool_call(call) for call in tool_calls] if tool_calls else None,
     }
     return message | {"reasoning_content": reasoning} if reasoning else message
+
+
+def _calls(
+    calls: Sequence[ToolCallResponse] | None, *, one_call: bool
+) -> Sequence[ToolCallResponse]:
+    return (calls or [])[: 1 if one_call else None]
 
 
 def _tool_call(call: ToolCallResponse) -> JsonObject:

@@ -6,7 +6,8 @@ gets one more layer that fixes both.
 Both have the same alias, port and paths, so that nothing else in the stack depends on which it is.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import pulumi
@@ -24,13 +25,12 @@ from infra.container import (
 )
 from infra.egress import IMAGE_CA_FILE, Egress
 from infra.gpus import GpuRequest
+from infra.mistralrs_config import EngineOptions, configuration, serve_arguments
 from infra.secret_output import secret_output
+from infra.settings.served_models import ServedModel
 from infra.settings.types import EngineMode, Secret
 from infra.storage import data_volume
 from infra.topology import EMBEDDED_CACHE_VOLUME, ENGINE, MODEL_CACHE_VOLUME
-
-# A download of about 1.5 GB that needs no token and runs on a laptop's CPU.
-DEFAULT_MODEL = "Qwen/Qwen3-0.6B"
 
 # Where the official image keeps Hugging Face's cache: its ``HF_HOME``.
 MISTRALRS_CACHE = "/data"
@@ -50,8 +50,7 @@ _CACHES = {
     EngineMode.EMBEDDED: ("embedded", EMBEDDED_CACHE_VOLUME),
 }
 
-# Where a model folder of the host is mounted inside the container.
-LOCAL_MODELS = "/local-models"
+MISTRALRS_CONFIG_FILE = f"{SECRETS_FOLDER}/mistralrs.toml"
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,10 @@ class EngineArgs:
         mode: ``mistralrs`` or ``embedded``.
         build: How its image is built, on the official image or on a Python image.
         egress: How it reaches the internet to fetch models.
-        model: Hugging Face id, absolute path on the Docker host, or empty for the default.
-        quantization: Value of ``--quant``; empty for none.
+        models: What it serves; a single model has no name. The embedded engine has a default.
+        options: How it runs.
+        arguments: Further arguments of ``mistralrs serve``.
+        environment: Further variables.
         hf_token: Hugging Face token; empty for none.
         gpus: GPUs that it gets; None for none.
         memory_mb: Memory limit in MB.
@@ -76,8 +77,10 @@ class EngineArgs:
     mode: EngineMode
     build: images.Build
     egress: Egress
-    model: str
-    quantization: str
+    models: tuple[ServedModel, ...]
+    options: EngineOptions
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
     hf_token: Secret
     gpus: GpuRequest | None
     memory_mb: int
@@ -88,27 +91,28 @@ class EngineArgs:
 def mistralrs_spec(
     args: EngineArgs, image: pulumi.Input[str], cache: pulumi.Input[str]
 ) -> ContainerSpec:
-    """Describe the official image's container; the arguments are those of ``mistralrs serve``."""
-    model, mounts = _model(args.model)
-    quantization = ("--quant", args.quantization) if args.quantization else ()
-    # On a CPU, quantized models fail prompts of one length that are read together (ADR 0007).
-    on_cpu = args.gpus is None
-    one_at_a_time = ("--max-seqs", "1") if args.quantization and on_cpu else ()
-    # There, nothing is ever removed from the prefix cache (ADR 0007).
-    no_prefix_cache = ("--prefix-cache-n", "0") if on_cpu else ()
-    token_source = ("--token-source", f"path:{HF_TOKEN_FILE}") if args.hf_token else ()
+    """Describe the official image's container.
+
+    One model is served by the arguments of ``mistralrs serve``, which a preview shows; several need
+    a configuration file.
+    """
+    options = _for_device(args)
+    files = _token(args.hf_token)
+    command: tuple[str, ...]
+    if args.models[0].name:
+        files[MISTRALRS_CONFIG_FILE] = configuration(ENGINE.port, args.models, options)
+        command = ("from-config", "--file", MISTRALRS_CONFIG_FILE)
+    else:
+        command = (*serve_arguments(ENGINE.port, args.models[0], options), *args.arguments)
     spec = ContainerSpec(
         member=ENGINE,
         image=image,
-        command=(
-            *("serve", "-p", str(ENGINE.port), "-m", model or DEFAULT_MODEL),
-            *(*quantization, *one_at_a_time, *no_prefix_cache, *token_source),
-        ),
+        command=command,
         # Other files that it keeps go to the volume too: the rest is read-only.
-        environment={"HOME": MISTRALRS_CACHE},
-        files=_token(args.hf_token),
+        environment={**args.environment, "HOME": MISTRALRS_CACHE},
+        files=Files(SECRETS_FOLDER, files) if files else None,
         health_check=HealthCheck(command=("curl", "-fsS", _health_url())),
-        mounts=(Mount(MISTRALRS_CACHE, volume=cache), *mounts),
+        mounts=(Mount(MISTRALRS_CACHE, volume=cache), *_mounts(args.models)),
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
@@ -123,19 +127,21 @@ def embedded_spec(
     args: EngineArgs, image: pulumi.Input[str], cache: pulumi.Input[str]
 ) -> ContainerSpec:
     """Describe our own image's container."""
-    model, mounts = _model(args.model)
+    model = args.models[0].id
+    files = _token(args.hf_token)
     spec = ContainerSpec(
         member=ENGINE,
         image=image,
         environment={
+            **args.environment,
             "MODEL_CACHE": EMBEDDED_CACHE,
             **({"MODEL": model} if model else {}),
             **({"HF_TOKEN_PATH": HF_TOKEN_FILE} if args.hf_token else {}),
             **_trust(args.egress),
         },
-        files=_token(args.hf_token),
+        files=Files(SECRETS_FOLDER, files) if files else None,
         health_check=HealthCheck(command=("python", "-m", "embedded_engine.healthcheck")),
-        mounts=(Mount(EMBEDDED_CACHE, volume=cache), *mounts),
+        mounts=(Mount(EMBEDDED_CACHE, volume=cache), *_mounts(args.models)),
         wait_seconds=args.wait_seconds,
         memory_mb=args.memory_mb,
         user=images.ENGINE_USER,
@@ -163,17 +169,33 @@ def _shm_mb(memory_mb: int) -> int:
     return max(64, memory_mb // 2)
 
 
-def _model(model: str) -> tuple[str, tuple[Mount, ...]]:
-    """Return the model's name for the engine, and the mounts that this name needs."""
-    folder = PurePosixPath(model)
-    if not folder.is_absolute():
-        return model, ()
-    inside = f"{LOCAL_MODELS}/{folder.name}"
-    return inside, (Mount(inside, host_path=str(folder), read_only=True),)
+def _for_device(args: EngineArgs) -> EngineOptions:
+    """Return the options with what a CPU needs, unless the settings say otherwise."""
+    token_file = HF_TOKEN_FILE if args.hf_token else None
+    options = replace(args.options, token_file=token_file)
+    if args.gpus is not None:
+        return options
+    quantized = any(model.quantization for model in args.models)
+    if options.max_seqs is None and quantized:
+        # Quantized models fail prompts of one length that are read together (ADR 0007).
+        options = replace(options, max_seqs=1)
+    if options.prefix_cache_size is None:
+        # Nothing is ever removed from the prefix cache (ADR 0007).
+        options = replace(options, prefix_cache_size=0)
+    return options
 
 
-def _token(token: Secret) -> Files | None:
-    return Files(SECRETS_FOLDER, {HF_TOKEN_FILE: secret_output(token)}) if token else None
+def _mounts(models: tuple[ServedModel, ...]) -> tuple[Mount, ...]:
+    """Return the mounts of the folders and files on the Docker host that the models name."""
+    return tuple(
+        Mount(inside, host_path=str(PurePosixPath(path)), read_only=True)
+        for model in models
+        for inside, path in model.host_paths.items()
+    )
+
+
+def _token(token: Secret) -> dict[str, pulumi.Input[str]]:
+    return {HF_TOKEN_FILE: secret_output(token)} if token else {}
 
 
 def _health_url() -> str:

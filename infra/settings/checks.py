@@ -12,7 +12,8 @@ from infra.gpus import NO_GPUS, parse_gpus
 from infra.settings import grammar
 from infra.settings.proxy_variables import refused
 from infra.settings.reachability import unreachable
-from infra.settings.schema import Settings, in_setting_names
+from infra.settings.schema import SETTING_NAMES, Settings, in_setting_names
+from infra.settings.served_models import file_fault, model_fault, quantization_fault
 from infra.settings.types import DEFAULT_PASSWORD, EngineMode, GrafanaRules, Secret, ServiceMode
 from monitoring.names import SCRAPE_INTERVALS
 from monitoring.thresholds import ThresholdsError
@@ -29,6 +30,35 @@ MAX_WAIT_SECONDS = 604_800
 
 # Docker refuses less than 6 MB. The upper end, 16 TB, is no machine's memory.
 ENGINE_MEMORY_MB = range(6, 16_777_217)
+
+_MISTRALRS_ONLY = (
+    *("models", "contextLength", "kvCacheMb", "kvCacheFraction", "maxSeqs", "prefixCacheSize"),
+    *("seed", "chatTemplate", "loraAdapters", "engineArgs"),
+)
+# What `models` has for each model, or can't be combined with a configuration file.
+_OF_ONE_MODEL = ("model", "quantization", "chatTemplate", "loraAdapters", "engineArgs")
+_ENGINE_RANGES: dict[str, tuple[float, float]] = {
+    "contextLength": (1, 2**31 - 1),
+    "kvCacheMb": (1, 16_777_216),
+    "kvCacheFraction": (0.01, 1),
+    "maxSeqs": (1, 65_536),
+    "prefixCacheSize": (0, 65_536),
+    "seed": (0, 2**63 - 1),
+}
+# Flags that have a setting, or on which the stack depends.
+_STACKS_FLAGS = frozenset(
+    (
+        *("--port", "--host", "--model-id", "--quant", "--max-seqs", "--prefix-cache-n", "--seed"),
+        *("--max-seq-len", "--pa-context-len", "--pa-memory-mb", "--pa-memory-fraction"),
+        *("--chat-template", "--token-source", "--lora", "--disable-metrics"),
+    )
+)
+_STACKS_SHORT_FLAGS = ("-p", "-m", "-c")
+_STACKS_FLAGS_REMEDY = "docs/settings.md has a setting for what it does, if it may be changed"
+# Where the engine keeps its files and finds its model, token and certificates.
+_STACKS_VARIABLES = frozenset(
+    ("HOME", "HF_HOME", "HF_TOKEN_PATH", "MODEL", "MODEL_CACHE", "BIND_ADDRESS")
+)
 
 # The memory limit of the proxy's container is made for bodies of this size.
 MAX_BODY_MIB = ProxySettings().max_body_bytes // MIB
@@ -63,25 +93,52 @@ def _engine(settings: Settings) -> Iterator[str]:
         )
     yield from _no_login("mistralUrl", settings.mistral_url)
     yield from _gpus(settings)
-    if settings.quantization.lower() not in ("", *grammar.QUANTIZATIONS):
-        yield (
-            f"quantization: {settings.quantization!r} is not one of "
-            f"{', '.join(grammar.QUANTIZATIONS)}"
-        )
-    yield from _model(settings.model)
+    faults = {
+        "quantization": quantization_fault(settings.quantization),
+        "model": model_fault(settings.model) if settings.model else None,
+        "chatTemplate": file_fault(settings.chat_template) if settings.chat_template else None,
+    }
+    yield from (f"{name}: {fault}" for name, fault in faults.items() if fault)
+    yield from _mistralrs_only(settings)
+    yield from _engine_options(settings)
 
 
-def _model(model: str) -> Iterator[str]:
-    if model.startswith("/"):
-        if not grammar.is_mountable_folder(model):
-            yield f"model: {model!r} is not the absolute path of a folder below /, without '..'"
-    elif model.startswith((".", "~")):
-        yield f"model: give the folder's absolute path instead of {model!r}"
-    elif model and not grammar.is_hub_id(model):
-        yield (
-            f"model: {model!r} is neither a Hugging Face id, such as Qwen/Qwen3-0.6B, nor a "
-            "folder's absolute path"
-        )
+def _mistralrs_only(settings: Settings) -> Iterator[str]:
+    """Report settings that only the official image understands, and those that exclude others."""
+    if settings.engine is not EngineMode.MISTRALRS:
+        for name in _differing(settings, _MISTRALRS_ONLY):
+            yield f"{name}: only the engine mistralrs has it; engine is {settings.engine}"
+        if settings.engine is EngineMode.EXTERNAL and settings.engine_environment:
+            yield "engineEnvironment: an external engine has its own environment"
+    if settings.models:
+        for name in _differing(settings, _OF_ONE_MODEL):
+            yield f"{name}: give each model its own in models"
+
+
+def _differing(settings: Settings, names: tuple[str, ...]) -> list[str]:
+    fields = {name: SETTING_NAMES[name] for name in names}
+    defaults = Settings()
+    return [n for n, f in fields.items() if getattr(settings, f) != getattr(defaults, f)]
+
+
+def _engine_options(settings: Settings) -> Iterator[str]:
+    for name, (low, high) in _ENGINE_RANGES.items():
+        value = getattr(settings, SETTING_NAMES[name])
+        if value is not None and not low <= value <= high:
+            yield f"{name}: {value} is not from {low} to {high}"
+    if settings.kv_cache_mb is not None and settings.kv_cache_fraction is not None:
+        yield "kvCacheFraction: kvCacheMb is set, too; set only one of them"
+    if settings.gpus == NO_GPUS:
+        for name in _differing(settings, ("kvCacheMb", "kvCacheFraction")):
+            yield f"{name}: it sets how much of a GPU's memory is used, but gpus is {NO_GPUS}"
+        if settings.seed is not None:
+            yield f"seed: Mistral.rs can't set one without a GPU, and gpus is {NO_GPUS}"
+    for argument in settings.engine_args:
+        flag = argument.partition("=")[0]
+        if flag in _STACKS_FLAGS or argument[:2] in _STACKS_SHORT_FLAGS:
+            yield f"engineArgs: {flag} is written by the stack; {_STACKS_FLAGS_REMEDY}"
+    for name in settings.engine_environment.keys() & _STACKS_VARIABLES:
+        yield f"engineEnvironment: {name} is set by the stack"
 
 
 def _gpus(settings: Settings) -> Iterator[str]:

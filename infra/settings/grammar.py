@@ -61,6 +61,7 @@ _EMAIL = re.compile(
 
 # What Grafana replaces in the value of a setting: ${NAME}, $__file{PATH} and %(name)s.
 _GRAFANA_REPLACES = re.compile(r"\$(__\w+)?\{[^}]+\}|%\([^)]+\)s")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -163,6 +164,11 @@ def is_header_value(text: str) -> bool:
 def is_one_line(text: str) -> bool:
     """Return whether a text has no line break or other control character, as in a login."""
     return not _CONTROL.search(text)
+
+
+def is_variable(text: str) -> bool:
+    """Return whether a text can be the name of an environment variable."""
+    return _VARIABLE.fullmatch(text) is not None
 
 
 def is_grafana_value(text: str) -> bool:

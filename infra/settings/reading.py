@@ -1,6 +1,7 @@
 """How the settings are read. No other module uses ``pulumi.Config``."""
 
 import difflib
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pulumi
 
 from infra.certificate_authorities import read_authorities
+from infra.settings import grammar
 from infra.settings.checks import problems
 from infra.settings.mute_timings import MuteTiming, json_object, read_mute_timings
 from infra.settings.schema import (
@@ -17,7 +19,17 @@ from infra.settings.schema import (
     Settings,
     in_setting_names,
 )
-from infra.settings.types import EngineMode, GrafanaRules, NotifySeverity, Secret, ServiceMode
+from infra.settings.served_models import ServedModel, read_lora_adapters, read_models
+from infra.settings.types import (
+    Arguments,
+    EngineMode,
+    GrafanaRules,
+    LoraAdapters,
+    NotifySeverity,
+    Secret,
+    ServiceMode,
+    Variables,
+)
 from monitoring.thresholds import Thresholds, ThresholdsError
 
 
@@ -120,6 +132,35 @@ def _integer(text: str) -> int:
         raise ValueError(f"{text!r} is not a whole number") from None
 
 
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a number") from None
+
+
+def _optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: parse(text) if text else None
+
+
+def _arguments(text: str) -> Arguments:
+    """Split a line as a shell does."""
+    try:
+        return Arguments(tuple(shlex.split(text)))
+    except ValueError as error:
+        raise ValueError(f"{text!r} can't be split into arguments: {error}") from None
+
+
+def _variables(text: str) -> Variables:
+    given = json_object(text, '{"RUST_LOG": "debug"}')
+    for name, value in given.items():
+        if not (
+            grammar.is_variable(name) and isinstance(value, str) and grammar.is_one_line(value)
+        ):
+            raise ValueError(f"{name!r} is not a variable with a text of one line")
+    return Variables(given)
+
+
 def _boolean(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError(f"{text!r} is not true or false")
@@ -168,4 +209,10 @@ _PARSERS: dict[Any, Callable[[str], Any]] = {
     GrafanaRules: _choice(GrafanaRules),
     NotifySeverity: _choice(NotifySeverity),
     tuple[MuteTiming, ...]: read_mute_timings,
+    tuple[ServedModel, ...]: read_models,
+    int | None: _optional(_integer),
+    float | None: _optional(_number),
+    LoraAdapters: read_lora_adapters,
+    Arguments: _arguments,
+    Variables: _variables,
 }

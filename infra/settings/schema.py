@@ -13,14 +13,21 @@ from typing import Any, get_type_hints
 from infra import topology
 from infra.docker_host import is_loopback
 from infra.settings.mute_timings import MuteTiming
+from infra.settings.served_models import DEFAULT_MODEL, ServedModel
 from infra.settings.types import (
     DEFAULT_PASSWORD,
+    NO_ADAPTERS,
+    NO_ARGUMENTS,
     NO_SECRET,
+    NO_VARIABLES,
+    Arguments,
     EngineMode,
     GrafanaRules,
+    LoraAdapters,
     NotifySeverity,
     Secret,
     ServiceMode,
+    Variables,
 )
 from monitoring.names import SCRAPE_INTERVAL_SECONDS
 from monitoring.thresholds import Thresholds, Timing
@@ -39,6 +46,17 @@ class Settings:
     model: str = ""
     model_details: str = ""
     quantization: str = ""
+    models: tuple[ServedModel, ...] = ()
+    context_length: int | None = None
+    kv_cache_mb: int | None = None
+    kv_cache_fraction: float | None = None
+    max_seqs: int | None = None
+    prefix_cache_size: int | None = None
+    seed: int | None = None
+    chat_template: str = ""
+    lora_adapters: LoraAdapters = NO_ADAPTERS
+    engine_args: Arguments = NO_ARGUMENTS
+    engine_environment: Variables = NO_VARIABLES
     hf_token: Secret = NO_SECRET
     gpus: str = "none"
     engine_memory_mb: int = 8192
@@ -49,8 +67,11 @@ class Settings:
     # What the proxy reads is text here: its own parsers check it (see `proxy_variables`).
     max_connections: str = str(_PROXY.max_connections)
     max_body_mib: str = str(_PROXY.max_body_bytes // MIB)
+    max_unpacked_mib: str = str(_PROXY.max_unpacked_bytes // MIB)
     model_aliases: str = ""
     model_unload: bool = _PROXY.model_unload
+    keep_alive: str = f"{_PROXY.model_keep_alive_seconds:g}"
+    max_loaded_models: str = str(_PROXY.max_loaded_models)
     ollama_version: str = _PROXY.ollama_version
     engine_connect_timeout_seconds: str = f"{_PROXY.engine_connect_timeout_seconds:g}"
     engine_silence_timeout_seconds: str = f"{_PROXY.engine_silence_timeout_seconds:g}"
@@ -119,6 +140,20 @@ class Settings:
     def host(self) -> str:
         """Host name or address at which the ports on ``bind_address`` are reached."""
         return self._reached_at(self.bind_address)
+
+    @property
+    def served_models(self) -> tuple[ServedModel, ...]:
+        """The models of the stack's own engine; a single one has no name."""
+        default = DEFAULT_MODEL if self.engine is EngineMode.MISTRALRS else ""
+        return self.models or (
+            ServedModel(
+                name="",
+                model=self.model or default,
+                quantization=self.quantization,
+                chat_template=self.chat_template,
+                lora_adapters=self.lora_adapters,
+            ),
+        )
 
     @property
     def prometheus_address(self) -> str:

@@ -1,7 +1,10 @@
 """The types that a setting can have beyond text, numbers and switches."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NewType
 
 
 class EngineMode(StrEnum):
@@ -50,3 +53,12 @@ NO_SECRET = Secret("")
 
 # Everyone knows it, so it is refused when Grafana is published beyond this machine.
 DEFAULT_PASSWORD = Secret("changeme")
+
+# Sources of LoRA adapters by their names, arguments of a program, and environment variables.
+LoraAdapters = NewType("LoraAdapters", Mapping[str, str])
+Arguments = NewType("Arguments", tuple[str, ...])
+Variables = NewType("Variables", Mapping[str, str])
+
+NO_ADAPTERS = LoraAdapters(MappingProxyType({}))
+NO_ARGUMENTS = Arguments(())
+NO_VARIABLES = Variables(MappingProxyType({}))

@@ -8,7 +8,7 @@ kept, so that a request fails with the engine's error and not with "not found".
 import asyncio
 import json
 import logging
-from collections import Counter
+import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from http import HTTPStatus
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 from proxy_service.clock import NS_PER_SECOND, Clock
 from proxy_service.engines.client import Engine
+from proxy_service.engines.uses import NEVER, ModelUses
 from proxy_service.errors import (
     EngineError,
     EngineProtocolError,
@@ -45,22 +46,33 @@ if TYPE_CHECKING:
 _FRESH_SECONDS = 1.0
 # Seconds between two requests for the list while the engine loads a model.
 _LOADING_PAUSE_SECONDS = 0.25
+# Seconds until an idle model that couldn't be unloaded is unloaded again.
+_RETRY_SECONDS = 60.0
+# What engines say when a model doesn't fit: "out of memory", "failed to allocate".
+_NO_MEMORY = re.compile(r"memory|\balloc", re.IGNORECASE)
 
 logger = logging.getLogger("proxy_service.catalogue")
 
 
-def _check_reload(reply: bytes, model: EngineModel) -> None:
-    """Raise the error in the reply to a reload, which has status 200 even if the reload failed."""
+class _TooLittleMemory(EngineUnavailable):
+    """The engine can't load a model because it has too little memory."""
+
+
+def _check_change(reply: bytes, model: EngineModel, *, job: str, ends: tuple[str, ...]) -> None:
+    """Raise the error in the reply to a load or unload, which has status 200 even if it failed."""
     try:
         value = cast("dict[str, object]", decode_reply(reply))
         status, reason = value["status"], value.get("error")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineProtocolError("the engine's reply to a reload has an unknown format") from error
+        raise EngineProtocolError(
+            f"the engine's reply to a request to {job} a model has an unknown format"
+        ) from error
     if status == "not_found":
         raise ModelNotFound(f"model '{model.name}' not found")
-    if status not in (LOADED, RELOADING):
-        raise EngineUnavailable(
-            f"the engine can't load model '{model.name}': {reason or status}; see the engine's log"
+    if status not in ends:
+        kind = _TooLittleMemory if _NO_MEMORY.search(str(reason)) else EngineUnavailable
+        raise kind(
+            f"the engine can't {job} model '{model.name}': {reason or status}; see the engine's log"
         )
 
 
@@ -82,9 +94,12 @@ class Catalogue:
         self._failed_at = float("-inf")
         self._asking = asyncio.Lock()
         self._loading = asyncio.Lock()
-        self._in_use: Counter[str] = Counter()
-        self._watcher: asyncio.Task[None] | None = None
-        self._unloads: set[asyncio.Task[None]] = set()
+        self._uses = ModelUses(settings.model_keep_alive_seconds)
+        # Set while a model waits until it can take another one's place.
+        self._awaited_end: asyncio.Event | None = None
+        self._earlier_expiry = asyncio.Event()
+        self._next_expiry = NEVER
+        self._tasks: list[asyncio.Task[None]] = []
         self._failure: EngineError | None = EngineUnavailable("the engine hasn't been probed yet")
         self._was_ready = False
 
@@ -99,16 +114,17 @@ class Catalogue:
         return self._failure.message if self._failure else ""
 
     def start(self) -> None:
-        """Start the background task."""
-        self._watcher = asyncio.create_task(self._watch())
+        """Start the background tasks."""
+        self._tasks = [asyncio.create_task(self._watch())]
+        if self._settings.model_unload:
+            self._tasks.append(asyncio.create_task(self._unload_idle_models()))
 
     async def stop(self) -> None:
-        """Stop the background task, and cancel unloads that haven't happened yet."""
-        tasks = {*self._unloads, *([self._watcher] if self._watcher is not None else [])}
-        for task in tasks:
+        """Stop the background tasks."""
+        for task in self._tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _watch(self) -> None:
         while True:
@@ -160,76 +176,171 @@ class Catalogue:
             raise ModelNotFound(f"model '{name}' not found")
         return model
 
+    def expires_in_seconds(self, model: EngineModel) -> float:
+        """Return how long ``model`` stays loaded if no further request uses it."""
+        if not self._settings.model_unload:
+            return NEVER
+        now = self._clock.monotonic()
+        return self._uses.expires_at(self._base(model).id, now=now) - now
+
     def loaded(
         self, model: EngineModel, *, keep_alive_seconds: float | None = None
     ) -> AbstractAsyncContextManager[int]:
         """Return a context that keeps ``model`` loaded; entering it returns the load time in ns.
 
-        With a ``keep_alive_seconds`` of 0 the model is unloaded afterwards, in the background: the
-        client doesn't wait for it.
+        If the settings allow it, the model is unloaded when it hasn't been used for
+        ``keep_alive_seconds``; None leaves this time as it is.
         """
-        return _Use(self, model, unload=keep_alive_seconds == 0)
+        return _Use(self, self._base(model), keep_alive_seconds)
 
-    async def begin_use(self, model: EngineModel) -> int:
+    async def begin_use(self, model: EngineModel, keep_alive_seconds: float | None) -> int:
         """Load ``model`` and keep it loaded; see `loaded`."""
-        self._in_use[model.id] += 1
-        return await self.load(model)
-
-    def end_use(self, model: EngineModel, *, unload: bool) -> None:
-        """End one use of ``model``; if it was the last one and ``unload`` is set, unload it."""
-        self._in_use[model.id] -= 1
-        if unload:
-            self._unload_soon(model)
-
-    async def load(self, model: EngineModel) -> int:
-        """Have the engine load ``model`` if it isn't loaded; return how many ns this took."""
-        # The request may have waited for a slot since `find`, and the model may be unloaded now.
-        known = self._table.find(model.id) or model
-        if known.status == LOADED:
+        if self._awaited_end is None and self._is_loaded(model):
+            self._uses.begin(model.id, keep_alive_seconds=keep_alive_seconds)
             return 0
         async with self._loading:
-            started = self._clock.monotonic()
-            await self._ask()
-            current = self._listed(model)
-            if current.status == LOADED:
-                return 0
-            if current.status == UNLOADED:
-                # Never reload a loaded model: the engine would report "reloading" permanently.
-                _check_reload(await self._post(engine_paths.RELOAD, model), model)
-            await self._wait_until_loaded(model, started)
-            seconds = self._clock.monotonic() - started
-            self._metrics.model(model.name).load_duration.observe(seconds)
-            return max(round(seconds * NS_PER_SECOND), 1)
+            load_ns = await self._load_now(model)
+            self._uses.begin(model.id, keep_alive_seconds=keep_alive_seconds)
+        return load_ns
+
+    def end_use(self, model: EngineModel) -> None:
+        """End one use of ``model``."""
+        self._uses.end(model.id, now=self._clock.monotonic())
+        if self._awaited_end is not None:
+            self._awaited_end.set()
+        self._notice_expiry()
+
+    async def load(self, model: EngineModel, *, keep_alive_seconds: float | None = None) -> None:
+        """Have the engine load ``model`` if it isn't loaded."""
+        model = self._base(model)
+        if not self._is_loaded(model):
+            async with self._loading:
+                await self._load_now(model)
+        self._uses.asked_for(
+            model.id, now=self._clock.monotonic(), keep_alive_seconds=keep_alive_seconds
+        )
+        self._notice_expiry()
 
     async def unload(self, model: EngineModel) -> None:
-        """Have the engine unload ``model``, if the settings allow it and no request uses it."""
+        """Have the engine unload ``model`` when no request uses it, if the settings allow it."""
         if not self._settings.model_unload:
             return
+        model = self._base(model)
+        self._uses.asked_for(model.id, now=self._clock.monotonic(), keep_alive_seconds=0.0)
         async with self._loading:
-            # Keep probes out meanwhile: their lists would be older than the status set here.
-            async with self._asking:
-                current = self._table.find(model.id)
-                if current is None or current.status != LOADED or self._in_use[model.id]:
-                    return
-                # Marked before it happens: a request that arrives now then waits for the lock, and
-                # loads the model again. The engine never replies to requests for an unloaded model.
-                self._table = self._table.with_status(current, UNLOADED)
-                # With a timeout, because every request for the list of models waits for it.
-                async with self._probe_timeout(f"unload model '{current.name}'"):
-                    await self._post(engine_paths.UNLOAD, current)
-            await self._ask()
+            await self._unload_now(model.id)
 
-    def _unload_soon(self, model: EngineModel) -> None:
-        task = asyncio.create_task(self._unload_or_log(model))
-        self._unloads.add(task)
-        task.add_done_callback(self._unloads.discard)
+    def _is_loaded(self, model: EngineModel) -> bool:
+        """Return the last known status; ``model`` may be older than an unload."""
+        return (self._table.find(model.id) or model).status == LOADED
 
-    async def _unload_or_log(self, model: EngineModel) -> None:
-        try:
-            await self.unload(model)
-        except ProxyError as error:
-            fields = {"model": model.name, "reason": error.message}
-            logger.warning("unload_failed", extra={"fields": fields})
+    async def _load_now(self, model: EngineModel) -> int:
+        """Load ``model`` if it isn't loaded, and return how many ns this took."""
+        if self._is_loaded(model):
+            return 0
+        started = self._clock.monotonic()
+        await self._ask()
+        current = self._listed(model)
+        if current.status == LOADED:
+            return 0
+        if current.status == UNLOADED:
+            await self._make_room()
+            # Never reload a loaded model: the engine would report "reloading" permanently.
+            await self._reload(model)
+        await self._wait_until_loaded(model, started)
+        seconds = self._clock.monotonic() - started
+        self._metrics.model(model.name).load_duration.observe(seconds)
+        return max(round(seconds * NS_PER_SECOND), 1)
+
+    async def _reload(self, model: EngineModel) -> None:
+        """Load ``model``; while it doesn't fit, unload idle ones, the least recently used first."""
+        while True:
+            try:
+                reply = await self._post(engine_paths.RELOAD, model)
+                _check_change(reply, model, job="load", ends=(LOADED, RELOADING))
+            except _TooLittleMemory:
+                idle = self._uses.least_recently_used(self._loaded_ids())
+                if idle is None or not self._settings.model_unload:
+                    raise
+                await self._unload_now(idle)
+                if idle in self._loaded_ids():
+                    raise
+            else:
+                return
+
+    async def _make_room(self) -> None:
+        """Unload models until one more is allowed, the least recently used first.
+
+        If all are in use, wait for the end of a use. Until then no new one begins, so that a
+        model that is always in use can't keep another one out.
+        """
+        limit = self._settings.max_loaded_models
+        if not (limit and self._settings.model_unload):
+            return
+        while len(loaded := self._loaded_ids()) >= limit:
+            idle = self._uses.least_recently_used(loaded)
+            if idle is not None:
+                await self._unload_now(idle)
+                if idle in self._loaded_ids() and not self._uses.in_use(idle):
+                    return  # the engine didn't unload it; it may have room all the same
+                continue
+            self._awaited_end = asyncio.Event()
+            try:
+                await self._awaited_end.wait()
+            finally:
+                self._awaited_end = None
+
+    async def _unload_now(self, model_id: str) -> None:
+        """Unload a model unless it is in use or isn't loaded."""
+        # Keep probes out meanwhile: their lists would be older than the status set here.
+        async with self._asking:
+            current = self._table.find(model_id)
+            if current is None or current.status != LOADED or self._uses.in_use(model_id):
+                return
+            # Marked before it happens: a request that arrives now then waits for the lock, and
+            # loads the model again. The engine never replies to requests for an unloaded model.
+            self._table = self._table.with_status(current, UNLOADED)
+            # With a timeout, because every request for the list of models waits for it.
+            async with self._probe_timeout(f"unload model '{current.name}'"):
+                reply = await self._post(engine_paths.UNLOAD, current)
+            _check_change(reply, current, job="unload", ends=(UNLOADED,))
+        await self._ask()
+
+    def _loaded_ids(self) -> list[str]:
+        models = self._table.models
+        return [model.id for model in models if model.status == LOADED and not model.parent]
+
+    def _base(self, model: EngineModel) -> EngineModel:
+        """Return the model that is loaded for ``model``: a LoRA adapter's base, else itself."""
+        return self._table.find(model.parent) or model if model.parent else model
+
+    def _notice_expiry(self) -> None:
+        """Wake the task that unloads idle models if one expires earlier than it expects."""
+        if self._settings.model_unload and self._uses.next_to_expire()[1] < self._next_expiry:
+            self._earlier_expiry.set()
+
+    async def _unload_idle_models(self) -> None:
+        while True:
+            model_id, self._next_expiry = self._uses.next_to_expire()
+            now = self._clock.monotonic()
+            if self._next_expiry > now:
+                await self._sleep_until_expiry(now)
+                continue
+            # `_uses` forgets the model when the engine no longer lists it as loaded.
+            self._uses.postpone(model_id, until=now + _RETRY_SECONDS)
+            try:
+                async with self._loading:
+                    await self._unload_now(model_id)
+            except ProxyError as error:
+                fields = {"model": model_id, "reason": error.message}
+                logger.warning("unload_failed", extra={"fields": fields})
+
+    async def _sleep_until_expiry(self, now: float) -> None:
+        self._earlier_expiry.clear()
+        seconds = None if self._next_expiry == NEVER else self._next_expiry - now
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._earlier_expiry.wait()
 
     async def _wait_until_loaded(self, model: EngineModel, started: float) -> None:
         while True:
@@ -280,6 +391,8 @@ class Catalogue:
             self._set_failure(error)
             raise
         self._table = NameTable(models, self._settings.model_aliases)
+        self._uses.listed(self._loaded_ids(), now=started)
+        self._notice_expiry()
         self._asked_at = started
         self._set_failure(None)
 
@@ -327,19 +440,17 @@ class Catalogue:
 class _Use(AbstractAsyncContextManager[int]):
     """One use of a model; a class because each generation needs one, and a generator costs more."""
 
-    __slots__ = ("_catalogue", "_model", "_unload")
+    __slots__ = ("_catalogue", "_keep_alive_seconds", "_model")
 
-    def __init__(self, catalogue: Catalogue, model: EngineModel, *, unload: bool) -> None:
+    def __init__(
+        self, catalogue: Catalogue, model: EngineModel, keep_alive_seconds: float | None
+    ) -> None:
         self._catalogue = catalogue
         self._model = model
-        self._unload = unload
+        self._keep_alive_seconds = keep_alive_seconds
 
     async def __aenter__(self) -> int:
-        try:
-            return await self._catalogue.begin_use(self._model)
-        except BaseException:
-            await self.__aexit__()
-            raise
+        return await self._catalogue.begin_use(self._model, self._keep_alive_seconds)
 
     async def __aexit__(self, *_: object) -> None:
-        self._catalogue.end_use(self._model, unload=self._unload)
+        self._catalogue.end_use(self._model)

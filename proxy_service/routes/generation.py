@@ -6,19 +6,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
-from proxy_service.engines.client import EngineReply
+from proxy_service.engines.client import MAX_REPLY_BYTES, EngineReply
 from proxy_service.errors import (
     EngineProtocolError,
     InvalidRequest,
     ModelNotFound,
     ProxyError,
 )
-from proxy_service.exchange import NDJSON, Exchange
+from proxy_service.exchange import EVENT_STREAM, NDJSON, Exchange
 from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
+from proxy_service.streaming.whole import WholeResponse
 from proxy_service.translate.context import decode_turns, encode_turns
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.engine_tools import refuse_engine_run
@@ -58,7 +59,7 @@ class _Job:
 
     @property
     def streamed(self) -> bool:
-        """Whether the engine is asked for a stream."""
+        """Whether the client gets the reply as it arrives."""
         return self.common.stream and not self.as_lines
 
 
@@ -130,7 +131,7 @@ async def _load_or_unload(
     if unload:
         await exchange.services.catalogue.unload(model)
     else:
-        await exchange.services.catalogue.load(model)
+        await exchange.services.catalogue.load(model, keep_alive_seconds=common.keep_alive_seconds)
     reason = "unload" if unload else "load"
     exchange.record.completed(None, reason, waited=0.0)
     response: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
@@ -158,6 +159,8 @@ async def _respond(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPRes
     if job.streamed:
         await _stream(exchange, reply, OllamaStream(job.options))
         return None
+    if reply.content_type.lower().startswith(EVENT_STREAM):
+        return await _collected(exchange, reply, job.options)
     return await _whole(exchange, reply, job)
 
 
@@ -192,6 +195,31 @@ async def _write(
     await exchange.write(batch, content_type=NDJSON, waited=waited, end=stream.done)
     if stream.done:
         exchange.record.completed(stream.usage, stream.finish_reason, waited=waited)
+    _raise_error(batch)
+
+
+async def _collected(
+    exchange: Exchange, reply: EngineReply, options: StreamOptions
+) -> HTTPResponse:
+    """Collect the engine's stream into a whole response."""
+    whole = WholeResponse(model=options.model, chat=options.chat)
+    stream = OllamaStream(options, whole)
+    received = 0
+    async for data in reply.iter_bytes():
+        received += len(data)
+        if received > MAX_REPLY_BYTES:
+            raise EngineProtocolError(f"the engine's reply is above {MAX_REPLY_BYTES} bytes")
+        _raise_error(stream.feed(data, exchange.moment()))
+        if stream.done:
+            reply.discard_rest()
+            break
+    else:
+        _raise_error(stream.close(exchange.moment()))
+    exchange.record.completed(stream.usage, stream.finish_reason, waited=reply.waited)
+    return exchange.json(whole.response)
+
+
+def _raise_error(batch: Batch) -> None:
     if batch.error is not None:
         raise batch.error
 

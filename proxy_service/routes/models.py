@@ -27,19 +27,27 @@ async def ps(exchange: Exchange) -> HTTPResponse:
     """Answer ``GET /api/ps``."""
     catalogue = exchange.services.catalogue
     loaded = [model for model in await catalogue.models() if model.status == LOADED]
-    processes = [to_process(m) for m in loaded]
+    now_ns = exchange.services.clock.time_ns()
+    processes = [
+        to_process(m, now_ns=now_ns, expires_in_seconds=catalogue.expires_in_seconds(m))
+        for m in loaded
+    ]
     return exchange.json({"models": processes})
 
 
 async def show(exchange: Exchange) -> HTTPResponse:
     """Answer ``POST /api/show``."""
     catalogue = exchange.services.catalogue
-    name = _name(Fields.parse(exchange.body, "ShowRequest"), "model is required")
+    fields = Fields.parse(exchange.body, "ShowRequest")
+    name = _name(fields, "model is required")
+    system, options = fields.text("system"), fields.object("options")
+    fields.text("template")  # deprecated and ignored in Ollama, too
+    fields.flag("verbose", default=False)  # the engine reports no vocabularies and no tensors
     try:
         model = await catalogue.find(name)
     except ModelNotFound:
         raise ModelNotFound(f"model '{with_tag(name)}' not found") from None
-    return exchange.json(to_show(model))
+    return exchange.json(to_show(model, system=system, options=options))
 
 
 async def version(exchange: Exchange) -> HTTPResponse:
@@ -147,8 +155,15 @@ async def recommendations(exchange: Exchange) -> HTTPResponse:
 
 
 async def account(exchange: Exchange) -> HTTPResponse:
-    """Refuse ``POST /api/me`` and ``POST /api/signout``: there are no accounts."""
+    """Refuse ``POST /api/me``: there are no accounts."""
     return exchange.json({"error": "unauthorized"}, status=HTTPStatus.UNAUTHORIZED)
+
+
+async def signout(exchange: Exchange, key: str = "") -> HTTPResponse:  # noqa: ARG001  the path's
+    """Refuse ``POST /api/signout``, and the older ``DELETE /api/user/keys/:key``."""
+    return exchange.json(
+        {"error": "you are not currently signed in"}, status=HTTPStatus.UNAUTHORIZED
+    )
 
 
 async def web(exchange: Exchange) -> HTTPResponse:

@@ -1,20 +1,23 @@
-"""``/v1/*``: OpenAI's API, which the engine serves itself; bodies are passed through unchanged.
+"""``/v1/*``: OpenAI's and Anthropic's APIs; bodies are passed through to the engine unchanged.
 
 The proxy reads the request's model, so that Ollama's names work here too, and as much of the reply
 as the metrics need. Errors have the format of the API that was called.
 """
 
+import logging
 from functools import partial
 from urllib.parse import unquote
 
 from proxy_service.engines.client import EngineReply
 from proxy_service.errors import (
+    EndpointMissing,
     InvalidRequest,
     ModelNotFound,
     NotImplementedHere,
     ProxyError,
 )
 from proxy_service.exchange import EVENT_STREAM, Exchange
+from proxy_service.routes import translated
 from proxy_service.routes.engine_call import Call, call_engine, within_stream
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.streaming.passthrough import PassthroughStream
@@ -25,12 +28,17 @@ from proxy_service.translate.engine_errors import (
     from_reply,
     parse_reply,
 )
-from proxy_service.translate.engine_tools import refuse_engine_tools
+from proxy_service.translate.engine_tools import refuse_engine_tools, without_web_search
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import finish_reason_of, to_usage
 from proxy_service.wire import JsonObject, engine_paths
 from proxy_service.wire.reading import decode_object, fold_keys
 from proxy_service.wire.writing import to_json
+
+logger = logging.getLogger("proxy_service.openai")
+
+# Where `Services.reported_options` remembers that it was logged.
+_WEB_SEARCH = "/v1/responses web_search"
 
 
 async def models(exchange: Exchange) -> HTTPResponse:
@@ -50,7 +58,10 @@ async def model(exchange: Exchange, name: str) -> HTTPResponse:
 
 
 async def generate(exchange: Exchange) -> HTTPResponse | None:
-    """Answer a POST by passing it through to the same path of the engine."""
+    """Answer a POST by passing it through to the same path of the engine.
+
+    If the engine doesn't have the path, the request is translated to chat completions, if it can.
+    """
     path = exchange.request.path.rstrip("/")
     body = exchange.body
     sent = decode_object(exchange.body, "ChatCompletionRequest")
@@ -60,19 +71,43 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
         raise InvalidRequest("model is required")
     streamed = exchange.record.asked_for_stream = fields.get("stream") is True
     if not exchange.services.settings.allow_engine_tools:
+        if path == engine_paths.RESPONSES:
+            fields = _without_web_search(exchange, fields)
         refuse_engine_tools(fields)
     found = await exchange.find(name)
-    if sent.get("model") != found.id:  # the client used another name, or a key such as "Model"
+    # The client used another name, or a key such as "Model", or something was left out.
+    if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
         body = _with_model(fields, found)
-    services = exchange.services
+    services, translate = exchange.services, translated.TRANSLATIONS.get(path)
+    missing = services.missing_endpoints
     async with services.admission.slot(), services.catalogue.loaded(found) as load_ns:
-        return await call_engine(
-            exchange,
-            Call(path, body, streamed=streamed),
-            partial(_respond, exchange, name),
-            partial(_refusal, path, name),
-            just_loaded=load_ns > 0,
-        )
+        if translate is None or path not in missing:
+            try:
+                return await call_engine(
+                    exchange,
+                    Call(path, body, streamed=streamed),
+                    partial(_respond, exchange, name),
+                    partial(_refusal, path, name),
+                    just_loaded=load_ns > 0,
+                )
+            except EndpointMissing:
+                if translate is None:
+                    raise
+                missing.add(path)
+        translation = translate(exchange, fields, found)
+        return await translated.generate(exchange, translation, just_loaded=load_ns > 0)
+
+
+def _without_web_search(exchange: Exchange, fields: JsonObject) -> JsonObject:
+    """Leave the engine's web search out, and log once that this happens."""
+    kept = without_web_search(fields)
+    if kept is None:
+        return fields
+    reported = exchange.services.reported_options
+    if _WEB_SEARCH not in reported:
+        reported.add(_WEB_SEARCH)
+        logger.warning("engine_tool_left_out", extra={"fields": {"tool": "web_search"}})
+    return kept
 
 
 async def _respond(exchange: Exchange, name: str, reply: EngineReply) -> HTTPResponse | None:
@@ -97,7 +132,7 @@ def _refusal(path: str, name: str, status: int, body: bytes) -> ProxyError:
     error = from_reply(status, body, model=name)
     absent = status in ABSENT and not isinstance(error, ModelNotFound)
     if absent and path in engine_paths.OPTIONAL:
-        return NotImplementedHere(f"the engine behind this server has no {path}")
+        return EndpointMissing(path)
     return error
 
 

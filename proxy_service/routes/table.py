@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from proxy_service.routes import embeddings, generation, models, openai, probes
 from proxy_service.server.connection import HTTPResponse
 from proxy_service.telemetry.metrics import UNMATCHED, Endpoint
+from proxy_service.wire.compression import CODINGS
 
 Handler = Callable[..., Awaitable[HTTPResponse | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route; ``endpoint`` is its label, `UNMATCHED` if its requests aren't counted."""
+    """One route.
+
+    ``endpoint`` is its label, `UNMATCHED` if it has none of its own. ``codings`` are the content
+    codings in which its bodies may be compressed.
+    """
 
     path: str
     methods: tuple[str, ...]
     handler: Handler
     endpoint: Endpoint = UNMATCHED
+    codings: tuple[str, ...] = ()
 
 
 _GET = ("GET", "HEAD")
@@ -44,7 +50,8 @@ ROUTES = (
     Route("/api/delete", ("DELETE",), models.delete, "delete"),
     Route("/api/status", _GET, models.status),
     Route("/api/me", _POST, models.account),
-    Route("/api/signout", _POST, models.account),
+    Route("/api/signout", _POST, models.signout),
+    Route("/api/user/keys/<key:str>", ("DELETE",), models.signout),
     Route("/api/experimental/web_search", _POST, models.web),
     Route("/api/experimental/web_fetch", _POST, models.web),
     Route("/api/experimental/model-recommendations", _GET, models.recommendations),
@@ -55,7 +62,9 @@ ROUTES = (
     Route("/v1/chat/completions", _POST, openai.generate, "v1_chat_completions"),
     Route("/v1/completions", _POST, openai.generate, "v1_completions"),
     Route("/v1/embeddings", _POST, openai.generate, "v1_embeddings"),
-    Route("/v1/responses", _POST, openai.generate, "v1_responses"),
+    # Codex may compress its requests; Ollama accepts that here only, too.
+    Route("/v1/responses", _POST, openai.generate, "v1_responses", CODINGS),
     Route("/v1/messages", _POST, openai.generate, "v1_messages"),
+    Route("/v1/messages/count_tokens", _POST, openai.generate),
     Route("/v1/audio/transcriptions", _POST, openai.transcriptions),
 )

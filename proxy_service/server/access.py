@@ -16,15 +16,13 @@ from proxy_service.settings.values import BindAddress
 # Any port, but nothing that only looks like one, such as "http://localhost:1.evil.example".
 _LOCAL_ORIGIN = r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0)(?::[0-9]+)?"
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal")
+# Pages of browsers' extensions aren't among them, as in Ollama: any extension could use the engine.
 _APP_ORIGINS = (
     "app://*",
     "file://*",
     "tauri://*",
     "vscode-webview://*",
     "vscode-file://*",
-    "chrome-extension://*",
-    "moz-extension://*",
-    "safari-web-extension://*",
 )
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, User-Agent, Accept, X-Requested-With, OpenAI-Beta, "

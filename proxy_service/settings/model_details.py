@@ -9,9 +9,11 @@ from dataclasses import dataclass
 class ModelDetails:
     """What the engine may not report about a model, for tags, show and ps.
 
+    ``name`` is what clients call the model, instead of the engine's id.
     Sizes are in bytes, lengths in tokens. An empty string or tuple, or 0, means "unknown".
     """
 
+    name: str = ""
     family: str = ""
     format: str = ""
     parameter_size: str = ""

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from proxy_service.durations import parse_duration
 from proxy_service.settings.model_details import MODEL_DETAILS_ACCEPTS, read_model_details
-from proxy_service.settings.values import BODY_MEBIBYTES, MAX_PORT, MIB, BindAddress, is_host
+from proxy_service.settings.values import MAX_PORT, MIB, BindAddress, is_host
 
 _DIGITS_AND_DOTS = re.compile(r"[0-9]+(\.[0-9]+){2}")
 _VISIBLE = re.compile(r"[!-~]+")
@@ -53,6 +54,22 @@ def seconds(low: float, high: float) -> Parser:
 def count(allowed: range) -> Parser:
     """Return a parser of a whole number within limits."""
     return Parser(lambda text: _within(allowed, text), f"whole numbers, {_limits(allowed)}")
+
+
+def parse_keep_alive(text: str) -> float:
+    """Parse a number of seconds or a duration such as ``5m``; infinity if it is negative.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    number = re.fullmatch(r"[+-]?[0-9]{1,18}", text)
+    seconds = float(text) if number else parse_duration(text)
+    return float("inf") if seconds < 0 else seconds
+
+
+def mebibytes(allowed: range) -> Parser:
+    """Return a parser of a whole number of mebibytes within limits, which returns bytes."""
+    return Parser(lambda text: _within(allowed, text) * MIB, f"whole mebibytes, {_limits(allowed)}")
 
 
 def parse_keys(text: str) -> tuple[str, ...]:
@@ -122,10 +139,6 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
-def _mebibytes(text: str) -> int:
-    return _within(BODY_MEBIBYTES, text) * MIB
-
-
 def _flag(text: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0"):
         raise ValueError(text)
@@ -148,8 +161,8 @@ def _version(text: str) -> str:
 
 URL = Parser(parse_url, "an http URL such as http://127.0.0.1:8080, without a query")
 BIND = Parser(_bind, f"host:port, port 0 to {MAX_PORT}, an IPv6 address in brackets")
-MEBIBYTES = Parser(_mebibytes, f"whole mebibytes, {_limits(BODY_MEBIBYTES)}")
 FLAG = Parser(_flag, "true or false")
+KEEP_ALIVE = Parser(parse_keep_alive, "seconds, or a duration such as 5m; -1 means always")
 ALIASES = Parser(_aliases, "name=engine-id pairs, separated by commas, each name once")
 HOSTS = Parser(_hosts, "host names or IP addresses without ports, separated by commas, or *")
 ORIGINS = Parser(

@@ -54,7 +54,10 @@ class ProxySettings:
     model_aliases: Mapping[str, str] = field(default_factory=dict)
     model_details: Mapping[str, ModelDetails] = field(default_factory=dict)
     model_unload: bool = False
+    model_keep_alive_seconds: float = 300.0  # as in Ollama
+    max_loaded_models: int = 0  # no limit
     max_body_bytes: int = 50 * MIB  # Mistral.rs refuses larger ones
+    max_unpacked_bytes: int = 8 * MIB  # Ollama's own
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)

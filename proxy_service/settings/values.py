@@ -18,10 +18,12 @@ MAX_PORT = 65535
 _MAX_NAME = 253
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 MIB = 1024 * 1024
+LOADED_MODELS = range(1001)
 CONCURRENT_REQUESTS = range(1, 100_001)
 QUEUED_REQUESTS = range(100_001)
 CONNECTIONS = range(1, 1_000_001)
 BODY_MEBIBYTES = range(1, 4097)
+UNPACKED_MEBIBYTES = range(1, 1025)
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("json", "text")
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from proxy_service.settings import parsers
 from proxy_service.settings.parsers import Parser
 from proxy_service.settings.values import (
+    BODY_MEBIBYTES,
     CONCURRENT_REQUESTS,
     CONNECTIONS,
+    LOADED_MODELS,
     LOG_FORMATS,
     LOG_LEVELS,
     QUEUED_REQUESTS,
+    UNPACKED_MEBIBYTES,
     without_login,
 )
 
@@ -160,13 +163,31 @@ VARIABLES = (
         "MODEL_UNLOAD",
         "model_unload",
         parsers.FLAG,
-        "whether `keep_alive` 0 unloads a model from the engine",
+        "whether models are unloaded from the engine: idle ones, and those in the way of others",
+    ),
+    Variable(
+        "OLLAMA_KEEP_ALIVE",
+        "model_keep_alive_seconds",
+        parsers.KEEP_ALIVE,
+        "how long an idle model stays loaded, if `MODEL_UNLOAD` is set and a request doesn't say",
+    ),
+    Variable(
+        "OLLAMA_MAX_LOADED_MODELS",
+        "max_loaded_models",
+        parsers.count(LOADED_MODELS),
+        "how many models may be loaded at once, if `MODEL_UNLOAD` is set; 0 for any number",
     ),
     Variable(
         "MAX_BODY_MIB",
         "max_body_bytes",
-        parsers.MEBIBYTES,
+        parsers.mebibytes(BODY_MEBIBYTES),
         "largest request body; all bodies together may be three times as large",
+    ),
+    Variable(
+        "MAX_UNPACKED_MIB",
+        "max_unpacked_bytes",
+        parsers.mebibytes(UNPACKED_MEBIBYTES),
+        "largest compressed body, packed or unpacked; `MAX_BODY_MIB` limits it, too",
     ),
     Variable(
         "OLLAMA_ORIGINS",

@@ -28,6 +28,7 @@ from proxy_service.streaming.plain_events import decode
 from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextBuffer
 from proxy_service.streaming.tool_calls import ToolCalls
+from proxy_service.streaming.whole import WholeResponse
 from proxy_service.translate.engine_errors import failed_while_generating, from_event
 from proxy_service.translate.replies import (
     done_reason,
@@ -61,10 +62,11 @@ class StreamOptions:
 class OllamaStream(EngineStream):
     """One reply, translated from the engine's bytes into lines while it arrives."""
 
-    def __init__(self, options: StreamOptions) -> None:
+    def __init__(self, options: StreamOptions, whole: WholeResponse | None = None) -> None:
+        """Write lines, or collect them in ``whole``."""
         super().__init__()
         self._options = options
-        self._lines = NdjsonLines(model=options.model, chat=options.chat)
+        self._lines = whole or NdjsonLines(model=options.model, chat=options.chat)
         self._buffer = TextBuffer(options.stops)
         self._received = 0  # characters that the buffer was fed
         # With the positions of their texts.

@@ -24,7 +24,7 @@ _FAILURES = (b"error", b"response.failed")
 _EMPTY_CHOICES = re.compile(rb'"choices"\s*:\s*\[\s*\]')
 _SUMMARY = re.compile(rb'"usage"\s*:\s*\{|"(?:finish_reason|stop_reason|status)"\s*:\s*"')
 _CONTENT = re.compile(
-    rb'"(?:content|reasoning_content|text|delta|thinking|partial_json)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{'
+    rb'"(?:content|reasoning_content|reasoning|text|delta|thinking|partial_json)"\s*:\s*"[^"]|"tool_calls"\s*:\s*\[\s*\{'
 )
 
 

@@ -100,6 +100,7 @@ def is_plain(decoded: Completion) -> bool:
         choice.get("finish_reason")
         or choice.get("logprobs")
         or delta.get("reasoning_content")
+        or delta.get("reasoning")
         or delta.get("tool_calls")
     )
 

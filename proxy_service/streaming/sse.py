@@ -22,11 +22,19 @@ class Event(NamedTuple):
 
 
 class SSEDecoder:
-    """Decodes the events of one stream."""
+    """Decodes the events of one stream.
 
-    __slots__ = ("_data", "_data_bytes", "_name", "_skip_lf", "_started", "_tail", "_tail_bytes")
+    Attributes:
+        comments: How many comments there were, which servers send in long silences.
+    """
+
+    __slots__ = (
+        *("_data", "_data_bytes", "_name", "_skip_lf", "_started", "_tail", "_tail_bytes"),
+        "comments",
+    )
 
     def __init__(self) -> None:
+        self.comments = 0
         self._tail: list[bytes] = []  # the unfinished line; joined only when its end arrives
         self._tail_bytes = 0
         self._name = b""
@@ -121,6 +129,8 @@ class SSEDecoder:
             self._data_bytes += len(line)
         elif name == b"event":
             self._name = value
+        elif not name:
+            self.comments += 1
 
     def _take(self) -> Event:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)

@@ -13,15 +13,17 @@ class TextBuffer:
     Attributes:
         released: How many characters of the input were released.
         stopped: Whether a stop string was found; after that nothing is released.
+        stop: The stop string that was found.
     """
 
-    __slots__ = ("_finder", "_held", "released", "stopped")
+    __slots__ = ("_finder", "_held", "released", "stop", "stopped")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._finder = StopFinder(_without_longer(stops)) if stops else None
         self._held = ""
         self.released = 0
         self.stopped = False
+        self.stop = ""
 
     @property
     def is_transparent(self) -> bool:
@@ -51,7 +53,9 @@ class TextBuffer:
         text = held + piece
         if end >= 0:
             self.stopped = True
-            return text[: len(held) + end - finder.begun]
+            end += len(held)
+            self.stop = text[end - finder.begun : end]
+            return text[: end - finder.begun]
         begun = finder.begun
         if begun:
             self._held = text[-begun:]

@@ -25,6 +25,8 @@ _FIELDS: Final = (
 )
 # Types of tools that the client itself runs; Anthropic's clients send no type, or "custom".
 _CLIENT_TOOLS: Final = (None, "function", "custom")
+# OpenAI's web search, which the Responses API has among the tools.
+WEB_SEARCH: Final = ("web_search", "web_search_preview")
 # Keys of a part that the engine reads a URL from, as a string or in an object.
 _URL_KEYS: Final = {"image_url", "audio_url", "video_url", "file_url", "source"}
 # Keys whose values are the arguments of tool calls, which may contain anything.
@@ -43,6 +45,23 @@ def refuse_engine_tools(fields: JsonObject) -> None:
             raise UnsupportedFeature(f"this server doesn't accept '{name}'; {_SETTING}")
     refuse_engine_run(fields.get("tools"))
     _refuse_urls([fields.get("messages"), fields.get("input")])
+
+
+def without_web_search(fields: JsonObject) -> JsonObject | None:
+    """Leave the engine's web search out of the body of a request to ``/v1/responses``.
+
+    Codex always offers it to the model, which can do without; an error would stop Codex.
+
+    Returns:
+        The body without it; None if it doesn't have it.
+    """
+    tools = fields.get("tools")
+    if not isinstance(tools, list):
+        return None
+    kept = [
+        tool for tool in tools if not (isinstance(tool, dict) and tool.get("type") in WEB_SEARCH)
+    ]
+    return fields | {"tools": kept} if len(kept) < len(tools) else None
 
 
 def refuse_engine_run(tools: object) -> None:

@@ -175,12 +175,17 @@ def _strings(name: str, value: object) -> list[str]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         raise _wrong_type(name, Kind.ARRAY)
-    if len(items) > MAX_STOP_STRINGS or sum(map(len, items)) > MAX_STOP_CHARACTERS:
+    limit_stops(items, f'option "{name}"')
+    return [item for item in items if item]
+
+
+def limit_stops(strings: list[str], field: str) -> None:
+    """Raise `InvalidRequest`, which names the ``field``, if there are too many stop strings."""
+    if len(strings) > MAX_STOP_STRINGS or sum(map(len, strings)) > MAX_STOP_CHARACTERS:
         raise InvalidRequest(
-            f'option "{name}" may have at most {MAX_STOP_STRINGS} strings, of together at most '
+            f"{field} may have at most {MAX_STOP_STRINGS} strings, of together at most "
             f"{MAX_STOP_CHARACTERS} characters"
         )
-    return [item for item in items if item]
 
 
 def _wrong_type(name: str, kind: Kind) -> InvalidRequest:

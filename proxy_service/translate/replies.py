@@ -141,8 +141,12 @@ def only_choice(reply: Completion) -> Choice:
 
 
 def thinking_of(part: Delta) -> str:
-    """Return the reasoning in a message or delta, empty if there is none."""
-    return part.get("reasoning_content") or ""
+    """Return the reasoning in a message or delta, empty if there is none.
+
+    Mistral.rs calls it ``reasoning_content``, vLLM and Ollama's ``/v1`` call it ``reasoning``. Some
+    engines send it under both names.
+    """
+    return part.get("reasoning_content") or part.get("reasoning") or ""
 
 
 def final_part(reply: Completion, choice: Choice, *, at: Moment, load_ns: int) -> JsonObject:
@@ -194,13 +198,18 @@ def _tool_call(call: ToolCallDelta, position: int) -> JsonObject:
         "function": {
             "index": position,
             "name": function.get("name", ""),
-            "arguments": _arguments(function.get("arguments") or "{}"),
+            "arguments": arguments_of(function.get("arguments") or "{}"),
         }
     }
     return {"id": call["id"]} | translated if call.get("id") else translated
 
 
-def _arguments(text: str) -> JsonObject:
+def arguments_of(text: str) -> JsonObject:
+    """Decode the arguments of a tool call.
+
+    Raises:
+        EngineProtocolError: They aren't a JSON object.
+    """
     try:
         arguments = decode_reply(text.encode("utf-8", "surrogatepass"))
     except ValueError as error:

@@ -72,7 +72,8 @@ def refuse_unsupported(request: GenerateRequest) -> None:
 
 
 def _common(common: Common, model: EngineModel) -> JsonObject:
-    body: JsonObject = {"model": model.id, "stream": common.stream}
+    # A stream ends when its client leaves; in whole replies, the engine sends more logprobs.
+    body: JsonObject = {"model": model.id, "stream": common.stream or not common.logprobs}
     body |= to_full_sampling(common.options, model.parameters)
     body |= _thinking(common)
     if common.format is not None:

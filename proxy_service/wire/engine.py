@@ -33,11 +33,12 @@ class ToolCallDelta(TypedDict, total=False):
 
 
 class Delta(TypedDict, total=False):
-    """What one event adds to the message."""
+    """What one event adds to the message; the reasoning has one of two names."""
 
     role: str
     content: str | None
     reasoning_content: str | None
+    reasoning: str | None
     tool_calls: list[ToolCallDelta] | None
 
 
@@ -80,19 +81,24 @@ class EmbeddingReply(msgspec.Struct):
 class ModelEntry(TypedDict, total=False):
     """One element of ``GET /v1/models``.
 
-    ``created`` is Unix seconds. Not every engine sends the last five: the context length in
-    tokens, the sizes in bytes, and the objects ``details`` and ``parameters`` with the fields and
-    options of Ollama's API.
+    ``created`` is Unix seconds. ``root`` and ``parent`` of a LoRA adapter are its own name and the
+    id of its base model, as in Mistral.rs and vLLM. Not every engine sends the last seven: the
+    context length in tokens, the sizes in bytes, the objects ``details``, ``parameters`` and
+    ``model_info`` with the fields and options of Ollama's API, and the chat template.
     """
 
     id: str
     created: int
     status: str
+    root: object
+    parent: object
     max_model_len: object
     size: object
     size_vram: object
     details: object
     parameters: object
+    model_info: object
+    template: object
 
 
 class ModelList(TypedDict):

@@ -1,12 +1,13 @@
 """Ollama's request bodies, limited to what the proxy reads."""
 
-import re
+from base64 import b64decode
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
 
 import msgspec
 
+from proxy_service.durations import parse_duration
 from proxy_service.errors import InvalidRequest
 from proxy_service.wire import JsonObject
 from proxy_service.wire.reading import Fields, fold_keys, json_type
@@ -17,12 +18,7 @@ MAX_TOP_LOGPROBS = 20
 MAX_MESSAGES = 10_000
 MAX_TOOL_CALLS = 5000  # of all messages together
 MAX_TOOLS = 5000
-# Characters, more than a sensible duration needs: matching takes quadratic time.
-_MAX_DURATION = 64
 THINK_LEVELS = ("high", "medium", "low", "max")
-
-_DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
-_DURATION_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One message of a chat; images are base64."""
+    """One message of a chat, whose role can be any text; images are valid base64 or data URLs."""
 
     role: str
     content: str
@@ -68,7 +64,7 @@ class _Messages(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """The body of ``POST /api/chat``."""
+    """The body of ``POST /api/chat``; tools with a function have the type "function"."""
 
     common: Common
     messages: tuple[Message, ...]
@@ -98,8 +94,8 @@ def parse_chat(body: bytes) -> ChatRequest:
     fields = Fields.parse(body, "ChatRequest")
     common = _common(fields)
     messages = _messages(_limited(fields, "messages", MAX_MESSAGES))
-    tools = [_object(item, "ChatRequest.tools") for item in _limited(fields, "tools", MAX_TOOLS)]
-    return ChatRequest(common, messages, tuple(tools))
+    tools = tuple(map(_tool, _limited(fields, "tools", MAX_TOOLS)))
+    return ChatRequest(common, messages, tools)
 
 
 def parse_generate(body: bytes) -> GenerateRequest:
@@ -178,33 +174,20 @@ def parse_keep_alive(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise InvalidRequest(f"Unsupported type: '{json_type(value)}'")
     try:
-        seconds = _go_duration(value) if isinstance(value, str) else float(value)
+        seconds = parse_duration(value) if isinstance(value, str) else float(value)
     except OverflowError:
         text = "json: cannot unmarshal number into Go value of type float64"
         raise InvalidRequest(text) from None
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
     return float("inf") if seconds < 0 else seconds
-
-
-def _go_duration(text: str) -> float:
-    if len(text) > _MAX_DURATION:
-        raise InvalidRequest(f'time: invalid duration "{text}"')
-    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
-    if rest == "0":
-        return 0.0
-    if re.fullmatch(r"\d+\.?\d*|\.\d+", rest):
-        raise InvalidRequest(f'time: missing unit in duration "{text}"')
-    parts = _DURATION_PART.findall(rest)
-    if not parts or "".join(number + unit for number, unit in parts) != rest:
-        raise InvalidRequest(f'time: invalid duration "{text}"')
-    return sign * sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
 
 
 def _messages(items: list[object]) -> tuple[Message, ...]:
     """Read a history, which may be long: all messages together if each has the usual form."""
     with suppress(msgspec.ValidationError):
         messages = msgspec.convert({"messages": items}, _Messages).messages
-        # Tool calls are nested differently than `ToolCall`, so `_message` reads them.
-        if all(message.role.islower() and not message.tool_calls for message in messages):
+        if all(map(_is_usual, messages)):
             return messages
     return _one_by_one(items)
 
@@ -221,6 +204,11 @@ def _one_by_one(items: list[object]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
+def _is_usual(message: Message) -> bool:
+    """Return whether `_message` has nothing to do: tool calls are nested differently here."""
+    return message.role.islower() and not message.tool_calls and not message.images
+
+
 def _message(item: object) -> Message:
     fields = Fields(fold_keys(_object(item, "ChatRequest.messages")), "Message")
     return Message(
@@ -229,20 +217,49 @@ def _message(item: object) -> Message:
         thinking=fields.text("thinking"),
         images=_images(fields, "Message"),
         tool_calls=tuple(map(_tool_call, _limited(fields, "tool_calls", MAX_TOOL_CALLS))),
-        tool_name=fields.text("tool_name"),
+        tool_name=fields.text("tool_name") or _name(fields),
         tool_call_id=fields.text("tool_call_id"),
     )
 
 
+def _name(fields: Fields) -> str:
+    """Return OpenAI's field for a tool's name, which older examples of Ollama's clients use."""
+    name = fields.raw("name")
+    return name if isinstance(name, str) else ""
+
+
+def _tool(item: object) -> JsonObject:
+    """Read a tool. Ollama doesn't look at its type; the engine accepts only "function"."""
+    tool = fold_keys(_object(item, "ChatRequest.tools"))
+    function = tool.get("function")
+    if not isinstance(function, dict):
+        return tool
+    return tool | {"type": "function", "function": fold_keys(function)}
+
+
 def _tool_call(item: object) -> ToolCall:
-    fields = Fields(_object(item, "Message.tool_calls"), "ToolCall")
-    function = Fields(fields.object("function"), "ToolCallFunction")
+    fields = Fields(fold_keys(_object(item, "Message.tool_calls")), "ToolCall")
+    function = Fields(fold_keys(fields.object("function")), "ToolCallFunction")
     return ToolCall(fields.text("id"), function.text("name"), function.object("arguments"))
 
 
 def _images(fields: Fields, struct: str) -> tuple[str, ...]:
     field = f"{struct}.images"
-    return tuple([_string(item, field) for item in fields.list("images")])
+    return tuple([check_image(_string(item, field)) for item in fields.list("images")])
+
+
+def check_image(image: str) -> str:
+    """Check an image in base64, with or without the beginning of a data URL.
+
+    Line breaks are removed, as Go's decoder ignores them.
+    """
+    head, comma, encoded = image.rpartition(",") if image.startswith("data:") else ("", "", image)
+    encoded = encoded.replace("\r", "").replace("\n", "")
+    try:
+        b64decode(encoded, validate=True)
+    except ValueError:
+        raise InvalidRequest("an image isn't valid base64") from None
+    return head + comma + encoded
 
 
 def _integers(fields: Fields) -> tuple[int, ...]:

@@ -13,12 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from embedded_engine.formats.details import gguf_details
+from embedded_engine.formats.details import gguf_details, gguf_info, human_number
 from embedded_engine.formats.gguf import NotGgufError, Tensor, read_header
 from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
 from tests.processes import running_engine
-from tests.tiny_gguf import Value, make_tiny_gguf, sentencepiece_metadata, write_gguf
+from tests.tiny_gguf import (
+    CHAT_TEMPLATE,
+    Value,
+    make_tiny_gguf,
+    sentencepiece_metadata,
+    write_gguf,
+)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +117,7 @@ def read_model(content: bytes) -> None:
     """Do all that is done with a file before the engine loads it."""
     header = read_header(io.BytesIO(content))
     gguf_details(header)
+    json.dumps(gguf_info(header))
     if needs_tokenizer(header.metadata):
         json.dumps(to_tokenizer_json(header.metadata))
 
@@ -266,3 +273,10 @@ def test_the_model_list_has_what_the_header_says(gguf_client: Client, gguf_folde
         "quantization_level": "F32",
     }
     assert "details" not in default
+    info = model["model_info"]
+    assert info["general.architecture"] == "llama"
+    assert human_number(info["general.parameter_count"]) == "128K"
+    assert info["llama.block_count"] == 2
+    assert [key for key in info if key.endswith(("tokens", "chat_template"))] == []
+    # Without what the engine adds to it.
+    assert model["template"] == CHAT_TEMPLATE

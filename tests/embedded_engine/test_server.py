@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.embedded_engine.client import CHAT, COMPLETIONS, Client, chat, completion
 from tests.processes import TIMEOUT_SECONDS
-from tests.tiny_llama import CONTEXT_LENGTH
+from tests.tiny_llama import CONTEXT_LENGTH, HEADS
 
 LONG = CONTEXT_LENGTH - 1000
 TOO_LONG = "x" * (CONTEXT_LENGTH + 1)
@@ -69,6 +70,12 @@ def test_models_lists_the_alias_and_the_loaded_model(client: Client, tiny_llama:
     assert model["size"] == (tiny_llama / "model.safetensors").stat().st_size
     assert (model["details"]["format"], model["details"]["family"]) == ("safetensors", "llama")
     assert model["details"]["quantization_level"] == "F32"
+    assert model["model_info"]["general.architecture"] == "llama"
+    assert model["model_info"]["llama.context_length"] == CONTEXT_LENGTH
+    assert model["model_info"]["llama.attention.head_count_kv"] == HEADS
+    assert model["model_info"]["general.parameter_count"] > 100_000
+    # Without what the engine adds to it.
+    assert model["template"].startswith("{{ bos_token }}{% for message in messages %}")
 
 
 def test_a_chat_reply_in_one_piece_has_usage(client: Client, tiny_llama: Path) -> None:
@@ -188,8 +195,155 @@ def test_a_tool_call_arrives_whole_and_ends_the_reply(client: Client, *, stream:
     assert made["function"] == {"name": "weather", "arguments": '{"city":"Rome"}'}
 
 
-def test_unknown_fields_are_ignored(client: Client) -> None:
-    assert client.post(CHAT, chat(seed=1, user="me", stream_options={})).status == 200
+def test_the_usage_of_a_stream_is_a_chunk_of_its_own_if_asked_for(client: Client) -> None:
+    """As in OpenAI's API; otherwise the last chunk has it, as in the real server's."""
+    wanted: dict[str, Any] = {
+        "stream": True,
+        "max_tokens": 7,
+        "stream_options": {"include_usage": True},
+    }
+    for path, body in ((CHAT, chat(**wanted)), (COMPLETIONS, completion(**wanted))):
+        *chunks, last = client.post(path, body).chunks
+        assert {chunk["usage"] for chunk in chunks} == {None}
+        assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+        assert (last["choices"], last["usage"]["completion_tokens"]) == ([], 7)
+        assert last["id"] == chunks[-1]["id"]
+
+
+def test_the_usage_chunk_counts_all_choices(client: Client) -> None:
+    body = chat(n=2, max_tokens=3, stream=True, stream_options={"include_usage": True})
+    assert client.post(CHAT, body).chunks[-1]["usage"]["completion_tokens"] == 6
+
+
+def test_the_limit_has_openais_newer_name_too(client: Client) -> None:
+    body = chat(max_completion_tokens=3)
+    del body["max_tokens"]
+    assert client.post(CHAT, body).json["usage"]["completion_tokens"] == 3
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_reply_may_have_to_be_a_json_object(client: Client, *, stream: bool) -> None:
+    body = chat(max_tokens=200, response_format={"type": "json_object"}, stream=stream)
+    reply = client.post(CHAT, body)
+    text = text_of(reply.chunks) if stream else reply.json["choices"][0]["message"]["content"]
+    assert isinstance(json.loads(text), dict)
+
+
+CITY = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "enum": ["Rome", "Oslo"]},
+        "unit": {"$ref": "#/$defs/Unit"},
+        # What pydantic writes for a Decimal, which no grammar can express.
+        "limit": {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^(?!^[-+.]*$)1$"}]},
+    },
+    "required": ["city", "unit", "limit"],
+    "$defs": {"Unit": {"enum": ["C", "F"]}},
+}
+FORECAST = {"type": "function", "function": {"name": 'the "forecast" für', "parameters": CITY}}
+ALLOWED = {"mode": "required", "tools": [{"type": "function", "function": {"name": "weather"}}]}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        ("required", {"weather", FORECAST["function"]["name"]}),  # type: ignore[index]
+        ({"type": "function", "function": {"name": "weather"}}, {"weather"}),
+        ({"type": "function", "name": "weather"}, {"weather"}),
+        (FORECAST, {FORECAST["function"]["name"]}),  # type: ignore[index]
+        ({"type": "allowed_tools", "allowed_tools": ALLOWED}, {"weather"}),
+    ],
+    ids=["required", "named", "named as in Responses", "quoted", "allowed"],
+)
+def test_a_call_can_be_forced(
+    client: Client, choice: object, names: set[str], *, stream: bool
+) -> None:
+    """Although the model, whose weights are random, would never make one."""
+    body = chat(tools=[WEATHER_TOOL, FORECAST], tool_choice=choice, max_tokens=300, stream=stream)
+    reply = client.post(CHAT, body)
+    made = (reply.chunks[-1] if stream else reply.json)["choices"][0]
+    (call,) = made["delta" if stream else "message"]["tool_calls"]
+    assert made["finish_reason"] == "tool_calls"
+    assert call["function"]["name"] in names
+    arguments = json.loads(call["function"]["arguments"])
+    if call["function"]["name"] == "weather":
+        assert arguments == {}
+    else:
+        assert (arguments["city"], arguments["unit"]) in product(("Rome", "Oslo"), ("C", "F"))
+
+
+def test_a_forced_call_has_no_content_for_a_response_format(client: Client) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "integer"}}}
+    body = chat(tools=[WEATHER_TOOL], tool_choice="required", max_tokens=200)
+    body["response_format"] = wanted
+    assert client.post(CHAT, body).json["choices"][0]["message"]["tool_calls"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_parallel_calls_can_be_switched_off(client: Client, *, stream: bool) -> None:
+    """The grammar makes the model write two calls."""
+    call = r'\{"name": "weather", "arguments": \{\}\}'
+    grammar = {"type": "regex", "value": rf"\[{call}, {call}\]"}
+    for parallel, count in ((None, 2), (True, 2), (False, 1)):
+        body = chat(tools=[WEATHER_TOOL], grammar=grammar, max_tokens=200, stream=stream)
+        reply = client.post(CHAT, body | {"parallel_tool_calls": parallel})
+        choice = (reply.chunks[-1] if stream else reply.json)["choices"][0]
+        assert len(choice["delta" if stream else "message"]["tool_calls"]) == count
+
+
+def test_fields_that_change_no_reply_are_ignored(client: Client) -> None:
+    harmless: dict[str, Any] = {
+        "metadata": {"a": "b"},
+        "modalities": ["text"],
+        "prediction": {"type": "content", "content": "hello"},
+        "prompt_cache_key": "k",
+        "safety_identifier": "me",
+        "seed": 1,  # without randomness
+        "service_tier": "auto",
+        "store": True,
+        "stream_options": {},
+        "unknown": 1,
+        "user": "me",
+        "verbosity": "medium",
+    }
+    assert client.post(CHAT, chat(**harmless)).status == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"adapter": "lora"},
+        {"audio": {"voice": "alloy", "format": "wav"}},
+        {"modalities": ["text", "audio"]},
+        {"functions": [{"name": "f"}]},
+        {"function_call": {"name": "f"}},
+        {"enable_shell": True},
+        {"files": [{"name": "x"}]},
+        {"seed": 1, "temperature": 0.5},
+        {"seed": 0, "temperature": None},
+        {"session_id": "s"},
+        {"stream_options": {"include_obfuscation": True}},
+        {"verbosity": "low"},
+        {"web_search_options": {}},
+    ],
+    ids=lambda asked: str(asked)[:40],
+)
+def test_a_field_that_the_engine_cannot_do_is_a_400_that_names_it(
+    client: Client, asked: dict[str, Any]
+) -> None:
+    reply = client.post(CHAT, chat(**asked))
+    assert (reply.status, reply.json["type"]) == (400, "invalid_request_error")
+    assert reply.json["message"].startswith(next(iter(asked)))
+
+
+@pytest.mark.parametrize("asked", [{"best_of": 2}, {"suffix": "end"}, {"tools": [WEATHER_TOOL]}])
+def test_a_field_that_completions_do_not_have_is_a_400_that_names_it(
+    client: Client, asked: dict[str, Any]
+) -> None:
+    reply = client.post(COMPLETIONS, completion(**asked))
+    assert reply.status == 400
+    assert reply.json["message"].startswith(next(iter(asked)))
 
 
 def test_requests_run_side_by_side(client: Client) -> None:
@@ -248,9 +402,11 @@ def test_a_body_that_is_not_json_is_400_in_plain_text(client: Client) -> None:
         {"max_tokens": -1},
         {"messages": None},
         {"temperature": "hot"},
-        {"response_format": {"type": "json_object"}},
-        {"tool_choice": "required"},
+        {"response_format": {"type": "xml"}},
+        {"tool_choice": "sometimes"},
         {"tool_choice": {"function": "weather"}},
+        {"tool_choice": {"type": "shell"}},
+        {"max_completion_tokens": -1},
         {"tools": [{}]},
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": 5}}]},
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
@@ -324,6 +480,14 @@ NESTED: Any = None
 for _ in range(300):
     NESTED = {"a": NESTED}
 
+MANY_ITEMS = json.dumps({"type": "array", "minItems": 10**9})
+LARK = f"start: %json {MANY_ITEMS}"
+MANY_TOOL = {
+    "type": "function",
+    "function": {"name": "f", "parameters": json.loads(MANY_ITEMS)},
+}
+DEEP_TOOL = {"type": "function", "function": {"name": "f", "parameters": NESTED}}
+
 # The engine would overflow its stack.
 LARGE_SCHEMA = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(10000)}}
 
@@ -346,7 +510,21 @@ LARGE_SCHEMA = {"type": "object", "properties": {f"p{n}": {"type": "string"} for
         {"messages": "x" * 10**7},
         {"messages": "x" * 10**7, "truncate_sequence": True},
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": NESTED}}]},
+        {"grammar": {"type": "lark", "value": 'start: %json {"type":"array","minItems":1e9}'}},
+        {"grammar": {"type": "lark", "value": f"start: %json {MANY_ITEMS}"}},
+        {"grammar": {"type": "llguidance", "value": {"grammars": [{"lark_grammar": LARK}]}}},
         {"tools": [WEATHER_TOOL], "tool_choice": {"function": {"name": "other"}}},
+        {"tool_choice": {"function": {"name": "other"}}},
+        {"tool_choice": "required"},
+        {"tools": [MANY_TOOL], "tool_choice": "required"},
+        {"tools": [DEEP_TOOL], "tool_choice": "required"},
+        {
+            "tools": [WEATHER_TOOL],
+            "tool_choice": "required",
+            "grammar": {"type": "regex", "value": "a"},
+        },
+        {"max_completion_tokens": 5},
+        {"top_logprobs": 2},
     ],
     ids=lambda wrong: str(wrong)[:60],
 )

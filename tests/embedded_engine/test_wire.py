@@ -136,6 +136,108 @@ def test_a_named_tool_is_the_only_one_offered() -> None:
     assert [json.loads(schema) for schema in arguments["tool_schemas"]] == [tool("g")]
 
 
+def test_allowed_tools_are_the_only_ones_offered() -> None:
+    """Nested as in chat completions, or flat as in the real server."""
+    named = [{"type": "function", "name": "h"}, {"type": "function", "name": "f"}]
+    allowed = {"mode": "auto", "tools": named}
+    for extra in ({"allowed_tools": allowed}, allowed):
+        arguments = chat(
+            tools=[tool("f"), tool("g"), tool("h")], tool_choice={"type": "allowed_tools"} | extra
+        )
+        offered = [json.loads(schema) for schema in arguments["tool_schemas"]]
+        assert offered == [tool("h"), tool("f")]
+        assert "grammar" not in arguments
+
+
+@pytest.mark.parametrize(
+    ("strict", "parameters", "expected"),
+    [
+        (None, None, {"type": "object", "properties": {}, "additionalProperties": False}),
+        (
+            None,
+            {"type": "object", "properties": {"a": {"pattern": "(?=x)"}, "b": {"pattern": "x"}}},
+            {
+                "type": "object",
+                "properties": {"a": {}, "b": {"pattern": "x"}},
+                "additionalProperties": False,
+            },
+        ),
+        (
+            None,
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+        ),
+        (None, {"anyOf": [{"type": "object"}]}, {"anyOf": [{"type": "object"}]}),
+    ],
+    ids=["none", "patterns", "open", "combined"],
+)
+def test_a_forced_calls_arguments_follow_the_parameters(
+    strict: object, parameters: object, expected: dict[str, Any]
+) -> None:
+    function = {"name": "f", "parameters": parameters, "strict": strict}
+    arguments = chat(tools=[{"type": "function", "function": function}], tool_choice="required")
+    schema = json.loads(arguments["grammar"])["grammars"][1]["json_schema"]
+    assert schema.pop("x-guidance") == {"lenient": True, "whitespace_flexible": False}
+    assert schema == expected
+
+
+def test_a_strict_tools_parameters_are_used_as_they_are() -> None:
+    parameters = {"type": "object", "properties": {"a": {"pattern": "(?=x)"}}}
+    function = {"name": "f", "parameters": parameters, "strict": True}
+    arguments = chat(tools=[{"type": "function", "function": function}], tool_choice="required")
+    assert json.loads(arguments["grammar"])["grammars"][1]["json_schema"] == parameters
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tools": [tool("f")], "tool_choice": "required"},
+        {"response_format": {"type": "json_object"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
+    ],
+    ids=["required", "json_object", "json_schema"],
+)
+def test_what_has_to_follow_a_grammar_is_not_thought_about_first(fields: dict[str, Any]) -> None:
+    """A thought would have to follow it, too."""
+    arguments = chat(reasoning_effort="high", enable_thinking=True, **fields)
+    assert arguments["enable_thinking"] is False
+    assert "reasoning_effort" not in arguments
+
+
+def test_an_earlier_call_may_have_its_old_name() -> None:
+    message = {"role": "assistant", "content": None, "function_call": {"name": "f"}}
+    assert chat(messages=[message])["messages"][0]["content"] == '{"name": "f", "arguments": {}}'
+
+
+def test_an_earlier_refusal_is_the_content() -> None:
+    message = {"role": "assistant", "content": None, "refusal": "I won't."}
+    assert chat(messages=[message])["messages"][0]["content"] == "I won't."
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"max_completion_tokens": 5}, 5),
+        ({"max_completion_tokens": 5, "max_tokens": None}, 5),
+        ({"max_completion_tokens": 5, "max_tokens": 5}, 5),
+    ],
+)
+def test_the_limit_has_two_names(fields: dict[str, Any], expected: int) -> None:
+    assert chat(**fields)["max_tokens"] == expected
+
+
+def test_two_limits_contradict_each_other() -> None:
+    with pytest.raises(RefusedRequestError, match="max_completion_tokens"):
+        chat(max_completion_tokens=5, max_tokens=6)
+
+
+@pytest.mark.parametrize("greedy", [{"temperature": 0}, {"top_k": 1, "temperature": 1}])
+def test_a_seed_changes_nothing_without_randomness(greedy: dict[str, Any]) -> None:
+    assert "seed" not in chat(seed=7, **greedy)
+    with pytest.raises(RefusedRequestError, match="seed"):
+        chat(seed=7)
+
+
 def test_naming_a_tool_that_is_not_there_is_refused() -> None:
     with pytest.raises(RefusedRequestError, match="'h'"):
         chat(tools=[tool("f")], tool_choice=tool("h"))

@@ -25,7 +25,10 @@ from tests.processes import ROOT
 from tests.proxy.scripted_engine import DONE, MODEL, USAGE, Reply, delta_event
 from tests.tiny_gguf import sentencepiece_metadata, write_gguf
 
-PARSERS = ("requests", "bodies", "events", "streams", "passed_on", "responses", "model_files")
+PARSERS = (
+    *("requests", "bodies", "translated_bodies", "events", "streams", "translated_streams"),
+    *("passed_on", "responses", "model_files"),
+)
 _ROUND = 100  # examples, after which the time and the number of objects are checked
 # By how much the number of objects and series may grow after the first round. It varies with the
 # connections, but a leak of one object per request would soon exceed it.
@@ -40,6 +43,27 @@ def _gguf() -> bytes:
 
 _SAFETENSORS = json.dumps({"a": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}})
 _CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "x", "images": []}]}
+_BLOCKS = [
+    {"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}},
+    {"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "x"}]},
+    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}},
+]
+_MESSAGES = {
+    "max_tokens": 5,
+    "messages": [{"role": role, "content": _BLOCKS} for role in ("user", "assistant")],
+    "tools": [{"name": "f", "input_schema": {}}],
+    "tool_choice": {"type": "any"},
+}
+_RESPONSES = {
+    "input": [
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "x"}]},
+        {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "1", "output": "x"},
+    ],
+    "tools": [{"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "f"}]}],
+    "reasoning": {"effort": "low"},
+}
+_STREAM = delta_event("a") * 3 + delta_event("b", finish="stop", usage=USAGE) + DONE
 _HEAD = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\n"
 # The first inputs of the parsers. Each gets a first byte that says how to split it.
 SEEDS: dict[str, list[bytes]] = {
@@ -51,9 +75,11 @@ SEEDS: dict[str, list[bytes]] = {
     "bodies": [
         json.dumps(_CHAT | {"options": {"stop": ["a"], "top_k": 1}, "think": "high"}).encode()
     ],
+    "translated_bodies": [json.dumps(value).encode() for value in (_MESSAGES, _RESPONSES)],
     "events": [b"event: a\r\ndata: b\r\ndata: c\r\n\r\n: d\n\ndata: [DONE]\n\n"],
-    "streams": [delta_event("a") * 3 + delta_event("b", finish="stop", usage=USAGE) + DONE],
-    "passed_on": [delta_event("a") * 3 + delta_event("b", finish="stop", usage=USAGE) + DONE],
+    "streams": [_STREAM],
+    "translated_streams": [_STREAM],
+    "passed_on": [_STREAM],
     "responses": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"],
     "model_files": [_gguf(), struct.pack("<Q", len(_SAFETENSORS)) + _SAFETENSORS.encode()],
 }

@@ -17,8 +17,17 @@ FIELDS = (
     *("template", "context", "images", "tools", "dimensions", "MODEL", "role", "content"),
     *("tool_calls", "function", "arguments", "thinking", "tool_name", "tool_call_id", "stop"),
     *("temperature", "num_predict", "top_k", "seed"),
+    # Of Anthropic's messages and OpenAI's responses.
+    *("max_tokens", "stop_sequences", "tool_choice", "output_config", "type", "text", "source"),
+    *("tool_use_id", "id", "instructions", "reasoning", "call_id", "output", "summary", "include"),
 )
-_WORDS = st.sampled_from([MODEL, "user", "tool", "assistant", "json", "high", "5m", "-1", "", "x"])
+_WORDS = st.sampled_from(
+    [
+        *(MODEL, "user", "tool", "assistant", "system", "json", "high", "5m", "-1", "", "x"),
+        *("text", "image", "tool_use", "tool_result", "thinking", "function", "custom", "any"),
+        *("message", "input_text", "function_call", "function_call_output", "namespace"),
+    ]
+)
 _TEXTS = _WORDS | st.text(max_size=12)
 _NUMBERS = st.integers() | st.floats() | st.sampled_from([0, -1, 2**63, 10**400, 1e308])
 _SCALARS = st.none() | st.booleans() | _NUMBERS | _TEXTS
@@ -33,6 +42,7 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
 _VALID: dict[str, Any] = {
     "model": MODEL,
     "messages": [{"role": "user", "content": "x"}],
+    "max_tokens": 5,
     "prompt": "x",
     "input": ["x"],
     "source": MODEL,

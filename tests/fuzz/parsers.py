@@ -22,12 +22,21 @@ with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
     from proxy_service.errors import EngineProtocolError, ProxyError
     from proxy_service.server.budgets import BodyBudget, HeadBudget
     from proxy_service.server.request import RequestReader
+    from proxy_service.streaming.anthropic import MessagesStream
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
+    from proxy_service.streaming.responses import ResponsesStream
     from proxy_service.streaming.sse import SSEDecoder
+    from proxy_service.translate.anthropic import requests as anthropic
     from proxy_service.translate.models.model import EngineModel
     from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
+    from proxy_service.translate.responses import requests as newer
+    from proxy_service.translate.responses.replies import Frame
+    from proxy_service.translate.responses.tools import Tools
+    from proxy_service.wire.anthropic import read_messages
     from proxy_service.wire.ollama import parse_chat, parse_generate
+    from proxy_service.wire.reading import parse_object
+    from proxy_service.wire.responses import read_request
     from proxy_service.wire.writing import to_json
 
 from tests.fuzz.target import strictly
@@ -74,6 +83,21 @@ def bodies(data: bytes) -> None:
         pass
 
 
+def translated_bodies(data: bytes) -> None:
+    """Parse bodies of the translated APIs; check that each is translated or refused."""
+    try:
+        fields = parse_object(data, "Request")
+    except ProxyError:
+        return
+    with suppress(ProxyError):
+        messages = anthropic.to_engine_chat(read_messages(fields), EngineModel("m"))
+        strictly(to_json(messages).decode())
+    with suppress(ProxyError):
+        request = read_request(fields)
+        body = newer.to_engine_chat(request, Tools(request), EngineModel("m"))
+        strictly(to_json(body).decode())
+
+
 def events(data: bytes) -> None:
     """Decode server-sent events; check that they are the same for any split."""
     decoder, whole = SSEDecoder(), SSEDecoder()
@@ -101,6 +125,30 @@ def streams(data: bytes) -> None:
         for line in lines:
             assert isinstance(strictly(line), dict)
         assert stream.done or batches[-1].error
+
+
+def translated_streams(data: bytes) -> None:
+    """Translate streams into events; check that each is JSON and the last one ends the reply."""
+    tools = Tools(read_request({"tools": [{"type": "custom", "name": "x"}]}))
+    frame = Frame(sent={}, tools=tools, model="m", key="k", created_at=1)
+    for stream in (
+        MessagesStream(message_id="i", model="m", stops=("ab",)),
+        ResponsesStream(frame),
+    ):
+        batches = []
+        for piece in pieces(data):
+            batches.append(stream.feed(piece))
+            if stream.done or batches[-1].error:
+                break
+        else:
+            batches.append(stream.close())
+        assert stream.done or batches[-1].error
+        sent = b"".join(batch.data for batch in batches)
+        values = [strictly(event.data.decode()) for event in SSEDecoder().feed(sent)]
+        kinds = [value["type"] for value in values if isinstance(value, dict)]
+        assert len(kinds) == len(values)
+        last = ("message_stop", "response.completed", "response.incomplete")
+        assert sum(kind in last for kind in kinds) == stream.done
 
 
 def passed_on(data: bytes) -> None:
@@ -147,8 +195,10 @@ def model_files(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "requests": requests,
     "bodies": bodies,
+    "translated_bodies": translated_bodies,
     "events": events,
     "streams": streams,
+    "translated_streams": translated_streams,
     "passed_on": passed_on,
     "responses": responses,
     "model_files": model_files,

@@ -16,7 +16,8 @@ from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, words
 _OURS = ("proxy_service", "sanic", "asyncio", "_asyncio", "httptools", "uvloop")
 # Logs each request; the fuzzers don't need that.
 _REQUEST_LOG = logging.getLogger("proxy_service.requests")
-_GENERATING = ("chat/completions", "completions", "embeddings", "responses", "messages")
+# The engine has its own messages, but no responses, so that those are translated.
+_GENERATING = ("chat/completions", "completions", "embeddings", "messages")
 
 
 class Faults(logging.Handler):

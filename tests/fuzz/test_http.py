@@ -35,7 +35,12 @@ def test_no_request_causes_a_fault_of_the_proxy(
 
 @SHORT
 @given(
-    path=st.sampled_from(["/api/chat", "/api/generate", "/api/embed", "/v1/chat/completions"]),
+    path=st.sampled_from(
+        [
+            *("/api/chat", "/api/generate", "/api/embed", "/v1/chat/completions"),
+            *("/v1/messages", "/v1/responses"),
+        ]
+    ),
     streamed=st.booleans(),
     raw=st.booleans(),
     reply=engine_replies(),
@@ -46,7 +51,7 @@ def test_no_reply_of_the_engine_causes_a_fault_of_the_proxy(
     """The response has the API's format, whatever server is at MISTRAL_URL."""
     body = (
         b'{"model":"%s","messages":[{"role":"user","content":"x"}],"prompt":"x","input":"x",'
-        b'"stream":%s,"raw":%s,"logprobs":true,"top_logprobs":2}'
+        b'"stream":%s,"raw":%s,"logprobs":true,"top_logprobs":2,"max_tokens":5}'
     )
     flags = (b"true" if streamed else b"false", b"true" if raw else b"false")
     target.answer_with(reply)

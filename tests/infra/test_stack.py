@@ -493,7 +493,7 @@ def test_a_model_folder_that_does_not_exist_stops_the_root_program(
     with engine(tmp_path / "d.sock", info) as host:
         make_context(docker_config, "here", host)
         use(docker_config, "here")
-        with pytest.raises(SettingsError, match="model: there is no folder /nowhere/tiny on the"):
+        with pytest.raises(SettingsError, match="model: there is no /nowhere/tiny on the"):
             run_root_program({"model": "/nowhere/tiny"})
         assert run_root_program({"model": str(tmp_path)}).requests
 

@@ -63,7 +63,7 @@ def test_a_context_on_another_machine_needs_an_advertised_host(host: str) -> Non
 def test_a_model_folder_that_does_not_exist_is_refused_where_that_is_known() -> None:
     missing = Settings(model="/srv/models/tyni")
     (fault,) = misfits(missing, HERE)
-    assert fault.startswith("model: there is no folder /srv/models/tyni on the Docker host")
+    assert fault.startswith("model: there is no /srv/models/tyni on the Docker host")
     assert misfits(replace(missing, engine=EngineMode.EMBEDDED), HERE) == [fault]
     assert misfits(Settings(model="/srv/models/tiny"), HERE) == []
     assert misfits(Settings(model="org/model"), HERE) == []

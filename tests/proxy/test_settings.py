@@ -1,5 +1,6 @@
 """Settings from the environment."""
 
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,9 @@ def test_bind_addresses_are_host_and_port(text: str, address: BindAddress) -> No
         ("MODEL_DETAILS", '{"m": {"context_length": -1}}'),
         ("MODEL_DETAILS", '{"m": {"capabilities": "tools"}}'),
         ("MODEL_UNLOAD", "maybe"),
+        ("OLLAMA_KEEP_ALIVE", "5 m"),
+        ("OLLAMA_KEEP_ALIVE", "1d"),
+        ("OLLAMA_MAX_LOADED_MODELS", "-1"),
         ("MAX_BODY_MIB", "0"),
         ("OLLAMA_VERSION", "latest"),
         ("OLLAMA_VERSION", "\N{ARABIC-INDIC DIGIT ONE}.0.0"),
@@ -106,6 +110,24 @@ def test_the_error_of_an_unusable_value_names_the_variable_and_its_range(
 
     assert name in str(raised.value)
     assert accepts in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("5m", 300),
+        ("300", 300),
+        ("1h30m", 5400),
+        ("0", 0),
+        ("-1", inf),
+        ("-1s", inf),
+        ("1.5h", 5400),
+    ],
+)
+def test_a_keep_alive_is_written_as_for_ollama(text: str, seconds: float) -> None:
+    settings = ProxySettings.from_environ({"OLLAMA_KEEP_ALIVE": text})
+
+    assert settings.model_keep_alive_seconds == seconds
 
 
 def test_aliases_and_details_are_tables() -> None:

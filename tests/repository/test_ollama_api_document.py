@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import proxy_service
+from embedded_engine.wire.unserved import OF_CHAT, OF_COMPLETIONS
 from ops.checkout import ROOT
 from proxy_service.routes.table import ROUTES
 from proxy_service.settings.stack_names import STACK_SETTINGS
@@ -80,6 +81,13 @@ def test_only_existing_options_are_listed() -> None:
 @pytest.mark.parametrize("path", ["wire/ollama.py", "routes/embeddings.py", "routes/models.py"])
 def test_every_field_that_is_read_is_listed(path: str) -> None:
     assert fields_read_in(path) - set(first_cells(section("Request fields"))) == set()
+
+
+@pytest.mark.parametrize("refused", [OF_CHAT, OF_COMPLETIONS], ids=["chat", "completions"])
+def test_every_field_that_the_embedded_engine_refuses_is_listed(refused: dict[str, object]) -> None:
+    listed = first_cells(section("OpenAI's fields on the embedded engine"))
+
+    assert set(refused) - set(listed) == set()
 
 
 def test_every_setting_is_listed_with_its_description() -> None:

@@ -13,8 +13,8 @@ from proxy_service.wire.reading import MAX_INT64
 def reported_details(entry: ModelEntry) -> ModelDetails:
     """Read the details in one entry of the engine's list; values of a wrong type are ignored.
 
-    Mistral.rs reports none. The embedded engine sends Ollama's ``details`` and ``size`` and, as
-    vLLM does, the context length as ``max_model_len``.
+    Mistral.rs reports none. The embedded engine sends Ollama's ``details``, ``size`` and
+    ``template`` and, as vLLM does, the context length as ``max_model_len``.
     """
     details = _object(entry.get("details"))
     return ModelDetails(
@@ -24,6 +24,7 @@ def reported_details(entry: ModelEntry) -> ModelDetails:
         quantization_level=_text(details.get("quantization_level")),
         context_length=_number(entry.get("max_model_len")),
         size=_number(entry.get("size")),
+        template=_text(entry.get("template")),
     )
 
 
@@ -41,6 +42,11 @@ def reported_parameters(entry: ModelEntry) -> JsonObject:
     The embedded engine sends them for its default model.
     """
     return usable_options(_object(entry.get("parameters")))
+
+
+def reported_info(entry: ModelEntry) -> JsonObject:
+    """Read what a model's file says about it, as in the ``model_info`` of Ollama's API."""
+    return _object(entry.get("model_info"))
 
 
 def reported_vram(entry: ModelEntry) -> int | None:

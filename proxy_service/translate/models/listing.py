@@ -9,6 +9,7 @@ from proxy_service.translate.models.details import (
     merged,
     reported_details,
     reported_families,
+    reported_info,
     reported_parameters,
     reported_vram,
 )
@@ -28,14 +29,14 @@ def from_model_list(
 
     An engine that was started on a folder or a file uses its path as the id. Clients take the
     part before a slash for a namespace, so such a model is named after the last part of its
-    path, unless two models would share that name.
+    path, unless two models would share that name. So is a LoRA adapter after its own name.
     """
     entries = [entry for entry in body["data"] if entry["id"] != DEFAULT_NAME]
-    names = Counter(fold_name(_last_part(entry["id"])) for entry in entries)
+    names = Counter(fold_name(_short_name(entry)) for entry in entries)
     models = (
         _model(
             entry,
-            name if names[fold_name(name := _last_part(entry["id"]))] == 1 else entry["id"],
+            name if names[fold_name(name := _short_name(entry))] == 1 else entry["id"],
             configured,
         )
         for entry in entries
@@ -51,10 +52,12 @@ def _model(entry: ModelEntry, name: str, configured: Mapping[str, ModelDetails])
         engine_id,
         created=_date(entry.get("created")),
         status=entry.get("status") or LOADED,
-        name=name,
+        parent=parent if isinstance(parent := entry.get("parent"), str) else "",
+        name=(given.name if given else "") or name,
         details=merged(given, reported) if given else reported,
         families=() if given and given.family else reported_families(entry),
         parameters=reported_parameters(entry),
+        info=reported_info(entry),
         vram_bytes=reported_vram(entry),
     )
 
@@ -62,6 +65,11 @@ def _model(entry: ModelEntry, name: str, configured: Mapping[str, ModelDetails])
 def _date(created: object) -> int:
     """Return Unix seconds; 0 if ``created`` isn't a date."""
     return created if type(created) is int and 0 <= created <= FOREVER_SECONDS else 0
+
+
+def _short_name(entry: ModelEntry) -> str:
+    adapter = entry.get("root")
+    return adapter if entry.get("parent") and isinstance(adapter, str) else _last_part(entry["id"])
 
 
 def _last_part(engine_id: str) -> str:

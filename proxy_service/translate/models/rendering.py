@@ -1,5 +1,7 @@
 """Models as Ollama's API shows them: tags, ps and show."""
 
+import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from proxy_service.clock import NS_PER_SECOND, timestamp
@@ -29,26 +31,34 @@ def to_tag(model: EngineModel) -> JsonObject:
     }
 
 
-def to_process(model: EngineModel) -> JsonObject:
-    """Return one element of ``GET /api/ps``; no model expires, because no timer unloads any."""
+def to_process(model: EngineModel, *, now_ns: int, expires_in_seconds: float) -> JsonObject:
+    """Return one element of ``GET /api/ps``; ``now_ns`` is in Unix nanoseconds."""
     name, details = with_tag(model.name), model.details
+    left_ns = FOREVER_SECONDS * NS_PER_SECOND - now_ns
+    expires_ns = now_ns + int(min(expires_in_seconds * NS_PER_SECOND, left_ns))
     return {
         "name": name,
         "model": name,
         "size": details.size,
         "digest": digest(model.id),
         "details": _details_part(model),
-        "expires_at": timestamp(FOREVER_SECONDS * NS_PER_SECOND),
+        "expires_at": timestamp(expires_ns),
         "size_vram": details.size if model.vram_bytes is None else model.vram_bytes,
         "context_length": details.context_length,
     }
 
 
-def to_show(model: EngineModel) -> JsonObject:
+def to_show(model: EngineModel, *, system: str, options: JsonObject) -> JsonObject:
     """Return the body of ``POST /api/show``.
 
     An unknown length is left out: clients (LlamaIndex, LiteLLM, VS Code) would take a 0
-    literally, but use their own default if the key is missing.
+    literally, but use their own default if the key is missing. So is everything that neither the
+    settings nor the engine say, such as ``tensors`` and ``projector_info``.
+
+    Args:
+        model: The model.
+        system: The request's own system prompt, which is shown instead of a model's.
+        options: The request's own options, which only the Modelfile shows.
     """
     details = model.details
     architecture = details.family or "unknown"
@@ -60,16 +70,51 @@ def to_show(model: EngineModel) -> JsonObject:
         parameters = {"num_ctx": details.context_length} | parameters
     if details.embedding_length:
         info[f"{architecture}.embedding_length"] = details.embedding_length
-    return {
+    shown: JsonObject = {
         "license": details.license,
-        "modelfile": f"# served by Mistral.rs\nFROM {model.id}\n",
-        "parameters": "\n".join(f"{name:<30} {value}" for name, value in parameters.items()),
+        "modelfile": _modelfile(model, system, parameters | options),
+        "parameters": "\n".join(
+            f"{name:<30} {json.dumps(value, ensure_ascii=False)}"
+            for name, value in _single_values(parameters)
+        ),
         "template": details.template,
         "details": _details_part(model),
-        "model_info": info,
+        # First what is certain: LlamaIndex takes the first length that it finds.
+        "model_info": info | model.info | info,
         "capabilities": list(details.capabilities or DEFAULT_CAPABILITIES),
         "modified_at": timestamp(model.created * NS_PER_SECOND),
     }
+    return shown | {"system": system} if system else shown
+
+
+def _modelfile(model: EngineModel, system: str, parameters: JsonObject) -> str:
+    """Return what a Modelfile would say of the model."""
+    lines = ["# served by Mistral.rs", f"FROM {model.id}"]
+    if model.details.template:
+        lines.append(f"TEMPLATE {_quoted(model.details.template)}")
+    if system:
+        lines.append(f"SYSTEM {_quoted(system)}")
+    for name, value in _single_values(parameters):
+        text = value if isinstance(value, str) else json.dumps(value)
+        lines.append(f"PARAMETER {name} {_quoted(text)}")
+    if model.details.license:
+        lines.append(f"LICENSE {_quoted(model.details.license)}")
+    return "\n".join([*lines, ""])
+
+
+def _single_values(parameters: JsonObject) -> Iterator[tuple[str, object]]:
+    """Yield each option with its value, those of a list one after the other."""
+    for name, value in parameters.items():
+        for item in value if isinstance(value, list) else [value]:
+            # Numbers as Go writes them: 1, not 1.0.
+            yield name, int(item) if isinstance(item, float) and item.is_integer() else item
+
+
+def _quoted(text: str) -> str:
+    """Return a value as a Modelfile has it; what isn't on one line is in quotes."""
+    if "\n" not in text and text == text.strip(" "):
+        return text
+    return f'"""{text}"""' if '"' in text else f'"{text}"'
 
 
 def _details_part(model: EngineModel) -> JsonObject:

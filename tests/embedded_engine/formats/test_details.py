@@ -7,7 +7,13 @@ from collections import Counter
 
 import pytest
 
-from embedded_engine.formats.details import gguf_details, human_number, safetensors_details
+from embedded_engine.formats.details import (
+    gguf_details,
+    gguf_info,
+    human_number,
+    safetensors_details,
+    safetensors_info,
+)
 from embedded_engine.formats.gguf import Header, Scalar, Tensor
 from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
 
@@ -117,3 +123,45 @@ def test_elements_are_counted_by_data_type() -> None:
 def test_what_is_not_safetensors_is_refused(stream: io.BytesIO) -> None:
     with pytest.raises(NotSafetensorsError):
         count_elements(stream)
+
+
+def test_the_metadata_of_a_gguf_file_is_shown_without_its_lists() -> None:
+    """Nor what Ollama leaves out of it."""
+    metadata: dict[str, Scalar | list[Scalar]] = {
+        "general.architecture": "llama",
+        "general.name": "A model",
+        "llama.rope.freq_base": 5e5,
+        "tokenizer.chat_template": "x",
+        "tokenizer.ggml.add_bos_token": False,
+        "tokenizer.ggml.tokens": ["a", "b"],
+    }
+
+    assert gguf_info(Header(metadata, TENSORS)) == {
+        "general.architecture": "llama",
+        "llama.rope.freq_base": 5e5,
+        "tokenizer.ggml.add_bos_token": False,
+        "general.parameter_count": 134_515_008,
+    }
+
+
+def test_a_configuration_is_shown_by_ggufs_names() -> None:
+    """Values of a wrong type, and all others, are left out."""
+    config: dict[str, object] = {
+        "model_type": "qwen3",
+        "hidden_size": 1024,
+        "max_position_embeddings": 40960,
+        "num_attention_heads": "16",
+        "num_key_value_heads": None,
+        "tie_word_embeddings": True,
+        "vocab_size": True,
+    }
+
+    assert safetensors_info(config, Counter({"BF16": 600_000_000})) == {
+        "general.architecture": "qwen3",
+        "qwen3.embedding_length": 1024,
+        "qwen3.context_length": 40960,
+        "general.parameter_count": 600_000_000,
+    }
+    assert "general.parameter_count" not in safetensors_info(config, Counter({"I32": 1000}))
+    assert safetensors_info({"hidden_size": 1024}, Counter()) == {}
+    assert safetensors_info({"model_type": ["qwen3"]}, Counter()) == {}

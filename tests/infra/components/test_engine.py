@@ -1,10 +1,16 @@
 """Each kind of engine, and what the other services know about it."""
 
+import json
+import tomllib
+
 import pytest
 import yaml
 
 from infra.settings.schema import Settings
-from infra.settings.types import EngineMode, Secret
+from infra.settings.served_models import read_models
+from infra.settings.types import Arguments, EngineMode, Secret, Variables
+from proxy_service.settings.model_details import ModelDetails
+from proxy_service.settings.schema import ProxySettings
 from tests.infra.pulumi_mocks import CONTAINER, VOLUME, Deployed, deploy
 
 EMBEDDED = Settings(engine=EngineMode.EMBEDDED)
@@ -192,3 +198,66 @@ def test_prometheus_scrapes_every_service(settings: Settings) -> None:
     external = settings.engine is EngineMode.EXTERNAL
     engine = "host.docker.internal:8080" if external else "mistral:8080"
     assert jobs == {**expected, "mistralrs": [engine]}
+
+
+MODELS = read_models(
+    '{"qwen": {"model": "Qwen/Qwen3-0.6B", "contextLength": 4096},'
+    ' "big": {"model": "/srv/models/big", "quantization": "4"}}'
+)
+
+
+def test_several_models_are_served_from_a_file_under_the_names_that_clients_use() -> None:
+    deployed = deploy(Settings(models=MODELS, hf_token=Secret("hf_x"), context_length=2048))
+    engine = deployed.inputs(CONTAINER, "engine-container")
+    assert engine["command"] == ["from-config", "--file", "/run/secrets/mistralrs.toml"]
+    files = deployed.files("engine-container")
+    assert files["/run/secrets/hf-token"] == "hf_x"
+    config = tomllib.loads(files["/run/secrets/mistralrs.toml"])
+    assert [model["model_id"] for model in config["models"]] == [
+        "Qwen/Qwen3-0.6B",
+        "/local-models/big/big",
+    ]
+    assert config["runtime"] == {"max_seqs": 1, "prefix_cache_n": 0}
+    assert [mount["target"] for mount in engine["mounts"]] == ["/local-models/big/big"]
+    details = ProxySettings.from_environ(_environment(deployed)).model_details
+    assert details == {
+        "Qwen/Qwen3-0.6B": ModelDetails(name="qwen", context_length=4096),
+        "/local-models/big/big": ModelDetails(name="big", context_length=2048),
+    }
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-0.6B", "qwen/qwen3-0.6b:latest"])
+def test_clients_are_told_the_context_length_beside_what_the_settings_say(name: str) -> None:
+    """What ``modelDetails`` says goes first, under whichever name."""
+    said = json.dumps({name: {"family": "qwen3"}, "other": {"size": 1}})
+    deployed = deploy(Settings(context_length=2048, model_details=said))
+    details = ProxySettings.from_environ(_environment(deployed)).model_details
+    assert details == {
+        "Qwen/Qwen3-0.6B": ModelDetails(family="qwen3", context_length=2048),
+        "other": ModelDetails(size=1),
+    }
+    said = json.dumps({name: {"context_length": 5}})
+    deployed = deploy(Settings(context_length=2048, model_details=said))
+    details = ProxySettings.from_environ(_environment(deployed)).model_details
+    assert details["Qwen/Qwen3-0.6B"].context_length == 5
+
+
+def test_the_rest_of_the_arguments_and_variables_are_passed_on() -> None:
+    settings = Settings(
+        engine_args=Arguments(("--dtype", "bf16")),
+        engine_environment=Variables({"RUST_LOG": "debug"}),
+        max_seqs=7,
+        prefix_cache_size=3,
+        quantization="4",
+    )
+    engine = deploy(settings).inputs(CONTAINER, "engine-container")
+    assert engine["command"] == [
+        *("serve", "-p", "8080", "-m", "Qwen/Qwen3-0.6B", "--quant", "4"),
+        *("--max-seqs", "7", "--prefix-cache-n", "3", "--dtype", "bf16"),
+    ]
+    assert "RUST_LOG=debug" in engine["envs"]
+
+
+def _environment(deployed: Deployed) -> dict[str, str]:
+    envs = deployed.inputs(CONTAINER, "proxy-container")["envs"]
+    return dict(text.split("=", 1) for text in envs)

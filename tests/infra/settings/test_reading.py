@@ -35,7 +35,27 @@ def test_values_are_read_with_their_types(loaded: Load) -> None:
     assert chosen.grafana_admin_password == Secret("x")
 
 
-def test_every_documented_example_is_a_setting_of_its_own(
+# What excludes settings with which the other examples go together, with the value that allows it.
+OF_THE_OFFICIAL_IMAGE = {
+    *("models", "contextLength", "kvCacheMb", "kvCacheFraction", "maxSeqs", "prefixCacheSize"),
+    *("seed", "chatTemplate", "loraAdapters", "engineArgs", "engineEnvironment"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_OFFICIAL_IMAGE))
+def test_the_documented_example_of_an_engines_option_is_a_setting_of_its_own(
+    loaded: Load, name: str
+) -> None:
+    """They are tried one by one, since some exclude each other."""
+    (example,) = (group[name] for group in GROUPS.values() if name in group)
+    assert example is not None
+    image = "ghcr.io/ericlbuehler/mistral.rs:cuda-sm89-0.9.4"
+    chosen = loaded({name: example, "gpus": "all", "mistralrsImage": image})
+    field = SETTING_NAMES[name]
+    assert getattr(chosen, field) != getattr(Settings(), field)
+
+
+def test_every_other_documented_example_is_a_setting_of_its_own(
     loaded: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of them together make a stack, and none is the default."""
@@ -44,7 +64,7 @@ def test_every_documented_example_is_a_setting_of_its_own(
         name: value.replace("{default}", DECLARED[name]["default"])
         for group in GROUPS.values()
         for name, value in group.items()
-        if value is not None
+        if value is not None and name not in OF_THE_OFFICIAL_IMAGE
     }
     secrets = {"apiKey": "0123456789abcdef", "grafanaToken": "glsa_x", "prometheusPassword": "x"}
     chosen = loaded({**examples, **secrets})

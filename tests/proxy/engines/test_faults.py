@@ -49,12 +49,16 @@ HALF_CHARACTER = delta_event("?").replace(b"?", b"\xf0\x9f")
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of request; `endpoint` is its label in the metrics."""
+    """A kind of request; `endpoint` is its label in the metrics.
+
+    With `collects`, the engine sends a stream, which the client gets as a whole response.
+    """
 
     path: str
     endpoint: str
     body: Body
     streams: bool
+    collects: bool = False
 
     @property
     def is_v1(self) -> bool:
@@ -65,8 +69,14 @@ class Kind:
 KINDS = {
     "chat": Kind("/api/chat", "chat", HELLO, streams=True),
     "whole chat": Kind("/api/chat", "chat", HELLO | {"stream": False}, streams=False),
+    "collected chat": Kind(
+        "/api/chat", "chat", HELLO | {"stream": False}, streams=False, collects=True
+    ),
     "generate": Kind("/api/generate", "generate", PROMPT, streams=True),
     "whole generate": Kind("/api/generate", "generate", PROMPT | {"stream": False}, streams=False),
+    "collected generate": Kind(
+        "/api/generate", "generate", PROMPT | {"stream": False}, streams=False, collects=True
+    ),
     "v1": Kind(V1, "v1_chat_completions", HELLO | {"stream": True}, streams=True),
     "whole v1": Kind(V1, "v1_chat_completions", HELLO, streams=False),
 }
@@ -76,6 +86,10 @@ CUT = (200, "stream_interrupted")
 SILENT = (200, "upstream_timeout")
 NO_HTTP = (502, "upstream_protocol")
 NO_REPLY = (504, "upstream_timeout")
+# An event that isn't JSON is the text of an error, as in older releases of Mistral.rs.
+GARBAGE = (500, "upstream_status")
+# What becomes of an outcome of a stream if no byte of the response was sent.
+BEFORE_A_BYTE = {CUT: NO_HTTP, SILENT: NO_REPLY}
 
 
 @dataclass(frozen=True)
@@ -91,10 +105,13 @@ class Fault:
     whole: tuple[int, str]
     v1_stream: tuple[int, str] | None = None
     v1_whole: tuple[int, str] | None = None
+    collected: tuple[int, str] | None = None
 
     def outcome(self, kind: Kind) -> tuple[int, str]:
         """Return the status and the error type, or an empty string."""
         ours, v1s = self.whole, self.v1_whole
+        if kind.collects:
+            ours = self.collected or BEFORE_A_BYTE.get(self.stream, self.stream)
         if kind.streams:
             ours, v1s = self.stream, self.v1_stream
         return v1s if kind.is_v1 and v1s is not None else ours
@@ -157,6 +174,7 @@ FAULTS = {
         CUT,
         Reply((b'{"choices":[{"me',), length=True),
         NO_HTTP,
+        collected=GARBAGE,
     ),
     "ends without data": Fault(stream(), NO_HTTP, Reply((b"",), length=True), NO_HTTP),
     "sends an event of garbage": Fault(
@@ -164,6 +182,7 @@ FAULTS = {
         CUT,
         Reply((b"\x00\xff\xfe}{",), length=True),
         NO_HTTP,
+        collected=GARBAGE,
     ),
     "sends half a character": Fault(
         stream(delta_event("a"), HALF_CHARACTER, LAST, DONE),
@@ -171,6 +190,7 @@ FAULTS = {
         Reply((b'{"choices":[{"message":{"content":"\xf0\x9f"}}]}',), length=True),
         NO_HTTP,
         v1_stream=OK,
+        collected=GARBAGE,
     ),
     "dies within a character": Fault(
         stream(delta_event("a"), HALF_CHARACTER.partition(b"\x9f")[0], Step.CUT),
@@ -269,10 +289,14 @@ def test_a_fault_ends_as_it_should(
     before, tasks, calls = counts(proxy, asked.endpoint), proxy.tasks(), len(engine.calls())
 
     def play(received: Received) -> Reply:
-        return fault.streamed if received.json.get("stream") else fault.reply
+        # Without `collects`, the engine sends a whole reply, as one that knows no streams would.
+        streams = received.json.get("stream") and (asked.streams or asked.collects)
+        return fault.streamed if streams else fault.reply
 
     engine.chat(play)
     SEEN.clear()
+    if not asked.streams:
+        SEEN.set()
     with ThreadPoolExecutor(1) as pool:
         if error_type == "upstream_timeout":
             seconds = proxy.settings.engine_reply_timeout_seconds + 1

@@ -1,10 +1,19 @@
 """What `/api/chat` and `/api/generate` have in common."""
 
+import json
+
 import pytest
 
-from tests.proxy.bodies import CHAT, COUNTS_AND_DURATIONS, GENERATE, USER
+from tests.proxy.bodies import CHAT, COUNTS_AND_DURATIONS, GENERATE, THINKING_NAMES, USER, thinking
 from tests.proxy.running import RunningProxy
-from tests.proxy.scripted_engine import ScriptedEngine, completion
+from tests.proxy.scripted_engine import (
+    DONE,
+    USAGE,
+    ScriptedEngine,
+    completion,
+    delta_event,
+    stream,
+)
 
 PNG = "iVBORw0KGgo="
 
@@ -80,16 +89,40 @@ def test_images_become_data_urls_beside_the_text(
     ]
 
 
+@pytest.mark.parametrize("names", THINKING_NAMES, ids="+".join)
 def test_a_whole_response_has_thinking_and_content(
-    engine: ScriptedEngine, proxy: RunningProxy
+    engine: ScriptedEngine, proxy: RunningProxy, names: tuple[str, ...]
 ) -> None:
-    engine.chat(completion("answer", reasoning_content="because"))
+    engine.chat(completion("answer", **thinking(names, "because")))
 
     chat = proxy.http.post("/api/chat", json=CHAT).json()
     generate = proxy.http.post("/api/generate", json=GENERATE).json()
 
     assert chat["message"] == {"role": "assistant", "content": "answer", "thinking": "because"}
     assert (generate["response"], generate["thinking"]) == ("answer", "because")
+
+
+@pytest.mark.parametrize("names", THINKING_NAMES, ids="+".join)
+def test_a_streamed_response_of_generate_has_thinking_and_response(
+    engine: ScriptedEngine, proxy: RunningProxy, names: tuple[str, ...]
+) -> None:
+    engine.chat(
+        stream(
+            *(delta_event(None, **thinking(names, text)) for text in ("be", "cause")),
+            delta_event("answer", **thinking(names, None)),
+            delta_event("", finish="stop", usage=USAGE, **thinking(names, "")),
+            DONE,
+        )
+    )
+    response = proxy.http.post("/api/generate", json=GENERATE | {"stream": True})
+
+    parts = [json.loads(line) for line in response.text.splitlines()]
+    assert [(part["response"], part.get("thinking")) for part in parts] == [
+        ("", "be"),
+        ("", "cause"),
+        ("answer", None),
+        ("", None),
+    ]
 
 
 @pytest.mark.parametrize("path", ["chat", "generate"])

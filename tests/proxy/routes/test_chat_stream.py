@@ -8,6 +8,7 @@ import pytest
 
 from proxy_service.streaming.ollama import OllamaStream
 from proxy_service.streaming.passthrough import PassthroughStream
+from tests.proxy.bodies import THINKING_NAMES, thinking
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
     DONE,
@@ -80,13 +81,14 @@ def test_done_reason_follows_the_finish_reason(
     assert lines_of(proxy.http.post("/api/chat", json=HELLO).content)[-1]["done_reason"] == reason
 
 
+@pytest.mark.parametrize("names", THINKING_NAMES, ids="+".join)
 def test_thinking_and_content_never_share_a_chunk(
-    engine: ScriptedEngine, proxy: RunningProxy
+    engine: ScriptedEngine, proxy: RunningProxy, names: tuple[str, ...]
 ) -> None:
-    """An event with both becomes two chunks."""
+    """An event with both becomes two chunks. Engines have two names for thinking."""
     engine.chat(
         stream(
-            delta_event("answer", reasoning_content="because"),
+            delta_event("answer", **thinking(names, "because")),
             delta_event("", finish="stop", usage=USAGE),
             DONE,
         )

@@ -49,6 +49,7 @@ REPLIES = {
     "content is a number": completion(content=5),  # type: ignore[arg-type]
     "content is an object": completion(content={"a": 1}),  # type: ignore[arg-type]
     "thinking is a number": completion(reasoning_content=5),
+    "thinking is an object": completion(reasoning={"effort": "low"}),
     "usage is a string": reply_of(usage="x"),
     "counts are invalid": reply_of(usage={"prompt_tokens": -5, "completion_tokens": "x"}),
     "counts are huge": reply_of(usage={"prompt_tokens": 10**400, "completion_tokens": 10**30}),

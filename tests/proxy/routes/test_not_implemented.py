@@ -32,6 +32,12 @@ def test_there_is_no_cloud_behind_the_proxy(proxy: RunningProxy) -> None:
     """Accounts and services of Ollama's cloud are reported as missing."""
     assert proxy.http.get("/api/status").json()["cloud"]["disabled"] is True
     assert proxy.http.post("/api/me").status_code == 401
+    for method, path in (("POST", "/api/signout"), ("DELETE", "/api/user/keys/c3NoLWVkMjU1MTk")):
+        refused = proxy.http.request(method, path)
+        assert refused.status_code == 401
+        assert refused.json() == {"error": "you are not currently signed in"}
+    assert proxy.http.get("/api/user/keys/c3NoLWVkMjU1MTk").status_code == 405
+    assert proxy.http.delete("/api/user/keys").status_code == 404
     assert proxy.http.post("/api/experimental/web_search", json={}).status_code == 501
     recommended = proxy.http.get("/api/experimental/model-recommendations").json()
     assert recommended == {"recommendations": []}

@@ -56,14 +56,19 @@ def client(proxy: RunningProxy) -> Iterator[ollama.Client]:
 
 
 @pytest.fixture(scope="module")
-def thinking_client() -> Iterator[ollama.Client]:
-    """Yield a client of the embedded engine with a model "thinker" that thinks."""
+def thinking() -> Iterator[RunningProxy]:
+    """Yield a proxy of the embedded engine with a model "thinker" that thinks."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_engine(make_tiny_llama(Path(folder) / "thinker", thinks=True)) as url,
         RunningProxy(ProxySettings(engine_url=url)) as proxy,
-        ollama.Client(host=proxy.url, trust_env=False) as opened,
     ):
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def thinking_client(thinking: RunningProxy) -> Iterator[ollama.Client]:
+    with ollama.Client(host=thinking.url, trust_env=False) as opened:
         yield opened
 
 
@@ -96,6 +101,32 @@ def test_a_chat_has_the_same_text_whole_and_streamed(client: ollama.Client, mode
 
     assert len(whole) > 10
     assert streamed_text_of(client, model) == whole
+
+
+@pytest.mark.parametrize("role", ["developer", "control", "document 4", "narrator", "Thinking", ""])
+def test_a_message_in_any_role_reaches_the_model(
+    proxy: RunningProxy, model: str, role: str
+) -> None:
+    """The prompt is longer by the whole message."""
+    text, counts = "It rains in Bergen.", []
+    for messages in (MESSAGES, [*MESSAGES, {"role": role, "content": text}, *MESSAGES]):
+        body = {"model": model, "messages": messages, "stream": False, "options": GREEDY}
+        counts.append(proxy.http.post("/api/chat", json=body).json()["prompt_eval_count"])
+
+    # The template of the tiny model, one byte of which is one token, has no place for thoughts.
+    added = len(MESSAGES[0]["content"]) + (0 if role == "Thinking" else len(text))
+    assert counts[1] - counts[0] >= added
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": ""}, {"type": "Function"}])
+def test_a_tool_of_any_type_is_accepted(
+    proxy: RunningProxy, model: str, kind: dict[str, str]
+) -> None:
+    tool = kind | {"function": {"name": "look", "parameters": {"type": "object"}}}
+    body = {"model": model, "messages": MESSAGES, "tools": [tool], "stream": False}
+    response = proxy.http.post("/api/chat", json=body | {"options": {"num_predict": 1}})
+
+    assert response.status_code == 200, response.text
 
 
 def test_generate_works_with_and_without_raw(client: ollama.Client, model: str) -> None:
@@ -203,6 +234,27 @@ def test_a_model_thinks_unless_the_request_forbids_it(
     assert chat_text(thinking_client, "thinker", streamed=streamed, think=False, options=GREEDY)
 
 
+def test_a_template_that_leaves_the_last_turn_open_continues_it(tmp_path: Path) -> None:
+    """As Ollama continues a last message of the assistant; the engine needs such a template."""
+    folder = make_tiny_llama(tmp_path / "open")
+    (folder / "chat_template.jinja").write_text(
+        "{% for message in messages %}{{ '<turn>' + message['role'] + ': ' + message['content'] }}"
+        "{% if not loop.last %}{{ '\\n' }}{% endif %}{% endfor %}"
+        "{% if messages[-1]['role'] != 'assistant' %}{{ '\\n<turn>assistant: ' }}{% endif %}",
+        encoding="utf-8",
+    )
+    with (
+        running_engine(folder) as url,
+        RunningProxy(ProxySettings(engine_url=url)) as proxy,
+        ollama.Client(host=proxy.url, trust_env=False) as client,
+    ):
+        whole = text_of(client, "open")
+        begun = [*MESSAGES, {"role": "assistant", "content": whole[:15]}]
+        rest = client.chat("open", begun, options=GREEDY | {"num_predict": 25})
+
+    assert rest.message.content == whole[15:]
+
+
 def test_a_text_that_ends_like_the_beginning_of_a_stop_string_is_complete(
     client: ollama.Client, model: str
 ) -> None:
@@ -294,6 +346,73 @@ def test_the_openai_endpoints_pass_through(proxy: RunningProxy, model: str) -> N
         proxy.idle().value("mistral_generate_tokens_total", model=model.removesuffix(":latest"))
         == 10
     )
+
+
+def test_messages_have_the_same_text_whole_and_streamed(proxy: RunningProxy, model: str) -> None:
+    """The proxy translates them if the engine has no such endpoint."""
+    body = {"model": model, "messages": MESSAGES, "max_tokens": 20, "temperature": 0}
+    whole = proxy.http.post("/v1/messages", json=body).json()
+    streamed = proxy.http.post("/v1/messages", json=body | {"stream": True}).text
+    lines = [line for line in streamed.splitlines() if line.startswith("data: ")]
+    values = [json.loads(line.removeprefix("data: ")) for line in lines]
+
+    assert whole["stop_reason"] == "max_tokens"
+    assert whole["usage"]["output_tokens"] == 20
+    text = "".join(value["delta"].get("text", "") for value in values if "delta" in value)
+    assert text == whole["content"][0]["text"] != ""
+    assert values[-2]["usage"]["output_tokens"] == 20
+
+
+def test_responses_have_the_same_text_whole_and_streamed(proxy: RunningProxy, model: str) -> None:
+    """The proxy translates them if the engine has no such endpoint."""
+    body = {"model": model, "input": "Tell me something.", "max_output_tokens": 20}
+    body |= {"temperature": 0, "store": False}
+    whole = proxy.http.post("/v1/responses", json=body).json()
+    streamed = proxy.http.post("/v1/responses", json=body | {"stream": True}).text
+    lines = [line for line in streamed.splitlines() if line.startswith("data: {")]
+    values = [json.loads(line.removeprefix("data: ")) for line in lines]
+
+    text = whole["output"][0]["content"][0]["text"]
+    deltas = [v["delta"] for v in values if v["type"] == "response.output_text.delta"]
+    assert "".join(deltas) == text != ""
+    assert values[-1]["response"]["usage"]["output_tokens"] == 20
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_message_can_be_made_a_tool_call(thinking: RunningProxy, *, streamed: bool) -> None:
+    """With the embedded engine, even if the model, whose weights are random, would write none."""
+    schema = {"type": "object", "properties": {"city": {"enum": ["Rome"]}}, "required": ["city"]}
+    body = {
+        "model": "thinker",
+        "messages": MESSAGES,
+        "max_tokens": 100,
+        "tools": [{"name": "weather", "input_schema": schema}],
+        "tool_choice": {"type": "any"},
+        "thinking": {"type": "adaptive"},
+        "stream": streamed,
+    }
+    response = thinking.http.post("/v1/messages", json=body)
+
+    if streamed:
+        assert '"name":"weather"' in response.text
+        assert r'"partial_json":"{\"city\":\"Rome\"}"' in response.text
+        assert '"stop_reason":"tool_use"' in response.text
+    else:
+        (block,) = response.json()["content"]
+        assert (block["type"], block["name"], block["input"]) == (
+            "tool_use",
+            "weather",
+            {"city": "Rome"},
+        )
+
+
+def test_thoughts_are_blocks_of_a_message(thinking: RunningProxy) -> None:
+    body = {"model": "thinker", "messages": MESSAGES, "max_tokens": 10, "temperature": 0}
+    (thought,) = thinking.http.post("/v1/messages", json=body).json()["content"]
+    off = body | {"thinking": {"type": "disabled"}}
+    (text,) = thinking.http.post("/v1/messages", json=off).json()["content"]
+
+    assert (thought["type"], text["type"]) == ("thinking", "text")
 
 
 def test_an_unknown_model_is_a_404(client: ollama.Client) -> None:

@@ -1,4 +1,4 @@
-"""`/v1/*`: OpenAI's and Anthropic's APIs, passed through."""
+"""`/v1/*`: OpenAI's API, passed through."""
 
 import json
 
@@ -94,21 +94,34 @@ def test_v1_is_passed_through_byte_for_byte(
     assert chunks == (2 if streamed else 0)
 
 
-def test_messages_are_passed_through_and_fail_in_anthropics_format(
+def test_tokens_are_counted_by_the_engine_if_it_can(
     engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    """If the engine has the endpoint, and if it doesn't."""
-    body = {"model": MODEL, "messages": USER, "max_tokens": 5}
-    absent = proxy.http.post("/v1/messages", json=body)
-    unknown = proxy.http.post("/v1/messages", json=body | {"model": "nope"})
-    engine.on("/v1/messages", json_reply({"type": "message", "usage": {"output_tokens": 3}}))
-    present = proxy.http.post("/v1/messages", json=body)
+    """Anthropic's clients ask before they send a message. That is no generation."""
+    path, body = "/v1/messages/count_tokens", {"model": MODEL.lower(), "messages": USER}
+    absent = proxy.http.post(path, json=body)
+    engine.on(path, json_reply({"input_tokens": 14}))
+    counted = proxy.http.post(path + "?beta=true", json=body)
+    engine.on(path, json_reply({"type": "error", "error": {"message": "out of memory"}}, 500))
+    failed = proxy.http.post(path, json=body)
 
     assert absent.status_code == 501
-    assert unknown.json()["type"] == "error"
-    assert unknown.json()["error"]["type"] == "not_found_error"
-    assert present.json()["type"] == "message"
-    assert proxy.idle().value("mistral_generate_tokens_total", model=MODEL) == 3
+    assert absent.json()["error"]["message"] == f"the engine behind this server has no {path}"
+    assert counted.json() == {"input_tokens": 14}
+    assert engine.calls(path)[1].json == {"model": MODEL, "messages": USER}
+    assert (failed.status_code, failed.json()["type"]) == (500, "error")
+    scrape = proxy.idle()
+    requests = [
+        scrape.value("mistral_http_requests_total", endpoint="unmatched", status=status)
+        for status in ("success", "client_error", "error")
+    ]
+    assert requests == [1, 1, 1]
+    assert scrape.value("mistral_generate_tokens_total", model=MODEL) == 0
+    reasons = ("stop", "error")
+    assert not any(
+        scrape.value("mistral_generations_total", model=MODEL, finish_reason=reason)
+        for reason in reasons
+    )
 
 
 def test_an_error_as_the_first_event_becomes_a_status_on_v1(

@@ -367,7 +367,7 @@ def test_an_error_quotes_a_limited_part_of_a_request(proxy: RunningProxy) -> Non
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, identity"])
 def test_the_error_of_a_compressed_body_says_what_to_do(proxy: RunningProxy, coding: str) -> None:
-    """Ollama doesn't accept any either. This way, a small body can't become a large one."""
+    """Ollama doesn't accept any here either. This way, a small body can't become a large one."""
     body = json.dumps(BASES["chat"]).encode()
     response = proxy.http.post("/api/chat", content=body, headers={"Content-Encoding": coding})
 

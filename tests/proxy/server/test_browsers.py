@@ -36,6 +36,26 @@ def test_local_pages_are_allowed_and_foreign_ones_refused(settings: ProxySetting
             assert (refused.status_code, refused.content) == (403, b"")
 
 
+@pytest.mark.parametrize("scheme", ["chrome", "moz", "safari-web", "safari", "ms-browser", "edge"])
+def test_a_browsers_extension_is_refused_until_it_is_listed(
+    settings: ProxySettings, scheme: str
+) -> None:
+    """As by Ollama: else any extension could use the engine."""
+    listed, other = f"{scheme}-extension://abcdef", f"{scheme}-extension://fedcba"
+    pairs: tuple[tuple[tuple[str, ...], str, int], ...] = (
+        ((), listed, 403),
+        ((listed,), listed, 200),
+        ((listed,), other, 403),
+        ((f"{scheme}-extension://*",), other, 200),
+    )
+    for origins, origin, status in pairs:
+        with RunningProxy(replace(settings, origins=origins)) as proxy:
+            response = proxy.http.post("/api/chat", json=CHAT, headers={"Origin": origin})
+        assert response.status_code == status
+        allowed = response.headers.get("access-control-allow-origin")
+        assert allowed == (origin if status == 200 else None)
+
+
 @pytest.mark.parametrize("origin", ["http://box.local:8443", "https://Box.local:8443"])
 def test_a_page_may_call_the_host_that_served_it(proxy: RunningProxy, origin: str) -> None:
     """For example behind a reverse proxy that serves both a web interface and the API."""

@@ -3,6 +3,7 @@
 import pytest
 
 from proxy_service.streaming.passthrough import PassthroughStream
+from tests.proxy.bodies import thinking
 from tests.proxy.scripted_engine import DONE, USAGE, delta_event, event
 
 
@@ -26,6 +27,16 @@ def test_a_stream_is_counted_and_left_unchanged() -> None:
     assert stream.close().error is None
     assert stream.tokens == 18
     assert stream.finish_reason == "stop"
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_thinking_counts_as_content(name: str) -> None:
+    body = delta_event(None, **thinking((name,), "hm")) + delta_event(
+        None, **thinking((name,), None)
+    )
+    batch = PassthroughStream(model="m").feed(body)
+
+    assert (batch.data, batch.chunks, batch.deltas) == (body, 1, 1)
 
 
 def test_only_the_deltas_of_other_apis_count_as_content() -> None:

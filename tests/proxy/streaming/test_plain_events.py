@@ -112,6 +112,7 @@ def test_a_run_ends_before_the_first_event_that_is_not_plain() -> None:
         delta_event(""),
         delta_event("\u00e9"),
         delta_event("a", reasoning_content="b"),
+        delta_event("a", reasoning="b"),
         delta_event("a", finish="stop"),
         delta_event("a").replace(b'"created":1', b'"created":2'),
         b": comment\n\n",
@@ -131,10 +132,11 @@ def test_events_that_are_not_plain_are_not_a_run(other: bytes) -> None:
     [
         delta_event("a", finish="stop", usage=USAGE),
         delta_event("a", reasoning_content="b"),
+        delta_event("a", reasoning="b"),
         delta_event("a", tool_calls=[{"index": 0}]),
         delta_event("a").replace(b'"content":', b'"content" :'),
     ],
-    ids=["last", "thinking", "tool call", "spaced"],
+    ids=["last", "thinking", "thinking, named otherwise", "tool call", "spaced"],
 )
 def test_only_a_plain_event_in_the_usual_form_is_an_example(example: bytes) -> None:
     assert learned(example).split(example)[0] == []

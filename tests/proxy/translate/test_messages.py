@@ -37,30 +37,17 @@ def test_thinking_is_sent_back_as_reasoning() -> None:
     assert message == {"role": "assistant", "content": "a", "reasoning_content": "b"}
 
 
-@pytest.mark.parametrize("message", [Message("alien", "x"), Message("system", "x", images=("a",))])
-def test_messages_that_the_engine_does_not_accept_are_refused(message: Message) -> None:
-    with pytest.raises(InvalidRequest):
-        to_engine_messages((message,))
-
-
 @pytest.mark.parametrize(
     ("image", "url"),
     [
         ("/9j/4AAQ", "data:image/jpeg;base64,/9j/4AAQ"),
         ("UklGRg==", "data:image/webp;base64,UklGRg=="),
         ("AAAA", "data:image/png;base64,AAAA"),
-        ("AA\r\nAA\n", "data:image/png;base64,AAAA"),
         ("data:image/gif;base64,R0lG", "data:image/gif;base64,R0lG"),
     ],
 )
 def test_images_become_data_urls(image: str, url: str) -> None:
     assert image_url(image) == url
-
-
-@pytest.mark.parametrize("image", ["/9j/4", "not base64", "https://example.com/a.png", "data:,A"])
-def test_an_image_that_is_not_base64_is_a_client_error(image: str) -> None:
-    with pytest.raises(InvalidRequest):
-        image_url(image)
 
 
 def test_each_of_many_tool_results_belongs_to_its_call() -> None:
@@ -89,10 +76,19 @@ def test_results_of_calls_with_one_id_belong_to_one_call_each() -> None:
     assert [message["name"] for message in translated[1:]] == ["g", "f", "tool"]
 
 
+def test_many_turns_of_one_role_become_one() -> None:
+    """In linear time, since a request may have a quarter of a million messages."""
+    (message,) = to_engine_messages((Message("user", "a"),) * 100_000)
+
+    assert message["content"] == "\n\n".join(["a"] * 100_000)
+
+
 def test_the_number_of_images_is_limited_for_all_messages_together() -> None:
     half = Message("user", "", images=("AAAA",) * (MAX_IMAGES // 2))
 
-    assert len(to_engine_messages((half, half))) == 2
+    (message,) = to_engine_messages((half, half))
+    parts: Any = message["content"]
+    assert [part["type"] for part in parts] == ["text", *["image_url"] * MAX_IMAGES]
     with pytest.raises(InvalidRequest, match="at most 1000 images, not 1001"):
         to_engine_messages((half, half, Message("user", "", images=("AAAA",))))
     with pytest.raises(InvalidRequest, match="at most 1000 images, not 1001"):
