@@ -56,14 +56,19 @@ def client(proxy: RunningProxy) -> Iterator[ollama.Client]:
 
 
 @pytest.fixture(scope="module")
-def thinking_client() -> Iterator[ollama.Client]:
-    """Yield a client of the embedded engine with a model "thinker" that thinks."""
+def thinking_proxy() -> Iterator[RunningProxy]:
+    """Yield a proxy of the embedded engine with a model "thinker" that thinks."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_engine(make_tiny_llama(Path(folder) / "thinker", thinks=True)) as url,
-        RunningProxy(ProxySettings(engine_url=url)) as proxy,
-        ollama.Client(host=proxy.url, trust_env=False) as opened,
+        RunningProxy(ProxySettings(engine_url=url)) as running,
     ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def thinking_client(thinking_proxy: RunningProxy) -> Iterator[ollama.Client]:
+    with ollama.Client(host=thinking_proxy.url, trust_env=False) as opened:
         yield opened
 
 
@@ -216,6 +221,22 @@ def test_a_format_makes_the_content_json_with_a_model_that_thinks(
     text = chat_text(thinking_client, "thinker", streamed=streamed, **asked)
 
     assert json.loads(text)["a"] in (1, 2)
+
+
+def test_a_grammar_can_begin_with_a_thought(thinking_proxy: RunningProxy) -> None:
+    """As docs/ollama-api.md describes it; this model's thoughts only end where they must."""
+    grammar = (
+        "start: thought /\\n*/ answer\n"
+        "thought[lazy]: /(?s:.{0,40})<\\/think>/\n"
+        f"answer: %json {json.dumps(ONE_OR_TWO)}"
+    )
+    body = {"model": "thinker", "messages": MESSAGES, "max_tokens": 90}
+    body |= {"enable_thinking": True, "grammar": {"type": "lark", "value": grammar}}
+    reply = thinking_proxy.http.post("/v1/chat/completions", json=body).json()
+
+    message = reply["choices"][0]["message"]
+    assert message["reasoning_content"]
+    assert json.loads(message["content"])["a"] in (1, 2)
 
 
 @pytest.mark.parametrize("streamed", [False, True])
