@@ -16,9 +16,10 @@ FIELDS = (
     *("think", "keep_alive", "logprobs", "top_logprobs", "truncate", "raw", "system", "suffix"),
     *("template", "context", "images", "tools", "dimensions", "MODEL", "role", "content"),
     *("tool_calls", "function", "arguments", "thinking", "tool_name", "tool_call_id", "stop"),
-    *("temperature", "num_predict", "top_k", "seed"),
+    *("temperature", "num_predict", "top_k", "seed", "verbose", "type", "id"),
 )
-_WORDS = st.sampled_from([MODEL, "user", "tool", "assistant", "json", "high", "5m", "-1", "", "x"])
+_ROLES = ("user", "tool", "assistant", "system", "thinking", "developer", "control", "document 1")
+_WORDS = st.sampled_from([MODEL, *_ROLES, "json", "high", "5m", "-1", "", "x", "AAAA"])
 _TEXTS = _WORDS | st.text(max_size=12)
 _NUMBERS = st.integers() | st.floats() | st.sampled_from([0, -1, 2**63, 10**400, 1e308])
 _SCALARS = st.none() | st.booleans() | _NUMBERS | _TEXTS
@@ -58,7 +59,8 @@ HEADERS = st.dictionaries(
     st.sampled_from(
         ["Origin", "Content-Encoding", "X-Request-ID", "Accept", "Authorization", "Expect"]
     ),
-    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(str.strip),
+    st.sampled_from(["zstd", "gzip"])
+    | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(str.strip),
     max_size=2,
 )
 
@@ -67,7 +69,7 @@ _KEYS = st.sampled_from(
         *("choices", "delta", "content", "finish_reason", "usage", "prompt_tokens", "message"),
         *("completion_tokens", "tool_calls", "function", "arguments", "name", "index", "data"),
         *("reasoning_content", "logprobs", "top_logprobs", "token", "bytes", "error", "embedding"),
-        *("text", "response", "total_prompt_time_sec", "id", "type", "role"),
+        *("reasoning", "text", "response", "total_prompt_time_sec", "id", "type", "role"),
     ]
 )
 _ENGINE_VALUES: st.SearchStrategy[Any] = st.recursive(

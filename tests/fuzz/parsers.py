@@ -13,7 +13,7 @@ from contextlib import suppress
 import atheris
 
 with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
-    from embedded_engine.formats.details import gguf_details, safetensors_details
+    from embedded_engine.formats.details import gguf_details, gguf_info, safetensors_details
     from embedded_engine.formats.gguf import NotGgufError, read_header
     from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
     from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
@@ -27,6 +27,7 @@ with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
     from proxy_service.streaming.sse import SSEDecoder
     from proxy_service.translate.models.model import EngineModel
     from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
+    from proxy_service.wire.compression import CODINGS, unpack
     from proxy_service.wire.ollama import parse_chat, parse_generate
     from proxy_service.wire.writing import to_json
 
@@ -72,6 +73,13 @@ def bodies(data: bytes) -> None:
         strictly(to_json(write(generate, EngineModel("m"))).decode())
     except ProxyError:
         pass
+
+
+def compressed(data: bytes) -> None:
+    """Unpack bodies; check that each is within the limit or refused."""
+    for coding in CODINGS:
+        with suppress(ProxyError):
+            assert len(unpack(data[1:], coding, limit_bytes=_MAX_BODY_BYTES)) <= _MAX_BODY_BYTES
 
 
 def events(data: bytes) -> None:
@@ -136,7 +144,7 @@ def model_files(data: bytes) -> None:
     stream = io.BytesIO(data[1:])
     with suppress(NotGgufError):
         header = read_header(stream)
-        json.dumps(gguf_details(header))
+        json.dumps((gguf_details(header), gguf_info(header)))
         if needs_tokenizer(header.metadata):
             json.dumps(to_tokenizer_json(header.metadata))
     stream.seek(0)
@@ -147,6 +155,7 @@ def model_files(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "requests": requests,
     "bodies": bodies,
+    "compressed": compressed,
     "events": events,
     "streams": streams,
     "passed_on": passed_on,
