@@ -5,6 +5,7 @@ found, else 1. Needs tests/fuzz/requirements.txt.
 """
 
 import argparse
+import gzip
 import io
 import json
 import re
@@ -26,9 +27,14 @@ from tests.proxy.scripted_engine import DONE, MODEL, USAGE, Reply, delta_event
 from tests.tiny_gguf import sentencepiece_metadata, write_gguf
 
 PARSERS = (
-    *("requests", "bodies", "translated_bodies", "events", "streams", "translated_streams"),
-    *("passed_on", "responses", "model_files"),
+    *("requests", "bodies", "translated_bodies", "compressed", "events", "streams"),
+    *("translated_streams", "passed_on", "responses", "model_files"),
 )
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 _ROUND = 100  # examples, after which the time and the number of objects are checked
 # By how much the number of objects and series may grow after the first round. It varies with the
 # connections, but a leak of one object per request would soon exceed it.
@@ -76,6 +82,7 @@ SEEDS: dict[str, list[bytes]] = {
         json.dumps(_CHAT | {"options": {"stop": ["a"], "top_k": 1}, "think": "high"}).encode()
     ],
     "translated_bodies": [json.dumps(value).encode() for value in (_MESSAGES, _RESPONSES)],
+    "compressed": [gzip.compress(b"{}"), zstd.compress(b"{}")],
     "events": [b"event: a\r\ndata: b\r\ndata: c\r\n\r\n: d\n\ndata: [DONE]\n\n"],
     "streams": [_STREAM],
     "translated_streams": [_STREAM],

@@ -16,15 +16,16 @@ FIELDS = (
     *("think", "keep_alive", "logprobs", "top_logprobs", "truncate", "raw", "system", "suffix"),
     *("template", "context", "images", "tools", "dimensions", "MODEL", "role", "content"),
     *("tool_calls", "function", "arguments", "thinking", "tool_name", "tool_call_id", "stop"),
-    *("temperature", "num_predict", "top_k", "seed"),
+    *("temperature", "num_predict", "top_k", "seed", "verbose"),
     # Of Anthropic's messages and OpenAI's responses.
     *("max_tokens", "stop_sequences", "tool_choice", "output_config", "type", "text", "source"),
     *("tool_use_id", "id", "instructions", "reasoning", "call_id", "output", "summary", "include"),
 )
+_ROLES = ("user", "tool", "assistant", "system", "thinking", "developer", "control", "document 1")
 _WORDS = st.sampled_from(
     [
-        *(MODEL, "user", "tool", "assistant", "system", "json", "high", "5m", "-1", "", "x"),
-        *("text", "image", "tool_use", "tool_result", "thinking", "function", "custom", "any"),
+        *(MODEL, *_ROLES, "json", "high", "5m", "-1", "", "x", "AAAA"),
+        *("text", "image", "tool_use", "tool_result", "function", "custom", "any"),
         *("message", "input_text", "function_call", "function_call_output", "namespace"),
     ]
 )
@@ -68,7 +69,8 @@ HEADERS = st.dictionaries(
     st.sampled_from(
         ["Origin", "Content-Encoding", "X-Request-ID", "Accept", "Authorization", "Expect"]
     ),
-    st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(str.strip),
+    st.sampled_from(["zstd", "gzip"])
+    | st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20).map(str.strip),
     max_size=2,
 )
 
@@ -77,7 +79,7 @@ _KEYS = st.sampled_from(
         *("choices", "delta", "content", "finish_reason", "usage", "prompt_tokens", "message"),
         *("completion_tokens", "tool_calls", "function", "arguments", "name", "index", "data"),
         *("reasoning_content", "logprobs", "top_logprobs", "token", "bytes", "error", "embedding"),
-        *("text", "response", "total_prompt_time_sec", "id", "type", "role"),
+        *("reasoning", "text", "response", "total_prompt_time_sec", "id", "type", "role"),
     ]
 )
 _ENGINE_VALUES: st.SearchStrategy[Any] = st.recursive(

@@ -13,7 +13,7 @@ from contextlib import suppress
 import atheris
 
 with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
-    from embedded_engine.formats.details import gguf_details, safetensors_details
+    from embedded_engine.formats.details import gguf_details, gguf_info, safetensors_details
     from embedded_engine.formats.gguf import NotGgufError, read_header
     from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
     from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
@@ -34,6 +34,7 @@ with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
     from proxy_service.translate.responses.replies import Frame
     from proxy_service.translate.responses.tools import Tools
     from proxy_service.wire.anthropic import read_messages
+    from proxy_service.wire.compression import CODINGS, unpack
     from proxy_service.wire.ollama import parse_chat, parse_generate
     from proxy_service.wire.reading import parse_object
     from proxy_service.wire.responses import read_request
@@ -96,6 +97,13 @@ def translated_bodies(data: bytes) -> None:
         request = read_request(fields)
         body = newer.to_engine_chat(request, Tools(request), EngineModel("m"))
         strictly(to_json(body).decode())
+
+
+def compressed(data: bytes) -> None:
+    """Unpack bodies; check that each is within the limit or refused."""
+    for coding in CODINGS:
+        with suppress(ProxyError):
+            assert len(unpack(data[1:], coding, limit_bytes=_MAX_BODY_BYTES)) <= _MAX_BODY_BYTES
 
 
 def events(data: bytes) -> None:
@@ -184,7 +192,7 @@ def model_files(data: bytes) -> None:
     stream = io.BytesIO(data[1:])
     with suppress(NotGgufError):
         header = read_header(stream)
-        json.dumps(gguf_details(header))
+        json.dumps((gguf_details(header), gguf_info(header)))
         if needs_tokenizer(header.metadata):
             json.dumps(to_tokenizer_json(header.metadata))
     stream.seek(0)
@@ -196,6 +204,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "requests": requests,
     "bodies": bodies,
     "translated_bodies": translated_bodies,
+    "compressed": compressed,
     "events": events,
     "streams": streams,
     "translated_streams": translated_streams,

@@ -223,6 +223,22 @@ def test_a_format_makes_the_content_json_with_a_model_that_thinks(
     assert json.loads(text)["a"] in (1, 2)
 
 
+def test_a_grammar_can_begin_with_a_thought(thinking: RunningProxy) -> None:
+    """As docs/ollama-api.md describes it; this model's thoughts only end where they must."""
+    grammar = (
+        "start: thought /\\n*/ answer\n"
+        "thought[lazy]: /(?s:.{0,40})<\\/think>/\n"
+        f"answer: %json {json.dumps(ONE_OR_TWO)}"
+    )
+    body = {"model": "thinker", "messages": MESSAGES, "max_tokens": 90}
+    body |= {"enable_thinking": True, "grammar": {"type": "lark", "value": grammar}}
+    reply = thinking.http.post("/v1/chat/completions", json=body).json()
+
+    message = reply["choices"][0]["message"]
+    assert message["reasoning_content"]
+    assert json.loads(message["content"])["a"] in (1, 2)
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_a_model_thinks_unless_the_request_forbids_it(
     thinking_client: ollama.Client, *, streamed: bool
