@@ -39,4 +39,5 @@ class Services:
     response_room: Room
     open_connections: OpenConnections
     reported_options: set[str] = field(default_factory=set)
+    reported_keywords: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

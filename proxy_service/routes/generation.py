@@ -32,7 +32,13 @@ from proxy_service.translate.replies import (
     to_ollama_chat,
     to_ollama_generate,
 )
-from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
+from proxy_service.translate.requests import (
+    to_engine_chat,
+    to_engine_format,
+    to_engine_generate,
+    to_engine_raw,
+)
+from proxy_service.translate.schemas.translation import GrammarSchema
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine_paths import CHAT_COMPLETIONS, COMPLETIONS
 from proxy_service.wire.ollama import Common, GenerateRequest, parse_chat, parse_generate
@@ -76,7 +82,7 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:
         return await _load_or_unload(exchange, model, common, chat=True)
-    body = to_engine_chat(request, model)
+    body = to_engine_chat(request, model, _format(exchange, common))
     return await _generate(
         exchange, model, _Job(CHAT_COMPLETIONS, body, common, _stream_options(common, chat=True))
     )
@@ -93,15 +99,25 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     refuse_incapable(model.details, common, job="generate")
     if not request.prompt:
         return await _load_or_unload(exchange, model, common, chat=False)
-    options = _stream_options(common, chat=False)
+    options, wanted = _stream_options(common, chat=False), _format(exchange, common)
     if request.raw:
-        body = to_engine_raw(request, model)
+        body = to_engine_raw(request, model, wanted)
         job = _Job(COMPLETIONS, body, common, options, as_lines=common.stream)
     else:
-        body = to_engine_generate(request, model)
+        body = to_engine_generate(request, model, wanted)
         options = replace(options, context_of=_context_of(request))
         job = _Job(CHAT_COMPLETIONS, body, common, options)
     return await _generate(exchange, model, job)
+
+
+def _format(exchange: Exchange, common: Common) -> GrammarSchema | None:
+    """Translate the format; log each keyword that the engine can't enforce, once."""
+    wanted = to_engine_format(common.format)
+    reported = exchange.services.reported_keywords
+    for keyword in sorted(wanted.loosened - reported) if wanted else ():
+        reported.add(keyword)
+        logger.warning("json_schema_loosened", extra={"fields": {"keyword": keyword}})
+    return wanted
 
 
 def _stream_options(common: Common, *, chat: bool) -> StreamOptions:

@@ -29,7 +29,12 @@ with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
     from proxy_service.streaming.sse import SSEDecoder
     from proxy_service.translate.anthropic import requests as anthropic
     from proxy_service.translate.models.model import EngineModel
-    from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
+    from proxy_service.translate.requests import (
+        to_engine_chat,
+        to_engine_format,
+        to_engine_generate,
+        to_engine_raw,
+    )
     from proxy_service.translate.responses import requests as newer
     from proxy_service.translate.responses.replies import Frame
     from proxy_service.translate.responses.tools import Tools
@@ -73,13 +78,15 @@ def bodies(data: bytes) -> None:
     """Parse Ollama's request bodies; check that each is translated or refused."""
     try:
         chat = parse_chat(data)
-        strictly(to_json(to_engine_chat(chat, EngineModel("m"))).decode())
+        wanted = to_engine_format(chat.common.format)
+        strictly(to_json(to_engine_chat(chat, EngineModel("m"), wanted)).decode())
     except ProxyError:
         pass
     try:
         generate = parse_generate(data)
         write = to_engine_raw if generate.raw else to_engine_generate
-        strictly(to_json(write(generate, EngineModel("m"))).decode())
+        wanted = to_engine_format(generate.common.format)
+        strictly(to_json(write(generate, EngineModel("m"), wanted)).decode())
     except ProxyError:
         pass
 

@@ -14,6 +14,11 @@ from proxy_service.routes.table import ROUTES
 from proxy_service.settings.stack_names import STACK_SETTINGS
 from proxy_service.settings.variables import VARIABLES
 from proxy_service.translate.options import OPTIONS, RETIRED_OPTIONS
+from proxy_service.translate.schemas.containers import MAX_ITEMS
+from proxy_service.translate.schemas.keywords import MISSING
+from proxy_service.translate.schemas.notes import MAX_NAMES, MAX_PATTERNS
+from proxy_service.translate.schemas.references import MAX_SCHEMAS
+from proxy_service.translate.schemas.scalars import FORMATS, MAX_INTEGER
 
 PACKAGE = Path(proxy_service.__file__).parent
 DOCUMENT = (ROOT / "docs" / "ollama-api.md").read_text(encoding="utf-8")
@@ -114,3 +119,17 @@ def test_every_status_of_an_error_is_listed(path: str) -> None:
     listed = {int(text) for text in re.findall(r"\b[45]\d\d\b", section("Errors"))}
 
     assert {status for status in named if status >= HTTPStatus.BAD_REQUEST} <= listed
+
+
+def test_what_becomes_of_a_schema_is_documented() -> None:
+    """Every keyword that may be loosened, every format, and every bound."""
+    text = section("Structured output")
+    sources = [path.read_text() for path in (PACKAGE / "translate" / "schemas").glob("*.py")]
+    loosened = {
+        name for source in sources for name in re.findall(r'loosened\.add\("([^"]+)"\)', source)
+    }
+
+    assert {name for name in loosened | MISSING if f"`{name}`" not in text} == set()
+    assert {name for name in FORMATS if not re.search(rf"\b{name}\b", text)} == set()
+    bounds = [MAX_INTEGER, *(f"{bound:,}" for bound in (MAX_SCHEMAS, MAX_PATTERNS, MAX_ITEMS))]
+    assert all(str(bound) in text for bound in [*bounds, f"{MAX_NAMES:,}"])

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from proxy_service.translate.schemas.translation import OPTIONS, OPTIONS_KEYWORD
+from proxy_service.wire import JsonObject
 from tests.proxy.bodies import CHAT, COUNTS_AND_DURATIONS, GENERATE, THINKING_NAMES, USER, thinking
 from tests.proxy.running import RunningProxy
 from tests.proxy.scripted_engine import (
@@ -40,7 +42,11 @@ def test_a_whole_response_is_one_json_object(proxy: RunningProxy, path: str) -> 
 )
 @pytest.mark.parametrize("path", ["chat", "generate"])
 def test_format_becomes_a_response_format(
-    engine: ScriptedEngine, proxy: RunningProxy, path: str, wanted: object, schema: object
+    engine: ScriptedEngine,
+    proxy: RunningProxy,
+    path: str,
+    wanted: object,
+    schema: JsonObject | None,
 ) -> None:
     """A format turns thinking off."""
     body = (CHAT if path == "chat" else GENERATE) | {"format": wanted}
@@ -51,9 +57,44 @@ def test_format_becomes_a_response_format(
         assert "response_format" not in sent
         assert "enable_thinking" not in sent
     else:
-        named = {"name": "response", "schema": schema}
+        named = {"name": "response", "schema": schema | {OPTIONS_KEYWORD: OPTIONS}}
         assert sent["response_format"] == {"type": "json_schema", "json_schema": named}
         assert sent["enable_thinking"] is False
+
+
+@pytest.mark.parametrize("body", [CHAT, GENERATE, GENERATE | {"raw": True}])
+def test_what_a_schema_loses_is_logged_once(
+    proxy: RunningProxy, caplog: pytest.LogCaptureFixture, body: dict[str, object]
+) -> None:
+    path = "chat" if "messages" in body else "generate"
+    for schema in (
+        {"type": "array", "uniqueItems": True},
+        {"type": "array", "uniqueItems": True, "contains": {"const": 1}},
+        {"type": "object", "properties": {"a": {"type": "string", "default": "secret"}}},
+    ):
+        assert proxy.http.post(f"/api/{path}", json=body | {"format": schema}).is_success
+
+    logged = [record for record in caplog.records if record.msg == "json_schema_loosened"]
+    assert [record.__dict__["fields"] for record in logged] == [
+        {"keyword": "uniqueItems"},
+        {"keyword": "contains"},
+    ]
+
+
+@pytest.mark.parametrize("body", [CHAT, GENERATE, GENERATE | {"raw": True}])
+@pytest.mark.parametrize(
+    "schema",
+    [{"$ref": "#/$defs/nothing"}, {"$ref": "https://example.com/x"}, {"anyOf": [{"a": 1}] * 6000}],
+)
+def test_a_schema_that_cant_be_translated_is_refused(
+    engine: ScriptedEngine, proxy: RunningProxy, body: dict[str, object], schema: object
+) -> None:
+    path = "chat" if "messages" in body else "generate"
+    refusal = proxy.http.post(f"/api/{path}", json=body | {"format": schema})
+
+    assert refusal.status_code == 400
+    assert refusal.json()["error"].startswith("invalid JSON schema in format: ")
+    assert engine.calls() == []
 
 
 @pytest.mark.parametrize("body", [CHAT, GENERATE, GENERATE | {"raw": True}])

@@ -147,7 +147,9 @@ def test_a_schema_is_sent_to_the_engine(
         parts = [client.chat(MODEL, MESSAGES, format=schema)]
 
     assert json.loads("".join(part.message.content or "" for part in parts)) == {"name": "Ada"}
-    assert engine.calls()[0].json["response_format"]["json_schema"]["schema"] == schema
+    sent = engine.calls()[0].json["response_format"]["json_schema"]["schema"]
+    assert sent["properties"] == schema["properties"]
+    assert sent["additionalProperties"] is False
 
 
 def test_embeddings_are_in_order_and_normalised(client: ollama.Client) -> None:

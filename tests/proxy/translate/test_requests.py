@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from proxy_service.errors import InvalidRequest
 from proxy_service.translate.models.model import EngineModel
-from proxy_service.translate.requests import to_engine_chat
+from proxy_service.translate.requests import to_engine_chat, to_engine_format
 from proxy_service.wire.ollama import parse_chat
 
 CHAT_FIELDS = (
@@ -35,4 +35,5 @@ def test_any_json_is_a_request_or_a_refusal(value: object) -> None:
     """With wrong types in all fields; accepted requests become JSON for the engine."""
     with suppress(InvalidRequest):
         request = parse_chat(json.dumps(value).encode())
-        json.dumps(to_engine_chat(request, EngineModel("m")), allow_nan=False)
+        wanted = to_engine_format(request.common.format)
+        json.dumps(to_engine_chat(request, EngineModel("m"), wanted), allow_nan=False)
