@@ -20,8 +20,8 @@ export STACK
 # A value as one word of a shell command, whatever is in it. ARGS are several words on purpose.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: help demo up down preview logs status prometheus-files env verify drill soak test \
-	test-clients test-reverse-proxies e2e lint types format render pin-images lock audit sbom clean \
+.PHONY: help demo up down preview logs status prometheus-files env verify drill soak attacks \
+	test test-clients test-reverse-proxies e2e lint types format render pin-images lock audit sbom clean \
 	prometheus node
 
 help: ## List the commands and variables
@@ -38,7 +38,8 @@ help: ## List the commands and variables
 #= STACK=            up, down, preview, logs, status, prometheus-files, verify, drill: the stack (dev)
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
 #= MINUTES=          soak, fuzz: minutes to run (30, 10)
-#= ARGS=             verify, drill, soak, lock, test-reverse-proxies: further options, for instance ARGS="--no-traffic --json"
+#= SECONDS=          attacks: seconds of each attack (60)
+#= ARGS=             verify, drill, soak, attacks, lock, test-reverse-proxies: further options, for instance ARGS="--no-traffic --json"
 #= PYTHON=           the Python (3.11 or later) to create .venv with
 
 demo: $(ENGINE) ## Run engine, proxy and Prometheus on this machine, without Docker, until Ctrl-C
@@ -70,6 +71,9 @@ verify: $(RUNTIME) ## Check a running demo or stack end to end with real traffic
 
 soak: $(ENGINE) prometheus ## Send mixed traffic with faults for MINUTES; account for every request
 	@$(RUN) tests.soak $(if $(MINUTES),--minutes $(call quoted,$(MINUTES))) $(if $(MODEL),--model $(call quoted,$(MODEL))) $(ARGS)
+
+attacks: $(TESTING) ## Attack a proxy that ordinary clients use, SECONDS for each way (ARGS=--list for all)
+	@$(RUN) tests.attacks $(if $(SECONDS),--seconds $(call quoted,$(SECONDS))) $(ARGS)
 
 drill: $(RUNTIME) prometheus ## Cause each alert's condition on copies; check that the alert fires and resolves
 	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack $(call quoted,$(STACK))) $(ARGS)

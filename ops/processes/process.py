@@ -54,6 +54,16 @@ class Process:
             last = "\n".join(lines[-LAST_LINES:])
             raise OperatorError(f"{self._name} did not start; its last lines:\n{last}")
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with, negative for a signal; None while it runs."""
+        return self._popen.poll()
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         self._popen.send_signal(number)

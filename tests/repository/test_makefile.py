@@ -19,6 +19,7 @@ RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify", "drill"]
 DEVELOPING = [
     "test",
     "test-reverse-proxies",
+    "attacks",
     "e2e",
     "lint",
     "types",
@@ -193,6 +194,7 @@ def test_verify_checks_a_stack_only_when_one_is_named(with_venv: Path) -> None:
         ("drill", "STACK", "ops.drill --stack {}"),
         ("soak", "MODEL", "tests.soak --model {}"),
         ("soak", "MINUTES", "tests.soak --minutes {}"),
+        ("attacks", "SECONDS", "tests.attacks --seconds {}"),
         ("fuzz", "MINUTES", "tests.fuzz --minutes {}"),
     ],
 )
