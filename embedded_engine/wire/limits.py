@@ -19,6 +19,8 @@ _LONGEST_GRAMMAR = 65_536
 # The engine writes out every item: `maxItems` of a million kept it busy for minutes.
 _MOST_ITEMS = 10_000
 _ITEM_COUNTS = ("minItems", "maxItems")
+# As a value in `const` or `enum`, this number made the engine overflow its stack.
+_DEADLY_VALUE = str(-(2**63))
 
 
 def within_limits(arguments: Arguments, context_length: int | None) -> Arguments:
@@ -58,6 +60,11 @@ def _check_grammar(kind: str, grammar: str) -> None:
         raise RefusedRequestError(
             f"Invalid grammar. It has {len(grammar)} characters; "
             f"the engine takes at most {_LONGEST_GRAMMAR}."
+        )
+    if _DEADLY_VALUE in grammar:
+        raise RefusedRequestError(
+            f"Invalid grammar. It contains {_DEADLY_VALUE}, which the engine can't represent; "
+            "use a larger number."
         )
     if kind in ("json_schema", "llguidance"):
         items = 0
