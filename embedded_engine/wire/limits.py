@@ -25,6 +25,8 @@ _ITEM_COUNTS = ("minItems", "maxItems")
 # A schema within a Lark grammar, as llguidance writes it.
 _JSON_DIRECTIVE = re.compile(r"%json\s*(?=\{)")
 _decoder = json.JSONDecoder()
+# As a value in `const` or `enum`, this number made the engine overflow its stack.
+_DEADLY_VALUE = str(-(2**63))
 
 
 def within_limits(arguments: Arguments, context_length: int | None) -> Arguments:
@@ -64,6 +66,11 @@ def _check_grammar(kind: str, grammar: str) -> None:
         raise RefusedRequestError(
             f"Invalid grammar. It has {len(grammar)} characters; "
             f"the engine takes at most {_LONGEST_GRAMMAR}."
+        )
+    if _DEADLY_VALUE in grammar:
+        raise RefusedRequestError(
+            f"Invalid grammar. It contains {_DEADLY_VALUE}, which the engine can't represent; "
+            "use a larger number."
         )
     items = _items(_schemas(kind, grammar))
     if items > _MOST_ITEMS:

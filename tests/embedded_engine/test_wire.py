@@ -302,8 +302,9 @@ def test_a_prompt_that_cannot_fit_is_refused_without_the_engine(length: int, *, 
         {"anyOf": [{"type": "array", "minItems": 5_000, "maxItems": 5_001}]},
         {"minItems": -(10**9), "maxItems": 10_001},
         {"description": "x" * 65_536},
+        {"anyOf": [{"const": [-(2**63)]}]},
     ],
-    ids=["one", "sum", "negative", "long"],
+    ids=["one", "sum", "negative", "long", "deadly"],
 )
 def test_a_grammar_that_would_stop_the_engine_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(RefusedRequestError, match="Invalid grammar"):
