@@ -11,6 +11,7 @@ from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
 from proxy_service.engines.endpoints import MissingEndpoints
 from proxy_service.errors import ShuttingDown
+from proxy_service.memory import memory_trimmer
 from proxy_service.pipeline import ProxyApp, endpoint_handler
 from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Route
@@ -50,6 +51,7 @@ def create_app(
         catalogue=Catalogue(settings, engine=engine, metrics=metrics, clock=clock),
         missing_endpoints=MissingEndpoints(clock),
         lag=LagMeter(metrics.event_loop_lag, clock),
+        memory=memory_trimmer(),
         admission=Admission(settings, metrics=metrics, clock=clock),
         origins=AllowedOrigins(settings.origins),
         hosts=AllowedHosts(settings.bind, settings.hosts),
@@ -107,6 +109,7 @@ async def _start(app: ProxyApp) -> None:
     services.metrics.started(services.clock.time_ns() / NS_PER_SECOND)
     services.catalogue.start()
     services.lag.start()
+    services.memory.start()
 
 
 async def _begin_stop(app: ProxyApp) -> None:
@@ -120,5 +123,6 @@ async def _begin_stop(app: ProxyApp) -> None:
 
 async def _stop(app: ProxyApp) -> None:
     app.ctx.lag.stop()
+    app.ctx.memory.stop()
     await app.ctx.catalogue.stop()
     await app.ctx.engine.stop()

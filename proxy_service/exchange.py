@@ -7,11 +7,19 @@ that counts it. Every response, success or error, whole or streamed, is sent thr
 import logging
 import re
 import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 from itertools import count
+from typing import TypeVar
 
 from proxy_service.clock import NS_PER_SECOND, Moment, http_date, moment
-from proxy_service.errors import InternalError, InvalidRequest, Overloaded, ProxyError
+from proxy_service.errors import (
+    InternalError,
+    InvalidRequest,
+    ModelNotFound,
+    Overloaded,
+    ProxyError,
+)
 from proxy_service.server.connection import ClientStream, Headers, HTTPResponse
 from proxy_service.server.request import IncomingRequest
 from proxy_service.services import Services
@@ -34,21 +42,36 @@ _PROCESS = secrets.token_hex(4)
 _numbers = count(1)
 _REQUEST_ID = re.compile(r"[\w.:+/=-]{1,128}", re.ASCII)
 
+_Job = TypeVar("_Job")
+
 logger = logging.getLogger("proxy_service.exchange")
+
+
+class _NotListed(Exception):  # noqa: N818  not an error: the engine is asked then
+    """The last list of models has none with this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
 
 
 class Exchange:
     """One request on its way through the proxy.
 
-    ``page`` is the origin of the web page that may read the response, if there is one.
+    ``body`` is the request's body and, once that is translated, the body for the engine. ``page``
+    is the origin of the web page that may read the response, if there is one.
     """
 
-    __slots__ = ("_stream", "body", "dialect", "page", "record", "request", "services", "streaming")
+    __slots__ = (
+        *("_found", "_stream", "body", "dialect", "page", "record", "request", "services"),
+        "streaming",
+    )
 
     def __init__(self, request: IncomingRequest, stream: ClientStream, services: Services) -> None:
         self.request = request
         self.services = services
         self.body = b""
+        self._found: EngineModel | None = None
         self.page: str | None = None
         self.streaming = False
         self.dialect = dialect_of(request.path)
@@ -98,6 +121,47 @@ class Exchange:
             raise
         self.record.generates_with(model.name)
         return model
+
+    async def translated(
+        self, translate: Callable[["Exchange"], _Job], *, not_found: str = "model '{}' not found"
+    ) -> _Job:
+        """Return what ``translate`` makes of the request; it calls `listed` and `replace_body`.
+
+        If the last list of models lacks the one that it needs, it is called again after the engine
+        was asked. In the meantime, only the body is held: decoded, it can take fifty times as much
+        memory. For the same reason, the result must hold no more than it needs.
+
+        Raises:
+            ProxyError: What ``translate`` raises, or that the engine lacks the model; ``not_found``
+                is the text, with the model's name in place of the braces.
+        """
+        try:
+            return translate(self)
+        except _NotListed as missing:
+            name = missing.name  # its traceback holds what was decoded
+        try:
+            self._found = await self.find(name)
+        except ModelNotFound:
+            raise ModelNotFound(not_found.format(name)) from None
+        return translate(self)
+
+    def listed(self, name: str) -> EngineModel:
+        """Return the engine's model with this name, and record it; for use in `translated`."""
+        model = self._found or self.services.catalogue.listed(name)
+        if model is None:
+            raise _NotListed(name)
+        self.record.generates_with(model.name)
+        return model
+
+    def replace_body(self, body: bytes = b"") -> None:
+        """Hold the body for the engine, or nothing more, instead of the client's.
+
+        Raises:
+            Overloaded: All bodies together are too large.
+        """
+        self.body = b""
+        self._stream.hold(len(body))
+        self.body = body
 
     def response(
         self,

@@ -38,8 +38,10 @@ class ProxyApp(Sanic[Config, Services]):
         """Answer one request; every request passes through here once."""
         exchange = Exchange(request, stream, self.ctx)
         if request.path in PROBE_PATHS or request.method == "OPTIONS":
-            await self._answer(exchange, stream)
-            _log_refused_key(exchange)
+            try:
+                await self._answer(exchange, stream)
+            finally:  # the client may disconnect while its refusal waits
+                _log_refused_key(exchange)
             return
         exchange.record.open()
         try:
@@ -77,9 +79,11 @@ class ProxyApp(Sanic[Config, Services]):
 
     async def _route(self, exchange: Exchange) -> HTTPResponse | None:
         """Call the endpoint, and turn what it raises into a response."""
-        request = exchange.request
+        path, method = exchange.request.path, exchange.request.method
+        if path.endswith("//"):  # of which the router would remove one at a time, by recursion
+            path = f"{path.rstrip('/')}/"
         try:
-            _, handler, parameters = self.router.get(request.path, request.method, None)
+            _, handler, parameters = self.router.get(path, method, None)
             return await cast("EndpointHandler", handler)(exchange, **parameters)
         except NotFound:
             return _plain(exchange, b"404 page not found", HTTPStatus.NOT_FOUND)

@@ -8,6 +8,7 @@ from proxy_service.engines.admission import Admission
 from proxy_service.engines.catalogue import Catalogue
 from proxy_service.engines.client import Engine
 from proxy_service.engines.endpoints import MissingEndpoints
+from proxy_service.memory import MemoryTrimmer
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
 from proxy_service.server.budgets import BodyBudget, HeadBudget, Room
 from proxy_service.server.open_connections import OpenConnections
@@ -29,6 +30,7 @@ class Services:
     catalogue: Catalogue
     missing_endpoints: MissingEndpoints
     lag: LagMeter
+    memory: MemoryTrimmer
     admission: Admission
     origins: AllowedOrigins
     hosts: AllowedHosts

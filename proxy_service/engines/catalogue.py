@@ -156,6 +156,10 @@ class Catalogue:
             raise no_model_list(reply.status, body)
         return body, reply.content_type
 
+    def listed(self, name: str) -> EngineModel | None:
+        """Return the model with this name in the last list, None if there is none."""
+        return self._table.find(name)
+
     async def find(self, name: str) -> EngineModel:
         """Return the model with this name.
 

@@ -14,15 +14,24 @@ from typing import Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 from proxy_service.clock import Clock
-from proxy_service.engines.connection import Connection, Pool, Timeout
-from proxy_service.errors import EngineProtocolError, EngineUnavailable, ProxyError
+from proxy_service.engines.connection import READ_BYTES, Connection, Parts, Pool, Timeout
+from proxy_service.errors import EngineProtocolError, EngineUnavailable, Overloaded, ProxyError
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.stack_names import named
 from proxy_service.telemetry.instruments import Histogram
 from proxy_service.telemetry.metrics import ProxyMetrics
 
-# Bytes; far above any reply that is read as a whole. Streams are never read as a whole.
-MAX_REPLY_BYTES = 256 * 1024 * 1024
+MIB = 1024 * 1024
+# Bytes of a reply that is read as a whole: far above any completion, error or list of models.
+# Decoded, it can take twenty times as much memory.
+MAX_REPLY_BYTES = 16 * MIB
+# Bytes of a reply with embeddings: 4,000 vectors of 1,024 numbers.
+MAX_EMBEDDINGS_BYTES = 48 * MIB
+# Bytes that the proxy may keep of all replies together: of whole ones and the vectors made of them,
+# and of streams as far as they can't be passed on yet.
+KEPT_REPLIES_BYTES = 128 * MIB
+# Bytes that it may always keep of a reply, so that large ones can't lock out ordinary ones.
+ORDINARY_REPLY_BYTES = 64 * 1024
 _HTTP_PORT = 80
 
 
@@ -44,8 +53,20 @@ class EngineReply(Protocol):
     def iter_bytes(self) -> AsyncIterator[bytes]:
         """Iterate over the body as it arrives: each item is all data since the last one."""
 
-    async def body(self) -> bytes:
-        """Return the whole body."""
+    async def body(self, limit: int = MAX_REPLY_BYTES) -> bytes:
+        """Return the whole body, of at most ``limit`` bytes.
+
+        Raises:
+            EngineProtocolError: It is longer.
+            Overloaded: See `keep`.
+        """
+
+    def keep(self, size: int) -> None:
+        """Reserve room for ``size`` bytes of this reply, instead of what was reserved before.
+
+        Raises:
+            Overloaded: All replies together are too large.
+        """
 
     def discard_rest(self) -> None:
         """Discard the rest of the body, which should be short, and keep the connection."""
@@ -112,6 +133,17 @@ class HttpEngine:
             settings.engine_reply_timeout_seconds, named("ENGINE_REPLY_TIMEOUT")
         )
         self._interruption: ProxyError | None = None
+        self._room_left = KEPT_REPLIES_BYTES
+
+    def reserve(self, size: int) -> None:
+        """Reserve room for ``size`` more bytes of a reply; a negative size releases it.
+
+        Raises:
+            Overloaded: There isn't enough.
+        """
+        if size > self._room_left:
+            raise Overloaded("the replies to all pending requests together are too large")
+        self._room_left -= size
 
     def interrupt(self, error: ProxyError) -> None:
         """End all running requests; see `Engine.interrupt`."""
@@ -139,11 +171,14 @@ class HttpEngine:
             head += f"X-Request-ID: {request_id}\r\n"
         if body is None:
             request = f"{head}\r\n".encode("latin-1")
-            return _Call(self, request, duration, read_timeout, safe=method == "GET")
+            return _Call(self, (request,), duration, read_timeout, safe=method == "GET")
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        return _Call(self, head.encode("latin-1") + body, duration, read_timeout, safe=False)
+        request = head.encode("latin-1")
+        if len(body) <= READ_BYTES:
+            return _Call(self, (request + body,), duration, read_timeout, safe=False)
+        return _Call(self, (request, body), duration, read_timeout, safe=False)
 
-    async def send(self, request: bytes, read_timeout: Timeout, *, safe: bool) -> Connection:
+    async def send(self, request: Parts, read_timeout: Timeout, *, safe: bool) -> Connection:
         """Send ``request`` and wait for the head of its reply; return the connection.
 
         The pool doesn't return a connection that the engine has closed. The engine can still
@@ -192,7 +227,7 @@ class HttpEngine:
         )
 
 
-async def _send_over(connection: Connection, request: bytes, read_timeout: Timeout) -> Connection:
+async def _send_over(connection: Connection, request: Parts, read_timeout: Timeout) -> Connection:
     try:
         connection.send(request, read_timeout)
         while not connection.reader.has_head:
@@ -212,14 +247,14 @@ class _Call:
     """
 
     __slots__ = (
-        *("_connection", "_discards_rest", "_duration", "_engine", "_monotonic"),
+        *("_connection", "_discards_rest", "_duration", "_engine", "_kept", "_monotonic"),
         *("_read_timeout", "_request", "_safe", "content_type", "status", "waited"),
     )
 
     def __init__(
         self,
         engine: HttpEngine,
-        request: bytes,
+        request: Parts,
         duration: Histogram,
         read_timeout: Timeout,
         *,
@@ -234,6 +269,7 @@ class _Call:
         self.waited = 0.0
         self._connection: Connection
         self._discards_rest = False
+        self._kept = ORDINARY_REPLY_BYTES
         self.status = 0
         self.content_type = ""
 
@@ -247,13 +283,14 @@ class _Call:
             self._duration.observe(self._monotonic() - since)
             raise
         self.waited = self._monotonic() - since
-        self._request = b""
+        self._request = ()
         self.status = self._connection.reader.status
         self.content_type = self._connection.reader.content_type
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._duration.observe(self.waited)
+        self.keep(0)
         if self._discards_rest:
             self._connection.drain()
         else:
@@ -276,8 +313,8 @@ class _Call:
             await self._receive()
         return data
 
-    async def body(self) -> bytes:
-        """Return the whole body."""
+    async def body(self, limit: int = MAX_REPLY_BYTES) -> bytes:
+        """Return the whole body; see `EngineReply.body`."""
         reader = self._connection.reader
         parts = [reader.take()]
         size = len(parts[0])
@@ -285,9 +322,20 @@ class _Call:
             await self._receive()
             parts.append(reader.take())
             size += len(parts[-1])
-            if size > MAX_REPLY_BYTES:
-                raise EngineProtocolError(f"the engine's reply is above {MAX_REPLY_BYTES} bytes")
+            if size > limit:
+                raise EngineProtocolError(
+                    f"the engine's reply is longer than {limit // MIB} MiB; "
+                    "ask for less in one request"
+                )
+            self.keep(size)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def keep(self, size: int) -> None:
+        """Reserve room for ``size`` bytes of this reply; see `EngineReply.keep`."""
+        size = max(size, ORDINARY_REPLY_BYTES)
+        if size != self._kept:
+            self._engine.reserve(size - self._kept)
+            self._kept = size
 
     async def _receive(self) -> None:
         since = self._monotonic()

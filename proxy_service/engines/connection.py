@@ -5,10 +5,11 @@ Theory of operation. A connection is in one of three states::
     busy      --release, reply complete-->  idle      --send-->  busy
     busy      --drain, reply incomplete-->  draining  --reply complete-->  idle
 
-and can be closed in any of them. It holds at most `READ_AHEAD_BYTES` of a body plus one read.
-Above that it stops reading, so that the engine's own buffers fill up. One timer per connection
-limits each state: silence when busy, idleness when idle, the rest of the reply when draining.
-Reads only record the time, so that none of them touches the timer.
+and can be closed in any of them. It holds at most one read of a body while its task is busy, for
+instance with a slow client, and at most `READ_AHEAD_BYTES` plus one read before its task resumes.
+Then it stops reading, so that the engine's own buffers fill up. One timer per connection limits
+each state: silence when busy, idleness when idle, the rest of the reply when draining. Reads only
+record the time, so that none of them touches the timer.
 """
 
 import asyncio
@@ -19,12 +20,14 @@ from typing import NamedTuple, cast
 from proxy_service.engines.reply import ReplyReader
 from proxy_service.errors import EngineProtocolError, EngineTimeout, ProxyError
 
-# Bytes of a body that are buffered for the reader; above this, the connection stops reading.
+# Bytes of a body that are buffered for a task that waits; above this, the connection stops reading.
 READ_AHEAD_BYTES = 64 * 1024
 # Bytes that one read can return.
 READ_BYTES = 64 * 1024
 # Bytes that all connections together hand over in one round of the event loop.
 ROUND_BYTES = 64 * 1024
+# Parts of a request, so that its body needn't be copied.
+Parts = tuple[bytes, ...]
 # Seconds that the rest of a reply may take while draining; then the connection is closed.
 _DRAIN_SECONDS = 0.25
 
@@ -154,13 +157,13 @@ class Connection(asyncio.BufferedProtocol):
         self._due = float("inf")
         self._timer: asyncio.TimerHandle | None = None
 
-    def send(self, request: bytes, read_timeout: Timeout) -> None:
+    def send(self, request: Parts, read_timeout: Timeout) -> None:
         """Send a request, head and body; what arrives from now on is its reply."""
         self.reader.begin()
         self._read_timeout = read_timeout
         self._enter(State.BUSY, read_timeout.seconds)
         if self._transport is not None:
-            self._transport.write(request)
+            self._transport.writelines(request)
 
     async def receive(self) -> None:
         """Wait until more of the reply, or its end, has arrived.
@@ -222,16 +225,20 @@ class Connection(asyncio.BufferedProtocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
-        """Close at once, so that the engine stops generating."""
-        if self._transport is not None:
-            self._transport.abort()
-            self._forget()
+        """Close at once, so that the engine stops generating, and drop what wasn't read."""
+        self._abort()
+        self.reader.forget()
 
     def fail(self, error: ProxyError) -> None:
         """Close at once, and raise ``error`` in the current or the next `receive`."""
         self._failure = error
-        self.close()
+        self._abort()
         self.wake()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+            self._forget()
 
     # Callbacks of the event loop.
 
@@ -262,7 +269,7 @@ class Connection(asyncio.BufferedProtocol):
             if reader.complete:
                 self.release()
             return
-        if reader.pending > READ_AHEAD_BYTES:
+        if self._waiter is None or reader.pending > READ_AHEAD_BYTES:
             self.pause_reading()
         if self._waiter is not None:
             self._pool.scheduler.schedule(self)

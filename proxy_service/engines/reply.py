@@ -18,16 +18,21 @@ from proxy_service.settings.stack_names import named
 
 # Bytes; more than any server allows for a head.
 MAX_HEAD_BYTES = 64 * 1024
+# Bytes that may arrive after the head without adding to the body, such as trailers and extensions
+# of transfer chunks. Several reads of the event loop.
+_MAX_BYTES_WITHOUT_BODY = 512 * 1024
 _FIRST_FINAL_STATUS = 200
 _NOT_HTTP = (
     f"the engine's reply isn't HTTP; check that {named('MISTRAL_URL')} is the URL of Mistral.rs"
 )
+_NO_PARSER = HttpResponseParser(object())  # shared by readers of closed connections, never fed
 
 
 class ReplyReader:
     """Parses bytes into a status, a content type and a body."""
 
     __slots__ = (
+        "_bytes_without_body",
         "_delimited",
         "_head_bytes",
         "_parser",
@@ -50,7 +55,7 @@ class ReplyReader:
     def begin(self) -> None:
         """Get ready for the next reply."""
         self._parts.clear()
-        self._head_bytes = 0
+        self._head_bytes = self._bytes_without_body = 0
         self._delimited = False
         self.pending = 0
         self.status = 0
@@ -84,6 +89,17 @@ class ReplyReader:
                 raise EngineProtocolError(_NOT_HTTP) from error
         if not self.has_head and self._head_bytes > MAX_HEAD_BYTES:
             raise EngineProtocolError(f"the engine's reply has a head above {MAX_HEAD_BYTES} bytes")
+        if self._parts:
+            self._bytes_without_body = 0
+        else:
+            self._bytes_without_body += len(data)
+            if self._bytes_without_body > _MAX_BYTES_WITHOUT_BODY:
+                raise EngineProtocolError("the engine's reply has an endless trailer")
+
+    def forget(self) -> None:
+        """Drop what is left of the body; the connection is closed, and nobody reads it."""
+        self._parts.clear()
+        self._parser = _NO_PARSER  # the other one refers to this reader
 
     def close(self) -> None:
         """End the reply together with its connection.

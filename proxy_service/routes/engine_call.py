@@ -16,10 +16,9 @@ _Result = TypeVar("_Result")
 
 
 class Call(NamedTuple):
-    """A POST of ``body`` to the engine's ``path``; see `Engine.request`."""
+    """A POST of the exchange's body to the engine's ``path``; see `Engine.request`."""
 
     path: str
-    body: bytes
     streamed: bool = False
 
 
@@ -34,7 +33,7 @@ async def call_engine(
     """Call the engine, and return what ``read`` returns for a reply with status 200.
 
     Args:
-        exchange: The client's request.
+        exchange: The client's request; it holds the body until the engine has accepted it.
         call: What to send.
         read: Reads the reply while its connection is open.
         refusal: Returns the error for another status and its body.
@@ -47,11 +46,12 @@ async def call_engine(
     async with exchange.services.engine.request(
         "POST",
         call.path,
-        body=call.body,
+        body=exchange.body,
         request_id=exchange.record.request_id,
         streamed=call.streamed,
     ) as reply:
         if reply.status == HTTPStatus.OK:
+            exchange.replace_body()
             return await read(reply)
         reason = await reply.body()
     if just_loaded and POISONED.encode() in reason:

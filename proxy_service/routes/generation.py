@@ -20,7 +20,7 @@ from proxy_service.streaming.engine_stream import Batch
 from proxy_service.streaming.lines import to_line
 from proxy_service.streaming.ollama import OllamaStream, StreamOptions
 from proxy_service.streaming.whole import WholeResponse
-from proxy_service.translate.context import decode_turns, encode_turns
+from proxy_service.translate.context import decode_turns, encode_turns, fits
 from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.engine_tools import refuse_engine_run
 from proxy_service.translate.models.capabilities import refuse_incapable
@@ -47,30 +47,38 @@ from proxy_service.wire.writing import to_json
 logger = logging.getLogger("proxy_service.generation")
 
 _MAX_LOGGED_OPTIONS = 100
+# Characters of an option's name that are kept and logged.
+_LOGGED_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One generation, translated and ready to be sent to the engine.
+    """One generation, or without a ``path`` only the loading or unloading of a model.
 
-    With ``as_lines`` the engine is asked for a whole reply, which the client gets as lines: raw
-    completions report their counts only in whole replies.
+    It holds nothing that grows with the request; the exchange has its body. With ``as_lines`` the
+    engine is asked for a whole reply, which the client gets as lines: raw completions report their
+    counts only in whole replies.
     """
 
-    path: str
-    body: JsonObject
-    common: Common
+    model: EngineModel
     options: StreamOptions
+    keep_alive_seconds: float | None
+    path: str = ""
+    streamed: bool = False
     as_lines: bool = False
-
-    @property
-    def streamed(self) -> bool:
-        """Whether the client gets the reply as it arrives."""
-        return self.common.stream and not self.as_lines
 
 
 async def chat(exchange: Exchange) -> HTTPResponse | None:
     """Answer ``POST /api/chat``."""
+    return await _answer(exchange, await exchange.translated(_translate_chat))
+
+
+async def generate(exchange: Exchange) -> HTTPResponse | None:
+    """Answer ``POST /api/generate``."""
+    return await _answer(exchange, await exchange.translated(_translate_generate))
+
+
+def _translate_chat(exchange: Exchange) -> _Job:
     request = parse_chat(exchange.body)
     common = request.common
     if not common.model:
@@ -78,36 +86,33 @@ async def chat(exchange: Exchange) -> HTTPResponse | None:
     exchange.record.asked_for_stream = common.stream and bool(request.messages)
     if not exchange.services.settings.allow_engine_tools:
         refuse_engine_run(request.tools)
-    model = await exchange.find(common.model)
+    model = exchange.listed(common.model)
     refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:
-        return await _load_or_unload(exchange, model, common, chat=True)
-    body = to_engine_chat(request, model, _format(exchange, common))
-    return await _generate(
-        exchange, model, _Job(CHAT_COMPLETIONS, body, common, _stream_options(common, chat=True))
-    )
+        return _load_job(common, model, chat=True)
+    _hold(exchange, to_engine_chat(request, model, _format(exchange, common)), common)
+    options = _stream_options(common, chat=True)
+    return _Job(model, options, common.keep_alive_seconds, CHAT_COMPLETIONS, common.stream)
 
 
-async def generate(exchange: Exchange) -> HTTPResponse | None:
-    """Answer ``POST /api/generate``."""
+def _translate_generate(exchange: Exchange) -> _Job:
     request = parse_generate(exchange.body)
     common = request.common
     if not common.model:
         raise ModelNotFound("model '' not found")
     exchange.record.asked_for_stream = common.stream and bool(request.prompt)
-    model = await exchange.find(common.model)
+    model = exchange.listed(common.model)
     refuse_incapable(model.details, common, job="generate")
     if not request.prompt:
-        return await _load_or_unload(exchange, model, common, chat=False)
-    options, wanted = _stream_options(common, chat=False), _format(exchange, common)
+        return _load_job(common, model, chat=False)
+    keep_alive, wanted = common.keep_alive_seconds, _format(exchange, common)
     if request.raw:
-        body = to_engine_raw(request, model, wanted)
-        job = _Job(COMPLETIONS, body, common, options, as_lines=common.stream)
-    else:
-        body = to_engine_generate(request, model, wanted)
-        options = replace(options, context_of=_context_of(request))
-        job = _Job(CHAT_COMPLETIONS, body, common, options)
-    return await _generate(exchange, model, job)
+        _hold(exchange, to_engine_raw(request, model, wanted), common)
+        options = _stream_options(common, chat=False)
+        return _Job(model, options, keep_alive, COMPLETIONS, as_lines=common.stream)
+    _hold(exchange, to_engine_generate(request, model, wanted), common)
+    options = _stream_options(common, chat=False, context_of=_context_of(request))
+    return _Job(model, options, keep_alive, CHAT_COMPLETIONS, common.stream)
 
 
 def _format(exchange: Exchange, common: Common) -> GrammarSchema | None:
@@ -120,17 +125,35 @@ def _format(exchange: Exchange, common: Common) -> GrammarSchema | None:
     return wanted
 
 
-def _stream_options(common: Common, *, chat: bool) -> StreamOptions:
+def _load_job(common: Common, model: EngineModel, *, chat: bool) -> _Job:
+    return _Job(model, StreamOptions(common.model, chat=chat), common.keep_alive_seconds)
+
+
+def _hold(exchange: Exchange, body: JsonObject, common: Common) -> None:
+    _log_unknown_options(exchange, common.options)
+    exchange.replace_body(to_json(body))
+
+
+def _stream_options(
+    common: Common, *, chat: bool, context_of: Callable[[str], JsonObject] | None = None
+) -> StreamOptions:
     return StreamOptions(
         model=common.model,
         chat=chat,
         stops=stop_strings(common.options),
         top_logprobs=common.top_logprobs,
+        context_of=context_of,
     )
 
 
-def _context_of(request: GenerateRequest) -> Callable[[str], JsonObject]:
+def _context_of(request: GenerateRequest) -> Callable[[str], JsonObject] | None:
+    """Return how to pack a reply into the field ``context``, None if the conversation is too long.
+
+    What it returns is held while the engine generates.
+    """
     turns = [*decode_turns(request.context), ("user", request.prompt)]
+    if not fits(turns):
+        return None
 
     def context(reply: str) -> JsonObject:
         numbers = encode_turns([*turns, ("assistant", reply)])
@@ -139,36 +162,36 @@ def _context_of(request: GenerateRequest) -> Callable[[str], JsonObject]:
     return context
 
 
-async def _load_or_unload(
-    exchange: Exchange, model: EngineModel, common: Common, *, chat: bool
-) -> HTTPResponse:
-    """Answer a request without a prompt, which clients send to load and unload models."""
-    unload = common.keep_alive_seconds == 0
-    if unload:
-        await exchange.services.catalogue.unload(model)
-    else:
-        await exchange.services.catalogue.load(model, keep_alive_seconds=common.keep_alive_seconds)
-    reason = "unload" if unload else "load"
-    exchange.record.completed(None, reason, waited=0.0)
-    response: JsonObject = {"model": common.model, "created_at": exchange.moment().created_at}
-    response |= {"message": {"role": "assistant", "content": ""}} if chat else {"response": ""}
-    return exchange.json(response | {"done": True, "done_reason": reason})
-
-
-async def _generate(exchange: Exchange, model: EngineModel, job: _Job) -> HTTPResponse | None:
-    _log_unknown_options(exchange, job.common.options)
-    services, keep_alive = exchange.services, job.common.keep_alive_seconds
-    loaded = services.catalogue.loaded(model, keep_alive_seconds=keep_alive)
+async def _answer(exchange: Exchange, job: _Job) -> HTTPResponse | None:
+    if not job.path:
+        return await _load_or_unload(exchange, job)
+    services = exchange.services
+    loaded = services.catalogue.loaded(job.model, keep_alive_seconds=job.keep_alive_seconds)
     async with services.admission.slot(), loaded as load_ns:
         if load_ns:
             job = replace(job, options=replace(job.options, load_ns=load_ns))
         return await call_engine(
             exchange,
-            Call(job.path, to_json(job.body), streamed=job.streamed),
+            Call(job.path, streamed=job.streamed),
             partial(_respond, exchange, job),
-            partial(from_reply, model=job.common.model),
+            partial(from_reply, model=job.options.model),
             just_loaded=load_ns > 0,
         )
+
+
+async def _load_or_unload(exchange: Exchange, job: _Job) -> HTTPResponse:
+    """Answer a request without a prompt, which clients send to load and unload models."""
+    unload = job.keep_alive_seconds == 0
+    if unload:
+        await exchange.services.catalogue.unload(job.model)
+    else:
+        await exchange.services.catalogue.load(job.model, keep_alive_seconds=job.keep_alive_seconds)
+    reason = "unload" if unload else "load"
+    exchange.record.completed(None, reason, waited=0.0)
+    response: JsonObject = {"model": job.options.model, "created_at": exchange.moment().created_at}
+    message: JsonObject = {"message": {"role": "assistant", "content": ""}}
+    response |= message if job.options.chat else {"response": ""}
+    return exchange.json(response | {"done": True, "done_reason": reason})
 
 
 async def _respond(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPResponse | None:
@@ -183,17 +206,20 @@ async def _respond(exchange: Exchange, job: _Job, reply: EngineReply) -> HTTPRes
 def _log_unknown_options(exchange: Exchange, options: JsonObject) -> None:
     """Log each unknown option once, and at most `_MAX_LOGGED_OPTIONS` of them."""
     reported = exchange.services.reported_options
-    for name in unknown_options(options):
+    for option in unknown_options(options):
+        name = option[:_LOGGED_CHARACTERS]
         if name not in reported and len(reported) < _MAX_LOGGED_OPTIONS:
             reported.add(name)
-            logger.warning("unknown_option_ignored", extra={"fields": {"option": name[:64]}})
+            logger.warning("unknown_option_ignored", extra={"fields": {"option": name}})
 
 
 async def _stream(exchange: Exchange, reply: EngineReply, stream: OllamaStream) -> None:
     """Translate the engine's stream as it arrives, with one write for each read."""
     try:
         async for data in reply.iter_bytes():
-            await _write(exchange, reply, stream, stream.feed(data, exchange.moment()))
+            batch = stream.feed(data, exchange.moment())
+            reply.keep(stream.held)
+            await _write(exchange, reply, stream, batch)
             if stream.done:
                 reply.discard_rest()
                 return

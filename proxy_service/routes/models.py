@@ -57,9 +57,8 @@ async def version(exchange: Exchange) -> HTTPResponse:
 
 async def pull(exchange: Exchange) -> HTTPResponse | None:
     """Answer ``POST /api/pull``: load a model that the engine lists, and refuse any other."""
-    fields = Fields.parse(exchange.body, "PullRequest")
-    name = _name(fields, "invalid model name")
-    stream = exchange.record.asked_for_stream = fields.flag("stream", default=True)
+    name, stream = _pull_fields(exchange)
+    exchange.record.asked_for_stream = stream
     catalogue = exchange.services.catalogue
     try:
         model = await catalogue.find(name)
@@ -77,6 +76,12 @@ async def pull(exchange: Exchange) -> HTTPResponse | None:
         return exchange.json({"status": "success"})
     await exchange.write(Batch(_progress(model, model.details.size)), content_type=NDJSON, end=True)
     return None
+
+
+def _pull_fields(exchange: Exchange) -> tuple[str, bool]:
+    """Return the model's name, and whether to stream; only these are held while the model loads."""
+    fields = Fields.parse(exchange.body, "PullRequest")
+    return _name(fields, "invalid model name"), fields.flag("stream", default=True)
 
 
 def _progress(model: EngineModel, size: int) -> bytes:
@@ -114,9 +119,7 @@ async def create(exchange: Exchange) -> HTTPResponse:
 
 async def copy(exchange: Exchange) -> HTTPResponse:
     """Refuse ``POST /api/copy``; an alias in the settings serves the same purpose."""
-    fields = Fields.parse(exchange.body, "CopyRequest")
-    source = _valid(fields.text("source"), "source")
-    _valid(fields.text("destination"), "destination")
+    source = _copy_source(exchange)
     try:
         await exchange.services.catalogue.find(source)
     except ModelNotFound:
@@ -124,6 +127,13 @@ async def copy(exchange: Exchange) -> HTTPResponse:
     raise NotImplementedHere(
         f"this server can't copy models; {named('MODEL_ALIASES')} gives a model another name"
     )
+
+
+def _copy_source(exchange: Exchange) -> str:
+    fields = Fields.parse(exchange.body, "CopyRequest")
+    source = _valid(fields.text("source"), "source")
+    _valid(fields.text("destination"), "destination")
+    return source
 
 
 async def delete(exchange: Exchange) -> HTTPResponse:

@@ -8,7 +8,7 @@ import logging
 from functools import partial
 from urllib.parse import unquote
 
-from proxy_service.engines.client import EngineReply
+from proxy_service.engines.client import MAX_EMBEDDINGS_BYTES, EngineReply
 from proxy_service.errors import (
     EndpointMissing,
     InvalidRequest,
@@ -24,6 +24,7 @@ from proxy_service.streaming.passthrough import PassthroughStream
 from proxy_service.telemetry.metrics import GENERATION_ENDPOINTS
 from proxy_service.translate.engine_errors import (
     ABSENT,
+    check_reply,
     failed_while_generating,
     from_reply,
     parse_reply,
@@ -63,21 +64,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
     If the engine doesn't have the path, the request is translated to chat completions, if it can.
     """
     path = exchange.request.path.rstrip("/")
-    body = exchange.body
-    sent = decode_object(exchange.body, "ChatCompletionRequest")
-    fields = fold_keys(sent)
-    name = fields.get("model")
-    if not isinstance(name, str) or not name:
-        raise InvalidRequest("model is required")
-    streamed = exchange.record.asked_for_stream = fields.get("stream") is True
-    if not exchange.services.settings.allow_engine_tools:
-        if path == engine_paths.RESPONSES:
-            fields = _without_web_search(exchange, fields)
-        refuse_engine_tools(fields)
-    found = await exchange.find(name)
-    # The client used another name, or a key such as "Model", or something was left out.
-    if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
-        body = _with_model(fields, found)
+    name, found = await exchange.translated(_translate)
     services, translate = exchange.services, translated.TRANSLATIONS.get(path)
     missing = services.missing_endpoints
     async with services.admission.slot(), services.catalogue.loaded(found) as load_ns:
@@ -85,7 +72,7 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
             try:
                 return await call_engine(
                     exchange,
-                    Call(path, body, streamed=streamed),
+                    Call(path, streamed=exchange.record.asked_for_stream),
                     partial(_respond, exchange, name),
                     partial(_refusal, path, name),
                     just_loaded=load_ns > 0,
@@ -94,8 +81,40 @@ async def generate(exchange: Exchange) -> HTTPResponse | None:
                 if translate is None:
                     raise
                 missing.add(path)
-        translation = translate(exchange, fields, found)
-        return await translated.generate(exchange, translation, just_loaded=load_ns > 0)
+        return await _translated(exchange, name, found, translate, just_loaded=load_ns > 0)
+
+
+def _translate(exchange: Exchange) -> tuple[str, EngineModel]:
+    """Return the model's name as it was sent, and the model."""
+    sent = decode_object(exchange.body, "ChatCompletionRequest")
+    fields = fold_keys(sent)
+    name = fields.get("model")
+    if not isinstance(name, str) or not name:
+        raise InvalidRequest("model is required")
+    exchange.record.asked_for_stream = fields.get("stream") is True
+    if not exchange.services.settings.allow_engine_tools:
+        if exchange.request.path.rstrip("/") == engine_paths.RESPONSES:
+            fields = _without_web_search(exchange, fields)
+        refuse_engine_tools(fields)
+    found = exchange.listed(name)
+    # The client used another name, or a key such as "Model", or something was left out.
+    if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
+        exchange.replace_body(to_json(fields | {"model": found.id}))
+    return name, found
+
+
+async def _translated(
+    exchange: Exchange,
+    name: str,
+    found: EngineModel,
+    translate: translated.Translate,
+    *,
+    just_loaded: bool,
+) -> HTTPResponse | None:
+    """Answer by way of a chat completion; the exchange still has the request's body."""
+    fields = fold_keys(decode_object(exchange.body, "Request")) | {"model": name}
+    translation = translate(exchange, fields, found)
+    return await translated.generate(exchange, translation, just_loaded=just_loaded)
 
 
 def _without_web_search(exchange: Exchange, fields: JsonObject) -> JsonObject:
@@ -124,10 +143,6 @@ async def transcriptions(exchange: Exchange) -> HTTPResponse:
     raise NotImplementedHere("this server can't transcribe audio: Mistral.rs has no such endpoint")
 
 
-def _with_model(fields: JsonObject, found: EngineModel) -> bytes:
-    return to_json(fields | {"model": found.id})
-
-
 def _refusal(path: str, name: str, status: int, body: bytes) -> ProxyError:
     error = from_reply(status, body, model=name)
     absent = status in ABSENT and not isinstance(error, ModelNotFound)
@@ -137,15 +152,19 @@ def _refusal(path: str, name: str, status: int, body: bytes) -> ProxyError:
 
 
 async def _whole(exchange: Exchange, reply: EngineReply) -> HTTPResponse:
-    body = await reply.body()
-    _count(exchange, reply, body)
+    if exchange.record.endpoint in GENERATION_ENDPOINTS:
+        body = await reply.body()
+        _count(exchange, reply, body)
+    else:
+        body = await reply.body(MAX_EMBEDDINGS_BYTES)
+        check_reply(body)
     return exchange.response(body, content_type=reply.content_type)
 
 
 def _count(exchange: Exchange, reply: EngineReply, body: bytes) -> None:
-    """Count the tokens of a whole reply if it is a generation, and not embeddings."""
+    """Count the tokens of a whole generation."""
     value = parse_reply(body)
-    if isinstance(value, dict) and exchange.record.endpoint in GENERATION_ENDPOINTS:
+    if isinstance(value, dict):
         record, reason = exchange.record, finish_reason_of(value)
         if reason == "error":
             record.error = failed_while_generating(value, model=record.model)
@@ -156,6 +175,7 @@ async def _stream(exchange: Exchange, reply: EngineReply, stream: PassthroughStr
     try:
         async for data in reply.iter_bytes():
             batch = stream.feed(data)
+            reply.keep(stream.held)
             if batch.error is not None and not exchange.streaming and not batch.chunks:
                 raise batch.error
             if batch.error is not None:

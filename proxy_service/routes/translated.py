@@ -78,17 +78,20 @@ def _responses(exchange: Exchange, fields: JsonObject, model: EngineModel) -> Tr
     )
 
 
+Translate = Callable[[Exchange, JsonObject, EngineModel], Translation]
+
 # For each endpoint that can be translated, a function of a request, its body and its model.
-TRANSLATIONS = {MESSAGES: _messages, RESPONSES: _responses}
+TRANSLATIONS: dict[str, Translate] = {MESSAGES: _messages, RESPONSES: _responses}
 
 
 async def generate(
     exchange: Exchange, translation: Translation, *, just_loaded: bool
 ) -> HTTPResponse | None:
     """Answer a request by way of a chat completion; the engine must have a slot for it."""
+    exchange.replace_body(to_json(translation.body))
     return await call_engine(
         exchange,
-        Call(CHAT_COMPLETIONS, to_json(translation.body), streamed=translation.streamed),
+        Call(CHAT_COMPLETIONS, streamed=translation.streamed),
         partial(_respond, exchange, translation),
         partial(from_reply, model=translation.model),
         just_loaded=just_loaded,

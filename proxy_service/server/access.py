@@ -11,6 +11,7 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from proxy_service.clock import Clock
+from proxy_service.server.senders import sender_of
 from proxy_service.settings.values import BindAddress
 
 # Any port, but nothing that only looks like one, such as "http://localhost:1.evil.example".
@@ -32,6 +33,8 @@ _ALLOWED_HEADERS = (
     "x-stainless-runtime-version, x-stainless-timeout"
 )
 _ALLOWED_METHODS = "GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"
+# Characters of an origin: a name has at most 253. Two wildcards in a pattern take quadratic time.
+_MAX_ORIGIN = 1024
 # Seconds for which a browser may remember a preflight; Ollama's own value, 12 hours.
 _MAX_AGE_SECONDS = "43200"
 # Wrong keys that an address may send at once: a client with an old key tries a few times.
@@ -64,7 +67,11 @@ class AllowedOrigins:
 
     def allows(self, origin: str, *, host: str) -> bool:
         """Return whether a page of this origin may send a request to ``host``."""
-        if self._everyone or self._pattern.fullmatch(origin) is not None:
+        if self._everyone:
+            return True
+        if len(origin) > _MAX_ORIGIN:
+            return False
+        if self._pattern.fullmatch(origin) is not None:
             return True
         # A page from this server, under any name; `AllowedHosts` checks the names.
         return bool(host) and origin.lower() in (
@@ -155,7 +162,7 @@ class WrongKeys:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # When each address has used up nothing any more; the one that was seen last is last.
+        # When each sender has used up nothing any more; the one that was seen last is last.
         self._free_at: dict[str, float] = {}
 
     def wait_seconds(self, address: str) -> float | None:
@@ -164,11 +171,12 @@ class WrongKeys:
         An address may send `WRONG_KEYS` at once and then one in each second.
         """
         now = self._clock.monotonic()
-        free_at = max(self._free_at.pop(address, now), now)
+        sender = sender_of(address)
+        free_at = max(self._free_at.pop(sender, now), now)
         wait = free_at + 1 - now - WRONG_KEYS
         if wait <= MOST_WAITING:
             free_at += 1
-        self._free_at[address] = free_at
+        self._free_at[sender] = free_at
         if len(self._free_at) > _ADDRESSES:
             del self._free_at[next(iter(self._free_at))]
         return max(wait, 0.0) if wait <= MOST_WAITING else None

@@ -28,12 +28,8 @@ from sanic.server.protocols.base_protocol import SanicProtocol
 
 from proxy_service.errors import InvalidRequest, ProxyError
 from proxy_service.server.budgets import LARGE_RESPONSE_BYTES, Reservation
-from proxy_service.server.request import (
-    MAX_PIPELINED,
-    IncomingRequest,
-    RequestReader,
-    release,
-)
+from proxy_service.server.request import MAX_PIPELINED, IncomingRequest, RequestReader
+from proxy_service.server.senders import sender_of
 from proxy_service.settings.stack_names import named
 
 # Bytes of bodies and further requests that may be buffered in the proxy; above this, the connection
@@ -102,7 +98,7 @@ class ClientStream:
         return self._connection.client_address
 
     async def body(self) -> bytes:
-        """Wait for the request's body, and return it.
+        """Wait for the request's body, and return it; only the caller holds it from then on.
 
         Raises:
             RequestError: It is too large, malformed or too slow.
@@ -119,7 +115,16 @@ class ClientStream:
             self._connection.end_body()
         if incoming.failure is not None:
             raise incoming.failure
-        return incoming.body
+        body, incoming.body = incoming.body, b""
+        return body
+
+    def hold(self, size: int) -> None:
+        """Reserve ``size`` bytes for what the body has become, instead of its own size.
+
+        Raises:
+            Overloaded: There isn't enough room.
+        """
+        self._connection.hold(self._incoming, size)
 
     async def send(self, response: HTTPResponse) -> None:
         """Send a whole response.
@@ -134,9 +139,11 @@ class ClientStream:
             headers.append(("Content-Length", str(len(body))))
         if self._incoming.method == "HEAD":
             body = b""
-        data = self._format_head(response.status, headers) + body
-        if not self._connection.write_now(data):
-            await self._connection.write(data)
+        data = self._format_head(response.status, headers)
+        if len(body) <= LARGE_RESPONSE_BYTES:
+            data, body = data + body, b""  # costs less than two parts
+        if not self._connection.write_now(data, body):
+            await self._connection.write(data, body)
         self._connection.release_if_read()
 
     def open(self, status: int, headers: Headers) -> None:
@@ -149,7 +156,7 @@ class ClientStream:
         self._head = self._format_head(status, headers)
 
     async def write(self, data: bytes, *, end: bool = False) -> None:
-        """Send a part of a response that was opened; wait while the client's buffer is full."""
+        """Send a part of a response that was opened, once the client's buffer is empty."""
         self.ended = end
         if self._chunked:
             framed = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -237,33 +244,35 @@ class ClientConnection(SanicProtocol):
         self.close()
         return True
 
-    def write_now(self, data: bytes) -> bool:
-        """Send data if the client is connected and its buffer isn't full; return whether it did."""
+    def write_now(self, data: bytes, more: bytes = b"") -> bool:
+        """Send data if the client is connected and its buffer is empty; return whether it did."""
         if self.transport is None or self.transport.is_closing() or not self._can_write.is_set():
             return False
-        self.transport.write(data)
+        if more:
+            self.transport.writelines((data, more))
+        else:
+            self.transport.write(data)
         self._quiet_since = self.loop.time()
         return True
 
+    def hold(self, incoming: IncomingRequest, size: int) -> None:
+        """Reserve ``size`` bytes for what a body has become; see `ClientStream.hold`."""
+        self._reader.hold(incoming, size)
+
     def reserve_response(self, size: int) -> None:
         """Reserve room for a whole response, until the client has read nearly all of it.
-
-        The client of pipelined requests may not have read the response before yet, so the room of
-        both is released together.
 
         Raises:
             Overloaded: There isn't enough room.
         """
         if size > LARGE_RESPONSE_BYTES:
-            if self._unread is None:
-                self._unread = self._response_room.open(self._give_way)
+            self._unread = self._response_room.open(self._reader.sender, self._give_way)
             self._response_room.add(self._unread, size)
-            self._unread.size += size
 
     def release_if_read(self) -> None:
-        """Release the room of responses unless the client has yet to read one."""
+        """Release the room of a response unless the client has yet to read it."""
         if not self._has_unread and not self._waits_to_write:
-            self._release_responses()
+            self._release_response()
 
     @property
     def _has_unread(self) -> bool:
@@ -280,25 +289,26 @@ class ClientConnection(SanicProtocol):
         if self._has_unread or self._waits_to_write:
             self.abort()  # type: ignore[no-untyped-call]  # Sanic's
 
-    def _release_responses(self) -> None:
+    def _release_response(self) -> None:
         if self._unread is not None:
             self._unread.release()
             self._unread = None
 
     def resume_writing(self) -> None:
-        """Continue after the client has read most of what was sent."""
+        """Continue when all that was written is sent."""
         super().resume_writing()  # type: ignore[no-untyped-call]  # Sanic's
         self.release_if_read()
+        self._begin_next()
 
-    async def write(self, data: bytes) -> None:
-        """Send data, and wait while the client's buffer is full.
+    async def write(self, data: bytes, more: bytes = b"") -> None:
+        """Send data, and wait until the client's buffer is empty.
 
         Raises:
             CancelledError: The client has disconnected.
         """
         self._waits_to_write = True
         try:
-            while not self.write_now(data):
+            while not self.write_now(data, more):
                 if self.closing:
                     raise CancelledError
                 await self._can_write.wait()
@@ -328,11 +338,14 @@ class ClientConnection(SanicProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Store the transport, and start the timer."""
         super().connection_made(transport)  # type: ignore[no-untyped-call]  # Sanic's
+        if self.transport is not None:
+            self.transport.set_write_buffer_limits(high=0)  # one write waits at most
         self._admitted = self._open_connections.admit(self)
         if not self._admitted and self.transport is not None:
             self.transport.write(_TOO_MANY_CONNECTIONS)
             self.close()
             return
+        self._reader.sender = sender_of(self.client_address)
         self._quiet_since = self.loop.time()
         self._arm()
 
@@ -343,15 +356,14 @@ class ClientConnection(SanicProtocol):
         reader = self._reader
         if self._arrival is not None:
             self._credit(len(data))
-        elif self._task is None and not reader.within_head:
+        elif self._task is None and not (reader.within_head or reader.requests):
             self._quiet_since = self.loop.time()  # the timeout of a head covers all of it
         reader.feed(data)
-        if self._task is None:
-            if reader.requests:
-                self._begin()
-        elif self._arrival is not None:
+        if self._arrival is not None:
             self._arrived()
-        elif len(reader.requests) > MAX_PIPELINED // 2 or reader.buffered > _READ_AHEAD_BYTES:
+        elif not self._begin_next() and (
+            len(reader.requests) > MAX_PIPELINED // 2 or reader.buffered > _READ_AHEAD_BYTES
+        ):
             self._pause_reading()  # no earlier: a disconnect is noticed only while reading
 
     def _credit(self, size: int) -> None:
@@ -371,16 +383,23 @@ class ClientConnection(SanicProtocol):
         if self._admitted:
             self._open_connections.closed(self)
         self._reader.close()
-        if self._incoming is not None:
-            release(self._incoming)
-            self._incoming = None
-        self._release_responses()
+        self._release_request()
+        self._release_response()
         super().connection_lost(exc)  # type: ignore[no-untyped-call]  # Sanic's
 
-    def _begin(self) -> None:
+    def _begin_next(self) -> bool:
+        """Begin the next request if there is one whose turn it is; return whether it has begun.
+
+        The response before it must have been sent. Otherwise, the responses to pipelined requests
+        would add up for a client that reads none of them.
+        """
+        requests = self._reader.requests
+        if not requests or self._task is not None or not self._can_write.is_set() or self.closing:
+            return False
         self._open_connections.answering(self)
-        self._incoming = self._reader.requests.popleft()
+        self._incoming = requests.popleft()
         self._task = self.loop.create_task(self._answer(self._incoming))
+        return True
 
     async def _answer(self, incoming: IncomingRequest) -> None:
         """Answer one request, then begin the next one or close."""
@@ -392,18 +411,23 @@ class ClientConnection(SanicProtocol):
         except Exception:
             logger.exception("internal_error")
         finally:
-            self._task = self._incoming = None
-            release(incoming)
+            self._task = None
+            self._release_request()
         if self.closing:
             return
         if not (stream.ended and stream.keep_alive):
             self._end(linger=stream.ended and not incoming.complete)
-        elif self._reader.requests:
-            self._begin()
-        else:
+        elif not self._begin_next():
             self._open_connections.waiting(self)
             self._quiet_since = self.loop.time()
-            self._resume_reading()
+            if not self._reader.requests:
+                self._resume_reading()
+
+    def _release_request(self) -> None:
+        """Release what the request holds; its task may be cancelled before it has begun."""
+        if self._incoming is not None:
+            self._reader.answered(self._incoming)
+            self._incoming = None
 
     def _end(self, *, linger: bool) -> None:
         """Close; with ``linger``, only after the client has had time to read its response."""
@@ -467,8 +491,7 @@ class ClientConnection(SanicProtocol):
             elif self._task is not None or self._reader.within_head:
                 self._reader.fail(_too_slow(self._request_seconds))
                 self._arrived()
-                if self._task is None:
-                    self._begin()
+                self._begin_next()
             else:
                 self.close()
         self._arm()

@@ -7,6 +7,9 @@ from proxy_service.settings.values import BindAddress
 
 # Connections that the system keeps until they are accepted.
 BACKLOG = 1024
+# Bytes for a client that the system takes although it can't send them yet: enough for a quick one,
+# since the proxy is told when there is room. It would take up to 4 MiB for each that reads slowly.
+_UNSENT_BYTES = 128 * 1024
 
 
 def listen(bind: BindAddress) -> socket.socket:
@@ -25,6 +28,8 @@ def listen(bind: BindAddress) -> socket.socket:
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_NOTSENT_LOWAT"):  # connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
         listener.bind(address)
         listener.listen(BACKLOG)
     except OSError:

@@ -6,8 +6,8 @@ from typing import Protocol
 class Connection(Protocol):
     """One client's connection."""
 
-    def close(self) -> None:
-        """Close the connection."""
+    def abort(self) -> None:
+        """Close the connection at once, and discard what its client hasn't read."""
 
 
 class OpenConnections:
@@ -31,7 +31,7 @@ class OpenConnections:
             if oldest is None:
                 return False
             self._waiting.pop(oldest)
-            oldest.close()
+            oldest.abort()
         self._count += 1
         self._waiting[connection] = None
         return True

@@ -31,7 +31,7 @@ from httptools import (
 from sanic.compat import Header
 
 from proxy_service.errors import BodyTooLarge, InvalidRequest, Overloaded, ProxyError
-from proxy_service.server.budgets import BodyBudget, HeadBudget, Reservation
+from proxy_service.server.budgets import BodyBudget, HeadBudget, Reservation, head_cost
 from proxy_service.settings.stack_names import named
 
 # Bytes of a request line and its headers together, separators included; nginx's default.
@@ -40,13 +40,19 @@ MAX_HEAD_BYTES = 32 * 1024
 MAX_PIPELINED = 16
 # Headers in one head; Apache's default.
 MAX_HEADERS = 100
+# Bytes of a path. The names of models are at most as long as a file's path may be on Linux, and the
+# router keeps the last 1,024 paths that it has found a route for.
+MAX_PATH_BYTES = 4096
 # The separators of one header: a colon, a space, and the end of the line.
 _SEPARATOR_BYTES = 4
 # Bytes that may arrive without completing a head or adding to a body, such as trailers and long
 # extensions of transfer chunks. Two reads of the event loop.
 _MAX_BYTES_WITHOUT_PROGRESS = 512 * 1024
+# Bytes that are parsed together. Of a head that begins among them, the parser may hold as many.
+_BYTES_AT_ONCE = MAX_HEAD_BYTES
 _VERSIONS = ("1.1", "1.0")
 _NO_HEADERS = Header()  # shared by requests without a head, and never changed
+_NO_PARSER = HttpRequestParser(object())  # shared by readers that have ended, and never fed
 
 
 class IncomingRequest:
@@ -54,7 +60,8 @@ class IncomingRequest:
 
     ``path`` has no query, and isn't decoded. ``failure`` is what is wrong with the request: in its
     head if it isn't ``routable``, else in its body. ``body`` is set once the request is
-    ``complete``. ``reservation`` is what its body has reserved of the budget.
+    ``complete``. ``reservation`` is what its body has reserved of the budget, and ``head_cost``
+    what its head takes of that for heads.
     """
 
     __slots__ = (
@@ -62,6 +69,7 @@ class IncomingRequest:
         "complete",
         "expects_continue",
         "failure",
+        "head_cost",
         "headers",
         "keep_alive",
         "method",
@@ -76,6 +84,7 @@ class IncomingRequest:
         self.path = "*"
         self.version = "1.1"
         self.headers = _NO_HEADERS
+        self.head_cost = 0
         self.routable = False
         self.keep_alive = False
         self.expects_continue = False
@@ -91,7 +100,7 @@ class RequestReader:
     Args:
         max_body_bytes: Size above which a body is refused.
         bodies: What the bodies of all connections may use.
-        heads: What the unfinished heads of all connections may use.
+        heads: What the heads of all connections may use.
         wake: Called when the request whose body is being read has to give way to others.
     """
 
@@ -103,14 +112,17 @@ class RequestReader:
         "_ended",
         "_fields",
         "_head_bytes",
-        "_head_reserved",
+        "_head_received",
         "_heads",
+        "_heads_complete",
+        "_heads_held",
         "_max_body_bytes",
         "_parser",
         "_target",
         "_wake",
         "_within_head",
         "requests",
+        "sender",
     )
 
     def __init__(
@@ -123,6 +135,7 @@ class RequestReader:
     ) -> None:
         # Oldest first; the connection removes the ones that it answers.
         self.requests: deque[IncomingRequest] = deque()
+        self.sender = ""  # whose requests they are; see `sender_of`
         self._max_body_bytes = max_body_bytes
         self._bodies = bodies
         self._heads = heads
@@ -132,7 +145,9 @@ class RequestReader:
         self._target = b""
         self._fields: list[tuple[str, str]] = []
         self._body = bytearray()
-        self._head_bytes = self._head_reserved = self._bytes_without_progress = 0
+        self._head_bytes = self._head_received = self._bytes_without_progress = 0
+        # What the complete heads take, and what was reserved for all of them.
+        self._heads_complete = self._heads_held = 0
         self._parser = HttpRequestParser(self)
 
     @property
@@ -147,6 +162,13 @@ class RequestReader:
 
     def feed(self, data: bytes) -> None:
         """Parse the next bytes; after an error or a last request they are ignored."""
+        if len(data) <= _BYTES_AT_ONCE:
+            self._feed(data)
+            return
+        for start in range(0, len(data), _BYTES_AT_ONCE):
+            self._feed(data[start : start + _BYTES_AT_ONCE])
+
+    def _feed(self, data: bytes) -> None:
         received = len(data)
         self._bytes_without_progress += received
         while data and not self._ended:
@@ -166,13 +188,19 @@ class RequestReader:
         limit = MAX_HEAD_BYTES if self.within_head else _MAX_BYTES_WITHOUT_PROGRESS
         if self._bytes_without_progress > limit:
             self.fail(_head_too_large())
-        self._reserve_head(received)
+        if self.within_head:
+            self._head_received += received
+            try:
+                self._hold_heads(head_cost(self._head_received, len(self._fields)))
+            except Overloaded as error:
+                self.fail(error)
 
     def fail(self, error: ProxyError) -> None:
         """Stop parsing, and fail the request that has begun with ``error``."""
         if self._ended:
             return  # bytes after a request that closes the connection
-        self._ended = True
+        self._end()
+        error.forget_origin()
         request = self._current
         if request is None:
             request = IncomingRequest()
@@ -180,32 +208,56 @@ class RequestReader:
         request.failure = error
         request.keep_alive = False
         self._current = None
-        self._body.clear()
-        self._release_head()
+        self._hold_heads()
         release(request)
 
+    def answered(self, request: IncomingRequest) -> None:
+        """Release what a request has reserved, once it is answered."""
+        release(request)
+        self._heads_complete -= request.head_cost
+        self._hold_heads()
+
+    def hold(self, request: IncomingRequest, size: int) -> None:
+        """Reserve ``size`` bytes for what a request's body has become, instead of its own.
+
+        Raises:
+            Overloaded: There isn't enough room.
+        """
+        if request.reservation is not None:
+            self._bodies.replace(request.reservation, size)
+
     def close(self) -> None:
-        """Release everything, when the connection is closed."""
+        """Release everything but the request that is being answered; the connection is closed."""
+        self._end()
+        # Otherwise, they and the reader would keep each other in memory.
+        self._wake = _nobody
+        self._current = None
+        while self.requests:
+            self.answered(self.requests.popleft())
+        self._hold_heads()
+
+    def _end(self) -> None:
+        """Parse no more, and keep nothing of what isn't complete."""
         self._ended = True
-        self._release_head()
-        for request in self.requests:
-            release(request)
+        self._parser = _NO_PARSER
+        self._body.clear()
+        self._forget_head()
 
-    def _reserve_head(self, received: int) -> None:
-        """Reserve what was received of a head that isn't complete."""
-        if not self.within_head:
-            self._release_head()
-            return
-        try:
-            self._heads.reserve(received)
-            self._head_reserved += received
-        except Overloaded as error:
-            self.fail(error)
+    def _hold_heads(self, unfinished: int = 0) -> None:
+        """Reserve what the heads take: the complete ones, and one that isn't complete.
 
-    def _release_head(self) -> None:
-        if self._head_reserved:
-            self._heads.release(self._head_reserved)
-            self._head_reserved = 0
+        Raises:
+            Overloaded: It is more than there is.
+        """
+        needed = self._heads_complete + unfinished
+        if needed != self._heads_held:
+            self._heads.resize(self._heads_held, needed)
+            self._heads_held = needed
+
+    def _forget_head(self) -> None:
+        self._target = b""
+        self._fields.clear()
+        self._head_bytes = self._head_received = 0
 
     def _give_way(self) -> None:
         """Fail the request whose body is being read, because others need its room."""
@@ -229,9 +281,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         """Begin a request."""
         self._within_head = True
-        self._target = b""
-        self._fields.clear()
-        self._head_bytes = 0
+        self._forget_head()
 
     def on_url(self, part: bytes) -> None:
         """Add a part of the request's target."""
@@ -262,7 +312,6 @@ class RequestReader:
         request.keep_alive = parser.should_keep_alive()
         _check(request)
         request.path = _path(self._target)
-        request.routable = True
         self._within_head = False
         self._bytes_without_progress = 0
         if len(self.requests) >= MAX_PIPELINED:
@@ -270,6 +319,11 @@ class RequestReader:
                 f"more than {MAX_PIPELINED} requests are waiting on this connection; "
                 "read some responses before you send more"
             )
+        request.head_cost = head_cost(self._head_bytes, len(self._fields))
+        self._forget_head()
+        self._hold_heads(request.head_cost)
+        self._heads_complete += request.head_cost
+        request.routable = True
         self._current = request
         self.requests.append(request)
         if int(request.headers.get("content-length", "0")) > self._max_body_bytes:
@@ -280,7 +334,7 @@ class RequestReader:
         self._bytes_without_progress = 0
         request = cast("IncomingRequest", self._current)
         if request.reservation is None:
-            request.reservation = self._bodies.open(self._give_way)
+            request.reservation = self._bodies.open(self.sender, self._give_way)
         if request.reservation.size + len(part) > self._max_body_bytes:
             raise _body_too_large()
         self._bodies.grow(request.reservation, len(part))
@@ -301,6 +355,10 @@ class RequestReader:
         self._ended = not request.keep_alive
 
 
+def _nobody() -> None:
+    """Wake no one."""
+
+
 def release(request: IncomingRequest) -> None:
     """Release what a request's body has reserved of the budget."""
     if request.reservation is not None:
@@ -310,12 +368,18 @@ def release(request: IncomingRequest) -> None:
 def _path(target: bytes) -> str:
     """Return the path of a request's target, without decoding it."""
     if target.startswith(b"/") and b"?" not in target and b"#" not in target:
-        return target.decode("ascii")
-    try:
-        path: bytes | None = parse_url(target).path
-    except HttpParserInvalidURLError:
-        raise InvalidRequest("the request's target isn't a URL") from None
-    return (path or b"/").decode("ascii")
+        path = target
+    else:
+        try:
+            path = parse_url(target).path or b"/"
+        except HttpParserInvalidURLError:
+            raise InvalidRequest("the request's target isn't a URL") from None
+    if len(path) > MAX_PATH_BYTES:
+        raise InvalidRequest(
+            f"the request's path has more than {MAX_PATH_BYTES} bytes",
+            status=HTTPStatus.REQUEST_URI_TOO_LONG,
+        )
+    return path.decode("ascii")
 
 
 def _check(request: IncomingRequest) -> None:

@@ -46,6 +46,11 @@ class EngineStream:
         """Output tokens: the engine's count, or the number of deltas so far."""
         return (self.usage or {}).get("completion_tokens", self._deltas)
 
+    @property
+    def held(self) -> int:
+        """About how many bytes of the reply are held because they can't be passed on yet."""
+        return self._decoder.held
+
     def _accepts_runs(self) -> bool:
         """Return whether plain events may be handled together."""
         return True

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from typing import cast
 
 from proxy_service.clock import Moment
@@ -29,6 +30,7 @@ from proxy_service.streaming.sse import Event
 from proxy_service.streaming.text import TextBuffer
 from proxy_service.streaming.tool_calls import ToolCalls
 from proxy_service.streaming.whole import WholeResponse
+from proxy_service.translate.context import MAX_CONTEXT_BYTES
 from proxy_service.translate.engine_errors import failed_while_generating, from_event
 from proxy_service.translate.replies import (
     done_reason,
@@ -41,6 +43,9 @@ from proxy_service.translate.replies import (
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import Choice, Completion, Usage
 from proxy_service.wire.reading import decode_reply
+
+# About how much the logprobs of one event take, with `MAX_TOP_LOGPROBS` alternatives.
+_LOGPROBS_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,21 @@ class OllamaStream(EngineStream):
         # With the positions of their texts.
         self._logprobs: deque[tuple[int, list[JsonObject]]] = deque()
         self._tools = ToolCalls()
-        self._text: list[str] = []
+        self._tool_bytes = 0  # of the events with tool calls
+        self._context_of = options.context_of
+        self._text = StringIO()  # for the context
         self._out: list[bytes] = []
         self._batch = Batch()
 
     def feed(self, data: bytes, at: Moment) -> Batch:
         """Translate all events that ``data`` completes."""
         return self._translate(self._read(data), at)
+
+    @property
+    def held(self) -> int:
+        """See `EngineStream.held`."""
+        waiting = _LOGPROBS_BYTES * len(self._logprobs)
+        return super().held + self._tool_bytes + self._text.tell() + waiting
 
     def close(self, at: Moment) -> Batch:
         """Translate the rest when the engine has closed its stream."""
@@ -112,8 +125,8 @@ class OllamaStream(EngineStream):
         self._batch.chunks += len(texts)
         self._batch.deltas += len(texts)
         self._deltas += len(texts)
-        if self._options.context_of is not None:
-            self._text.append(decode(texts))
+        if self._context_of is not None:
+            self._remember(decode(texts))
 
     def _event(self, event: Event, at: Moment) -> None:
         if event.data == DONE:
@@ -125,7 +138,7 @@ class OllamaStream(EngineStream):
         if usage := decoded.get("usage"):
             self.usage = to_usage(usage)
         for choice in decoded["choices"][:1]:
-            self._choice(choice, at)
+            self._choice(choice, at, len(event.data))
             self._plain_events.learn(event.data, decoded)
         if self.finish_reason and self.usage:
             self._finish(at)
@@ -138,7 +151,7 @@ class OllamaStream(EngineStream):
             raise from_event(data, model=self._options.model)
         return cast("Completion", decoded)
 
-    def _choice(self, choice: Choice, at: Moment) -> None:
+    def _choice(self, choice: Choice, at: Moment, size: int) -> None:
         delta = choice.get("delta") or {}
         thinking, content = thinking_of(delta), delta.get("content")
         calls = delta.get("tool_calls")
@@ -153,6 +166,7 @@ class OllamaStream(EngineStream):
             self._content(content or "", at, entries)
         if calls:
             self._tools.add(calls)
+            self._tool_bytes += size
         reason = choice.get("finish_reason")
         if reason and not self.finish_reason:
             self._begin_finish(reason, at)
@@ -176,8 +190,15 @@ class OllamaStream(EngineStream):
             return
         self._out.append(self._lines.text(part, text, at.created_at, logprobs))
         self._batch.chunks += 1
-        if part == "content" and self._options.context_of is not None:
-            self._text.append(text)
+        if part == "content" and self._context_of is not None:
+            self._remember(text)
+
+    def _remember(self, text: str) -> None:
+        """Add text for the context, which is left out if it would be too long."""
+        self._text.write(text)
+        if self._text.tell() > MAX_CONTEXT_BYTES:
+            self._context_of = None
+            self._text = StringIO()
 
     def _begin_finish(self, reason: str, at: Moment) -> None:
         if reason == "error":
@@ -201,7 +222,7 @@ class OllamaStream(EngineStream):
         if self._logprobs and not self._buffer.stopped:
             # Tokens without text have logprobs too, such as the token that ends a reply.
             tail["logprobs"] = [entry for _, entries in self._logprobs for entry in entries]
-        if self._options.context_of is not None:
-            tail |= self._options.context_of("".join(self._text))
+        if self._context_of is not None:
+            tail |= self._context_of(self._text.getvalue())
         self._out.append(self._lines.final(tail, at.created_at))
         self.done = True

@@ -11,6 +11,8 @@ from proxy_service.errors import EngineProtocolError
 
 # More than any event needs, even one with an image.
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+# Bytes of an unfinished line that `SSEDecoder.reclaim` returns: no event of a run is as long.
+_MAX_RECLAIMED_BYTES = 64 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -28,15 +30,11 @@ class SSEDecoder:
         comments: How many comments there were, which servers send in long silences.
     """
 
-    __slots__ = (
-        *("_data", "_data_bytes", "_name", "_skip_lf", "_started", "_tail", "_tail_bytes"),
-        "comments",
-    )
+    __slots__ = ("_data", "_data_bytes", "_name", "_skip_lf", "_started", "_tail", "comments")
 
     def __init__(self) -> None:
         self.comments = 0
-        self._tail: list[bytes] = []  # the unfinished line; joined only when its end arrives
-        self._tail_bytes = 0
+        self._tail = bytearray()  # the unfinished line; bytes would be copied for each read
         self._name = b""
         self._data: list[bytes] = []
         self._data_bytes = 0
@@ -46,11 +44,16 @@ class SSEDecoder:
     def reclaim(self, data: bytes) -> bytes:
         """Return ``data``, which hasn't been fed yet, with the unfinished line prepended.
 
-        Within an event of several lines, return ``data`` alone.
+        Within an event of several lines, or a long one, return ``data`` alone.
         """
-        if self._data or self._name or b"\n" not in data:
+        if not self._tail or self._data or self._name or len(self._tail) > _MAX_RECLAIMED_BYTES:
             return data
         return self._with_tail(data)
+
+    @property
+    def held(self) -> int:
+        """The number of bytes held of an unfinished event."""
+        return len(self._tail) + self._data_bytes
 
     @property
     def between_events(self) -> bool:
@@ -75,7 +78,7 @@ class SSEDecoder:
                 events.append(self._take())
             else:
                 self._name = b""
-        if self._tail_bytes + self._data_bytes > MAX_EVENT_BYTES:
+        if self.held > MAX_EVENT_BYTES:
             raise EngineProtocolError(
                 f"the engine sent an event of more than {MAX_EVENT_BYTES} bytes"
             )
@@ -94,31 +97,27 @@ class SSEDecoder:
         if not self._started:
             data = self._with_tail(data)
             if len(data) < len(_BOM) and _BOM.startswith(data):
-                self._keep(data)
+                self._tail += data
                 return []
             data = data.removeprefix(_BOM)
             self._started = True
         if b"\r" in data:
             self._skip_lf = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        if b"\n" not in data:
-            self._keep(data)
+        elif b"\n" not in data:
+            self._tail += data
             return []
         lines = self._with_tail(data).split(b"\n")
-        self._keep(lines.pop())
+        self._tail += lines.pop()
         return lines
 
-    def _keep(self, part: bytes) -> None:
-        if part:
-            self._tail.append(part)
-            self._tail_bytes += len(part)
-
     def _with_tail(self, data: bytes) -> bytes:
-        """Return the unfinished line and ``data`` together, and forget that line."""
-        if self._tail:
-            data = b"".join([*self._tail, data])
-            self._tail.clear()
-            self._tail_bytes = 0
+        """Return the unfinished line with ``data`` appended, and keep nothing of it."""
+        if not self._tail:
+            return data
+        self._tail += data
+        data = bytes(self._tail)
+        self._tail.clear()
         return data
 
     def _field(self, line: bytes) -> None:

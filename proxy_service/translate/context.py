@@ -24,12 +24,17 @@ _BYTES_PER_NUMBER = 3
 MAX_CONTEXT_BYTES = 256 * 1024
 
 
+def fits(turns: list[Turn]) -> bool:
+    """Return whether turns, pairs of role and text, may be short enough for a context."""
+    return sum(len(text) for _, text in turns) <= MAX_CONTEXT_BYTES
+
+
 def encode_turns(turns: list[Turn]) -> list[int]:
     """Pack turns, pairs of role and text, into integers below 2^24.
 
     Return an empty list if they are longer than `MAX_CONTEXT_BYTES`.
     """
-    if sum(len(text) for _, text in turns) > MAX_CONTEXT_BYTES:
+    if not fits(turns):
         return []
     data = json.dumps(turns, separators=(",", ":")).encode("ascii")
     if len(data) > MAX_CONTEXT_BYTES:

@@ -10,6 +10,7 @@ from proxy_service.translate.replies import to_usage
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import EmbeddingItem, EmbeddingReply, Usage
 from proxy_service.wire.reading import decode_strict
+from proxy_service.wire.writing import to_json
 
 # Inputs of one request. OpenAI allows 2,048.
 MAX_INPUTS = 8192
@@ -96,3 +97,16 @@ def shorten(vector: list[float], dimensions: int) -> list[float]:
     kept = vector[:dimensions] if dimensions > 0 else vector
     length = math.sqrt(math.fsum(x * x for x in kept))
     return [x / length for x in kept] if length else kept
+
+
+def with_vectors(model: str, vectors: list[bytes], rest: JsonObject) -> bytes:
+    """Return the response of ``POST /api/embed``, without another copy of its vectors.
+
+    Args:
+        model: The model's name as the client sent it.
+        vectors: JSON arrays.
+        rest: The fields after the vectors.
+    """
+    parts = [b"," if number % 2 else vectors[number // 2] for number in range(2 * len(vectors) - 1)]
+    head, tail = to_json({"model": model})[:-1], to_json(rest)[1:]
+    return b"".join([head, b',"embeddings":[', *parts, b"],", tail])

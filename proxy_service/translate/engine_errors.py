@@ -19,7 +19,7 @@ from proxy_service.errors import (
 from proxy_service.settings.stack_names import named
 from proxy_service.translate.client_faults import is_client_fault
 from proxy_service.wire import JsonObject
-from proxy_service.wire.reading import decode_reply
+from proxy_service.wire.reading import decode_reply, is_json
 
 # The statuses below 500 that the engine sends in reply to the proxy's requests.
 _ENGINE_STATUSES = (
@@ -54,6 +54,16 @@ def parse_reply(body: bytes) -> object:
             "the engine's reply isn't JSON; "
             f"check that {named('MISTRAL_URL')} is the URL of Mistral.rs"
         ) from error
+
+
+def check_reply(body: bytes) -> None:
+    """Check that a whole reply of the engine is JSON, without decoding it, which takes much memory.
+
+    Raises:
+        EngineProtocolError: It isn't.
+    """
+    if not is_json(body):
+        parse_reply(body)  # in case it has numbers that only some decoders read
 
 
 def from_reply(status: int, body: bytes, *, model: str) -> ProxyError:

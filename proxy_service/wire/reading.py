@@ -96,6 +96,15 @@ def decode_strict(body: bytes) -> object:
         raise ValueError(str(error)) from error
 
 
+def is_json(body: bytes) -> bool:
+    """Return whether a body has the syntax of JSON, without decoding it."""
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
 def decode_reply(body: bytes) -> object:
     """Decode the engine's JSON, reading NaN and numbers that are too large as null.
 

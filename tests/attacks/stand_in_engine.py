@@ -16,6 +16,7 @@ from typing import Final
 import uvloop
 
 from ops.processes.ports import LOOPBACK
+from proxy_service.translate.embeddings import MAX_INPUTS
 from tests.proxy.scripted_engine import DONE, USAGE, delta_event
 
 MODEL: Final = "attacked-model"
@@ -27,7 +28,7 @@ _STEP_SECONDS: Final = 0.02
 _TOKENS: Final = 16
 _TOKEN: Final = " fire"
 _DIMENSIONS: Final = 384  # of small embedding models
-_MOST_VECTORS: Final = 8192
+_MOST_VECTORS: Final = MAX_INPUTS
 _STREAMED: Final = re.compile(rb'"stream" ?: ?true')
 _LIMIT: Final = re.compile(rb'"max_(?:completion_|output_)?tokens" ?: ?(\d+)')
 _BULK: Final = b'"model":"%b"' % BULK_MODEL.encode()

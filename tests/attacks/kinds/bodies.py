@@ -5,6 +5,7 @@ import json
 import zlib
 from typing import Any
 
+from proxy_service.wire.reading import MAX_CONTAINERS, MAX_VALUES
 from tests.attacks.attack import attack
 from tests.attacks.sender import Connection, Sender
 
@@ -149,15 +150,15 @@ async def many_small_containers(sender: Sender) -> None:
 
 @attack("levels, values, arrays and objects in a body's JSON", expects=(200,))
 async def as_many_containers_as_allowed(sender: Sender) -> None:
-    """Bodies with 249,000 small objects, in a field that nobody reads."""
-    value = b"[" + b",".join([b'{"a":1}'] * 249_000) + b"]"
+    """Bodies with as many small objects as are allowed, in a field that nobody reads."""
+    value = b"[" + b",".join([b'{"a":1}'] * (MAX_CONTAINERS - 10)) + b"]"
     await _chat(sender, with_field(sender, "x", value))
 
 
 @attack("levels, values, arrays and objects in a body's JSON", expects=(200,))
 async def as_many_values_as_allowed(sender: Sender) -> None:
-    """Bodies with 990,000 short strings, in a field that nobody reads."""
-    value = b"[" + b",".join([b'"ab"'] * 990_000) + b"]"
+    """Bodies with as many short strings as are allowed, in a field that nobody reads."""
+    value = b"[" + b",".join([b'"ab"'] * (MAX_VALUES - 10)) + b"]"
     await _chat(sender, with_field(sender, "x", value))
 
 
@@ -173,8 +174,8 @@ async def deep_nesting(sender: Sender) -> None:
 
 @attack("cost of a body", expects=(200,))
 async def repeated_keys(sender: Sender) -> None:
-    """Objects with one key 300,000 times, and with 300,000 keys that differ in case."""
-    same = b"{" + b",".join([b'"a":1'] * 300_000) + b"}"
+    """Objects with one key 490,000 times, and with 300,000 keys that differ in case."""
+    same = b"{" + b",".join([b'"a":1'] * 490_000) + b"}"
     names = [f"{number:x}" for number in range(150_000)]
     cases = ",".join(f'"{name}":1,"{name.upper()}":2' for name in names).encode()
     bodies = [with_field(sender, "x", same), generation(sender)[:-1] + b"," + cases + b"}"]
@@ -191,6 +192,19 @@ async def long_numbers(sender: Sender) -> None:
         b"1e999999999",
         b"[" + b"1e-99999999," * 100_000 + b"1]",
         b"[" + b"123456789012345678901234567890e300," * 30_000 + b"1]",
+    ]
+    data = [sender.post("/api/chat", with_field(sender, "x", value)) for value in values]
+    await sender.each(data, connections=FEW, per_second=FEW_PER_SECOND)
+
+
+@attack("invalid UTF-8, lone surrogates and long numbers in a body above 4 MiB", expects=(200, 400))
+async def strange_large_bodies(sender: Sender) -> None:
+    """Bodies of 10 MiB of lone surrogates, of bytes that aren't UTF-8, and of long numbers."""
+    text = b'"%b"'
+    values = [
+        text % (b"\\ud800" * (10 * MIB // 6)),
+        text % (b"\xff\xc0" * (5 * MIB)),
+        b"[" + b"%b," % (b"9" * 4000) * 2600 + b"1]",
     ]
     data = [sender.post("/api/chat", with_field(sender, "x", value)) for value in values]
     await sender.each(data, connections=FEW, per_second=FEW_PER_SECOND)

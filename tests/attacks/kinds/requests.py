@@ -6,6 +6,9 @@ import secrets
 from base64 import b64encode
 from typing import Any
 
+from proxy_service.translate.embeddings import MAX_INPUTS
+from proxy_service.translate.messages import MAX_IMAGES
+from proxy_service.translate.options import MAX_STOP_STRINGS
 from tests.attacks.attack import attack
 from tests.attacks.kinds.bodies import FEW, FEW_PER_SECOND, MIB, generation
 from tests.attacks.sender import Connection, Reading, Sender
@@ -63,10 +66,16 @@ async def long_contexts(sender: Sender) -> None:
     await _send(sender, "/api/generate", foreign, made_up)
 
 
-@attack("cost of a body", expects=(200,))
+@attack("messages of a request, tool calls in them, tools", expects=(200, 400))
 async def tool_results(sender: Sender) -> None:
     """Conversations with 10,000 and with 20,000 tool calls and as many results."""
     await _send(sender, "/api/chat", *(_with_results(sender, n) for n in (10_000, 20_000)))
+
+
+@attack("messages of a request, tool calls in them, tools", expects=(200,))
+async def as_many_tool_results_as_allowed(sender: Sender) -> None:
+    """Conversations with 4,900 tool calls and as many results."""
+    await _send(sender, "/api/chat", _with_results(sender, 4900))
 
 
 def _with_results(sender: Sender, number: int) -> bytes:
@@ -89,9 +98,9 @@ async def stop_strings(sender: Sender) -> None:
 
 @attack("stop strings", expects=(200,))
 async def as_many_stop_strings_as_allowed(sender: Sender) -> None:
-    """128 stop strings that begin as every token of the stand-in does."""
-    stops = [f" fire{'x' * (number % 40)}{number}" for number in range(128)]
-    options = {"stop": stops, "num_predict": 200}
+    """As many stop strings as are allowed, which begin as every token of the stand-in does."""
+    stops = [f" fire{'x' * (number % 40)}{number}" for number in range(MAX_STOP_STRINGS)]
+    options = {"stop": stops, "num_predict": 100}
     await _send(sender, "/api/chat", generation(sender, options=options))
 
 
@@ -103,8 +112,8 @@ async def embed_inputs(sender: Sender) -> None:
 
 @attack("long work lets other requests run", expects=(200,))
 async def as_many_embed_inputs_as_allowed(sender: Sender) -> None:
-    """8,192 inputs for embed; the vectors have 384 numbers."""
-    body = _json(sender, input=["a"] * 8192)
+    """As many inputs for embed as are allowed; the vectors have 384 numbers."""
+    body = _json(sender, input=["a"] * MAX_INPUTS)
     await _send(sender, "/api/embed", body, per_second=2)
 
 
@@ -122,8 +131,8 @@ async def more_images_than_allowed(sender: Sender) -> None:
 
 @attack("images of a request", expects=(200,))
 async def as_many_images_as_allowed(sender: Sender) -> None:
-    """1,000 images of one pixel."""
-    await _send(sender, "/api/chat", _with_images(sender, [_PIXEL] * 1000))
+    """As many images as are allowed, of one pixel."""
+    await _send(sender, "/api/chat", _with_images(sender, [_PIXEL] * MAX_IMAGES))
 
 
 @attack("all bodies above 1 MiB", expects=(200, 503))
@@ -177,7 +186,7 @@ async def unknown_options(sender: Sender) -> None:
     await _send(sender, "/api/chat", *bodies)
 
 
-@attack("cost of a body", expects=(200,))
+@attack("messages of a request, tool calls in them, tools", expects=(200, 400))
 async def many_messages(sender: Sender) -> None:
     """Conversations of 100,000 messages."""
     roles = itertools.cycle(["user", "assistant"])
@@ -188,7 +197,7 @@ async def many_messages(sender: Sender) -> None:
 @attack("cost of a body", expects=(400, 200))
 async def long_texts(sender: Sender) -> None:
     """Suffixes, templates, system prompts and model names of 10 MiB."""
-    text = "a" * 10 * MIB
+    text = "a" * (10 * MIB)
     bodies = [
         _json(sender, prompt="a", options={"num_predict": 1}, **{name: text})
         for name in ("suffix", "template", "system", "model")

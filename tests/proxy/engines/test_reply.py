@@ -154,3 +154,16 @@ def test_a_status_without_body_is_complete_with_its_head() -> None:
 
     assert reader.complete
     assert body == b""
+
+
+@pytest.mark.parametrize("more", [b"X: ", b"1;"])
+def test_what_adds_nothing_to_the_body_has_a_limit(more: bytes) -> None:
+    """A trailer, or an extension of a transfer chunk."""
+    reader, _ = read(CHUNKED + b"3\r\nabc\r\n" + (b"0\r\n" if more == b"X: " else b"") + more)
+
+    def feed_forever() -> None:
+        for _ in range(20):
+            reader.feed(b"y" * 64 * 1024)
+
+    with pytest.raises(EngineProtocolError):
+        feed_forever()

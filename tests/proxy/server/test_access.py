@@ -16,6 +16,7 @@ from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import BindAddress
 from tests.proxy.running import Exposition, RunningProxy, SteppedClock, eventually
 from tests.proxy.scripted_engine import MODEL, ScriptedEngine
+from tests.proxy.server.test_connection import Client
 
 KEY, OTHER_KEY, METRICS_KEY = "first-key-012345", "second-key-01234", "metrics-key-0123"
 BEARER = {"Authorization": f"Bearer {KEY}"}
@@ -136,6 +137,20 @@ def test_a_wrong_key_is_logged_where_nothing_is_counted(
         "method": method,
         "path": logged,
     }
+
+
+def test_a_wrong_key_is_logged_although_its_client_disconnects(
+    guarded: RunningProxy, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its refusal waits."""
+    monkeypatch.setattr(WrongKeys, "wait_seconds", lambda *_: 1e6)
+    with Client(guarded) as client:
+        client.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: wrong\r\n\r\n")
+        assert client.was_read()
+
+    assert eventually(lambda: "unauthorized" in caplog.messages)
+    (record,) = [record for record in caplog.records if record.message == "unauthorized"]
+    assert record.__dict__["fields"]["client_address"] == "127.0.0.1"
 
 
 def test_a_refusal_is_logged_with_the_clients_address(

@@ -56,6 +56,14 @@ def test_a_browsers_extension_is_refused_until_it_is_listed(
         assert allowed == (origin if status == 200 else None)
 
 
+def test_an_origin_longer_than_any_name_is_foreign(settings: ProxySettings) -> None:
+    """Matching it with several wildcards would take seconds."""
+    with RunningProxy(replace(settings, origins=("http://*.*.example",))) as proxy:
+        for length, status in ((100, 200), (30_000, 403)):
+            origin = f"http://{'a.' * (length // 2)}example"
+            assert proxy.http.get("/api/version", headers={"Origin": origin}).status_code == status
+
+
 @pytest.mark.parametrize("origin", ["http://box.local:8443", "https://Box.local:8443"])
 def test_a_page_may_call_the_host_that_served_it(proxy: RunningProxy, origin: str) -> None:
     """For example behind a reverse proxy that serves both a web interface and the API."""

@@ -25,17 +25,20 @@ class Bodies:
         self.gone: list[str] = []
         self._budget = BodyBudget(LIMIT, self.clock, small_limit_bytes=small_limit_bytes)
 
-    def open(self, name: str, size: int) -> Reservation:
+    def open(self, name: str, size: int, *, sender: str = "") -> Reservation:
         def give_way() -> None:
             self.gone.append(name)
             body.release()
 
-        body = self._budget.open(give_way)
+        body = self._budget.open(sender, give_way)
         self._budget.grow(body, size)
         return body
 
     def grow(self, body: Reservation, size: int) -> None:
         self._budget.grow(body, size)
+
+    def replace(self, body: Reservation, size: int) -> None:
+        self._budget.replace(body, size)
 
 
 def test_the_slowest_unfinished_body_gives_way() -> None:
@@ -108,3 +111,61 @@ def test_a_body_that_grows_moves_to_the_room_for_large_ones() -> None:
     bodies.open("large", LIMIT)
     with pytest.raises(Overloaded):
         bodies.open("larger", SMALL_BODY_BYTES + 1)
+
+
+def test_a_sender_with_several_bodies_gives_way_to_one_with_less() -> None:
+    """However quickly they arrive; the newest of them does."""
+    bodies = Bodies()
+    for number in range(3):
+        bodies.open(f"greedy {number}", SMALL_BODY_BYTES, sender="greedy")
+        bodies.clock.ahead_seconds += FAIR_SECONDS / 10
+    other = bodies.open("other", SMALL_BODY_BYTES // 2, sender="other")
+    bodies.grow(other, SMALL_BODY_BYTES // 2)
+    bodies.open("third", SMALL_BODY_BYTES, sender="third")
+
+    assert bodies.gone == ["greedy 2", "greedy 1"]
+
+
+def test_the_only_body_of_a_sender_stays() -> None:
+    """Otherwise, many senders would keep each other from completing one."""
+    bodies = Bodies()
+    for name in ("a", "b", "c"):
+        bodies.open(name, SMALL_BODY_BYTES, sender=name)
+
+    with pytest.raises(Overloaded):
+        bodies.open("d", SMALL_BODY_BYTES, sender="d")
+    assert bodies.gone == []
+
+
+def test_complete_bodies_stay_although_their_sender_has_several() -> None:
+    bodies = Bodies()
+    for number in range(3):
+        bodies.open(f"greedy {number}", SMALL_BODY_BYTES, sender="greedy").finished = True
+
+    with pytest.raises(Overloaded):
+        bodies.open("other", SMALL_BODY_BYTES, sender="other")
+    assert bodies.gone == []
+
+
+def test_a_sender_that_holds_more_gets_nothing_from_others() -> None:
+    bodies = Bodies()
+    for name, sender in (("a", "few"), ("b", "few"), ("c", "many")):
+        bodies.open(name, SMALL_BODY_BYTES, sender=sender)
+
+    with pytest.raises(Overloaded):
+        bodies.open("d", SMALL_BODY_BYTES, sender="many")
+    assert bodies.gone == []
+
+
+def test_what_a_body_becomes_takes_the_place_of_it() -> None:
+    bodies = Bodies(small_limit_bytes=SMALL_BODY_BYTES)
+    body = bodies.open("body", SMALL_BODY_BYTES)
+    bodies.replace(body, LIMIT)
+    bodies.open("small", SMALL_BODY_BYTES)
+    with pytest.raises(Overloaded):
+        bodies.open("large", SMALL_BODY_BYTES + 1)
+
+    bodies.replace(body, 0)
+    bodies.open("large", LIMIT)
+    with pytest.raises(Overloaded):
+        bodies.replace(body, LIMIT)

@@ -1,5 +1,6 @@
 """The proxy's side of HTTP/1.1, as clients see it on raw sockets."""
 
+import gc
 import http.client
 import json
 import socket
@@ -11,9 +12,10 @@ from typing import Self
 
 import pytest
 
-from proxy_service.server.budgets import response_room
-from proxy_service.server.connection import LOWEST_BYTES_PER_SECOND
-from proxy_service.server.request import MAX_PIPELINED
+from proxy_service.errors import ProxyError
+from proxy_service.server.budgets import HeadBudget, response_room
+from proxy_service.server.connection import LOWEST_BYTES_PER_SECOND, ClientConnection
+from proxy_service.server.request import MAX_PIPELINED, IncomingRequest, RequestReader
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MIB
 from tests.proxy.running import TIMEOUT_SECONDS, RunningProxy, eventually
@@ -553,40 +555,105 @@ def test_unread_responses_have_a_limit_together(
         assert third.response()[0].status == 200
 
 
-def engine_has_replied(engine: ScriptedEngine, proxy: RunningProxy, calls: int) -> bool:
-    """Wait until the proxy has the replies to this number of calls."""
-    return eventually(lambda: len(engine.calls()) == calls) and proxy.counted(
-        "mistral_running_requests", 0
-    )
-
-
-def test_pipelined_responses_release_their_room_when_they_are_read(
-    engine: ScriptedEngine, settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+def test_the_next_request_begins_when_the_response_before_it_was_sent(
+    engine: ScriptedEngine, proxy: RunningProxy
 ) -> None:
-    size = 16_000_000  # more than the system's buffers take
-    engine.chat(completion("y" * size))
-    monkeypatch.setattr("proxy_service.app.response_room", lambda c: response_room(c, 3 * size))
-    with RunningProxy(settings) as proxy:
-        for calls in (2, 4):
-            with Client(proxy) as client:
-                client.send(request(WHOLE) * 2)
-                assert engine_has_replied(engine, proxy, calls)
-                assert [client.response()[0].status for _ in range(2)] == [200, 200]
+    """Otherwise, a client that reads none of its responses could make the proxy hold them all."""
+    engine.chat(completion("y" * 16_000_000))  # more than the system's buffers take
+    with Client(proxy) as client:
+        client.send(request(WHOLE) * 3)
+        for number in (1, 2, 3):
+            assert proxy.counted(REQUESTS, number, endpoint="chat", status="success")
+            assert client.was_read()
+            proxy.put_forward(1)
+            assert len(engine.calls()) == number
+            assert client.response()[0].status == 200
 
 
-def test_a_pipelined_response_that_is_not_read_keeps_its_room(
-    engine: ScriptedEngine, settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+def test_a_client_that_reads_nothing_can_be_replaced(
+    engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
-    """Although the one before it was read while it waited to be sent."""
-    size = 16_000_000
-    engine.chat(completion("y" * size))
-    monkeypatch.setattr(
-        "proxy_service.app.response_room", lambda c: response_room(c, 5 * size // 2)
-    )
-    with RunningProxy(settings) as proxy, Client(proxy) as unread, Client(proxy) as other:
+    """At once, although its response waits to be sent and another request to be answered."""
+    engine.chat(completion("y" * 16_000_000))
+    with RunningProxy(replace(settings, max_connections=1)) as proxy, Client(proxy) as unread:
         unread.send(request(WHOLE) * 2)
-        assert engine_has_replied(engine, proxy, 2)
-        assert unread.response()[0].status == 200
-        assert proxy.counted(REQUESTS, 2, endpoint="chat", status="success")
-        other.send(request(WHOLE))
-        assert other.response()[0].status == 503
+        assert eventually(lambda: bool(engine.calls()))
+        engine.chat(completion("z"))
+
+        def status() -> int:
+            with Client(proxy) as new:
+                new.send(request(WHOLE))
+                return new.response()[0].status
+
+        assert eventually(lambda: status() == 200)
+
+
+def test_the_heads_of_all_connections_have_a_limit_together(
+    engine: ScriptedEngine, settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of pipelined requests, too. Others are told so, and ordinary requests are answered."""
+    monkeypatch.setattr("proxy_service.app.HeadBudget", lambda: HeadBudget(320_000))
+    engine.chat(stream(Step.STALL))
+    large, larger = (
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * size + b"\r\n\r\n"
+        for size in (20_000, 30_000)
+    )
+    with RunningProxy(settings) as proxy, ExitStack() as held:
+        busy = [held.enter_context(Client(proxy)) for _ in range(2)]
+        for client in busy:
+            client.send(request(STREAMED))
+        assert eventually(lambda: len(engine.calls()) == 2)
+        for client in busy:
+            client.send(large * 4)
+            assert client.was_read()
+
+        with Client(proxy) as other:
+            other.send(larger)
+            response, body = other.response("GET")
+            assert response.status == 503
+            assert "heads of all requests together" in json.loads(body)["error"]
+        assert proxy.http.get("/livez").status_code == 200
+        held.close()
+        assert eventually(lambda: proxy.http.get("/livez", headers={"X": "x" * 30_000}).is_success)
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    gc.disable()
+    gc.freeze()  # older objects aren't looked at
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+@pytest.mark.usefixtures("without_collector")
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/api/chat", STREAMED, 200),
+        ("/api/chat", WHOLE, 200),
+        ("/v1/chat/completions", STREAMED, 200),
+        ("/api/chat", b"{", 400),
+        ("/api/chat", WHOLE.replace(b"Tiny", b"Other"), 404),
+        ("/api/chat", b"x" * 3 * MIB, 413),
+        ("/nowhere", b"", 404),
+    ],
+)
+def test_nothing_of_a_request_waits_for_the_garbage_collector(
+    settings: ProxySettings, path: str, body: bytes, status: int
+) -> None:
+    """With large requests, much memory would wait until it runs."""
+    with RunningProxy(replace(settings, max_body_bytes=2 * MIB)) as proxy:
+        for _ in range(3):
+            with Client(proxy) as client:
+                client.send(request(body, path=path))
+                assert client.response()[0].status == status
+        with Client(proxy) as leaving:
+            leaving.send(request(b"x" * 1000)[:-1])
+            assert leaving.was_read()
+
+        def left() -> list[object]:
+            kinds = (ClientConnection, RequestReader, IncomingRequest, ProxyError)
+            return [thing for thing in gc.get_objects() if isinstance(thing, kinds)]
+
+        assert eventually(lambda: not left()), left()

@@ -6,7 +6,7 @@ from proxy_service.server.open_connections import OpenConnections
 class Connection:
     closed = False
 
-    def close(self) -> None:
+    def abort(self) -> None:
         self.closed = True
 
 

@@ -12,6 +12,7 @@ from proxy_service.server.budgets import BodyBudget, HeadBudget
 from proxy_service.server.request import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
+    MAX_PATH_BYTES,
     MAX_PIPELINED,
     IncomingRequest,
     RequestReader,
@@ -188,6 +189,7 @@ def test_an_ambiguous_request_is_refused(broken: bytes) -> None:
         (b"GET /" + b"y" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
         (POST + b"Content-Length: 1001\r\n\r\n", 413),
         (b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n" % (b"y" * MAX_PATH_BYTES), 414),
     ],
 )
 def test_what_is_not_supported_has_a_status_of_its_own(head: bytes, status: int) -> None:
@@ -340,21 +342,58 @@ def test_a_head_that_never_ends_is_refused_at_its_limit(piece: bytes) -> None:
     assert sent <= MAX_HEAD_BYTES + len(piece)
 
 
-def test_unfinished_heads_have_a_limit_together_and_release_it() -> None:
-    heads = HeadBudget(2 * MAX_HEAD_BYTES)
-    head = POST + b"X: " + b"x" * 20_000
-    first, second, third, fourth = (new_reader(heads=heads) for _ in range(4))
-    for reader in (first, second, third, fourth):
-        reader.feed(head)
-    assert [len(reader.requests) for reader in (first, second, third, fourth)] == [0, 0, 0, 1]
-    failure = fourth.requests[0].failure
-    assert failure is not None
-    assert failure.status == 503
+@pytest.mark.parametrize(
+    "held",
+    [
+        pytest.param(POST + b"X: " + b"x" * 25_000, id="one unfinished head"),
+        pytest.param((POST + b"X: " + b"x" * 5_000 + b"\r\n\r\n") * 5, id="complete heads"),
+        pytest.param((POST + b"a:\r\n" * 90 + b"\r\n") * 3, id="tiny fields"),
+    ],
+)
+def test_heads_have_a_limit_together_and_release_it(held: bytes) -> None:
+    """What was received and what is kept of it takes memory, but ordinary heads always pass."""
+    heads = HeadBudget(100_000)
+    readers = [new_reader(heads=heads) for _ in range(100)]
+    for reader in readers:
+        reader.feed(held)
+    refused = [reader for reader in readers if any(r.failure for r in reader.requests)]
+    assert 90 < len(refused) < 100
+    assert {str(r.requests[-1].failure) for r in refused} == {
+        "server busy, please try again.  the heads of all requests together are too large"
+    }
+    ordinary = new_reader(heads=heads)
+    ordinary.feed(POST + b"Cookie: " + b"x" * 4_096 + b"\r\nX: y" * 10 + b"\r\n\r\n")
+    assert ordinary.requests[0].failure is None
 
-    first.feed(b"\r\n\r\n")
-    second.close()
-    third.fail(failure)
-    again = [new_reader(heads=heads) for _ in range(3)]
-    for reader in again:
-        reader.feed(head)
-    assert [len(reader.requests) for reader in again] == [0, 0, 0]
+    for reader in readers:
+        while reader.requests:
+            reader.answered(reader.requests.popleft())
+        reader.close()
+    again = new_reader(heads=heads)
+    again.feed(held)
+    assert not any(request.failure for request in again.requests)
+
+
+def test_a_head_that_begins_in_the_read_of_another_request_is_not_free() -> None:
+    reader = new_reader()
+    tracemalloc.start()
+    reader.feed(POST + b"\r\n" + POST + b"X: " + b"x" * 250_000)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    first, second = reader.requests
+    assert first.failure is None
+    assert second.failure is not None
+    assert second.failure.status == 431
+    assert held < MAX_HEAD_BYTES
+
+
+def test_a_failure_holds_nothing_of_what_was_read() -> None:
+    reader = new_reader()
+    tracemalloc.start()
+    reader.feed(POST + b"X: " + b"x" * 30_000 + b"\r\nHost: y\r\n\r\n")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert reader.requests[0].failure is not None
+    assert held < 10_000

@@ -72,6 +72,19 @@ def test_an_event_name_applies_to_its_event_only() -> None:
     assert decode(b"event: x\n\ndata: a\n\n") == [Event(b"", b"a")]
 
 
+def test_a_long_event_in_small_pieces_is_read_in_linear_time() -> None:
+    """Or this test takes minutes."""
+    decoder = SSEDecoder()
+    decoder.feed(b"data: ")
+    for _ in range(80_000):
+        decoder.feed(b"x" * 200)
+    assert decoder.held == len(b"data: ") + 80_000 * 200
+
+    (event,) = decoder.feed(b"\n\n")
+    assert len(event.data) == 80_000 * 200
+    assert decoder.held == 0
+
+
 def test_an_endless_event_is_refused() -> None:
     """So that the decoder's memory is limited."""
     decoder = SSEDecoder()
