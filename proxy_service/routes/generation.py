@@ -246,12 +246,11 @@ async def _collected(
     """Collect the engine's stream into a whole response."""
     whole = WholeResponse(model=options.model, chat=options.chat)
     stream = OllamaStream(options, whole)
-    received = 0
     async for data in reply.iter_bytes():
-        received += len(data)
-        if received > MAX_REPLY_BYTES:
-            raise EngineProtocolError(f"the engine's reply is above {MAX_REPLY_BYTES} bytes")
         _raise_error(stream.feed(data, exchange.moment()))
+        if whole.size > MAX_REPLY_BYTES:
+            raise EngineProtocolError(f"the engine's reply is above {MAX_REPLY_BYTES} bytes")
+        reply.keep(whole.size + stream.held)
         if stream.done:
             reply.discard_rest()
             break

@@ -122,7 +122,9 @@ async def _whole(exchange: Exchange, reply: EngineReply, translation: Translatio
 async def _stream(exchange: Exchange, reply: EngineReply, stream: TranslatedStream) -> None:
     try:
         async for data in reply.iter_bytes():
-            await _write(exchange, reply, stream, stream.feed(data))
+            batch = stream.feed(data)
+            reply.keep(stream.held)
+            await _write(exchange, reply, stream, batch)
             if stream.done:
                 reply.discard_rest()
                 return

@@ -12,7 +12,8 @@ from proxy_service.wire import JsonObject
 class WholeResponse:
     """One response, for ``/api/chat`` or else for ``/api/generate``.
 
-    It takes the place of `NdjsonLines`, and writes nothing. ``response`` is complete after `final`.
+    It takes the place of `NdjsonLines`, and writes nothing. ``size`` is how many characters were
+    collected; ``response`` is complete after `final`.
     """
 
     def __init__(self, *, model: str, chat: bool) -> None:
@@ -20,12 +21,14 @@ class WholeResponse:
         self._chat = chat
         self._texts: dict[Part, list[str]] = {"content": [], "thinking": []}
         self._calls: list[JsonObject] = []
+        self.size = 0
         self.response: JsonObject = {}
 
     def text(self, part: Part, text: str, created_at: str, logprobs: list[JsonObject]) -> bytes:
         """Add text; there are no logprobs, since they are asked for in whole replies."""
         del created_at, logprobs
         self._texts[part].append(text)
+        self.size += len(text)
         return b""
 
     def run(self, texts: list[bytes], created_at: str) -> bytes:
