@@ -4,36 +4,20 @@ Atheris is guided by coverage, so that it reaches code that generated inputs don
 takes bytes, and raises if the parser doesn't do what it should.
 """
 
-import io
-import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import atheris
 
 with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
-    from embedded_engine.formats.details import gguf_details, safetensors_details
-    from embedded_engine.formats.gguf import NotGgufError, read_header
-    from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
-    from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
-    from proxy_service.clock import Moment, SystemClock
     from proxy_service.engines.reply import ReplyReader
     from proxy_service.errors import EngineProtocolError, ProxyError
-    from proxy_service.server.budgets import BodyBudget, HeadBudget
-    from proxy_service.server.request import RequestReader
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
     from proxy_service.streaming.sse import SSEDecoder
-    from proxy_service.translate.models.model import EngineModel
-    from proxy_service.translate.requests import to_engine_chat, to_engine_generate, to_engine_raw
-    from proxy_service.wire.ollama import parse_chat, parse_generate
-    from proxy_service.wire.writing import to_json
+    from tests.fuzz import work
 
 from tests.fuzz.target import strictly
-
-AT = Moment("2026-01-01T00:00:00.000000Z", 1)
-_MAX_BODY_BYTES = 4096
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
@@ -45,33 +29,24 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 def requests(data: bytes) -> None:
     """Parse requests over HTTP; check that each is complete or has an error."""
-    reader = RequestReader(
-        max_body_bytes=_MAX_BODY_BYTES,
-        bodies=BodyBudget(4 * _MAX_BODY_BYTES, SystemClock()),
-        heads=HeadBudget(),
-        wake=lambda: None,
-    )
-    for piece in pieces(data):
-        reader.feed(piece)
-    while reader.requests:
-        request = reader.requests.popleft()
-        assert len(request.body) <= _MAX_BODY_BYTES
+    for request in work.incoming(pieces(data)):
+        assert len(request.body) <= work.MAX_BODY_BYTES
         assert not (request.complete and request.failure)
 
 
 def bodies(data: bytes) -> None:
-    """Parse Ollama's request bodies; check that each is translated or refused."""
-    try:
-        chat = parse_chat(data)
-        strictly(to_json(to_engine_chat(chat, EngineModel("m"))).decode())
-    except ProxyError:
-        pass
-    try:
-        generate = parse_generate(data)
-        write = to_engine_raw if generate.raw else to_engine_generate
-        strictly(to_json(write(generate, EngineModel("m"))).decode())
-    except ProxyError:
-        pass
+    """Parse request bodies; check that each is translated or refused."""
+    for read in (work.chat, work.generate, work.embed, work.openai):
+        written = read(data)
+        if written is not None:
+            strictly(written.decode())
+    work.models(data)
+
+
+def engine_bodies(data: bytes) -> None:
+    """Parse requests to the embedded engine."""
+    work.engine_chat(data)
+    work.engine_completion(data)
 
 
 def events(data: bytes) -> None:
@@ -90,11 +65,11 @@ def streams(data: bytes) -> None:
         stream = OllamaStream(options)
         batches = []
         for piece in pieces(data):
-            batches.append(stream.feed(piece, AT))
+            batches.append(stream.feed(piece, work.AT))
             if stream.done or batches[-1].error:
                 break
         else:
-            batches.append(stream.close(AT))
+            batches.append(stream.close(work.AT))
         lines = b"".join(batch.data for batch in batches).decode("ascii").split("\n")
         assert lines.pop() == ""
         assert sum('"done":true' in line and "done_reason" in line for line in lines) <= 1
@@ -116,6 +91,17 @@ def passed_on(data: bytes) -> None:
     assert stream.finish_reason is None or isinstance(stream.finish_reason, str)
 
 
+def replies(data: bytes) -> None:
+    """Read whole replies; check that each is translated or refused."""
+    for read in (work.completion, work.embeddings):
+        written = read(data)
+        if written is not None:
+            strictly(written.decode())
+    work.passed_on(data)
+    work.engine_error(data)
+    work.model_list(data)
+
+
 def responses(data: bytes) -> None:
     """Parse the engine's replies over HTTP; check that each is complete or an error."""
     reader = ReplyReader()
@@ -133,23 +119,18 @@ def responses(data: bytes) -> None:
 
 def model_files(data: bytes) -> None:
     """Read the headers of model files; check that each is described or refused."""
-    stream = io.BytesIO(data[1:])
-    with suppress(NotGgufError):
-        header = read_header(stream)
-        json.dumps(gguf_details(header))
-        if needs_tokenizer(header.metadata):
-            json.dumps(to_tokenizer_json(header.metadata))
-    stream.seek(0)
-    with suppress(NotSafetensorsError):
-        json.dumps(safetensors_details("llama", count_elements(stream)))
+    work.gguf(data[1:])
+    work.safetensors(data[1:])
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "requests": requests,
     "bodies": bodies,
+    "engine_bodies": engine_bodies,
     "events": events,
     "streams": streams,
     "passed_on": passed_on,
+    "replies": replies,
     "responses": responses,
     "model_files": model_files,
 }
