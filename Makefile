@@ -116,7 +116,7 @@ bench-quick: $(RUNTIME) ## Check that the proxy hasn't become slower than record
 	@$(RUN) bench --quick
 
 .PHONY: fuzz
-fuzz: $(TESTING) ## Look for requests, engine replies and model files that break a parser, for MINUTES=10
+fuzz: $(TESTING) ## Look for requests, engine replies and model files that break a parser or cost too much, for MINUTES=10
 	@$(BIN)/python $(INSTALL) -r tests/fuzz/requirements.txt
 	@$(RUN) tests.fuzz $(if $(MINUTES),--minutes $(call quoted,$(MINUTES)))
 

@@ -240,7 +240,7 @@ def _logprob(entry: JsonObject, top_logprobs: int) -> JsonObject:
     translated = _token_logprob(entry)
     if top_logprobs:
         alternatives = cast("list[JsonObject]", entry.get("top_logprobs") or [])
-        translated["top_logprobs"] = [_token_logprob(a) for a in alternatives[:top_logprobs]]
+        translated["top_logprobs"] = tuple(map(_token_logprob, alternatives[:top_logprobs]))
     return translated
 
 
@@ -248,4 +248,4 @@ def _token_logprob(entry: JsonObject) -> JsonObject:
     token, text = entry.get("token"), entry.get("bytes")
     if not isinstance(token, str):
         token = text if isinstance(text, str) else ""
-    return {"token": token, "logprob": entry["logprob"], "bytes": list(token.encode())}
+    return {"token": token, "logprob": entry["logprob"], "bytes": tuple(token.encode())}

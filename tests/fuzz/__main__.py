@@ -1,40 +1,48 @@
-"""`make fuzz MINUTES=10`: fuzz the whole proxy for half of the time, then the parsers.
+"""`make fuzz MINUTES=10`: look for what breaks the proxy, breaks a parser, or costs too much.
 
-The proxy is fuzzed with Hypothesis, the parsers with Atheris. The exit code is 0 if nothing was
-found, else 1. Needs tests/fuzz/requirements.txt.
+A third of the time each: the whole proxy is fuzzed with Hypothesis, the parsers with Atheris, and
+the cost of inputs is measured. The exit code is 0 if nothing was found, else 1. Needs
+tests/fuzz/requirements.txt.
 """
 
 import argparse
+import gc
 import gzip
 import io
 import json
 import re
+import secrets
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.cost import WORK, Cost, search
 from tests.fuzz.inputs import HEADERS, PATHS, bodies, engine_replies
 from tests.fuzz.target import FuzzTarget
 from tests.processes import ROOT
 from tests.proxy.scripted_engine import DONE, MODEL, USAGE, Reply, delta_event
 from tests.tiny_gguf import sentencepiece_metadata, write_gguf
 
-PARSERS = (
-    *("requests", "bodies", "translated_bodies", "compressed", "events", "streams"),
-    *("translated_streams", "passed_on", "responses", "model_files"),
-)
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
+if TYPE_CHECKING:
+    from tests.fuzz.shapes import Shape
+
+PARSERS = (
+    *("requests", "bodies", "translated_bodies", "engine_bodies", "compressed", "events"),
+    *("streams", "translated_streams", "passed_on", "replies", "responses", "model_files"),
+)
 _ROUND = 100  # examples, after which the time and the number of objects are checked
 # By how much the number of objects and series may grow after the first round. It varies with the
 # connections, but a leak of one object per request would soon exceed it.
@@ -83,10 +91,20 @@ SEEDS: dict[str, list[bytes]] = {
     ],
     "translated_bodies": [json.dumps(value).encode() for value in (_MESSAGES, _RESPONSES)],
     "compressed": [gzip.compress(b"{}"), zstd.compress(b"{}")],
+    "engine_bodies": [
+        json.dumps(_CHAT | {"tools": [], "logit_bias": {"1": 0.5}, "stop": ["a"]}).encode(),
+        b'{"prompt":"x","grammar":{"type":"json_schema","value":{}}}',
+    ],
     "events": [b"event: a\r\ndata: b\r\ndata: c\r\n\r\n: d\n\ndata: [DONE]\n\n"],
     "streams": [_STREAM],
     "translated_streams": [_STREAM],
     "passed_on": [_STREAM],
+    "replies": [
+        b'{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"usage":{}}',
+        b'{"data":[{"index":0,"embedding":[0.5,1e-5]}]}',
+        b'{"data":[{"id":"m","created":1}]}',
+        b'{"error":{"message":"x","type":"invalid_request_error"}}',
+    ],
     "responses": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"],
     "model_files": [_gguf(), struct.pack("<Q", len(_SAFETENSORS)) + _SAFETENSORS.encode()],
 }
@@ -142,18 +160,51 @@ def fuzz_parser(name: str, seconds: int) -> bool:
     return True
 
 
+def fuzz_cost(name: str, seconds: float, seed: int) -> bool:
+    """Search for inputs that cost some work too much, and return whether there are none."""
+    gc.freeze()
+    measured, slowest, largest = 0, Cost(0, 0), Cost(0, 0)
+    findings: dict[bytes, tuple[Shape, Cost]] = {}  # the worst for each frame
+    for shape, cost in search(name, seconds, seed):
+        measured += 1
+        slowest = max(slowest, cost, key=lambda one: one.time)
+        largest = max(largest, cost, key=lambda one: one.memory)
+        known = findings.get(shape.frame)
+        if cost.worst > 1 and (known is None or cost.worst > known[1].worst):
+            findings[shape.frame] = shape, cost
+    print(  # noqa: T201
+        f"cost of {name}: {measured} inputs (seed {seed}), at most {slowest.milliseconds:.1f} ms "
+        f"per 100 KB and {largest.multiple:.1f} times their size in memory",
+        flush=True,
+    )
+    for shape, cost in findings.values():
+        print(f"  found: {cost} for {shape}", flush=True)  # noqa: T201
+    return not findings
+
+
 def main() -> int:
     """Fuzz for the given time."""
     parser = argparse.ArgumentParser(prog="make fuzz")
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--only", choices=["http", *PARSERS], help="one of the targets")
+    parser.add_argument(
+        "--only",
+        choices=["http", "parsers", *PARSERS, "cost", *map(_cost_of, WORK)],
+        help="one of the targets, or of the three kinds",
+    )
+    parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="for the costs")
     options = parser.parse_args()
-    half = options.minutes * 60 / (1 if options.only else 2)
+    third = options.minutes * 60 / (1 if options.only else 3)
     if options.only in (None, "http"):
-        fuzz_http(half)
-    chosen = [name for name in PARSERS if options.only in (None, name)]
-    clean = [fuzz_parser(name, round(half / len(chosen))) for name in chosen]
+        fuzz_http(third)
+    parsers = [name for name in PARSERS if options.only in (None, "parsers", name)]
+    clean = [fuzz_parser(name, round(third / len(parsers))) for name in parsers]
+    costs = [name for name in WORK if options.only in (None, "cost", _cost_of(name))]
+    clean += [fuzz_cost(name, third / len(costs), options.seed) for name in costs]
     return 0 if all(clean) else 1
+
+
+def _cost_of(name: str) -> str:
+    return f"cost-{name}"
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ Atheris is guided by coverage, so that it reaches code that generated inputs don
 takes bytes, and raises if the parser doesn't do what it should.
 """
 
-import io
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,15 +11,8 @@ from contextlib import suppress
 import atheris
 
 with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
-    from embedded_engine.formats.details import gguf_details, gguf_info, safetensors_details
-    from embedded_engine.formats.gguf import NotGgufError, read_header
-    from embedded_engine.formats.safetensors import NotSafetensorsError, count_elements
-    from embedded_engine.formats.tokenizer import needs_tokenizer, to_tokenizer_json
-    from proxy_service.clock import Moment, SystemClock
     from proxy_service.engines.reply import ReplyReader
     from proxy_service.errors import EngineProtocolError, ProxyError
-    from proxy_service.server.budgets import BodyBudget, HeadBudget
-    from proxy_service.server.request import RequestReader
     from proxy_service.streaming.anthropic import MessagesStream
     from proxy_service.streaming.ollama import OllamaStream, StreamOptions
     from proxy_service.streaming.passthrough import PassthroughStream
@@ -29,26 +20,17 @@ with atheris.instrument_imports(include=["proxy_service", "embedded_engine"]):
     from proxy_service.streaming.sse import SSEDecoder
     from proxy_service.translate.anthropic import requests as anthropic
     from proxy_service.translate.models.model import EngineModel
-    from proxy_service.translate.requests import (
-        to_engine_chat,
-        to_engine_format,
-        to_engine_generate,
-        to_engine_raw,
-    )
     from proxy_service.translate.responses import requests as newer
     from proxy_service.translate.responses.replies import Frame
     from proxy_service.translate.responses.tools import Tools
     from proxy_service.wire.anthropic import read_messages
     from proxy_service.wire.compression import CODINGS, unpack
-    from proxy_service.wire.ollama import parse_chat, parse_generate
     from proxy_service.wire.reading import parse_object
     from proxy_service.wire.responses import read_request
     from proxy_service.wire.writing import to_json
+    from tests.fuzz import work
 
 from tests.fuzz.target import strictly
-
-AT = Moment("2026-01-01T00:00:00.000000Z", 1)
-_MAX_BODY_BYTES = 4096
 
 
 def pieces(data: bytes) -> Iterator[bytes]:
@@ -60,35 +42,24 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 def requests(data: bytes) -> None:
     """Parse requests over HTTP; check that each is complete or has an error."""
-    reader = RequestReader(
-        max_body_bytes=_MAX_BODY_BYTES,
-        bodies=BodyBudget(4 * _MAX_BODY_BYTES, SystemClock()),
-        heads=HeadBudget(),
-        wake=lambda: None,
-    )
-    for piece in pieces(data):
-        reader.feed(piece)
-    while reader.requests:
-        request = reader.requests.popleft()
-        assert len(request.body) <= _MAX_BODY_BYTES
+    for request in work.incoming(pieces(data)):
+        assert len(request.body) <= work.MAX_BODY_BYTES
         assert not (request.complete and request.failure)
 
 
 def bodies(data: bytes) -> None:
-    """Parse Ollama's request bodies; check that each is translated or refused."""
-    try:
-        chat = parse_chat(data)
-        wanted = to_engine_format(chat.common.format)
-        strictly(to_json(to_engine_chat(chat, EngineModel("m"), wanted)).decode())
-    except ProxyError:
-        pass
-    try:
-        generate = parse_generate(data)
-        write = to_engine_raw if generate.raw else to_engine_generate
-        wanted = to_engine_format(generate.common.format)
-        strictly(to_json(write(generate, EngineModel("m"), wanted)).decode())
-    except ProxyError:
-        pass
+    """Parse request bodies; check that each is translated or refused."""
+    for read in (work.chat, work.generate, work.embed, work.openai):
+        written = read(data)
+        if written is not None:
+            strictly(written.decode())
+    work.models(data)
+
+
+def engine_bodies(data: bytes) -> None:
+    """Parse requests to the embedded engine."""
+    work.engine_chat(data)
+    work.engine_completion(data)
 
 
 def translated_bodies(data: bytes) -> None:
@@ -110,7 +81,10 @@ def compressed(data: bytes) -> None:
     """Unpack bodies; check that each is within the limit or refused."""
     for coding in CODINGS:
         with suppress(ProxyError):
-            assert len(unpack(data[1:], coding, limit_bytes=_MAX_BODY_BYTES)) <= _MAX_BODY_BYTES
+            assert (
+                len(unpack(data[1:], coding, limit_bytes=work.MAX_BODY_BYTES))
+                <= work.MAX_BODY_BYTES
+            )
 
 
 def events(data: bytes) -> None:
@@ -129,11 +103,11 @@ def streams(data: bytes) -> None:
         stream = OllamaStream(options)
         batches = []
         for piece in pieces(data):
-            batches.append(stream.feed(piece, AT))
+            batches.append(stream.feed(piece, work.AT))
             if stream.done or batches[-1].error:
                 break
         else:
-            batches.append(stream.close(AT))
+            batches.append(stream.close(work.AT))
         lines = b"".join(batch.data for batch in batches).decode("ascii").split("\n")
         assert lines.pop() == ""
         assert sum('"done":true' in line and "done_reason" in line for line in lines) <= 1
@@ -179,6 +153,17 @@ def passed_on(data: bytes) -> None:
     assert stream.finish_reason is None or isinstance(stream.finish_reason, str)
 
 
+def replies(data: bytes) -> None:
+    """Read whole replies; check that each is translated or refused."""
+    for read in (work.completion, work.embeddings):
+        written = read(data)
+        if written is not None:
+            strictly(written.decode())
+    work.passed_on(data)
+    work.engine_error(data)
+    work.model_list(data)
+
+
 def responses(data: bytes) -> None:
     """Parse the engine's replies over HTTP; check that each is complete or an error."""
     reader = ReplyReader()
@@ -196,15 +181,8 @@ def responses(data: bytes) -> None:
 
 def model_files(data: bytes) -> None:
     """Read the headers of model files; check that each is described or refused."""
-    stream = io.BytesIO(data[1:])
-    with suppress(NotGgufError):
-        header = read_header(stream)
-        json.dumps((gguf_details(header), gguf_info(header)))
-        if needs_tokenizer(header.metadata):
-            json.dumps(to_tokenizer_json(header.metadata))
-    stream.seek(0)
-    with suppress(NotSafetensorsError):
-        json.dumps(safetensors_details("llama", count_elements(stream)))
+    work.gguf(data[1:])
+    work.safetensors(data[1:])
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -212,10 +190,12 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "bodies": bodies,
     "translated_bodies": translated_bodies,
     "compressed": compressed,
+    "engine_bodies": engine_bodies,
     "events": events,
     "streams": streams,
     "translated_streams": translated_streams,
     "passed_on": passed_on,
+    "replies": replies,
     "responses": responses,
     "model_files": model_files,
 }

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import PureWindowsPath
 
+from proxy_service.errors import EngineProtocolError
 from proxy_service.settings.model_details import ModelDetails
 from proxy_service.translate.models.details import (
     merged,
@@ -18,6 +19,9 @@ from proxy_service.translate.models.names import fold_name
 from proxy_service.translate.models.rendering import FOREVER_SECONDS
 from proxy_service.wire.engine import ModelEntry, ModelList
 
+# Far more than an engine serves. The list is read every few seconds.
+MAX_MODELS = 1000
+
 
 def from_model_list(
     body: ModelList, configured: Mapping[str, ModelDetails]
@@ -30,7 +34,12 @@ def from_model_list(
     An engine that was started on a folder or a file uses its path as the id. Clients take the
     part before a slash for a namespace, so such a model is named after the last part of its
     path, unless two models would share that name. So is a LoRA adapter after its own name.
+
+    Raises:
+        EngineProtocolError: It lists too many models.
     """
+    if len(body["data"]) > MAX_MODELS:
+        raise EngineProtocolError(f"the engine lists more than {MAX_MODELS} models")
     entries = [entry for entry in body["data"] if entry["id"] != DEFAULT_NAME]
     names = Counter(fold_name(_short_name(entry)) for entry in entries)
     models = (
@@ -74,5 +83,7 @@ def _short_name(entry: ModelEntry) -> str:
 
 def _last_part(engine_id: str) -> str:
     """Return the last part of an absolute path, and any other id unchanged."""
+    if not engine_id.startswith(("/", "\\")) and engine_id[1:2] != ":":
+        return engine_id  # nearly always
     path = PureWindowsPath(engine_id)  # accepts slashes and backslashes
     return path.name if path.root and path.name else engine_id

@@ -116,6 +116,8 @@ def test_elements_are_counted_by_data_type() -> None:
         pytest.param(safetensors([]), id="not an object"),
         pytest.param(safetensors({"a": {"dtype": "F32", "shape": [-1]}}), id="negative shape"),
         pytest.param(safetensors({"a": {"dtype": "F32", "shape": [1] * 65}}), id="dimensions"),
+        pytest.param(safetensors({"a": {"dtype": "F32", "shape": [2**64]}}), id="large number"),
+        pytest.param(safetensors({"a": {"dtype": "F32", "shape": [2**40] * 2}}), id="large tensor"),
         pytest.param(io.BytesIO(struct.pack("<Q", 2) + b"{\xff"), id="not UTF-8"),
         pytest.param(io.BytesIO(struct.pack("<Q", 10**5) + b"[" * 10**5), id="nested"),
     ],

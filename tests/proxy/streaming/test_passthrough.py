@@ -77,3 +77,12 @@ def test_streams_of_other_apis_end_with_their_own_event(
 
     assert stream.close().error is None
     assert stream.usage == {"prompt_tokens": 3, "completion_tokens": 4}
+
+
+def test_the_first_error_of_several_is_reported() -> None:
+    stream = PassthroughStream(model="m")
+
+    batch = stream.feed(b"data: the reason\n\ndata: more\n\n")
+
+    assert batch.error is not None
+    assert batch.error.message == "the reason"

@@ -6,7 +6,11 @@ import pytest
 
 from proxy_service.clock import Moment
 from proxy_service.errors import EngineProtocolError
-from proxy_service.translate.replies import to_ollama_chat, to_ollama_counts
+from proxy_service.translate.replies import (
+    to_ollama_chat,
+    to_ollama_counts,
+    to_ollama_tool_calls,
+)
 
 AT = Moment("2026-01-02T03:04:05.000006Z", 5)
 
@@ -35,3 +39,9 @@ def test_tool_arguments_that_are_not_an_object_are_a_protocol_error(arguments: s
 
     with pytest.raises(EngineProtocolError):
         to_ollama_chat(reply, model="m", at=AT, load_ns=0, top_logprobs=0)
+
+
+def test_very_many_tool_calls_are_a_protocol_error() -> None:
+    assert len(to_ollama_tool_calls([{}] * 1000)) == 1000
+    with pytest.raises(EngineProtocolError, match="more than 1000 tool calls"):
+        to_ollama_tool_calls([{}] * 1001)

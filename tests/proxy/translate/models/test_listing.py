@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from proxy_service.translate.models.listing import from_model_list
+from proxy_service.errors import EngineProtocolError
+from proxy_service.translate.models.listing import MAX_MODELS, from_model_list
 from proxy_service.translate.models.lookup import NameTable
 
 
@@ -33,3 +34,11 @@ def test_a_model_whose_id_is_a_path_is_named_after_its_last_part(
     assert {model.id: table.find(f"{model.name}:latest") for model in models} == {
         m.id: m for m in models
     }
+
+
+def test_a_list_of_very_many_models_is_refused() -> None:
+    listed: list[Any] = [{"id": str(number)} for number in range(MAX_MODELS)]
+
+    assert len(from_model_list({"data": listed}, {})) == MAX_MODELS
+    with pytest.raises(EngineProtocolError, match="more than 1000 models"):
+        from_model_list({"data": [*listed, {"id": "one more"}]}, {})
