@@ -141,6 +141,22 @@ async def compressed_bodies(sender: Sender) -> None:
     await sender.each(requests, connections=FEW, per_second=FEW_PER_SECOND)
 
 
+@attack(
+    "a compressed body, packed or unpacked (`MAX_UNPACKED_MIB`), and the window that unpacking"
+    " needs",
+    expects=(400, 413),
+)
+async def decompression_bombs(sender: Sender) -> None:
+    """Bodies for responses that are 256 MiB when they are decompressed, and damaged ones."""
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(b" " * MIB) for _ in range(256)) + packer.flush()
+    requests = [
+        sender.http("POST", "/v1/responses", body, headers=f"Content-Encoding: {coding}\r\n")
+        for coding, body in (("gzip", bomb), ("gzip", bomb[:1000]), ("zstd", bomb))
+    ]
+    await sender.each(requests, connections=FEW, per_second=FEW_PER_SECOND)
+
+
 @attack("levels, values, arrays and objects in a body's JSON", expects=(400,))
 async def many_small_containers(sender: Sender) -> None:
     """Bodies of 50 MiB of empty arrays and objects."""

@@ -167,13 +167,32 @@ def _tool(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "parameters": schema}}
 
 
-@attack("cost of a body", expects=(200, 400))
+@attack("schemas within a `format`", expects=(400,))
 async def huge_formats(sender: Sender) -> None:
     """Formats whose schemas have 50,000 alternatives, or refer to each other."""
     wide = {"anyOf": [{"const": f"c{number}"} for number in range(50_000)]}
     definitions = {f"d{n}": {"$ref": f"#/$defs/d{n + 1}"} for n in range(20_000)}
     chained = {"$defs": definitions, "$ref": "#/$defs/d0"}
     await _send(sender, "/api/chat", *(generation(sender, format=form) for form in (wide, chained)))
+
+
+@attack("patterns in a `format`", expects=(200,))
+async def long_patterns(sender: Sender) -> None:
+    """Formats with one pattern of 100,000 characters, and with 4,000 short ones."""
+    long = {"type": "string", "pattern": "(a|b)*" * 16_000}
+    many = {f"p{n}": {"type": "string", "pattern": f"^x{n}(a+)+$"} for n in range(4000)}
+    forms = (long, {"type": "object", "properties": many})
+    await _send(sender, "/api/chat", *(generation(sender, format=form) for form in forms))
+
+
+@attack("items that a `format` asks for", expects=(200,))
+async def long_arrays(sender: Sender) -> None:
+    """Formats of arrays with a million items, also within each other."""
+    flat = {"type": "array", "items": {"type": "integer"}, "minItems": 1_000_000}
+    nested: dict[str, Any] = {"type": "integer"}
+    for _ in range(20):
+        nested = {"type": "array", "items": nested, "maxItems": 1000}
+    await _send(sender, "/api/chat", *(generation(sender, format=form) for form in (flat, nested)))
 
 
 @attack("no label or log line takes its values from clients", expects=(200,))
