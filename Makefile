@@ -20,8 +20,8 @@ export STACK
 # A value as one word of a shell command, whatever is in it. ARGS are several words on purpose.
 quoted = '$(subst ','\'',$(1))'
 
-.PHONY: help demo up down preview logs status prometheus-files env verify drill soak attacks \
-	test test-clients test-reverse-proxies e2e lint types format render pin-images lock audit sbom clean \
+.PHONY: help demo up down preview logs status prometheus-files env verify drill soak attacks test \
+	test-clients test-agents test-reverse-proxies e2e lint types format render pin-images lock audit sbom clean \
 	prometheus node
 
 help: ## List the commands and variables
@@ -39,7 +39,7 @@ help: ## List the commands and variables
 #= SERVICE=          logs: one of engine, proxy, prometheus, grafana (all)
 #= MINUTES=          soak, fuzz: minutes to run (30, 10)
 #= SECONDS=          attacks: seconds of each attack (60)
-#= ARGS=             verify, drill, soak, attacks, lock, test-reverse-proxies: further options, for instance ARGS="--no-traffic --json"
+#= ARGS=             verify, drill, soak, attacks, lock, test-agents, test-reverse-proxies: further options, for instance ARGS="--no-traffic --json"
 #= PYTHON=           the Python (3.11 or later) to create .venv with
 
 demo: $(ENGINE) ## Run engine, proxy and Prometheus on this machine, without Docker, until Ctrl-C
@@ -79,11 +79,14 @@ drill: $(RUNTIME) prometheus ## Cause each alert's condition on copies; check th
 	@$(RUN) ops.drill $(if $(filter file,$(origin STACK)),,--stack $(call quoted,$(STACK))) $(ARGS)
 
 test: node $(TESTING) prometheus lint types ## Run every check that needs neither Docker nor the Pulumi CLI
-	@$(RUN) pytest -q -m 'not e2e and not reverse_proxy'
+	@$(RUN) pytest -q -m 'not e2e and not reverse_proxy and not agent'
 	@$(RUN) tests.clients
 
 test-clients: $(TESTING) ## Run only the tests with third-party Ollama clients; needs Node.js
 	@$(RUN) tests.clients
+
+test-agents: $(TESTING) ## Install coding agents (1.2 GB, Node.js 20) and run them (ARGS="-k codex")
+	@$(RUN) tests.agents $(ARGS)
 
 e2e: $(TESTING) ## Run the real `pulumi up` cycle; needs Docker
 	@$(RUN) ops.stack check
@@ -138,7 +141,7 @@ sbom: $(TOOLS_INSTALLED) ## Write each image's packages to .run/sbom-*.json, as 
 			$$image/requirements.txt || exit 1; echo .run/sbom-$$image.json; done
 
 clean: ## Delete .venv, .tools, .run and caches, but not the stack's state
-	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .tools .run tests/clients/node/node_modules tests/agents/node/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Checked first, since the tests that need it run last.

@@ -36,6 +36,7 @@ class ResponsesStream(TranslatedStream):
         self._done_items: list[JsonObject] = []
         self._kind = ""  # of the open item, empty if none is open
         self._texts: list[str] = []  # of the open item
+        self._around_text: tuple[bytes, bytes] | None = None  # of the open message
 
     def failed(self, error: ProxyError) -> bytes:
         """Return the event that ends a stream that has begun with an error."""
@@ -60,14 +61,14 @@ class ResponsesStream(TranslatedStream):
     def _run(self, texts: list[bytes]) -> None:
         self._switch(_TEXT)
         self._texts.append(decode(texts))
-        before, after = self._around_text()
+        before, after = self._around_text = self._around_text or self._surroundings()
         number = self._sequence
         self._sequence += len(texts)
         for text in texts:
             self._out += (before, text, after, b"%d}\n\n" % number)
             number += 1
 
-    def _around_text(self) -> tuple[bytes, bytes]:
+    def _surroundings(self) -> tuple[bytes, bytes]:
         """Return what comes before a delta of a message, and what comes between it and its number.
 
         These are the most frequent events, so they aren't encoded one by one.
@@ -127,7 +128,7 @@ class ResponsesStream(TranslatedStream):
         item = self._item(text, status)
         self._emit("response.output_item.done", output_index=len(self._done_items), item=item)
         self._done_items.append(item)
-        self._kind, self._texts = "", []
+        self._kind, self._texts, self._around_text = "", [], None
 
     def _place(self) -> JsonObject:
         """Return where the open part is."""

@@ -20,7 +20,7 @@ PERSON: dict[str, Any] = {
     "properties": {"name": {"type": "string"}},
     "required": ["name"],
 }
-CALL = {
+CALL: dict[str, Any] = {
     "index": 0,
     "id": "call-1",
     "type": "function",

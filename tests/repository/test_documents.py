@@ -26,6 +26,18 @@ def test_every_relative_link_leads_somewhere() -> None:
     assert broken == []
 
 
+def test_each_coding_agent_is_explained_in_at_most_ten_lines() -> None:
+    """Without the heading and blank lines."""
+    _, *agents = (ROOT / "docs" / "clients.md").read_text().split("\n## ")
+    lengths = {
+        name: len([line for line in text.splitlines() if line.strip()])
+        for name, _, text in (agent.partition("\n") for agent in agents)
+    }
+
+    assert len(lengths) == 8
+    assert [name for name, lines in lengths.items() if lines > 10] == []
+
+
 def test_the_documented_scrape_job_matches_the_stacks() -> None:
     """The job that a reader copies makes the same series as the stack's own Prometheus."""
     (shown,) = re.findall(r"```yaml\n(- job_name: mistral\n.*?)```", STACK, re.DOTALL)

@@ -18,6 +18,7 @@ INSTALL = "pip install --quiet --disable-pip-version-check --require-hashes -r"
 RUNNING = ["demo", "up", "down", "preview", "logs", "status", "verify", "drill"]
 DEVELOPING = [
     "test",
+    "test-agents",
     "test-reverse-proxies",
     "attacks",
     "e2e",
@@ -176,7 +177,7 @@ def test_the_tests_install_both_levels_and_run_all_checks(with_venv: Path) -> No
         f"{INSTALL} tests/requirements.txt",
     ]
     assert {line.split()[0] for line in commands} >= {"ruff", "mypy", "pytest"}
-    assert "pytest -q -m not e2e and not reverse_proxy" in commands
+    assert "pytest -q -m not e2e and not reverse_proxy and not agent" in commands
 
 
 def test_verify_checks_a_stack_only_when_one_is_named(with_venv: Path) -> None:
