@@ -100,6 +100,7 @@ class Catalogue:
         self._earlier_expiry = asyncio.Event()
         self._next_expiry = NEVER
         self._tasks: list[asyncio.Task[None]] = []
+        self._unloads: set[asyncio.Task[None]] = set()
         self._failure: EngineError | None = EngineUnavailable("the engine hasn't been probed yet")
         self._was_ready = False
 
@@ -121,10 +122,11 @@ class Catalogue:
 
     async def stop(self) -> None:
         """Stop the background tasks."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._unloads]
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _watch(self) -> None:
         while True:
@@ -232,7 +234,9 @@ class Catalogue:
         model = self._base(model)
         self._uses.asked_for(model.id, now=self._clock.monotonic(), keep_alive_seconds=0.0)
         async with self._loading:
-            await self._unload_now(model.id)
+            now = self._clock.monotonic()
+            if self._uses.expires_at(model.id, now=now) <= now:  # no later request wants to keep it
+                await self._unload_now(model.id)
 
     def _is_loaded(self, model: EngineModel) -> bool:
         """Return the last known status; ``model`` may be older than an unload."""
@@ -266,7 +270,7 @@ class Catalogue:
                 idle = self._uses.least_recently_used(self._loaded_ids())
                 if idle is None or not self._settings.model_unload:
                     raise
-                await self._unload_now(idle)
+                await self._unload_or_log(idle)
                 if idle in self._loaded_ids():
                     raise
             else:
@@ -281,10 +285,13 @@ class Catalogue:
         limit = self._settings.max_loaded_models
         if not (limit and self._settings.model_unload):
             return
-        while len(loaded := self._loaded_ids()) >= limit:
+        while self._count_resident() >= limit:
+            loaded = self._loaded_ids()
             idle = self._uses.least_recently_used(loaded)
+            if not loaded:
+                return  # all are being loaded
             if idle is not None:
-                await self._unload_now(idle)
+                await self._unload_or_log(idle)
                 if idle in self._loaded_ids() and not self._uses.in_use(idle):
                     return  # the engine didn't unload it; it may have room all the same
                 continue
@@ -294,8 +301,33 @@ class Catalogue:
             finally:
                 self._awaited_end = None
 
+    async def _unload_or_log(self, model_id: str) -> None:
+        """Unload a model; a failure is only logged, since it concerns no request."""
+        try:
+            await self._unload_now(model_id)
+        except ProxyError as error:
+            fields = {"model": model_id, "reason": error.message}
+            logger.warning("unload_failed", extra={"fields": fields})
+            with suppress(ProxyError):
+                await self._ask()
+
     async def _unload_now(self, model_id: str) -> None:
-        """Unload a model unless it is in use or isn't loaded."""
+        """Unload a model unless it is in use or isn't loaded.
+
+        It goes on if the request that caused it is cancelled: nobody may ask for the engine's
+        list while the engine unloads.
+        """
+        task = asyncio.create_task(self._unload_loaded(model_id))
+        self._unloads.add(task)
+        task.add_done_callback(self._unload_ended)
+        await asyncio.shield(task)
+
+    def _unload_ended(self, task: asyncio.Task[None]) -> None:
+        self._unloads.discard(task)
+        if not task.cancelled():
+            task.exception()  # else asyncio would log it if the request was cancelled
+
+    async def _unload_loaded(self, model_id: str) -> None:
         # Keep probes out meanwhile: their lists would be older than the status set here.
         async with self._asking:
             current = self._table.find(model_id)
@@ -309,6 +341,10 @@ class Catalogue:
                 reply = await self._post(engine_paths.UNLOAD, current)
             _check_change(reply, current, job="unload", ends=(UNLOADED,))
         await self._ask()
+
+    def _count_resident(self) -> int:
+        """Return how many models are loaded or being loaded."""
+        return sum(not (m.status == UNLOADED or m.parent) for m in self._table.models)
 
     def _loaded_ids(self) -> list[str]:
         models = self._table.models
@@ -325,19 +361,22 @@ class Catalogue:
 
     async def _unload_idle_models(self) -> None:
         while True:
-            model_id, self._next_expiry = self._uses.next_to_expire()
+            _, self._next_expiry = self._uses.next_to_expire()
             now = self._clock.monotonic()
             if self._next_expiry > now:
                 await self._sleep_until_expiry(now)
                 continue
+            async with self._loading:
+                await self._unload_expired()
+
+    async def _unload_expired(self) -> None:
+        """Unload the model that expired first, unless it was used while this waited."""
+        model_id, expires_at = self._uses.next_to_expire()
+        now = self._clock.monotonic()
+        if expires_at <= now:
             # `_uses` forgets the model when the engine no longer lists it as loaded.
             self._uses.postpone(model_id, until=now + _RETRY_SECONDS)
-            try:
-                async with self._loading:
-                    await self._unload_now(model_id)
-            except ProxyError as error:
-                fields = {"model": model_id, "reason": error.message}
-                logger.warning("unload_failed", extra={"fields": fields})
+            await self._unload_or_log(model_id)
 
     async def _sleep_until_expiry(self, now: float) -> None:
         self._earlier_expiry.clear()

@@ -1,5 +1,6 @@
 """How long models stay loaded: ``keep_alive``, and which model makes room for another."""
 
+import json
 import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from tests.proxy.scripted_engine import (
     json_reply,
     stream,
 )
+from tests.proxy.server.test_connection import Client, request
 
 EMBED = {"model": MODEL, "input": "x"}
 GENERATE = {"model": MODEL, "prompt": "x", "stream": False}
@@ -269,6 +271,78 @@ def test_a_model_that_never_loads_is_an_error(
     assert reply.status_code == 503
     assert message in reply.json()["error"]
     assert engine.status_of[MODEL] == ("unloaded" if "memory" in message else "loaded")
+
+
+def test_a_model_that_is_used_while_another_one_loads_is_kept(
+    engine: ScriptedEngine, unloading: ProxySettings
+) -> None:
+    """It expired in the meantime, but unloads wait for loads."""
+    engine.status_of[OTHER_MODEL] = "unloaded"
+    loaded = threading.Event()
+
+    def reload(_: Received) -> Reply:
+        engine.status_of[OTHER_MODEL] = "loaded"
+        text = json.dumps({"model_id": OTHER_MODEL, "status": "loaded"}).encode()
+        return Reply((loaded, text), length=False)
+
+    engine.on("/v1/models/reload", reload)
+    proxy = RunningProxy(unloading)
+    proxy.clock = _TickingClock()
+    with proxy, ThreadPoolExecutor(1) as pool:
+        proxy.http.post("/api/chat", json=CHAT | {"keep_alive": 4})
+        other = pool.submit(proxy.http.post, "/api/chat", json=OTHER_CHAT)
+        proxy.put_forward_in_silence(engine, 5, path="/v1/models/reload")
+        proxy.http.post("/api/chat", json=CHAT | {"keep_alive": -1})
+        loaded.set()
+        assert other.result().status_code == 200
+        proxy.put_forward(1)
+        assert _expiry(proxy) == math.inf
+
+    assert engine.calls("/v1/models/unload") == []
+
+
+def test_an_unload_goes_on_when_its_client_leaves(
+    engine: ScriptedEngine, unloading: ProxySettings
+) -> None:
+    """The next request for the model waits for its end, and loads it again."""
+    unloaded = threading.Event()
+
+    def unload(_: Received) -> Reply:
+        engine.status_of[MODEL] = "unloaded"
+        text = json.dumps({"model_id": MODEL, "status": "unloaded"}).encode()
+        return Reply((unloaded, text), length=False)
+
+    engine.on("/v1/models/unload", unload)
+    with RunningProxy(unloading) as proxy, ThreadPoolExecutor(1) as pool:
+        body = json.dumps({"model": MODEL, "keep_alive": 0}).encode()
+        with Client(proxy) as client:
+            client.send(request(body, path="/api/generate"))
+            assert eventually(lambda: bool(engine.calls("/v1/models/unload")))
+        assert proxy.counted(
+            "mistral_http_requests_total", 1, endpoint="generate", status="cancelled"
+        )
+        chat = pool.submit(proxy.http.post, "/api/chat", json=CHAT)
+        assert proxy.counted("mistral_running_requests", 1)
+        assert engine.calls() == []
+        unloaded.set()
+        assert chat.result().json()["load_duration"] > 0
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        json_reply({"message": "busy"}, 500),
+        json_reply({"model_id": MODEL, "status": "not_found"}),
+    ],
+)
+def test_a_model_that_cannot_be_unloaded_does_not_fail_the_load_of_another(
+    engine: ScriptedEngine, unloading: ProxySettings, failed: Reply
+) -> None:
+    """The engine may have room all the same."""
+    engine.status_of[OTHER_MODEL] = "unloaded"
+    engine.on("/v1/models/unload", failed)
+    with RunningProxy(replace(unloading, max_loaded_models=1)) as proxy:
+        assert proxy.http.post("/api/chat", json=OTHER_CHAT).status_code == 200
 
 
 def _with_adapter(engine: ScriptedEngine) -> Reply:
