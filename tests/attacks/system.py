@@ -23,6 +23,7 @@ from tests.attacks.proxy import PROGRAM, AttackedProxy, ProxyContainer, ProxyPro
 from tests.attacks.sender import Target
 from tests.attacks.stand_in_engine import BULK_MODEL, MODEL
 
+_PROXY_LOG: Final = "proxy.log"
 _READY_SECONDS: Final = 120.0
 _EVENT_TIMEOUT_SECONDS: Final = 60.0
 
@@ -102,7 +103,7 @@ def running_system(setting: Setting) -> Iterator[System]:
         proxy = _start_proxy(setting, environ, port)
         cleanup.callback(proxy.close)
         api = ProxyApi(f"http://{netloc}", key)
-        _await_ready(api, engine_url)
+        _await_ready(api, engine_url, proxy, setting.folder)
         model = api.first_model() if setting.engine_url else MODEL
         if model is None:
             raise OperatorError(f"the engine at {engine_url} lists no model")
@@ -128,7 +129,7 @@ def _start_stand_in(folder: Path, cleanup: ExitStack) -> str:
 
 
 def _start_proxy(setting: Setting, environ: dict[str, str], port: int) -> AttackedProxy:
-    log = setting.folder / "proxy.log"
+    log = setting.folder / _PROXY_LOG
     if not setting.image:
         return ProxyProcess(environ, log, setting.program)
     docker = DockerEngine(SystemRunner())
@@ -136,7 +137,13 @@ def _start_proxy(setting: Setting, environ: dict[str, str], port: int) -> Attack
     return ProxyContainer(setting.image, environ, docker, port, log)
 
 
-def _await_ready(api: ProxyApi, engine_url: str) -> None:
+def _await_ready(api: ProxyApi, engine_url: str, proxy: AttackedProxy, folder: Path) -> None:
     ready = f"{api.url}{PROXY.ready_path}"
-    if not Poller().until(lambda: web.is_ready(ready), bool, timeout=_READY_SECONDS):
-        raise OperatorError(f"the proxy did not start, or doesn't reach the engine at {engine_url}")
+    Poller().until(
+        lambda: web.is_ready(ready) or proxy.restarts().number > 0, bool, timeout=_READY_SECONDS
+    )
+    if not web.is_ready(ready):
+        raise OperatorError(
+            f"the proxy did not start, or doesn't reach the engine at {engine_url}: read "
+            f"{folder / _PROXY_LOG}"
+        )
