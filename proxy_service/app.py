@@ -26,8 +26,8 @@ from proxy_service.telemetry.scrapes import Scrapes
 
 # Seconds after the shutdown's grace period for sending the last errors.
 _ERROR_SECONDS = 1.0
-# How many bodies of the largest size all requests together may hold. Until it is sent to the
-# engine, each takes several times its size in memory: three of 48 MiB at once took 800 MiB.
+# How many bodies of the largest size all requests together may hold. docs/robustness.md adds up
+# what else takes memory.
 _BODIES = 3
 
 

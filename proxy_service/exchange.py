@@ -26,6 +26,7 @@ from proxy_service.services import Services
 from proxy_service.streaming.engine_stream import Batch
 from proxy_service.telemetry.record import UNKNOWN_MODEL, RequestRecord
 from proxy_service.translate.models.model import EngineModel
+from proxy_service.wire import JsonObject
 from proxy_service.wire.compression import unpack
 from proxy_service.wire.errors import dialect_of, error_body, error_in_stream
 from proxy_service.wire.writing import to_json
@@ -153,15 +154,21 @@ class Exchange:
         self.record.generates_with(model.name)
         return model
 
-    def replace_body(self, body: bytes = b"") -> None:
-        """Hold the body for the engine, or nothing more, instead of the client's.
+    def replace_body(self, value: JsonObject) -> None:
+        """Hold the body for the engine, as JSON, instead of the client's.
 
         Raises:
             Overloaded: All bodies together are too large.
         """
-        self.body = b""
+        self.body = b""  # first, to have memory for the other one
+        body = to_json(value)
         self._stream.hold(len(body))
         self.body = body
+
+    def release_body(self) -> None:
+        """Hold no body any more."""
+        self.body = b""
+        self._stream.hold(0)
 
     def response(
         self,

@@ -67,7 +67,7 @@ def _translate_embed(exchange: Exchange) -> _Job:
         raise ModelNotFound("model '' not found")
     model = exchange.listed(name)
     body = to_engine_embeddings(inputs, engine_id=model.id, truncate=truncate)
-    exchange.replace_body(to_json(body))
+    exchange.replace_body(body)
     return _Job(name, model, keep_alive, len(inputs), dimensions)
 
 
@@ -79,9 +79,7 @@ def _translate_embeddings(exchange: Exchange) -> _Job:
     if not name:
         raise InvalidRequest("model is required")
     model = exchange.listed(name)
-    exchange.replace_body(
-        to_json(to_engine_embeddings([prompt], engine_id=model.id, truncate=True))
-    )
+    exchange.replace_body(to_engine_embeddings([prompt], engine_id=model.id, truncate=True))
     return _Job(name, model, keep_alive, 1 if prompt else 0)
 
 

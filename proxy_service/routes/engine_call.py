@@ -51,7 +51,7 @@ async def call_engine(
         streamed=call.streamed,
     ) as reply:
         if reply.status == HTTPStatus.OK:
-            exchange.replace_body()
+            exchange.release_body()
             return await read(reply)
         reason = await reply.body()
     if just_loaded and POISONED.encode() in reason:

@@ -42,7 +42,6 @@ from proxy_service.translate.schemas.translation import GrammarSchema
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine_paths import CHAT_COMPLETIONS, COMPLETIONS
 from proxy_service.wire.ollama import Common, GenerateRequest, parse_chat, parse_generate
-from proxy_service.wire.writing import to_json
 
 logger = logging.getLogger("proxy_service.generation")
 
@@ -131,7 +130,7 @@ def _load_job(common: Common, model: EngineModel, *, chat: bool) -> _Job:
 
 def _hold(exchange: Exchange, body: JsonObject, common: Common) -> None:
     _log_unknown_options(exchange, common.options)
-    exchange.replace_body(to_json(body))
+    exchange.replace_body(body)
 
 
 def _stream_options(

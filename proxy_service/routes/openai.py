@@ -34,7 +34,6 @@ from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import finish_reason_of, to_usage
 from proxy_service.wire import JsonObject, engine_paths
 from proxy_service.wire.reading import decode_object, fold_keys
-from proxy_service.wire.writing import to_json
 
 logger = logging.getLogger("proxy_service.openai")
 
@@ -99,7 +98,7 @@ def _translate(exchange: Exchange) -> tuple[str, EngineModel]:
     found = exchange.listed(name)
     # The client used another name, or a key such as "Model", or something was left out.
     if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
-        exchange.replace_body(to_json(fields | {"model": found.id}))
+        exchange.replace_body(fields | {"model": found.id})
     return name, found
 
 

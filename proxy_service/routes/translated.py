@@ -30,7 +30,6 @@ from proxy_service.wire.anthropic import read_messages
 from proxy_service.wire.engine import Completion
 from proxy_service.wire.engine_paths import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from proxy_service.wire.responses import read_request
-from proxy_service.wire.writing import to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,7 @@ async def generate(
     exchange: Exchange, translation: Translation, *, just_loaded: bool
 ) -> HTTPResponse | None:
     """Answer a request by way of a chat completion; the engine must have a slot for it."""
-    exchange.replace_body(to_json(translation.body))
+    exchange.replace_body(translation.body)
     return await call_engine(
         exchange,
         Call(CHAT_COMPLETIONS, streamed=translation.streamed),

@@ -29,8 +29,8 @@ SMALL_BODY_BYTES = 1 * MIB
 SMALL_BODIES_BYTES = 64 * MIB
 # Whole responses above `LARGE_RESPONSE_BYTES` that their clients haven't read. Smaller ones are
 # bounded by the number of connections.
-UNREAD_RESPONSES_BYTES = 256 * MIB
-LARGE_RESPONSE_BYTES = 16 * 1024
+UNREAD_RESPONSES_BYTES = 96 * MIB
+LARGE_RESPONSE_BYTES = 8 * 1024
 # An unfinished body or an unread response gives way to others if it has been under way for at least
 # this many seconds, with fewer than this many bytes per second: less than any network over which
 # large images are sent.

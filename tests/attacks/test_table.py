@@ -11,11 +11,19 @@ def test_every_attack_has_a_name_of_its_own_and_says_what_it_sends() -> None:
     assert [attack.name for attack in ATTACKS if not attack.sends.endswith(".")] == []
 
 
+# Bounds of what an engine sends, which no client can reach.
+_OF_ENGINES = {
+    "a whole reply of the engine; one with embeddings",
+    "an event of the engine",
+    "whole replies, the vectors made of them, and what of streams can't be passed on yet",
+}
+
+
 def test_every_bound_is_attacked() -> None:
-    """Those that docs/robustness.md lists."""
+    """Those that docs/robustness.md lists in its first table."""
     text = (ROOT / "docs" / "robustness.md").read_text(encoding="utf-8")
-    section = text.partition("\n## Bounds\n")[2].partition("\n## ")[0]
+    section = text.partition("\n| Bound |")[2].partition("\n\n")[0]
     bounds = re.findall(r"^\| (?!Bound \||---)(.+?) \|", section, re.MULTILINE)
 
     assert bounds
-    assert set(bounds) - {attack.aims_at for attack in ATTACKS} == set()
+    assert set(bounds) - {attack.aims_at for attack in ATTACKS} == _OF_ENGINES

@@ -33,7 +33,7 @@ async def foreign_hosts(sender: Sender) -> None:
     await sender.ask(data, connections=32, requests=len(names))
 
 
-@attack("foreign origins are refused", expects=(403,))
+@attack("an `Origin`", expects=(403,))
 async def foreign_origins(sender: Sender) -> None:
     """Requests as a web page's browser sends them: with a foreign origin, or only its site."""
     sites = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\n"

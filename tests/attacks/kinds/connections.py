@@ -51,7 +51,7 @@ async def pipelined_scrapes(sender: Sender) -> None:
     await sender.ask(data, connections=1000, per_second=200, requests=_PIPELINED)
 
 
-@attack("whole responses above 64 KiB that clients haven't read")
+@attack("whole responses above 8 KiB that clients haven't read")
 async def unread_scrapes(sender: Sender) -> None:
     """4,200 connections with 16 pipelined requests for the metrics each, which read nothing."""
     data = sender.http("GET", "/metrics") * _PIPELINED

@@ -20,6 +20,7 @@ _INVALID = (
     b"\x00" * 512 + b"\r\n\r\n",
     b"SSH-2.0-OpenSSH_9.2\r\n",
 )
+HEADS = "heads that are unfinished, that wait behind an earlier request, or that are being answered"
 
 
 @attack("a request's line and headers", expects=(431,))
@@ -52,7 +53,7 @@ async def long_target(sender: Sender) -> None:
     await sender.each([plain, query], connections=32, per_second=300)
 
 
-@attack("unfinished heads of all connections", expects=(503,))
+@attack(HEADS, expects=(503,))
 async def unfinished_heads(sender: Sender) -> None:
     """1,000 connections, each with 31 KiB of a head that never ends."""
     data = _BEGUN + b"x: %b\r\n" % (b"a" * 500) * 62
@@ -90,7 +91,7 @@ async def tls_on_the_plain_port(sender: Sender) -> None:
     await sender.hold(send, connections=500)
 
 
-@attack("unfinished heads of all connections", expects=(417,))
+@attack(HEADS, expects=(417,))
 async def expectations(sender: Sender) -> None:
     """1,000 connections that wait for `100 Continue` and then send nothing, and unknown ones."""
     valid = sender.http(
@@ -103,6 +104,14 @@ async def expectations(sender: Sender) -> None:
         await connection.send(next(data))
 
     await sender.hold(send, connections=1000)
+
+
+@attack("a request's path", expects=(414,))
+async def paths_of_slashes(sender: Sender) -> None:
+    """Paths of 30,000 slashes, at the beginning, at the end, and between letters."""
+    paths = ("/" * 30_000, "/api/chat" + "/" * 30_000, "/a" * 15_000)
+    data = [sender.http("GET", path) for path in paths]
+    await sender.each(data, connections=16, per_second=50)
 
 
 @attack("no label or log line takes its values from clients", expects=(404, 405))

@@ -52,7 +52,7 @@ async def readers_of_a_byte_per_second(sender: Sender) -> None:
             group.create_task(sender.hold(play, connections=100, reading=_BYTE_BY_BYTE))
 
 
-@attack("whole responses above 64 KiB that clients haven't read")
+@attack("whole responses above 8 KiB that clients haven't read")
 async def unread_whole_responses(sender: Sender) -> None:
     """512 clients that ask for a whole response of 1 MB and don't read it."""
     data = _whole(sender, 200_000)
@@ -63,7 +63,7 @@ async def unread_whole_responses(sender: Sender) -> None:
     await sender.hold(send, connections=512, reading=NOT_AT_ALL, per_second=50)
 
 
-@attack("whole responses above 64 KiB that clients haven't read")
+@attack("whole responses above 8 KiB that clients haven't read")
 async def whole_responses_read_slowly(sender: Sender) -> None:
     """100 clients that ask for a whole response of 10 MB and read 64 bytes per second."""
     data = _whole(sender, 2_000_000)

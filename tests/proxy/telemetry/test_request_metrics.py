@@ -13,6 +13,7 @@ import pytest
 
 from proxy_service.routes.probes import PROBE_PATHS
 from proxy_service.routes.table import ROUTES
+from proxy_service.server.access import WrongKeys
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.metrics import ENDPOINTS
 from tests.processes import free_port
@@ -244,25 +245,39 @@ def test_a_client_of_v1_that_disconnects_after_done_counts_as_success(
 
 
 def test_an_error_whose_client_did_not_wait_for_it_is_only_counted_as_cancelled(
-    engine: ScriptedEngine, proxy: RunningProxy
+    settings: ProxySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request has one outcome: the errors add up to the requests with status error.
 
-    The client reads nothing: the first response fills its buffers, so that the error in the second
-    one, which is known from its head, can't be sent any more.
+    The refusal of a wrong key waits, and the client doesn't.
     """
-    engine.chat(completion("y" * 20_000_000))
-    body = json.dumps(WHOLE).encode()
-    head = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\n"
-    with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
-        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        assert proxy.counted(REQUESTS, 1, endpoint="chat", status="success")
-        connection.sendall(f"{head}Expect: a-miracle\r\n\r\n".encode())
-        assert proxy.counted("mistral_active_requests", 1)
-    scrape = proxy.idle()
+    monkeypatch.setattr(WrongKeys, "wait_seconds", lambda *_: 1e6)
+    head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: wrong\r\n\r\n"
+    with RunningProxy(replace(settings, api_keys=("a" * 20,))) as proxy:
+        proxy.http.headers["X-Api-Key"] = "a" * 20
+        with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
+            connection.sendall(head)
+            assert proxy.counted("mistral_active_requests", 1)
+        scrape = proxy.idle()
 
     assert outcomes(scrape, "unmatched") == {"cancelled": 1}
     assert sum(value for (name, _), value in scrape.samples.items() if name == ERRORS) == 0
+
+
+def test_a_request_that_waits_for_the_response_before_it_is_not_counted(
+    engine: ScriptedEngine, proxy: RunningProxy
+) -> None:
+    """The client reads nothing, so the second request isn't begun."""
+    engine.chat(completion("y" * 16_000_000))
+    body = json.dumps(WHOLE).encode()
+    request = f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", proxy.port)) as connection:
+        connection.sendall((request.encode() + body) * 2)
+        assert proxy.counted(REQUESTS, 1, endpoint="chat", status="success")
+    scrape = proxy.idle()
+
+    assert outcomes(scrape) == {"success": 1}
+    assert len(engine.calls()) == 1
 
 
 def test_a_stream_that_the_engine_cuts_is_an_error(
