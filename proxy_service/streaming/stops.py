@@ -64,7 +64,7 @@ class StopFinder:
         self._state = state
         return -1
 
-    def _add(self, stop: str, letters: list[str], parents: array[int]) -> None:
+    def _add(self, stop: str, letters: list[str], parents: "array[int]") -> None:
         state = 0
         for length, letter in enumerate(stop, start=1):
             if letters[state + 1 : state + 2] == [letter]:
