@@ -54,9 +54,9 @@ class Settings:
     prefix_cache_size: int | None = None
     seed: int | None = None
     chat_template: str = ""
-    lora_adapters: LoraAdapters = NO_ADAPTERS
+    lora_adapters: LoraAdapters = field(default_factory=lambda: NO_ADAPTERS)
     engine_args: Arguments = NO_ARGUMENTS
-    engine_environment: Variables = NO_VARIABLES
+    engine_environment: Variables = field(default_factory=lambda: NO_VARIABLES)
     hf_token: Secret = NO_SECRET
     gpus: str = "none"
     engine_memory_mb: int = 8192
