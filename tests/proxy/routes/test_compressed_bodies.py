@@ -15,7 +15,7 @@ import pytest
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MIB
 from tests.proxy.running import RunningProxy, eventually
-from tests.proxy.scripted_engine import MODEL, ScriptedEngine, Step, json_reply, stream
+from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, Step, json_reply
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -191,7 +191,7 @@ def test_unpacked_bodies_use_the_room_of_all_bodies(
     engine: ScriptedEngine, settings: ProxySettings
 ) -> None:
     """Some hundred bytes each, but the proxy holds what they unpack to."""
-    engine.on(RESPONSES, stream(Step.STALL))
+    engine.on(RESPONSES, Reply((Step.STALL,), raw=True))  # it accepts no body
     packed = zstd.compress(of_size(7 * MIB))
     with (
         RunningProxy(replace(settings, max_body_bytes=8 * MIB)) as proxy,
