@@ -9,7 +9,7 @@ from contextlib import suppress
 from proxy_service.app import create_app
 from proxy_service.clock import SystemClock
 from proxy_service.engines.client import HttpEngine
-from proxy_service.server.connection import ClientConnection
+from proxy_service.server.accepting import Accepting
 from proxy_service.server.listening import BACKLOG, explain, listen
 from proxy_service.server.stopping import stop_on_signals
 from proxy_service.settings.schema import ProxySettings, SettingsError
@@ -51,7 +51,7 @@ def main() -> int:
     gc.set_threshold(_COLLECT_AFTER)
     app.run(
         sock=listener,
-        protocol=ClientConnection,
+        protocol=Accepting(listener),  # type: ignore[arg-type]  # Sanic only calls it
         single_process=True,
         motd=False,
         access_log=False,

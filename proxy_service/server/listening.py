@@ -6,7 +6,7 @@ import socket
 from proxy_service.settings.values import BindAddress
 
 # Connections that the system keeps until they are accepted.
-BACKLOG = 1024
+BACKLOG = 4096
 # Bytes for a client that the system takes although it can't send them yet: enough for a quick one,
 # since the proxy is told when there is room. It would take up to 4 MiB for each that reads slowly.
 _UNSENT_BYTES = 128 * 1024
