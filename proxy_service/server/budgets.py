@@ -7,6 +7,7 @@ client gives way, not the next one to ask.
 
 from collections import defaultdict
 from collections.abc import Callable
+from math import inf
 from operator import attrgetter
 
 from proxy_service.clock import Clock
@@ -35,6 +36,8 @@ LARGE_RESPONSE_BYTES = 8 * 1024
 # this many seconds, with fewer than this many bytes per second: less than any network over which
 # large images are sent.
 FAIR_SECONDS = 2.0
+# Seconds between two searches for a slow holder that find none: a search looks at all of them.
+_SEARCH_SECONDS = 0.05
 FAIR_BYTES_PER_SECOND = 256 * 1024
 
 
@@ -103,6 +106,16 @@ class Reservation:
         self.room.remove(self)
 
 
+class _Share:
+    """What one sender holds: its reservations, the newest one last, and their bytes."""
+
+    __slots__ = ("holders", "size")
+
+    def __init__(self) -> None:
+        self.holders: dict[Reservation, None] = {}
+        self.size = 0
+
+
 class Room:
     """A number of bytes that is divided among reservations.
 
@@ -112,13 +125,14 @@ class Room:
         full: What an error says when there isn't enough room.
     """
 
-    __slots__ = ("_clock", "_full", "_holders", "_left")
+    __slots__ = ("_clock", "_full", "_left", "_search_after", "_senders")
 
     def __init__(self, limit_bytes: int, clock: Clock, full: str) -> None:
         self._left = limit_bytes
         self._clock = clock
         self._full = full
-        self._holders: set[Reservation] = set()
+        self._senders: defaultdict[str, _Share] = defaultdict(_Share)
+        self._search_after = -inf
 
     def open(self, sender: str, give_way: Callable[[], None]) -> Reservation:
         """Return an empty reservation; the arguments are described there."""
@@ -137,22 +151,36 @@ class Room:
             other.give_way()
             other.release()
         self._left -= size
-        self._holders.add(holder)
+        share = self._senders[holder.sender]
+        share.holders[holder] = None
+        share.size += size
         holder.size += size
 
     def remove(self, holder: Reservation) -> None:
         """Take all bytes from a holder."""
-        if holder in self._holders:
-            self._holders.remove(holder)
-            self._left += holder.size
-            holder.size = 0
+        share = self._senders.get(holder.sender)
+        if share is None or holder not in share.holders:
+            return
+        del share.holders[holder]
+        share.size -= holder.size
+        if not share.holders:
+            del self._senders[holder.sender]
+        self._left += holder.size
+        holder.size = 0
 
     def _slowest(self, holder: Reservation) -> Reservation | None:
         """Return the slowest of the others, None if all are quick enough."""
         now = self._clock.monotonic()
-        others = self._holders - {holder}
-        slowest = max(others, key=lambda other: other.slowness(now), default=None)
-        return slowest if slowest is not None and slowest.slowness(now) else None
+        if now < self._search_after:
+            return None
+        slowest, slowness = None, 0.0
+        for share in self._senders.values():
+            for other in share.holders:
+                if other is not holder and other.slowness(now) > slowness:
+                    slowest, slowness = other, other.slowness(now)
+        if slowest is None:
+            self._search_after = now + _SEARCH_SECONDS
+        return slowest
 
     def _newest_of_largest_sender(self, holder: Reservation, size: int) -> Reservation | None:
         """Return what the sender that holds most has begun last, if ``holder``'s would hold less.
@@ -160,15 +188,13 @@ class Room:
         So one sender can't keep others out, however quick it is. Its only body stays: otherwise,
         many senders would keep each other from completing one.
         """
-        held: defaultdict[str, list[Reservation]] = defaultdict(list)
-        for one in self._holders | {holder}:
-            held[one.sender].append(one)
-        shares = {sender: sum(one.size for one in ones) for sender, ones in held.items()}
-        own = shares.pop(holder.sender) + size
-        for sender in sorted(shares, key=shares.__getitem__, reverse=True):
-            unfinished = [one for one in held[sender] if not one.finished]
-            if shares[sender] > own and len(held[sender]) > 1 and unfinished:
-                return max(unfinished, key=attrgetter("began"))
+        own = self._senders.get(holder.sender, _Share()).size + size
+        larger = [share for share in self._senders.values() if share.size > own]
+        for share in sorted(larger, key=attrgetter("size"), reverse=True):
+            unfinished = (one for one in reversed(share.holders) if not one.finished)
+            newest = next(unfinished, None)
+            if len(share.holders) > 1 and newest is not None:
+                return newest
         return None
 
 

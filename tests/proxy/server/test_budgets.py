@@ -169,3 +169,17 @@ def test_what_a_body_becomes_takes_the_place_of_it() -> None:
     bodies.open("large", LIMIT)
     with pytest.raises(Overloaded):
         bodies.replace(body, LIMIT)
+
+
+def test_a_slow_body_gives_way_also_after_others_were_refused() -> None:
+    """A search that finds no slow body isn't repeated at once, since it looks at all of them."""
+    bodies = Bodies()
+    bodies.open("slow", LARGE)
+    bodies.open("other", LARGE)
+    for _ in range(3):
+        with pytest.raises(Overloaded):
+            bodies.open("refused", LARGE)
+    bodies.clock.ahead_seconds = 3600.0
+    bodies.open("new", LARGE)
+
+    assert bodies.gone == ["slow"]
