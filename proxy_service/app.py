@@ -18,6 +18,7 @@ from proxy_service.routes.table import ROUTES, Route
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
 from proxy_service.server.budgets import BodyBudget, HeadBudget, response_room
 from proxy_service.server.open_connections import OpenConnections
+from proxy_service.server.turns import Turns
 from proxy_service.services import Services
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
@@ -66,6 +67,7 @@ def create_app(
         head_budget=HeadBudget(),
         response_room=response_room(clock),
         open_connections=OpenConnections(settings.max_connections),
+        turns=Turns(OPEN_PATHS),
     )
     app = ProxyApp(
         "proxy_service",

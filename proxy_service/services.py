@@ -12,6 +12,7 @@ from proxy_service.memory import MemoryTrimmer
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
 from proxy_service.server.budgets import BodyBudget, HeadBudget, Room
 from proxy_service.server.open_connections import OpenConnections
+from proxy_service.server.turns import Turns
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.telemetry.lag import LagMeter
 from proxy_service.telemetry.metrics import ProxyMetrics
@@ -40,6 +41,7 @@ class Services:
     head_budget: HeadBudget
     response_room: Room
     open_connections: OpenConnections
+    turns: Turns
     reported_options: set[str] = field(default_factory=set)
     reported_keywords: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -197,8 +197,10 @@ class ClientConnection(SanicProtocol):
         "_shortest_seconds",
         "_stall_seconds",
         "_timer",
+        "_turns",
         "_unread",
         "_unsent",
+        "_waits_for_turn",
         "_waits_to_write",
     )
 
@@ -217,6 +219,8 @@ class ClientConnection(SanicProtocol):
         self._shortest_seconds = min(self._idle_seconds, self._request_seconds, self._stall_seconds)
         self._open_connections = app.ctx.open_connections
         self._response_room = app.ctx.response_room
+        self._turns = app.ctx.turns
+        self._waits_for_turn = False
         self._unread: Reservation | None = None
         self._waits_to_write = False
         self._admitted = False
@@ -239,7 +243,7 @@ class ClientConnection(SanicProtocol):
 
     def close_if_idle(self) -> bool:
         """Close unless a request is being read or answered; part of the graceful shutdown."""
-        if self._task is not None or self._reader.within_head:
+        if self._task is not None or self._waits_for_turn or self._reader.within_head:
             return False
         self.close()
         return True
@@ -388,18 +392,31 @@ class ClientConnection(SanicProtocol):
         super().connection_lost(exc)  # type: ignore[no-untyped-call]  # Sanic's
 
     def _begin_next(self) -> bool:
-        """Begin the next request if there is one whose turn it is; return whether it has begun.
+        """Begin the next request if there is one; return whether it has begun, or waits for a turn.
 
         The response before it must have been sent. Otherwise, the responses to pipelined requests
-        would add up for a client that reads none of them.
+        would add up for a client that reads none of them. Health checks don't wait for a turn.
         """
+        if self._waits_for_turn:
+            return True
         requests = self._reader.requests
         if not requests or self._task is not None or not self._can_write.is_set() or self.closing:
             return False
         self._open_connections.answering(self)
-        self._incoming = requests.popleft()
-        self._task = self.loop.create_task(self._answer(self._incoming))
+        if self._turns.take(requests[0].path):
+            self.begin()
+        else:
+            self._waits_for_turn = True
+            self._turns.wait(self)
         return True
+
+    def begin(self) -> None:
+        """Begin the next request, whose turn it is."""
+        self._waits_for_turn = False
+        if self.closing:
+            return
+        self._incoming = self._reader.requests.popleft()
+        self._task = self.loop.create_task(self._answer(self._incoming))
 
     async def _answer(self, incoming: IncomingRequest) -> None:
         """Answer one request, then begin the next one or close."""
