@@ -1,6 +1,6 @@
 """Ollama's request bodies, limited to what the proxy reads."""
 
-from base64 import b64decode
+import string
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import cast
@@ -18,6 +18,10 @@ MAX_TOP_LOGPROBS = 20
 MAX_MESSAGES = 10_000
 MAX_TOOL_CALLS = 5000  # of all messages together
 MAX_TOOLS = 5000
+# The digits of base64 (RFC 4648), and how many ``=`` may follow them.
+_BASE64 = (string.ascii_letters + string.digits + "+/").encode()
+_MAX_PADDING = 2
+_STEP_CHARACTERS = 1024 * 1024
 THINK_LEVELS = ("high", "medium", "low", "max")
 
 
@@ -280,12 +284,25 @@ def check_image(image: str) -> str:
     Line breaks are removed, as Go's decoder ignores them.
     """
     head, comma, encoded = image.rpartition(",") if image.startswith("data:") else ("", "", image)
-    encoded = encoded.replace("\r", "").replace("\n", "")
-    try:
-        b64decode(encoded, validate=True)
-    except ValueError:
-        raise InvalidRequest("an image isn't valid base64") from None
+    if not _is_base64(encoded):
+        encoded = encoded.replace("\r", "").replace("\n", "")
+        if not _is_base64(encoded):
+            raise InvalidRequest("an image isn't valid base64")
     return head + comma + encoded
+
+
+def _is_base64(text: str) -> bool:
+    """Return whether a text is valid base64.
+
+    This takes a quarter of the time of decoding it, in steps between which another thread can run.
+    """
+    if len(text) % 4 or not text.isascii():
+        return False
+    end = len(text) - text.count("=", -_MAX_PADDING)
+    return not any(
+        text[start : min(start + _STEP_CHARACTERS, end)].encode("ascii").translate(None, _BASE64)
+        for start in range(0, end, _STEP_CHARACTERS)
+    )
 
 
 def _integers(fields: Fields) -> tuple[int, ...]:

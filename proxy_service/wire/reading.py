@@ -48,6 +48,9 @@ _MAX_SURROGATES = 100_000  # in a body above `MAX_LENIENT_BYTES`
 # time that grows with the square of its length; in images and texts there are hardly any.
 _LONG_DIGITS = 100
 _MAX_LONG_DIGITS = 1000
+_EVERY = 16  # a group has at least six digits among every sixteenth byte; images hardly ever do
+# Bytes of a body that are looked at in one step. Another thread can run only between two steps.
+_STEP_BYTES = 1024 * 1024
 _ANY_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
 _CONTAINERS = frozenset({dict, list})
 MAX_INT64 = 2**63 - 1  # Go's int, which Ollama and its clients read whole numbers into
@@ -163,24 +166,34 @@ def _check_size(body: bytes) -> int:
     Raises:
         InvalidRequest: The body exceeds a limit.
     """
-    openings = body.count(b"[") + body.count(b"{")
-    if openings + body.count(b",") > MAX_VALUES:
-        raise InvalidRequest(
-            f"the JSON contains more than {MAX_VALUES} values; split it into several requests"
-        )
+    openings = commas = 0
+    for start in range(0, len(body), _STEP_BYTES):
+        part = start, start + _STEP_BYTES
+        openings += body.count(b"[", *part) + body.count(b"{", *part)
+        commas += body.count(b",", *part)
+        if openings + commas > MAX_VALUES:
+            raise InvalidRequest(
+                f"the JSON contains more than {MAX_VALUES} values; split it into several requests"
+            )
     most = min(MAX_CONTAINERS, _FEW_CONTAINERS + len(body) // _BYTES_PER_CONTAINER)
     if openings > most:
         raise InvalidRequest(
             f"the JSON contains more than {most} arrays and objects; split it into several requests"
         )
-    if len(body) > MAX_LENIENT_BYTES:
-        long_digits = body.translate(_ANY_DIGIT).count(b"0" * _LONG_DIGITS)
-        if long_digits > _MAX_LONG_DIGITS:
-            raise InvalidRequest(
-                f"the JSON contains more than {_MAX_LONG_DIGITS} times {_LONG_DIGITS} digits in a "
-                "row; split it into several requests"
-            )
+    if len(body) > MAX_LENIENT_BYTES and _has_long_digits(body):
+        raise InvalidRequest(
+            f"the JSON contains more than {_MAX_LONG_DIGITS} times {_LONG_DIGITS} digits in a "
+            "row; split it into several requests"
+        )
     return openings
+
+
+def _has_long_digits(body: bytes) -> bool:
+    """Return whether there are more digits than a large body may have, in groups."""
+    sample = body[::_EVERY].translate(_ANY_DIGIT)
+    if sample.count(b"0" * (_LONG_DIGITS // _EVERY)) <= _MAX_LONG_DIGITS:
+        return False  # nearly always
+    return body.translate(_ANY_DIGIT).count(b"0" * _LONG_DIGITS) > _MAX_LONG_DIGITS
 
 
 def _decode(body: bytes) -> object:
