@@ -17,6 +17,8 @@ LIVEZ_PER_SECOND: Final = 10
 # As Docker's health check, with room for what would be reported as late.
 LIVEZ_TIMEOUT_SECONDS: Final = 10.0
 _LOOK_SECONDS: Final = 0.05
+# Health checks and scrapes come from another address than the attacks, as they do in the stack.
+_SOURCE: Final = ("127.0.0.2", 0)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def get(netloc: str, path: str, timeout: float, headers: dict[str, str] | None =
         OSError, HTTPException: There is no whole response in time, or its status isn't 200.
     """
     deadline = time.monotonic() + timeout
-    connection = http.client.HTTPConnection(netloc, timeout=timeout)
+    connection = http.client.HTTPConnection(netloc, timeout=timeout, source_address=_SOURCE)
     try:
         connection.request("GET", path, headers=headers or {})
         response = connection.getresponse()
