@@ -17,6 +17,7 @@ from proxy_service.routes.probes import METRICS_PATHS, OPEN_PATHS
 from proxy_service.routes.table import ROUTES, Route
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
 from proxy_service.server.budgets import BodyBudget, HeadBudget, response_room
+from proxy_service.server.large_bodies import LargeBodies
 from proxy_service.server.open_connections import OpenConnections
 from proxy_service.server.turns import Turns
 from proxy_service.services import Services
@@ -68,6 +69,7 @@ def create_app(
         response_room=response_room(clock),
         open_connections=OpenConnections(settings.max_connections),
         turns=Turns(OPEN_PATHS),
+        large_bodies=LargeBodies(),
     )
     app = ProxyApp(
         "proxy_service",
@@ -126,5 +128,6 @@ async def _begin_stop(app: ProxyApp) -> None:
 async def _stop(app: ProxyApp) -> None:
     app.ctx.lag.stop()
     app.ctx.memory.stop()
+    app.ctx.large_bodies.stop()
     await app.ctx.catalogue.stop()
     await app.ctx.engine.stop()

@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from itertools import count
 from typing import TypeVar
@@ -20,6 +21,7 @@ from proxy_service.errors import (
     Overloaded,
     ProxyError,
 )
+from proxy_service.server.budgets import SMALL_BODY_BYTES
 from proxy_service.server.connection import ClientStream, Headers, HTTPResponse
 from proxy_service.server.request import IncomingRequest
 from proxy_service.services import Services
@@ -29,7 +31,7 @@ from proxy_service.translate.models.model import EngineModel
 from proxy_service.wire import JsonObject
 from proxy_service.wire.compression import unpack
 from proxy_service.wire.errors import dialect_of, error_body, error_in_stream
-from proxy_service.wire.writing import to_json
+from proxy_service.wire.writing import to_json, to_json_in_steps
 
 JSON = "application/json; charset=utf-8"
 NDJSON = "application/x-ndjson"
@@ -64,7 +66,17 @@ class Exchange:
     """
 
     __slots__ = (
-        *("_found", "_stream", "body", "dialect", "page", "record", "request", "services"),
+        *(
+            "_found",
+            "_replaced",
+            "_stream",
+            "body",
+            "dialect",
+            "page",
+            "record",
+            "request",
+            "services",
+        ),
         "streaming",
     )
 
@@ -73,6 +85,7 @@ class Exchange:
         self.services = services
         self.body = b""
         self._found: EngineModel | None = None
+        self._replaced = False  # whether the size of the body has changed since it was reserved
         self.page: str | None = None
         self.streaming = False
         self.dialect = dialect_of(request.path)
@@ -128,6 +141,8 @@ class Exchange:
     ) -> _Job:
         """Return what ``translate`` makes of the request; it calls `listed` and `replace_body`.
 
+        See `work` for where it runs.
+
         If the last list of models lacks the one that it needs, it is called again after the engine
         was asked. In the meantime, only the body is held: decoded, it can take fifty times as much
         memory. For the same reason, the result must hold no more than it needs.
@@ -137,14 +152,33 @@ class Exchange:
                 is the text, with the model's name in place of the braces.
         """
         try:
-            return translate(self)
+            return await self.work(partial(translate, self))
         except _NotListed as missing:
             name = missing.name  # its traceback holds what was decoded
         try:
             self._found = await self.find(name)
         except ModelNotFound:
             raise ModelNotFound(not_found.format(name)) from None
-        return translate(self)
+        return await self.work(partial(translate, self))
+
+    async def work(self, job: Callable[[], _Job]) -> _Job:
+        """Return what ``job`` makes of the body; it may call `replace_body`.
+
+        With a large body it runs beside the event loop; see `LargeBodies`.
+
+        Raises:
+            ProxyError: What ``job`` raises.
+            Overloaded: All bodies together are too large with the one that it made.
+        """
+        result = await self.services.large_bodies.work(job) if self._is_large else job()
+        if self._replaced:
+            self._replaced = False
+            self._stream.hold(len(self.body))
+        return result
+
+    @property
+    def _is_large(self) -> bool:
+        return len(self.body) > SMALL_BODY_BYTES
 
     def listed(self, name: str) -> EngineModel:
         """Return the engine's model with this name, and record it; for use in `translated`."""
@@ -155,15 +189,11 @@ class Exchange:
         return model
 
     def replace_body(self, value: JsonObject) -> None:
-        """Hold the body for the engine, as JSON, instead of the client's.
-
-        Raises:
-            Overloaded: All bodies together are too large.
-        """
+        """Hold the body for the engine, as JSON, instead of the client's; for use in `work`."""
+        write = to_json_in_steps if self._is_large else to_json
         self.body = b""  # first, to have memory for the other one
-        body = to_json(value)
-        self._stream.hold(len(body))
-        self.body = body
+        self.body = write(value)
+        self._replaced = True
 
     def release_body(self) -> None:
         """Hold no body any more."""

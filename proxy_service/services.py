@@ -11,6 +11,7 @@ from proxy_service.engines.endpoints import MissingEndpoints
 from proxy_service.memory import MemoryTrimmer
 from proxy_service.server.access import AllowedHosts, AllowedOrigins, Keys, WrongKeys
 from proxy_service.server.budgets import BodyBudget, HeadBudget, Room
+from proxy_service.server.large_bodies import LargeBodies
 from proxy_service.server.open_connections import OpenConnections
 from proxy_service.server.turns import Turns
 from proxy_service.settings.schema import ProxySettings
@@ -42,6 +43,7 @@ class Services:
     response_room: Room
     open_connections: OpenConnections
     turns: Turns
+    large_bodies: LargeBodies
     reported_options: set[str] = field(default_factory=set)
     reported_keywords: set[str] = field(default_factory=set)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

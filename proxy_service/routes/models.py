@@ -1,6 +1,7 @@
 """``/api/tags``, ps, show, version and pull, and the endpoints that a proxy can't serve."""
 
 import json
+from functools import partial
 from http import HTTPStatus
 
 from proxy_service.errors import InvalidRequest, ModelNotFound, NotImplementedHere
@@ -38,7 +39,7 @@ async def ps(exchange: Exchange) -> HTTPResponse:
 async def show(exchange: Exchange) -> HTTPResponse:
     """Answer ``POST /api/show``."""
     catalogue = exchange.services.catalogue
-    fields = Fields.parse(exchange.body, "ShowRequest")
+    fields = await exchange.work(partial(Fields.parse, exchange.body, "ShowRequest"))
     name = _name(fields, "model is required")
     system, options = fields.text("system"), fields.object("options")
     fields.text("template")  # deprecated and ignored in Ollama, too
@@ -57,7 +58,7 @@ async def version(exchange: Exchange) -> HTTPResponse:
 
 async def pull(exchange: Exchange) -> HTTPResponse | None:
     """Answer ``POST /api/pull``: load a model that the engine lists, and refuse any other."""
-    name, stream = _pull_fields(exchange)
+    name, stream = await exchange.work(partial(_pull_fields, exchange))
     exchange.record.asked_for_stream = stream
     catalogue = exchange.services.catalogue
     try:
@@ -107,19 +108,19 @@ def _progress(model: EngineModel, size: int) -> bytes:
 
 async def push(exchange: Exchange) -> HTTPResponse:
     """Refuse ``POST /api/push``."""
-    _name(Fields.parse(exchange.body, "PushRequest"), "model is required")
+    await exchange.work(partial(_sent_name, exchange, "PushRequest", "model is required"))
     raise _not_implemented("push models")
 
 
 async def create(exchange: Exchange) -> HTTPResponse:
     """Refuse ``POST /api/create``."""
-    _name(Fields.parse(exchange.body, "CreateRequest"), "invalid model name")
+    await exchange.work(partial(_sent_name, exchange, "CreateRequest", "invalid model name"))
     raise _not_implemented("create models")
 
 
 async def copy(exchange: Exchange) -> HTTPResponse:
     """Refuse ``POST /api/copy``; an alias in the settings serves the same purpose."""
-    source = _copy_source(exchange)
+    source = await exchange.work(partial(_copy_source, exchange))
     try:
         await exchange.services.catalogue.find(source)
     except ModelNotFound:
@@ -138,7 +139,7 @@ def _copy_source(exchange: Exchange) -> str:
 
 async def delete(exchange: Exchange) -> HTTPResponse:
     """Refuse ``DELETE /api/delete``."""
-    name = _name(Fields.parse(exchange.body, "DeleteRequest"), "model is required")
+    name = await exchange.work(partial(_sent_name, exchange, "DeleteRequest", "model is required"))
     await exchange.services.catalogue.find(_valid(name, "name"))
     raise _not_implemented("delete models")
 
@@ -180,6 +181,10 @@ async def web(exchange: Exchange) -> HTTPResponse:
     """Refuse web search and fetch, which are services of Ollama's cloud."""
     del exchange
     raise NotImplementedHere("this server can't search or fetch the web")
+
+
+def _sent_name(exchange: Exchange, struct: str, complaint: str) -> str:
+    return _name(Fields.parse(exchange.body, struct), complaint)
 
 
 def _name(fields: Fields, complaint: str) -> str:

@@ -111,8 +111,14 @@ async def _translated(
     just_loaded: bool,
 ) -> HTTPResponse | None:
     """Answer by way of a chat completion; the exchange still has the request's body."""
-    fields = fold_keys(decode_object(exchange.body, "Request")) | {"model": name}
-    translation = translate(exchange, fields, found)
+
+    def make() -> translated.Translation:
+        fields = fold_keys(decode_object(exchange.body, "Request")) | {"model": name}
+        made = translate(exchange, fields, found)
+        exchange.replace_body(made.body)
+        return made
+
+    translation = await exchange.work(make)
     return await translated.generate(exchange, translation, just_loaded=just_loaded)
 
 

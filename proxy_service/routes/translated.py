@@ -86,8 +86,7 @@ TRANSLATIONS: dict[str, Translate] = {MESSAGES: _messages, RESPONSES: _responses
 async def generate(
     exchange: Exchange, translation: Translation, *, just_loaded: bool
 ) -> HTTPResponse | None:
-    """Answer a request by way of a chat completion; the engine must have a slot for it."""
-    exchange.replace_body(translation.body)
+    """Answer by way of a chat completion, whose body the exchange has; it must have a slot."""
     return await call_engine(
         exchange,
         Call(CHAT_COMPLETIONS, streamed=translation.streamed),

@@ -19,6 +19,7 @@ request that has only a failure.
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
+from io import BytesIO
 from typing import cast
 
 from httptools import (
@@ -144,7 +145,7 @@ class RequestReader:
         self._ended = self._within_head = False
         self._target = b""
         self._fields: list[tuple[str, str]] = []
-        self._body = bytearray()
+        self._body = BytesIO()
         self._head_bytes = self._head_received = self._bytes_without_progress = 0
         # What the complete heads take, and what was reserved for all of them.
         self._heads_complete = self._heads_held = 0
@@ -158,7 +159,7 @@ class RequestReader:
     @property
     def buffered(self) -> int:
         """The number of bytes held of an incomplete body."""
-        return len(self._body)
+        return self._body.tell()
 
     def feed(self, data: bytes) -> None:
         """Parse the next bytes; after an error or a last request they are ignored."""
@@ -240,7 +241,7 @@ class RequestReader:
         """Parse no more, and keep nothing of what isn't complete."""
         self._ended = True
         self._parser = _NO_PARSER
-        self._body.clear()
+        self._body = BytesIO()
         self._forget_head()
 
     def _hold_heads(self, unfinished: int = 0) -> None:
@@ -338,18 +339,18 @@ class RequestReader:
         if request.reservation.size + len(part) > self._max_body_bytes:
             raise _body_too_large()
         self._bodies.grow(request.reservation, len(part))
-        self._body += part
+        self._body.write(part)
 
     def on_message_complete(self) -> None:
         """Complete the request with its body."""
         request = self._current
         if request is None:
             return  # its head offers another protocol
-        request.body = bytes(self._body)
+        request.body = self._body.getvalue()  # without a copy
         request.complete = True
         if request.reservation is not None:
             request.reservation.finished = True
-        self._body.clear()
+        self._body = BytesIO()
         self._current = None
         self._bytes_without_progress = 0
         self._ended = not request.keep_alive

@@ -197,6 +197,24 @@ class RunningProxy:
         assert eventually(silent)
         self.put_forward(seconds)
 
+    @contextmanager
+    def busy_with_a_large_body(self) -> Iterator[None]:
+        """Keep the thread for large bodies busy while the block runs."""
+        begun, over = threading.Event(), threading.Event()
+
+        def job() -> bool:
+            begun.set()
+            return over.wait(TIMEOUT_SECONDS)
+
+        work = self.app.ctx.large_bodies.work(job)
+        done = asyncio.run_coroutine_threadsafe(work, self._loop)
+        assert begun.wait(TIMEOUT_SECONDS)
+        try:
+            yield
+        finally:
+            over.set()
+            assert done.result(TIMEOUT_SECONDS)
+
     def begin_stop(self) -> None:
         """Tell the proxy that it is stopping, as a shutdown does first."""
         self._loop.call_soon_threadsafe(self.app.ctx.stopping.set)
