@@ -32,6 +32,7 @@ from proxy_service.translate.engine_errors import (
 from proxy_service.translate.engine_tools import refuse_engine_tools, without_web_search
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import finish_reason_of, to_usage
+from proxy_service.translate.schemas.deadly import refuse_deadly_numbers
 from proxy_service.wire import JsonObject, engine_paths
 from proxy_service.wire.reading import decode_object, fold_keys
 
@@ -95,6 +96,7 @@ def _translate(exchange: Exchange) -> tuple[str, EngineModel]:
         if exchange.request.path.rstrip("/") == engine_paths.RESPONSES:
             fields = _without_web_search(exchange, fields)
         refuse_engine_tools(fields)
+    refuse_deadly_numbers(sent)
     found = exchange.listed(name)
     # The client used another name, or a key such as "Model", or something was left out.
     if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
