@@ -97,11 +97,21 @@ def _translate(exchange: Exchange) -> tuple[str, EngineModel]:
             fields = _without_web_search(exchange, fields)
         refuse_engine_tools(fields)
     refuse_deadly_numbers(sent)
+    _refuse_empty_stops(sent)
     found = exchange.listed(name)
     # The client used another name, or a key such as "Model", or something was left out.
     if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
         exchange.replace_body(fields | {"model": found.id})
     return name, found
+
+
+def _refuse_empty_stops(body: JsonObject) -> None:
+    """Refuse an empty stop string, which ends the thread of Mistral.rs 0.8.1 that generates."""
+    for key, value in body.items():
+        if key.lower() in {"stop", "stop_sequences"} and "" in (
+            value if isinstance(value, list) else [value]
+        ):
+            raise InvalidRequest(f"'{key}' has an empty string; leave it out")
 
 
 async def _translated(
