@@ -25,8 +25,10 @@ _ITEM_COUNTS = ("minItems", "maxItems")
 # A schema within a Lark grammar, as llguidance writes it.
 _JSON_DIRECTIVE = re.compile(r"%json\s*(?=\{)")
 _decoder = json.JSONDecoder()
-# As a value in `const` or `enum`, this number made the engine overflow its stack.
-_DEADLY_VALUE = str(-(2**63))
+# An upper bound of a whole number that is -2^63 or less as a double makes the engine overflow its
+# stack; the values of `const` and `enum` are bounds as well.
+_HIGHEST_DEADLY = -(2**63) + 512
+_UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "const", "enum")
 
 
 def within_limits(arguments: Arguments, context_length: int | None) -> Arguments:
@@ -67,12 +69,13 @@ def _check_grammar(kind: str, grammar: str) -> None:
             f"Invalid grammar. It has {len(grammar)} characters; "
             f"the engine takes at most {_LONGEST_GRAMMAR}."
         )
-    if _DEADLY_VALUE in grammar:
+    schemas = _schemas(kind, grammar)
+    if _has_deadly_bound(schemas):
         raise RefusedRequestError(
-            f"Invalid grammar. It contains {_DEADLY_VALUE}, which the engine can't represent; "
-            "use a larger number."
+            "Invalid grammar. It has a value or an upper bound that the engine can't represent; "
+            f"use a number above {_HIGHEST_DEADLY}."
         )
-    items = _items(_schemas(kind, grammar))
+    items = _items(schemas)
     if items > _MOST_ITEMS:
         raise RefusedRequestError(
             f"Invalid grammar. Its minItems and maxItems add up to {items}; "
@@ -119,6 +122,20 @@ def _items(schemas: list[object]) -> int:
         counts = [value.get(name) for name in _ITEM_COUNTS]
         total += sum(max(0, count) for count in counts if isinstance(count, int))
     return total
+
+
+def _has_deadly_bound(schemas: list[object]) -> bool:
+    """Return whether schemas name such a bound or value, however deep."""
+    left = [(False, schema) for schema in schemas]  # each with whether it is a bound or a value
+    while left:
+        bounds, value = left.pop()
+        if isinstance(value, dict):
+            left += [(bounds or key in _UPPER_BOUNDS, item) for key, item in value.items()]
+        elif isinstance(value, list):
+            left += [(bounds, item) for item in value]
+        elif bounds and isinstance(value, int | float) and value <= _HIGHEST_DEADLY:
+            return True
+    return False
 
 
 def _objects(values: list[object]) -> Iterator[JsonObject]:

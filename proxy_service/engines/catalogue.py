@@ -10,7 +10,12 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -25,6 +30,7 @@ from proxy_service.errors import (
     InvalidRequest,
     ModelNotFound,
     NotImplementedHere,
+    Overloaded,
     ProxyError,
 )
 from proxy_service.settings.schema import ProxySettings
@@ -96,10 +102,12 @@ class Catalogue:
         self._loading = asyncio.Lock()
         self._uses = ModelUses(settings.model_keep_alive_seconds)
         # Set while a model waits until it can take another one's place.
-        self._awaited_end: asyncio.Event | None = None
+        self._awaited_room: asyncio.Event | None = None
+        self._making_room = ""  # the id of the model that is being unloaded for another one
         self._earlier_expiry = asyncio.Event()
         self._next_expiry = NEVER
         self._tasks: list[asyncio.Task[None]] = []
+        self._load: asyncio.Task[None] | None = None
         self._unloads: set[asyncio.Task[None]] = set()
         self._failure: EngineError | None = EngineUnavailable("the engine hasn't been probed yet")
         self._was_ready = False
@@ -123,6 +131,8 @@ class Catalogue:
     async def stop(self) -> None:
         """Stop the background tasks."""
         tasks = [*self._tasks, *self._unloads]
+        if self._load is not None:
+            tasks.append(self._load)
         for task in tasks:
             task.cancel()
         if tasks:
@@ -201,27 +211,27 @@ class Catalogue:
 
     async def begin_use(self, model: EngineModel, keep_alive_seconds: float | None) -> int:
         """Load ``model`` and keep it loaded; see `loaded`."""
-        if self._awaited_end is None and self._is_loaded(model):
+        waits = self._awaited_room is not None or self._making_room == model.id
+        if self._is_loaded(model) and not waits:
             self._uses.begin(model.id, keep_alive_seconds=keep_alive_seconds)
             return 0
-        async with self._loading:
-            load_ns = await self._load_now(model)
+        async with self._alone() as deadline:
+            load_ns = await self._load_now(model, deadline)
             self._uses.begin(model.id, keep_alive_seconds=keep_alive_seconds)
         return load_ns
 
     def end_use(self, model: EngineModel) -> None:
         """End one use of ``model``."""
         self._uses.end(model.id, now=self._clock.monotonic())
-        if self._awaited_end is not None:
-            self._awaited_end.set()
+        self._look_for_room()
         self._notice_expiry()
 
     async def load(self, model: EngineModel, *, keep_alive_seconds: float | None = None) -> None:
         """Have the engine load ``model`` if it isn't loaded."""
         model = self._base(model)
         if not self._is_loaded(model):
-            async with self._loading:
-                await self._load_now(model)
+            async with self._alone() as deadline:
+                await self._load_now(model, deadline)
         self._uses.asked_for(
             model.id, now=self._clock.monotonic(), keep_alive_seconds=keep_alive_seconds
         )
@@ -233,7 +243,7 @@ class Catalogue:
             return
         model = self._base(model)
         self._uses.asked_for(model.id, now=self._clock.monotonic(), keep_alive_seconds=0.0)
-        async with self._loading:
+        async with self._alone():
             now = self._clock.monotonic()
             if self._uses.expires_at(model.id, now=now) <= now:  # no later request wants to keep it
                 await self._unload_now(model.id)
@@ -242,23 +252,65 @@ class Catalogue:
         """Return the last known status; ``model`` may be older than an unload."""
         return (self._table.find(model.id) or model).status == LOADED
 
-    async def _load_now(self, model: EngineModel) -> int:
-        """Load ``model`` if it isn't loaded, and return how many ns this took."""
+    async def _load_now(self, model: EngineModel, deadline: float) -> int:
+        """Load ``model`` if it isn't loaded, and return how many ns this took.
+
+        It may wait for room until ``deadline``, by the loop's clock.
+        """
         if self._is_loaded(model):
             return 0
         started = self._clock.monotonic()
         await self._ask()
-        current = self._listed(model)
-        if current.status == LOADED:
+        if self._listed(model).status == UNLOADED:
+            await self._make_room(model, deadline)
+        if self._listed(model).status == LOADED:
             return 0
-        if current.status == UNLOADED:
-            await self._make_room()
-            # Never reload a loaded model: the engine would report "reloading" permanently.
+        # It goes on if the request that caused it is cancelled: Mistral.rs reports a model whose
+        # loading it had to break off as "reloading" permanently.
+        self._load = asyncio.create_task(self._load_unloaded(model))
+        self._load.add_done_callback(_forget_outcome)
+        await asyncio.shield(self._load)
+        seconds = self._clock.monotonic() - started
+        return max(round(seconds * NS_PER_SECOND), 1)
+
+    async def _load_unloaded(self, model: EngineModel) -> None:
+        started = self._clock.monotonic()
+        # Never reload a loaded model: the engine would report "reloading" permanently.
+        if self._listed(model).status == UNLOADED:
             await self._reload(model)
         await self._wait_until_loaded(model, started)
         seconds = self._clock.monotonic() - started
         self._metrics.model(model.name).load_duration.observe(seconds)
-        return max(round(seconds * NS_PER_SECOND), 1)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[float]:
+        """Return a context in which no other task loads or unloads a model.
+
+        Entering it also waits for a load whose request has been cancelled. It returns until when
+        the task may wait for room, by the loop's clock.
+
+        Raises:
+            Overloaded: The other tasks take longer than a model may take to load.
+        """
+        deadline = asyncio.get_running_loop().time() + self._settings.engine_reply_timeout_seconds
+        async with AsyncExitStack() as stack:
+            async with self._until(deadline):
+                await stack.enter_async_context(self._loading)
+                if self._load is not None:
+                    await asyncio.wait([self._load])
+            yield deadline
+
+    @asynccontextmanager
+    async def _until(self, deadline: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout_at(deadline):
+                yield
+        except TimeoutError as error:
+            raise Overloaded(
+                "the model waited too long for others to be loaded or unloaded "
+                f"({named('ENGINE_REPLY_TIMEOUT')} sets the limit, "
+                f"{named('OLLAMA_MAX_LOADED_MODELS')} how many may be loaded)"
+            ) from error
 
     async def _reload(self, model: EngineModel) -> None:
         """Load ``model``; while it doesn't fit, unload idle ones, the least recently used first."""
@@ -270,36 +322,53 @@ class Catalogue:
                 idle = self._uses.least_recently_used(self._loaded_ids())
                 if idle is None or not self._settings.model_unload:
                     raise
-                await self._unload_or_log(idle)
+                await self._evict(idle)
                 if idle in self._loaded_ids():
                     raise
             else:
                 return
 
-    async def _make_room(self) -> None:
-        """Unload models until one more is allowed, the least recently used first.
+    async def _make_room(self, model: EngineModel, deadline: float) -> None:
+        """Unload models until ``model`` may be loaded, the least recently used first.
 
         If all are in use, wait for the end of a use. Until then no new one begins, so that a
         model that is always in use can't keep another one out.
+
+        Raises:
+            Overloaded: All were in use until ``deadline``, by the loop's clock.
         """
         limit = self._settings.max_loaded_models
         if not (limit and self._settings.model_unload):
             return
-        while self._count_resident() >= limit:
+        while self._count_resident() >= limit and not self._is_loaded(model):
             loaded = self._loaded_ids()
             idle = self._uses.least_recently_used(loaded)
             if not loaded:
                 return  # all are being loaded
             if idle is not None:
-                await self._unload_or_log(idle)
-                if idle in self._loaded_ids() and not self._uses.in_use(idle):
+                await self._evict(idle)
+                if idle in self._loaded_ids():
                     return  # the engine didn't unload it; it may have room all the same
                 continue
-            self._awaited_end = asyncio.Event()
+            self._awaited_room = asyncio.Event()
             try:
-                await self._awaited_end.wait()
+                async with self._until(deadline):
+                    await self._awaited_room.wait()
             finally:
-                self._awaited_end = None
+                self._awaited_room = None
+
+    def _look_for_room(self) -> None:
+        """Let a model that waits for room look again: a use has ended, or the list is new."""
+        if self._awaited_room is not None:
+            self._awaited_room.set()
+
+    async def _evict(self, model_id: str) -> None:
+        """Unload an idle model for another one; no use of it begins in the meantime."""
+        self._making_room = model_id
+        try:
+            await self._unload_or_log(model_id)
+        finally:
+            self._making_room = ""
 
     async def _unload_or_log(self, model_id: str) -> None:
         """Unload a model; a failure is only logged, since it concerns no request."""
@@ -324,8 +393,7 @@ class Catalogue:
 
     def _unload_ended(self, task: asyncio.Task[None]) -> None:
         self._unloads.discard(task)
-        if not task.cancelled():
-            task.exception()  # else asyncio would log it if the request was cancelled
+        _forget_outcome(task)
 
     async def _unload_loaded(self, model_id: str) -> None:
         # Keep probes out meanwhile: their lists would be older than the status set here.
@@ -366,8 +434,9 @@ class Catalogue:
             if self._next_expiry > now:
                 await self._sleep_until_expiry(now)
                 continue
-            async with self._loading:
-                await self._unload_expired()
+            with suppress(Overloaded):
+                async with self._alone():
+                    await self._unload_expired()
 
     async def _unload_expired(self) -> None:
         """Unload the model that expired first, unless it was used while this waited."""
@@ -436,6 +505,7 @@ class Catalogue:
         self._table = NameTable(models, self._settings.model_aliases)
         self._uses.listed(self._loaded_ids(), now=started)
         self._notice_expiry()
+        self._look_for_room()
         self._asked_at = started
         self._set_failure(None)
 
@@ -478,6 +548,12 @@ class Catalogue:
         self._metrics.set_loaded(
             (model.name, failure is None and model.status == LOADED) for model in self._table.models
         )
+
+
+def _forget_outcome(task: asyncio.Task[None]) -> None:
+    """Read a task's error, which asyncio would log if the request that waits was cancelled."""
+    if not task.cancelled():
+        task.exception()
 
 
 class _Use(AbstractAsyncContextManager[int]):

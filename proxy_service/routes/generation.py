@@ -38,6 +38,7 @@ from proxy_service.translate.requests import (
     to_engine_generate,
     to_engine_raw,
 )
+from proxy_service.translate.schemas.deadly import refuse_in_schemas
 from proxy_service.translate.schemas.translation import GrammarSchema
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine_paths import CHAT_COMPLETIONS, COMPLETIONS
@@ -85,6 +86,7 @@ def _translate_chat(exchange: Exchange) -> _Job:
     exchange.record.asked_for_stream = common.stream and bool(request.messages)
     if not exchange.services.settings.allow_engine_tools:
         refuse_engine_run(request.tools)
+    refuse_in_schemas(request.tools)
     model = exchange.listed(common.model)
     refuse_incapable(model.details, common, job="chat", tools=bool(request.tools))
     if not request.messages:

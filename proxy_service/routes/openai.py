@@ -32,6 +32,7 @@ from proxy_service.translate.engine_errors import (
 from proxy_service.translate.engine_tools import refuse_engine_tools, without_web_search
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import finish_reason_of, to_usage
+from proxy_service.translate.schemas.deadly import refuse_deadly_numbers
 from proxy_service.wire import JsonObject, engine_paths
 from proxy_service.wire.reading import decode_object, fold_keys
 
@@ -95,11 +96,22 @@ def _translate(exchange: Exchange) -> tuple[str, EngineModel]:
         if exchange.request.path.rstrip("/") == engine_paths.RESPONSES:
             fields = _without_web_search(exchange, fields)
         refuse_engine_tools(fields)
+    refuse_deadly_numbers(sent)
+    _refuse_empty_stops(sent)
     found = exchange.listed(name)
     # The client used another name, or a key such as "Model", or something was left out.
     if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
         exchange.replace_body(fields | {"model": found.id})
     return name, found
+
+
+def _refuse_empty_stops(body: JsonObject) -> None:
+    """Refuse an empty stop string, which ends the thread of Mistral.rs 0.8.1 that generates."""
+    for key, value in body.items():
+        if key.lower() in {"stop", "stop_sequences"} and "" in (
+            value if isinstance(value, list) else [value]
+        ):
+            raise InvalidRequest(f"'{key}' has an empty string; leave it out")
 
 
 async def _translated(

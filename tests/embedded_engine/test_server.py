@@ -504,6 +504,8 @@ LARGE_SCHEMA = {"type": "object", "properties": {f"p{n}": {"type": "string"} for
         {"grammar": {"type": "json_schema", "value": NESTED}},
         {"grammar": {"type": "json_schema", "value": {"type": "array", "minItems": 10**9}}},
         {"grammar": {"type": "json_schema", "value": {"enum": [-(2**63)]}}},
+        {"grammar": {"type": "json_schema", "value": {"type": "integer", "const": -1e30}}},
+        {"grammar": {"type": "lark", "value": 'start: %json {"const": -9223372036854775807}'}},
         {"grammar": {"type": "regex", "value": "a{1000000000}"}},
         {"grammar": {"type": "lark", "value": 'start: "a"{1000000}'}},
         {"response_format": {"type": "json_schema", "json_schema": {"schema": LARGE_SCHEMA}}},

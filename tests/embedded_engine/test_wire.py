@@ -303,12 +303,25 @@ def test_a_prompt_that_cannot_fit_is_refused_without_the_engine(length: int, *, 
         {"minItems": -(10**9), "maxItems": 10_001},
         {"description": "x" * 65_536},
         {"anyOf": [{"const": [-(2**63)]}]},
+        {"enum": [1, {"a": -(2**63) + 512}]},
+        {"allOf": [{"type": "integer", "minimum": -1e30}, {"maximum": -1e20}]},
     ],
-    ids=["one", "sum", "negative", "long", "deadly"],
+    ids=["one", "sum", "negative", "long", "deadly", "deadly when rounded", "deadly bounds"],
 )
 def test_a_grammar_that_would_stop_the_engine_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(RefusedRequestError, match="Invalid grammar"):
         within_limits(chat(grammar={"type": "json_schema", "value": schema}), 8192)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"type": "integer", "minimum": -(2**63), "maximum": 5}, {"const": -(2**63) + 513}],
+    ids=["a lower bound", "above it"],
+)
+def test_the_lowest_numbers_are_left_to_the_engine(schema: dict[str, Any]) -> None:
+    grammar = {"type": "json_schema", "value": schema}
+
+    assert "grammar" in within_limits(chat(grammar=grammar), 8192)
 
 
 def test_a_completion_is_one_message_in_the_raw_role() -> None:

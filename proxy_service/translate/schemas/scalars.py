@@ -4,6 +4,7 @@ Each function writes what the grammar can hold of a schema's keywords into ``own
 is written as it is, for the engine to refuse.
 """
 
+from proxy_service.translate.schemas.deadly import has_deadly_number
 from proxy_service.translate.schemas.keywords import VALUES
 from proxy_service.translate.schemas.notes import Notes
 from proxy_service.wire import JsonObject
@@ -30,14 +31,12 @@ _MAX_BOUND = 10**18
 _MAX_DIVISOR = 10_000
 _MAX_DECIMALS = 15
 _MAX_LENGTH = 2**32 - 1
-# With this number among the values, the grammar overflows its stack, which ends the engine.
-_DEADLY = str(-(2**63))
 
 
 def write_values(schema: JsonObject, own: JsonObject, notes: Notes) -> None:
     """Write ``const`` and ``enum``."""
     for keyword in VALUES & schema.keys():
-        if _DEADLY in repr(schema[keyword]):
+        if has_deadly_number(schema[keyword]):
             notes.loosened.add(keyword)
         else:
             own[keyword] = schema[keyword]

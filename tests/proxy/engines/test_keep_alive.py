@@ -236,6 +236,35 @@ def test_a_model_waits_for_room_and_those_after_it_wait_too(
     assert [call.json["model"] for call in engine.calls()] == [MODEL, OTHER_MODEL, MODEL]
 
 
+def test_a_model_that_finds_no_room_is_a_503(
+    engine: ScriptedEngine, unloading: ProxySettings
+) -> None:
+    """After the time that a model may take to load."""
+    engine.status_of[OTHER_MODEL] = "unloaded"
+    released = threading.Event()
+    settings = replace(
+        unloading,
+        max_loaded_models=1,
+        engine_reply_timeout_seconds=3600,
+        engine_silence_timeout_seconds=86400,
+    )
+    engine.chat(_held(released))
+    with RunningProxy(settings) as proxy, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(proxy.http.post, "/api/chat", json=CHAT | {"stream": True})
+        assert eventually(lambda: len(engine.calls()) == 1)
+        other = pool.submit(proxy.http.post, "/api/chat", json=OTHER_CHAT)
+        assert proxy.counted("mistral_running_requests", 2)
+        proxy.put_forward(1800)
+        assert not other.done()
+        proxy.put_forward(1800)
+        assert other.result().status_code == 503
+        released.set()
+        assert first.result().status_code == 200
+
+    assert "OLLAMA_MAX_LOADED_MODELS" in other.result().json()["error"]
+    assert other.result().headers["retry-after"] == "5"
+
+
 @pytest.mark.parametrize("message", ["CUDA out of memory", "failed to allocate 3 GB", "no Memory"])
 def test_a_model_that_does_not_fit_takes_the_place_of_an_idle_one(
     engine: ScriptedEngine, unloading: ProxySettings, message: str
@@ -299,6 +328,34 @@ def test_a_model_that_is_used_while_another_one_loads_is_kept(
         assert _expiry(proxy) == math.inf
 
     assert engine.calls("/v1/models/unload") == []
+
+
+def test_a_load_goes_on_when_its_client_leaves(
+    engine: ScriptedEngine, unloading: ProxySettings
+) -> None:
+    """The next request for the model waits for its end; Mistral.rs would lose the model else."""
+    engine.status_of[OTHER_MODEL] = "unloaded"
+    loaded = threading.Event()
+
+    def reload(_: Received) -> Reply:
+        engine.status_of[OTHER_MODEL] = "loaded"
+        text = json.dumps({"model_id": OTHER_MODEL, "status": "loaded"}).encode()
+        return Reply((loaded, text), length=False)
+
+    engine.on("/v1/models/reload", reload)
+    with RunningProxy(unloading) as proxy, ThreadPoolExecutor(1) as pool:
+        with Client(proxy) as client:
+            client.send(request(json.dumps(OTHER_CHAT).encode(), path="/api/chat"))
+            assert eventually(lambda: bool(engine.calls("/v1/models/reload")))
+        assert proxy.counted("mistral_http_requests_total", 1, endpoint="chat", status="cancelled")
+        engine.status_of[OTHER_MODEL] = "unloaded"
+        chat = pool.submit(proxy.http.post, "/api/chat", json=OTHER_CHAT)
+        assert proxy.counted("mistral_running_requests", 1)
+        engine.status_of[OTHER_MODEL] = "loaded"
+        loaded.set()
+        assert chat.result().status_code == 200
+
+    assert len(engine.calls("/v1/models/reload")) == 1
 
 
 def test_an_unload_goes_on_when_its_client_leaves(

@@ -133,3 +133,23 @@ def test_an_error_as_the_first_event_becomes_a_status_on_v1(
 
     assert response.status_code == 500
     assert response.json()["error"]["message"] == "out of memory"
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "completions", "responses", "messages"])
+@pytest.mark.parametrize(
+    "stops", [{"stop": ""}, {"stop": ["x", ""]}, {"Stop": [""]}, {"stop_sequences": [""]}]
+)
+def test_an_empty_stop_string_that_would_end_the_engine_is_refused(
+    engine: ScriptedEngine, proxy: RunningProxy, path: str, stops: dict[str, object]
+) -> None:
+    response = proxy.http.post(f"/v1/{path}", json=CHAT | stops)
+
+    assert response.status_code == 400
+    assert "has an empty string" in response.json()["error"]["message"]
+    assert engine.calls() == []
+
+
+def test_stop_strings_are_passed_on(engine: ScriptedEngine, proxy: RunningProxy) -> None:
+    for position, stop in enumerate((None, [], "x", ["x", "y"])):
+        assert proxy.http.post("/v1/chat/completions", json=CHAT | {"stop": stop}).is_success
+        assert engine.calls()[position].json == CHAT | {"stop": stop}

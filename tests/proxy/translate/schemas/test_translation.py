@@ -392,9 +392,16 @@ LOOSENED: dict[str, tuple[Schema, set[str], Schema]] = {
         {"type": "integer", "minimum": LOW, "maximum": HIGH},
     ),
     "a value that ends the engine": (
-        {"anyOf": [{"const": -(2**63)}, {"enum": [1, [{"a": -(2**63)}]]}]},
+        {
+            "anyOf": [
+                {"const": -(2**63)},
+                {"enum": [1, [{"a": -(2**63)}]]},
+                {"const": -(2**63) + 512},  # the same as a double
+                {"const": -1e30},
+            ]
+        },
         {"const", "enum"},
-        {"anyOf": [{}, {}]},
+        {"anyOf": [{}, {}, {}, {}]},
     ),
     "lengths beyond 32 bits": (
         {"type": "string", "minLength": 2**32, "maxLength": 10**30},
