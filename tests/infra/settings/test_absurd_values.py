@@ -94,8 +94,14 @@ ABSURD: dict[str, tuple[str, ...]] = {
         *("{", "[]", '{"a": 1}', '{"a b": "x"}', '{"a": "../x"}', '{"a": ""}'),
         *('{"a": "x", "a": "y"}', '{"a": "x", "A": "y"}', '{"default": "x"}'),
     ),
-    "engineArgs": ("'", '"a', "-p 80", "--port=80", "--host 0.0.0.0", "-m x", "--quant 4", "-c x"),
-    "engineEnvironment": ("{", "[]", '{"A": 1}', '{"A B": "x"}', '{"A": "x\\n"}', '{"HOME": "/"}'),
+    "engineArgs": (
+        *("'", '"a', "-p 80", "--port=80", "--host 0.0.0.0", "-m x", "--quant 4", "-c x"),
+        *("serve", "--dtype bf16 --help", "-V", "--dtype '\0'", "--lora-modules a=b"),
+    ),
+    "engineEnvironment": (
+        *("{", "[]", '{"A": 1}', '{"A B": "x"}', '{"A": "x\\n"}', '{"HOME": "/"}', '{"PATH": "/"}'),
+        *('{"A": "x", "A": "y"}', '{"HF_TOKEN": "hf_x"}', '{"https_proxy": "http://me:word@h"}'),
+    ),
     "quantization": ("4 bits", "7", "q9k", "16", "--help"),
     "hfToken": ("hf x", "hf\nx", "hf_x\n", "\x00", f"hf_{UMLAUT}"),
     "gpus": ("", "some", "device=", "device=0,", "-1", "0", "device=a b"),
