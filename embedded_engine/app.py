@@ -106,27 +106,27 @@ def _add_generation(app: Sanic[Any, Any], engine: Engine) -> None:
         wanted = bodies.read_chat(_json_body(request))
         _check_model(wanted.model, model.model_id)
         arguments = requests.chat_arguments(wanted, model.sampling)
-        generation = start(arguments, wanted.n)
+        generation = start(arguments, wanted.choices)
         one_call = wanted.parallel_tool_calls is False
         if wanted.stream:
             to_chunk = partial(responses.chat_chunk, model_id=model.model_id, one_call=one_call)
             await _stream(request, generation, _with_usage(to_chunk, wanted))
             return None
         to_body = partial(responses.chat_body, model_id=model.model_id, one_call=one_call)
-        return await _collect(generation, wanted.n, to_body)
+        return await _collect(generation, wanted.choices, to_body)
 
     async def complete(request: Request) -> HTTPResponse | None:
         wanted = bodies.read_completion(_json_body(request))
         _check_model(wanted.model, model.model_id)
         arguments = requests.completion_arguments(wanted, model.sampling)
-        generation = start(arguments, wanted.n)
+        generation = start(arguments, wanted.choices)
         echo = wanted.prompt if wanted.echo else ""
         if wanted.stream:
             to_chunk = partial(responses.completion_chunk, model_id=model.model_id)
             await _stream(request, generation, _with_usage(to_chunk, wanted))
             return None
         to_body = partial(responses.completion_body, model_id=model.model_id, echo=echo)
-        return await _collect(generation, wanted.n, to_body)
+        return await _collect(generation, wanted.choices, to_body)
 
     async def embed(_: Request) -> HTTPResponse:
         # The real server's text for a chat model.

@@ -35,9 +35,20 @@ Strings = Annotated[list[str], Meta(max_length=1000)]
 
 
 class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
-    """A part of a message's content; the engine serves no model that reads images or audio."""
+    """A part of a message's content."""
 
     text: str
+
+
+class ImagePart(Struct, frozen=True, tag_field="type", tag="image_url"):
+    """An image, which no model of this engine reads."""
+
+
+class AudioPart(Struct, frozen=True, tag_field="type", tag="input_audio"):
+    """Sound, which no model of this engine hears."""
+
+
+Part = TextPart | ImagePart | AudioPart
 
 
 class CalledFunction(Struct, frozen=True):
@@ -61,7 +72,7 @@ class Message(Struct, frozen=True):
     """
 
     role: str
-    content: str | list[TextPart] | None = None
+    content: str | list[Part] | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: CalledFunction | None = None
     refusal: str | None = None
@@ -173,7 +184,7 @@ class SamplingRequest(Struct, frozen=True, kw_only=True):
     model: str = DEFAULT_MODEL_NAME
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: Choices = 1
+    n: Choices | None = None
     max_tokens: Count | None = None
     max_completion_tokens: Count | None = None
     temperature: Level | None = None
@@ -194,6 +205,11 @@ class SamplingRequest(Struct, frozen=True, kw_only=True):
     grammar: Grammar | None = None
     seed: object = None
     adapter: object = None
+
+    @property
+    def choices(self) -> int:
+        """How many replies are asked for."""
+        return self.n or 1
 
     @property
     def wants_usage_chunk(self) -> bool:

@@ -20,6 +20,7 @@ from embedded_engine.wire.bodies import (
     Message,
     NamedTool,
     ObjectFormat,
+    Part,
     SamplingRequest,
     SchemaFormat,
     TemplateArguments,
@@ -142,14 +143,22 @@ def _content(message: Message) -> str:
     return "\n".join([text, *calls] if text else calls)
 
 
-def _text(content: str | list[TextPart] | None) -> str:
+def _text(content: str | list[Part] | None) -> str:
     """Join parts, as templates that take parts do.
 
     The templates of many models, the default one among them, take only a string.
+
+    Raises:
+        RefusedRequestError: 400, a part isn't text.
     """
-    if isinstance(content, list):
-        return "".join(part.text for part in content)
-    return content or ""
+    if not isinstance(content, list):
+        return content or ""
+    texts = [part.text for part in content if isinstance(part, TextPart)]
+    if len(texts) < len(content):
+        raise RefusedRequestError(
+            "This engine's model reads only text: send no images and no audio.", status=400
+        )
+    return "".join(texts)
 
 
 def _call_text(function: CalledFunction) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from infra.docker_host import DOCKER_HOST, is_loopback
 from infra.gpus import NO_GPUS, parse_gpus
+from infra.http_proxies import PROXY_VARIABLES
 from infra.settings import grammar
 from infra.settings.proxy_variables import refused
 from infra.settings.reachability import unreachable
@@ -50,14 +51,20 @@ _STACKS_FLAGS = frozenset(
     (
         *("--port", "--host", "--model-id", "--quant", "--max-seqs", "--prefix-cache-n", "--seed"),
         *("--max-seq-len", "--pa-context-len", "--pa-memory-mb", "--pa-memory-fraction"),
-        *("--chat-template", "--token-source", "--lora", "--disable-metrics"),
+        *("--chat-template", "--token-source", "--lora", "--lora-modules", "--disable-metrics"),
     )
 )
 _STACKS_SHORT_FLAGS = ("-p", "-m", "-c")
 _STACKS_FLAGS_REMEDY = "docs/settings.md has a setting for what it does, if it may be changed"
-# Where the engine keeps its files and finds its model, token and certificates.
+# With these, `mistralrs` prints something and ends.
+_ENDING_FLAGS = ("-h", "--help", "-V", "--version")
+# Where the engine keeps its files and finds its model, token, certificates and HTTP proxy, and
+# where its image finds its programs. Token and proxy would be stored in plain text.
 _STACKS_VARIABLES = frozenset(
-    ("HOME", "HF_HOME", "HF_TOKEN_PATH", "MODEL", "MODEL_CACHE", "BIND_ADDRESS")
+    (
+        *("HOME", "PATH", "HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH"),
+        *("MODEL", "MODEL_CACHE", "BIND_ADDRESS", *PROXY_VARIABLES),
+    )
 )
 
 # The memory limit of the proxy's container is made for bodies of this size.
@@ -101,6 +108,7 @@ def _engine(settings: Settings) -> Iterator[str]:
     yield from (f"{name}: {fault}" for name, fault in faults.items() if fault)
     yield from _mistralrs_only(settings)
     yield from _engine_options(settings)
+    yield from _engine_arguments(settings)
 
 
 def _mistralrs_only(settings: Settings) -> Iterator[str]:
@@ -133,12 +141,21 @@ def _engine_options(settings: Settings) -> Iterator[str]:
             yield f"{name}: it sets how much of a GPU's memory is used, but gpus is {NO_GPUS}"
         if settings.seed is not None:
             yield f"seed: Mistral.rs can't set one without a GPU, and gpus is {NO_GPUS}"
+    for name in settings.engine_environment.keys() & _STACKS_VARIABLES:
+        yield f"engineEnvironment: {name} is set by the stack"
+
+
+def _engine_arguments(settings: Settings) -> Iterator[str]:
+    if settings.engine_args and not settings.engine_args[0].startswith("-"):
+        yield f"engineArgs: {settings.engine_args[0]!r} is not a flag; begin with one"
     for argument in settings.engine_args:
+        if not grammar.is_one_line(argument):
+            yield f"engineArgs: {argument!r} has a line break or another control character"
+        if argument in _ENDING_FLAGS:
+            yield f"engineArgs: with {argument} the engine would end at once"
         flag = argument.partition("=")[0]
         if flag in _STACKS_FLAGS or argument[:2] in _STACKS_SHORT_FLAGS:
             yield f"engineArgs: {flag} is written by the stack; {_STACKS_FLAGS_REMEDY}"
-    for name in settings.engine_environment.keys() & _STACKS_VARIABLES:
-        yield f"engineEnvironment: {name} is set by the stack"
 
 
 def _gpus(settings: Settings) -> Iterator[str]:

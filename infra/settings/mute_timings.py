@@ -1,6 +1,5 @@
 """When alerts aren't sent: the value of the setting ``alertMuteTimings``."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any, get_args
 from zoneinfo import available_timezones
 
 from alerts.model import Severity
+from infra.settings.json_objects import json_object
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 
@@ -55,17 +55,6 @@ def read_mute_timings(text: str) -> tuple[MuteTiming, ...]:
     if faults:
         raise ValueError("; ".join(faults))
     return tuple(_mute_timing(name, facts) for name, facts in given.items())
-
-
-def json_object(text: str, example: str) -> dict[str, Any]:
-    """Read a JSON object; the ValueError for anything else shows an example."""
-    try:
-        given = json.loads(text)
-    except json.JSONDecodeError:
-        given = None
-    if isinstance(given, dict):
-        return given
-    raise ValueError(f"{text!r} is not a JSON object such as {example}")
 
 
 def _mute_timing(name: str, facts: Mapping[str, Any]) -> MuteTiming:

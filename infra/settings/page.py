@@ -34,7 +34,7 @@ GROUPS: Mapping[str, Mapping[str, str | None]] = {
         "seed": "42",
         "chatTemplate": "/srv/models/chat.jinja",
         "loraAdapters": '{"code": "org/code-lora"}',
-        "engineArgs": "--dtype bf16 --topology /local-models/topology.yml",
+        "engineArgs": "--dtype bf16 --paged-attn off",
         "engineEnvironment": '{"RUST_LOG": "debug"}',
         "hfToken": None,
         "gpus": "device=0,1",

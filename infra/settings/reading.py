@@ -11,7 +11,8 @@ import pulumi
 from infra.certificate_authorities import read_authorities
 from infra.settings import grammar
 from infra.settings.checks import problems
-from infra.settings.mute_timings import MuteTiming, json_object, read_mute_timings
+from infra.settings.json_objects import json_object
+from infra.settings.mute_timings import MuteTiming, read_mute_timings
 from infra.settings.schema import (
     SETTING_NAMES,
     SETTING_TYPES,

@@ -5,18 +5,22 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
 
 from infra.settings import grammar
-from infra.settings.mute_timings import json_object
-from proxy_service.translate.models.names import is_valid_name
+from infra.settings.json_objects import json_object
+from proxy_service.translate.models.names import fold_name, is_valid_name
 
 # A download of about 1.5 GB that needs no token and runs on a laptop's CPU.
 DEFAULT_MODEL = "Qwen/Qwen3-0.6B"
 
-# Where folders and files of the host are mounted inside the engine's container.
+# Where folders and files of the host are mounted inside the engine's container. None of these is
+# inside another one, because Docker can't mount anything inside a read-only mount.
 LOCAL_MODELS = "/local-models"
+_LOCAL_TEMPLATES = "/local-templates"
+_LOCAL_ADAPTERS = "/local-adapters"
 
 _MODELS_EXAMPLE = '{"qwen3": {"model": "Qwen/Qwen3-0.6B", "quantization": "4"}}'
 _LORA_EXAMPLE = '{"code": "org/code-lora"}'
@@ -25,6 +29,13 @@ _KEYS = ("model", "quantization", "contextLength", "chatTemplate", "loraAdapters
 # Keys of a `[[models]]` table that the stack writes itself.
 _WRITTEN = ("model_id", "chat_template")
 _MAX_CONTEXT_LENGTH = 2**31 - 1
+# What the engine calls the model that it serves if a request names none.
+_RESERVED = "default"
+_FOLDED = "case and :latest make no difference"
+# TOML's integers have 64 bits.
+_INTEGERS = range(-(2**63), 2**63)
+# Far beyond the engine's tables, and far below what recursion allows.
+_MAX_DEPTH = 16
 
 
 @dataclass(frozen=True)
@@ -52,18 +63,18 @@ class ServedModel:
     @property
     def id(self) -> str:
         """The id by which Mistral.rs lists it."""
-        return _inside(self.model, self._place)
+        return _inside(self.model, LOCAL_MODELS, self._place)
 
     @property
     def template_file(self) -> str:
         """Path of the chat template inside the container; empty if there is none."""
-        return _inside(self.chat_template, self._place, "chat-template")
+        return _inside(self.chat_template, _LOCAL_TEMPLATES, self._place)
 
     @property
     def adapter_sources(self) -> dict[str, str]:
         """Hugging Face id of each adapter, or its folder inside the container, by its name."""
         return {
-            alias: _inside(source, self._place, "lora", alias)
+            alias: _inside(source, _LOCAL_ADAPTERS, self._place, alias)
             for alias, source in self.lora_adapters.items()
         }
 
@@ -76,8 +87,8 @@ class ServedModel:
 
     @property
     def _place(self) -> str:
-        """Folder of its own: several paths can end alike."""
-        return re.sub("[/:]", "_", self.name)
+        """Folder of its own, since several paths can end alike; no name contains "+" or "="."""
+        return self.name.replace("/", "+").replace(":", "=")
 
 
 def read_models(text: str) -> tuple[ServedModel, ...]:
@@ -152,20 +163,29 @@ def _inside(path: str, *places: str) -> str:
     """Return the path inside the container for one on the host; an id stays as it is."""
     if not path.startswith("/"):
         return path
-    return str(PurePosixPath(LOCAL_MODELS, *places, PurePosixPath(path).name))
+    return str(PurePosixPath(*places, PurePosixPath(path).name))
 
 
 def _doubles(given: Mapping[str, Any]) -> Iterator[str]:
-    for model, count in Counter(facts["model"] for facts in given.values()).items():
+    """Report what clients or the engine couldn't tell apart."""
+    for model, count in Counter(_same(facts["model"]) for facts in given.values()).items():
         if count > 1:
             yield f"{model} is served under more than one name: give it others in modelAliases"
-    for name, count in Counter(name.lower() for name in given).items():
+    # By what clients can call it, all that each model and adapter is known by.
+    models = [{fold_name(name), fold_name(facts["model"])} for name, facts in given.items()]
+    adapters = [{fold_name(a)} for facts in given.values() for a in facts.get("loraAdapters", {})]
+    for name, count in Counter(chain.from_iterable(models + adapters)).items():
         if count > 1:
-            yield f"{name} is given twice: case doesn't matter in a model's name"
+            yield f"{name} means more than one model or adapter: {_FOLDED}"
+
+
+def _same(model: str) -> str:
+    """Return a model's id or folder in the way in which it is compared."""
+    return str(PurePosixPath(model)) if model.startswith("/") else model.lower()
 
 
 def _faults(name: str, facts: object) -> Iterator[str]:
-    if not is_valid_name(name):
+    if not is_valid_name(name) or name != name.strip() or fold_name(name) == _RESERVED:
         yield "not a name that Ollama's clients can use"
     if not isinstance(facts, dict):
         yield f"not an object such as in {_MODELS_EXAMPLE}"
@@ -198,7 +218,12 @@ def _named(key: str, fault: str | None) -> Iterator[str]:
 
 
 def _lora_faults(given: Mapping[str, object]) -> Iterator[str]:
+    for alias, count in Counter(map(fold_name, given)).items():
+        if count > 1:
+            yield f"{alias} is given more than once: {_FOLDED}"
     for alias, source in given.items():
+        if alias.lower() == _RESERVED:
+            yield f"{alias!r} is what the engine calls its default model"
         if not _ALIAS.fullmatch(alias):
             yield f"{alias!r} is not a name of letters, digits, '_', '.' and '-'"
         if not isinstance(source, str):
@@ -213,14 +238,20 @@ def _option_faults(options: object) -> Iterator[str]:
         return
     for key in options.keys() & set(_WRITTEN):
         yield f"options: {key} has a key of its own beside options"
-    if _has_none(options):
-        yield "options: null and NaN have no meaning in the engine's configuration file"
+    if not _is_toml(options):
+        yield (
+            "options: the engine's configuration file has no null, no NaN, no integers beyond 64 "
+            f"bits, and at most {_MAX_DEPTH} tables within each other"
+        )
 
 
-def _has_none(value: object) -> bool:
-    """Return whether a value can't be written as TOML."""
-    if isinstance(value, dict):
-        return any(map(_has_none, value.values()))
-    if isinstance(value, list):
-        return any(map(_has_none, value))
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
+def _is_toml(value: object, depth: int = 0) -> bool:
+    """Return whether a value can be written to the engine's configuration file."""
+    if depth > _MAX_DEPTH:
+        return False
+    if isinstance(value, dict | list):
+        items = value.values() if isinstance(value, dict) else value
+        return all(_is_toml(item, depth + 1) for item in items)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is not None and (not isinstance(value, int) or value in _INTEGERS)

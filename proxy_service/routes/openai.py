@@ -99,8 +99,9 @@ def _translate(exchange: Exchange) -> tuple[str, EngineModel]:
     refuse_deadly_numbers(sent)
     _refuse_empty_stops(sent)
     found = exchange.listed(name)
-    # The client used another name, or a key such as "Model", or something was left out.
-    if sent.get("model") != found.id or fields.get("tools") is not sent.get("tools"):
+    # The client used another name, something was left out, or a key such as "Files" hid another one
+    # from the checks, which the engine would read.
+    if name != found.id or fields is not sent:
         exchange.replace_body(fields | {"model": found.id})
     return name, found
 

@@ -409,7 +409,7 @@ def test_a_body_that_is_not_json_is_400_in_plain_text(client: Client) -> None:
         {"max_completion_tokens": -1},
         {"tools": [{}]},
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": 5}}]},
-        {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "hologram"}]}]},
         {"messages": [{"role": "assistant", "tool_calls": [{"function": "f"}]}]},
         {"n": 0},
         {"n": 129},

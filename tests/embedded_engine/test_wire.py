@@ -226,6 +226,28 @@ def test_the_limit_has_two_names(fields: dict[str, Any], expected: int) -> None:
     assert chat(**fields)["max_tokens"] == expected
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
+        {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
+    ],
+)
+def test_what_the_model_cannot_read_is_refused(part: dict[str, Any]) -> None:
+    """It is a 400 that says so, wherever in the conversation the part is."""
+    content = [{"type": "text", "text": "What is this?"}, part]
+    messages = [{"role": "user", "content": content}, {"role": "user", "content": "Well?"}]
+    with pytest.raises(RefusedRequestError, match="only text") as refused:
+        chat(messages=messages)
+    assert refused.value.status == 400
+
+
+def test_null_asks_for_one_choice() -> None:
+    """OpenAI's API allows it for ``n``."""
+    assert read_chat(b'{"messages": "hi", "n": null}').choices == 1
+    assert read_completion(b'{"prompt": "hi", "n": 3}').choices == 3
+
+
 def test_two_limits_contradict_each_other() -> None:
     with pytest.raises(RefusedRequestError, match="max_completion_tokens"):
         chat(max_completion_tokens=5, max_tokens=6)

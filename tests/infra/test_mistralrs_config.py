@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -29,13 +30,13 @@ def test_every_option_of_one_model_has_its_flag() -> None:
     assert " ".join(serve_arguments(8080, model, options)) == (
         "serve -p 8080 -m /local-models/big --quant 4 --max-seqs 4 --prefix-cache-n 0 --seed 0"
         " --max-seq-len 9000 --pa-context-len 9000"
-        " --chat-template /local-models/chat-template/chat.jinja --token-source path:/run/t"
-        " --lora code=org/code --lora law=/local-models/lora/law/law"
+        " --chat-template /local-templates/chat.jinja --token-source path:/run/t"
+        " --lora code=org/code --lora law=/local-adapters/law/law"
     )
     assert model.host_paths == {
         "/local-models/big": "/srv/models/big",
-        "/local-models/chat-template/chat.jinja": "/srv/chat.jinja",
-        "/local-models/lora/law/law": "/srv/lora/law",
+        "/local-templates/chat.jinja": "/srv/chat.jinja",
+        "/local-adapters/law/law": "/srv/lora/law",
     }
 
 
@@ -69,7 +70,7 @@ def test_several_models_are_a_configuration_file() -> None:
             {"kind": "auto", "model_id": "org/tiny"},
             {
                 "kind": "auto",
-                "model_id": "/local-models/team_big_7b/big",
+                "model_id": "/local-models/team+big=7b/big",
                 "quantization": {"quant": "q4k"},
                 "device": {"max_seq_len": 8192},
             },
@@ -94,10 +95,18 @@ def test_options_of_a_model_are_added_to_its_table_as_they_are() -> None:
     }
 
 
-def test_the_folders_of_two_models_with_one_name_are_apart() -> None:
+def test_the_folders_of_models_and_adapters_are_apart() -> None:
+    """Docker can mount nothing inside a mounted folder, whatever that is called."""
     models = read_models(
-        '{"a": {"model": "/srv/1/m", "loraAdapters": {"x": "/srv/1/l"}},'
-        ' "b": {"model": "/srv/2/m", "loraAdapters": {"x": "/srv/2/l"}}}'
+        """{
+        "a/b": {"model": "/srv/1/m", "loraAdapters": {"x": "/srv/1/l"}},
+        "a_b": {"model": "/srv/2/m", "loraAdapters": {"y": "/srv/2/l"}},
+        "a": {"model": "/srv/b"},
+        "c": {"model": "/srv/lora", "loraAdapters": {"z": "/srv/3/l"}},
+        "d": {"model": "/srv/chat-template", "chatTemplate": "/srv/t.jinja"}
+        }"""
     )
-    inside = [path for model in models for path in model.host_paths]
-    assert len(set(inside)) == len(inside) == 4
+    inside = [PurePosixPath(path) for model in models for path in model.host_paths]
+    assert len(inside) == 9
+    for path in inside:
+        assert [other for other in inside if other.is_relative_to(path)] == [path]

@@ -43,6 +43,13 @@ SECRET_TEXT = ("two\nlines", "a\tb", "${HOME}", "$__file{/etc/passwd}", "%(admin
 HOST = ("http://my host/", "my host", "llm.example.org:443", "llm.example.org/", "-x", f"b{UMLAUT}")
 EMAIL = ("nobody", "a@b@example.org", "a b@example.org", "Me <me@example.org>", "me@localhost")
 
+
+def _deep_options(depth: int) -> str:
+    """Models with options of tables within each other."""
+    tables = '{"a": ' * depth + "1" + "}" * depth
+    return f'{{"m": {{"model": "x", "options": {tables}}}}}'
+
+
 ABSURD: dict[str, tuple[str, ...]] = {
     "engine": ("", "llama", "Mistralrs", "mistralrs ", "none"),
     "mistralUrl": (*BASE_URL, "https://host:8080", "http://me:word@host"),
@@ -58,7 +65,15 @@ ABSURD: dict[str, tuple[str, ...]] = {
         *('{"m n": {"model": "x"}}', '{"a": {"model": "x"}, "b": {"model": "x"}}'),
         *('{"m": {"model": "x", "quant": "4"}}', '{"m": {"model": "x", "quantization": "q9"}}'),
         *('{"m": {"model": 5}}', '{"m": {"model": "../x"}}'),
-        *('{"a": {"model": "x"}, "A": {"model": "y"}}',),
+        *('{"a": {"model": "x"}, "A": {"model": "y"}}', '{"a": {"model": "x"}, "a": {}}'),
+        *('{"a": {"model": "x"}, "a:latest": {"model": "y"}}', '{" a ": {"model": "x"}}'),
+        *('{"a": {"model": "o/x"}, "b": {"model": "O/X"}}', '{"default": {"model": "x"}}'),
+        *('{"x/y": {"model": "o/m"}, "b": {"model": "x/y"}}',),
+        *('{"a": {"model": "/m/x"}, "b": {"model": "/m//x/"}}',),
+        *('{"a": {"model": "o/x", "loraAdapters": {"b": "o/l"}}, "b": {"model": "o/y"}}',),
+        *('{"m": {"model": "x", "options": {"a": 9223372036854775808}}}',),
+        *(r'{"m": {"model": "x", "options": {"a": "\ud800"}}}',),
+        *(_deep_options(17), _deep_options(100_000)),
         *('{"m": {"model": "x", "contextLength": "8k"}}',),
         *('{"m": {"model": "x", "options": []}}', '{"m": {"model": "x", "options": {"a": null}}}'),
         *('{"m": {"model": "x", "options": {"a": [NaN]}}}',),
@@ -75,9 +90,18 @@ ABSURD: dict[str, tuple[str, ...]] = {
     "prefixCacheSize": ("x", "-1", "1.5", "65537", "many"),
     "seed": ("x", "-1", "1.5", "1e3", "9223372036854775808"),
     "chatTemplate": ("chat.jinja", "./chat.jinja", "~/chat.jinja", "/", "/srv/../chat.jinja"),
-    "loraAdapters": ("{", "[]", '{"a": 1}', '{"a b": "x"}', '{"a": "../x"}', '{"a": ""}'),
-    "engineArgs": ("'", '"a', "-p 80", "--port=80", "--host 0.0.0.0", "-m x", "--quant 4", "-c x"),
-    "engineEnvironment": ("{", "[]", '{"A": 1}', '{"A B": "x"}', '{"A": "x\\n"}', '{"HOME": "/"}'),
+    "loraAdapters": (
+        *("{", "[]", '{"a": 1}', '{"a b": "x"}', '{"a": "../x"}', '{"a": ""}'),
+        *('{"a": "x", "a": "y"}', '{"a": "x", "A": "y"}', '{"default": "x"}'),
+    ),
+    "engineArgs": (
+        *("'", '"a', "-p 80", "--port=80", "--host 0.0.0.0", "-m x", "--quant 4", "-c x"),
+        *("serve", "--dtype bf16 --help", "-V", "--dtype '\0'", "--lora-modules a=b"),
+    ),
+    "engineEnvironment": (
+        *("{", "[]", '{"A": 1}', '{"A B": "x"}', '{"A": "x\\n"}', '{"HOME": "/"}', '{"PATH": "/"}'),
+        *('{"A": "x", "A": "y"}', '{"HF_TOKEN": "hf_x"}', '{"https_proxy": "http://me:word@h"}'),
+    ),
     "quantization": ("4 bits", "7", "q9k", "16", "--help"),
     "hfToken": ("hf x", "hf\nx", "hf_x\n", "\x00", f"hf_{UMLAUT}"),
     "gpus": ("", "some", "device=", "device=0,", "-1", "0", "device=a b"),

@@ -123,7 +123,30 @@ def test_the_operator_can_allow_it(engine: ScriptedEngine, allowing: ProxySettin
         for number, extra in enumerate(REFUSED.values()):
             body = {"model": MODEL, "messages": MESSAGES} | extra
             assert proxy.http.post("/v1/chat/completions", json=body).status_code == 200
-            assert engine.calls()[number].json == body
+            read = {key.lower(): value for key, value in body.items()}
+            assert engine.calls()[number].json == read
+
+
+@pytest.mark.parametrize(
+    ("hidden", "spelling"),
+    [
+        ({"enable_shell": True}, "Enable_Shell"),
+        ({"files": [{"name": "x"}]}, "FILES"),
+        ({"tools": [{"type": "shell"}]}, "Tools"),
+        ({"messages": part("image_url", "http://127.0.0.1/")}, "Messages"),
+    ],
+)
+def test_a_key_in_another_case_hides_nothing(
+    engine: ScriptedEngine, proxy: RunningProxy, hidden: dict[str, object], spelling: str
+) -> None:
+    """Of keys that differ in case the last one counts; the engine gets what was checked."""
+    (key,) = hidden
+    harmless = MESSAGES if key == "messages" else None
+    body = {"model": MODEL, "messages": MESSAGES} | hidden | {spelling: harmless}
+
+    assert proxy.http.post("/v1/chat/completions", json=body).status_code == 200
+    (call,) = engine.calls()
+    assert call.json == {"model": MODEL, "messages": MESSAGES} | {key: harmless}
 
 
 def test_chat_refuses_tools_that_are_not_functions(
