@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 from embedded_engine.errors import RefusedRequestError
 from embedded_engine.wire.bodies import JsonObject
@@ -126,15 +127,16 @@ def _items(schemas: list[object]) -> int:
 
 def _has_deadly_bound(schemas: list[object]) -> bool:
     """Return whether schemas name such a bound or value, however deep."""
-    left = [(False, schema) for schema in schemas]  # each with whether it is a bound or a value
+    left: list[tuple[bool, Any]] = [(False, schemas)]  # each with whether it has bounds
     while left:
-        bounds, value = left.pop()
-        if isinstance(value, dict):
-            left += [(bounds or key in _UPPER_BOUNDS, item) for key, item in value.items()]
-        elif isinstance(value, list):
-            left += [(bounds, item) for item in value]
-        elif bounds and isinstance(value, int | float) and value <= _HIGHEST_DEADLY:
-            return True
+        bounds, container = left.pop()
+        items = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, value in items:
+            is_bound = bounds or key in _UPPER_BOUNDS
+            if isinstance(value, dict | list):
+                left.append((is_bound, value))
+            elif is_bound and isinstance(value, int | float) and value <= _HIGHEST_DEADLY:
+                return True
     return False
 
 

@@ -30,6 +30,7 @@ from proxy_service.translate.engine_errors import (
     parse_reply,
 )
 from proxy_service.translate.engine_tools import refuse_engine_tools, without_web_search
+from proxy_service.translate.grammars import refuse_large_grammars
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import finish_reason_of, to_usage
 from proxy_service.translate.schemas.deadly import refuse_deadly_numbers
@@ -96,6 +97,7 @@ def _translate(exchange: Exchange) -> tuple[str, EngineModel]:
         if exchange.request.path.rstrip("/") == engine_paths.RESPONSES:
             fields = _without_web_search(exchange, fields)
         refuse_engine_tools(fields)
+    refuse_large_grammars(sent)
     refuse_deadly_numbers(sent)
     _refuse_empty_stops(sent)
     found = exchange.listed(name)

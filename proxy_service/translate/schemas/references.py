@@ -14,7 +14,7 @@ from proxy_service.translate.schemas.keywords import SCHEMA_MAPS, SCHEMAS
 from proxy_service.wire import JsonObject
 
 # More than fit into the prompts of most models; Mistral.rs refuses some times as many.
-MAX_SCHEMAS = 5_000
+MAX_SCHEMAS = 2_000
 
 _ESCAPED_BYTES = re.compile("(?:%[0-9a-fA-F]{2})+")
 _LONGEST_INDEX = 9

@@ -176,6 +176,20 @@ async def huge_formats(sender: Sender) -> None:
     await _send(sender, "/api/chat", *(generation(sender, format=form) for form in (wide, chained)))
 
 
+@attack("a schema or grammar under `/v1`", expects=(400,))
+async def huge_grammars(sender: Sender) -> None:
+    """Schemas of 200 KB and a grammar of 1 MB under /v1."""
+    properties = {f"property_{n}": {"type": "string"} for n in range(5000)}
+    schema = {"type": "object", "properties": properties}
+    response_format = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    grammar = {"type": "lark", "value": "start: " + '"a" ' * 250_000}
+    bodies = (
+        generation(sender, response_format=response_format),
+        generation(sender, grammar=grammar),
+    )
+    await _send(sender, "/v1/chat/completions", *bodies)
+
+
 @attack("patterns in a `format`", expects=(200,))
 async def long_patterns(sender: Sender) -> None:
     """Formats with one pattern of 100,000 characters, and with 4,000 short ones."""
