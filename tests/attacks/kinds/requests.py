@@ -299,3 +299,40 @@ async def large_responses_and_messages(sender: Sender) -> None:
         sender.post("/v1/chat/completions", completions),
     ]
     await sender.each(data, connections=FEW, per_second=FEW_PER_SECOND)
+
+
+@attack(
+    "names of custom tools and of tools in namespaces, in `/v1/responses`",
+    expects=(400,),
+)
+async def many_custom_tools(sender: Sender) -> None:
+    """Responses with 20,000 custom tools, and with 1,000 tools in a namespace with a long name."""
+    custom = [{"type": "custom", "name": f"t{number}"} for number in range(20_000)]
+    functions = [{"type": "function", "name": f"t{number}"} for number in range(1000)]
+    namespace = {"type": "namespace", "name": "n" * 1000, "tools": functions}
+    bodies = [_json(sender, input="a", tools=tools) for tools in (custom, [namespace])]
+    await _send(sender, "/v1/responses", *bodies, per_second=FEW_PER_SECOND)
+
+
+@attack("what a translated `/v1/responses` repeats of its request", expects=(200,))
+async def generations_with_large_requests(sender: Sender) -> None:
+    """200 streams of responses and messages at once, each with 1 MB that could be held with it."""
+    objects = [{"": 0}] * 90_000
+    text = "a" * 900_000
+    messages = [{"role": "user", "content": text}]
+    data = [
+        sender.post(path, _json(sender, stream=True, **fields))
+        for path, fields in (
+            ("/v1/responses", {"input": "a", "metadata": {"a": objects}}),
+            ("/v1/responses", {"input": "a", "instructions": text}),
+            ("/v1/messages", {"messages": messages, "max_tokens": 1000}),
+        )
+    ]
+    requests = itertools.cycle(data)
+
+    async def send(connection: Connection) -> None:
+        await connection.send(next(requests))
+        await connection.begun()
+        await asyncio.sleep(20)
+
+    await sender.visit(send, connections=200, per_second=FEW_PER_SECOND)
