@@ -9,7 +9,8 @@ def to_message(reply: Completion, *, message_id: str, model: str) -> JsonObject:
     """Translate a whole chat completion into the response of ``POST /v1/messages``.
 
     Raises:
-        EngineProtocolError: The reply has no choice, too many tool calls, or tool arguments that aren't an object.
+        EngineProtocolError: The reply has no choice, too many tool calls, or tool arguments
+            that aren't an object.
     """
     choice = only_choice(reply)
     source = choice.get("message") or {}

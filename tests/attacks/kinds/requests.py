@@ -1,5 +1,6 @@
 """Attacks with what requests ask for. All of them are well-formed, and have a valid key."""
 
+import asyncio
 import itertools
 import json
 import secrets
@@ -336,3 +337,40 @@ async def generations_with_large_requests(sender: Sender) -> None:
         await asyncio.sleep(20)
 
     await sender.visit(send, connections=200, per_second=FEW_PER_SECOND)
+
+
+@attack("names that the combined schemas of a `format` repeat", expects=(200,))
+async def formats_that_repeat_names(sender: Sender) -> None:
+    """Formats of 2,000 combinations with a schema that has thousands of names, or a long one."""
+    many = {"properties": {"b": {}}, "required": [f"r{number}" for number in range(10_000)]}
+    long = {"properties": {"b" * 200_000: {}}}
+    combined = {"allOf": [{"$ref": "#/$defs/a"}], "properties": {"c": {}}}
+    formats = [
+        {
+            "$defs": {"a": repeated},
+            "type": "object",
+            "properties": {str(number): combined for number in range(2000)},
+        }
+        for repeated in (many, long)
+    ]
+    bodies = [_json(sender, prompt="a", format=wanted) for wanted in formats]
+    await _send(sender, "/api/generate", *bodies)
+
+
+@attack("cost of a body", expects=(200, 404))
+async def long_names_of_calls_with_many_results(sender: Sender) -> None:
+    """Responses and messages with a call whose name has 300,000 characters, and 3,000 results."""
+    name = "f" * 300_000
+    call = {"type": "function_call", "call_id": "a", "name": name}
+    result = {"type": "function_call_output", "call_id": "a", "output": "x"}
+    use = {"type": "tool_use", "id": "a", "name": name, "input": {}}
+    used = {"type": "tool_result", "tool_use_id": "a", "content": "x"}
+    messages = [
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [used] * 3000},
+    ]
+    data = [
+        sender.post("/v1/responses", _json(sender, input=[call, *[result] * 3000])),
+        sender.post("/v1/messages", _json(sender, messages=messages, max_tokens=4)),
+    ]
+    await sender.each(data, connections=FEW, per_second=FEW_PER_SECOND)
