@@ -14,7 +14,7 @@ from proxy_service.wire.writing import to_json_in_steps
 # Asks for thoughts that the client can send back.
 ENCRYPTED = "reasoning.encrypted_content"
 # Bytes of JSON. A stream repeats them three times.
-MAX_REPEATED_BYTES = 64 * 1024
+MAX_REPEATED_BYTES = 32 * 1024
 # The fields of a request that its response repeats. Those at the end are left out first.
 _REPEATED = (
     *("max_output_tokens", "parallel_tool_calls", "reasoning", "temperature", "top_p"),

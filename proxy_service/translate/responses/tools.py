@@ -21,10 +21,11 @@ from proxy_service.wire.writing import to_json
 # The only parameter of a custom tool.
 _TEXT = "input"
 _CALLABLE = ("function", "custom")
-# Characters of the names that differ for the engine: some 1,000 tools with ordinary names. A few
+# See `ToolNames`.
+_Names = dict[str, tuple[str, str | None, bool]]
+# Bytes of the names that differ for the engine: some 1,000 tools with ordinary names. A few
 # hundred KB could otherwise become gigabytes, because each name has its namespace in it.
-MAX_NAMES_CHARACTERS = 64 * 1024
-_ENTRY_CHARACTERS = 20  # of one tool, besides its names
+MAX_NAMES_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Tools:
 
     def __init__(self, request: ResponsesRequest) -> None:
         self._known: dict[str, _Known] = {}
-        self._characters = 0  # of names that differ for the engine
+        self._bytes = 0  # of names that differ for the engine
         self._choice = request.tool_choice
         self._parallel = request.parallel_tool_calls
         for tool in request.tools or []:
@@ -79,18 +80,18 @@ class Tools:
             if not tool.name:
                 raise InvalidRequest("a tool has no name")
             if tool.type == "custom" or namespace is not None:
-                self._count(2 * (len(tool.name) + len(namespace or "")))
+                self._count(2 * len(to_json([tool.name, namespace])))
             name = qualified(tool.name, namespace)
             self._known[name] = _Known(tool, tool.name, namespace)
         elif tool.type not in WEB_SEARCH:
             raise UnsupportedFeature(f"this server has no tool of the type {tool.type!r}")
 
-    def _count(self, characters: int) -> None:
-        self._characters += characters + _ENTRY_CHARACTERS
-        if self._characters > MAX_NAMES_CHARACTERS:
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > MAX_NAMES_BYTES:
             raise InvalidRequest(
-                "tools: the names of custom tools and of tools in namespaces have more than "
-                f"{MAX_NAMES_CHARACTERS} characters; offer fewer of them"
+                "tools: the names of custom tools and of tools in namespaces take more than "
+                f"{MAX_NAMES_BYTES} bytes; offer fewer of them"
             )
 
     def _engine_choice(self, choice: str | ToolChoice) -> object:
@@ -120,9 +121,9 @@ class ToolNames:
             tool is a custom one.
     """
 
-    def __init__(self, names: dict[str, tuple[str, str | None, bool]]) -> None:
+    def __init__(self, names: _Names) -> None:
         self._names = to_json(names)
-        self._decoded: JsonObject | None = None
+        self._decoded: _Names | None = None
 
     def to_item(self, call: ToolCallDelta, item_id: str) -> JsonObject:
         """Translate a whole call of the engine into an item of the response's output.
@@ -131,7 +132,7 @@ class ToolNames:
             EngineProtocolError: A custom tool's arguments aren't a JSON object.
         """
         if self._decoded is None:
-            self._decoded = cast("JsonObject", decode_strict(self._names))
+            self._decoded = cast("_Names", decode_strict(self._names))
         function = call.get("function", {})
         called, arguments = function.get("name", ""), function.get("arguments") or "{}"
         item: JsonObject = {"id": item_id, "type": "function_call", "status": "completed"}
