@@ -129,8 +129,8 @@ async def _translated(
 
     def make() -> translated.Translation:
         fields = fold_keys(decode_object(exchange.body, "Request")) | {"model": name}
-        made = translate(exchange, fields, found)
-        exchange.replace_body(made.body)
+        made, body = translate(exchange, fields, found)
+        exchange.replace_body(body)
         return made
 
     translation = await exchange.work(make)

@@ -23,7 +23,7 @@ from proxy_service.translate.engine_errors import from_reply
 from proxy_service.translate.models.model import EngineModel
 from proxy_service.translate.replies import only_choice, read_completion
 from proxy_service.translate.responses import requests
-from proxy_service.translate.responses.replies import Frame, to_response
+from proxy_service.translate.responses.replies import ENCRYPTED, Frame, repeated, to_response
 from proxy_service.translate.responses.tools import Tools
 from proxy_service.wire import JsonObject
 from proxy_service.wire.anthropic import read_messages
@@ -34,50 +34,55 @@ from proxy_service.wire.responses import read_request
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """One request as a chat completion, and how its reply is translated back."""
+    """How the reply to one request is translated back.
+
+    It is held while the engine generates, and keeps no more of the request than that needs.
+    """
 
     model: str
-    body: JsonObject
+    streamed: bool
     stream: TranslatedStream
     to_response: Callable[[Completion], JsonObject]
 
-    @property
-    def streamed(self) -> bool:
-        """Whether the client asked for a stream."""
-        return bool(self.body["stream"])
+
+# A translation, and the body of the chat completion.
+Made = tuple[Translation, JsonObject]
 
 
-def _messages(exchange: Exchange, fields: JsonObject, model: EngineModel) -> Translation:
+def _messages(exchange: Exchange, fields: JsonObject, model: EngineModel) -> Made:
     request, name = read_messages(fields), str(fields["model"])
     message_id = f"msg_{exchange.record.request_id}"
     stops = tuple(stop_strings(request))
-    return Translation(
+    translation = Translation(
         name,
-        to_engine_chat(request, model),
+        bool(request.stream),
         MessagesStream(message_id=message_id, model=name, stops=stops),
         partial(to_message, message_id=message_id, model=name),
     )
+    return translation, to_engine_chat(request, model)
 
 
-def _responses(exchange: Exchange, fields: JsonObject, model: EngineModel) -> Translation:
+def _responses(exchange: Exchange, fields: JsonObject, model: EngineModel) -> Made:
     request, name = read_request(fields), str(fields["model"])
     tools = Tools(request)
     frame = Frame(
-        sent=fields,
-        tools=tools,
+        sent=repeated(fields),
+        tools=tools.names(),
         model=name,
         key=exchange.record.request_id,
         created_at=exchange.services.clock.time_ns() // NS_PER_SECOND,
+        encrypted=ENCRYPTED in (request.include or []),
     )
-    return Translation(
+    translation = Translation(
         name,
-        requests.to_engine_chat(request, tools, model),
+        bool(request.stream),
         ResponsesStream(frame),
         partial(to_response, frame=frame),
     )
+    return translation, requests.to_engine_chat(request, tools, model)
 
 
-Translate = Callable[[Exchange, JsonObject, EngineModel], Translation]
+Translate = Callable[[Exchange, JsonObject, EngineModel], Made]
 
 # For each endpoint that can be translated, a function of a request, its body and its model.
 TRANSLATIONS: dict[str, Translate] = {MESSAGES: _messages, RESPONSES: _responses}

@@ -77,7 +77,6 @@ class OllamaStream(EngineStream):
         # With the positions of their texts.
         self._logprobs: deque[tuple[int, list[JsonObject]]] = deque()
         self._tools = ToolCalls()
-        self._tool_bytes = 0  # of the events with tool calls
         self._context_of = options.context_of
         self._text = StringIO()  # for the context
         self._out: list[bytes] = []
@@ -91,7 +90,7 @@ class OllamaStream(EngineStream):
     def held(self) -> int:
         """See `EngineStream.held`."""
         waiting = _LOGPROBS_BYTES * len(self._logprobs)
-        return super().held + self._tool_bytes + self._text.tell() + waiting
+        return super().held + self._tools.held + self._text.tell() + waiting
 
     def close(self, at: Moment) -> Batch:
         """Translate the rest when the engine has closed its stream."""
@@ -138,7 +137,7 @@ class OllamaStream(EngineStream):
         if usage := decoded.get("usage"):
             self.usage = to_usage(usage)
         for choice in decoded["choices"][:1]:
-            self._choice(choice, at, len(event.data))
+            self._choice(choice, at)
             self._plain_events.learn(event.data, decoded)
         if self.finish_reason and self.usage:
             self._finish(at)
@@ -151,7 +150,7 @@ class OllamaStream(EngineStream):
             raise from_event(data, model=self._options.model)
         return cast("Completion", decoded)
 
-    def _choice(self, choice: Choice, at: Moment, size: int) -> None:
+    def _choice(self, choice: Choice, at: Moment) -> None:
         delta = choice.get("delta") or {}
         thinking, content = thinking_of(delta), delta.get("content")
         calls = delta.get("tool_calls")
@@ -166,7 +165,6 @@ class OllamaStream(EngineStream):
             self._content(content or "", at, entries)
         if calls:
             self._tools.add(calls)
-            self._tool_bytes += size
         reason = choice.get("finish_reason")
         if reason and not self.finish_reason:
             self._begin_finish(reason, at)

@@ -5,8 +5,11 @@ call. Thoughts and the message each have one part. All events are numbered. Each
 repeated as a whole when it is done, and the whole response at the end.
 """
 
-from proxy_service.errors import ProxyError
+from io import StringIO
+
+from proxy_service.errors import EngineProtocolError, ProxyError
 from proxy_service.streaming.plain_events import decode
+from proxy_service.streaming.sse import MAX_EVENT_BYTES
 from proxy_service.streaming.translated import TranslatedStream
 from proxy_service.translate.responses.replies import (
     Frame,
@@ -35,8 +38,14 @@ class ResponsesStream(TranslatedStream):
         self._sequence = 0  # the number of the next event
         self._done_items: list[JsonObject] = []
         self._kind = ""  # of the open item, empty if none is open
-        self._texts: list[str] = []  # of the open item
+        self._open_text = StringIO()  # of the open item
+        self._characters = 0  # of all items
         self._around_text: tuple[bytes, bytes] | None = None  # of the open message
+
+    @property
+    def held(self) -> int:
+        """See `EngineStream.held`; the end of a response repeats its text."""
+        return super().held + self._characters
 
     def failed(self, error: ProxyError) -> bytes:
         """Return the event that ends a stream that has begun with an error."""
@@ -60,7 +69,7 @@ class ResponsesStream(TranslatedStream):
 
     def _run(self, texts: list[bytes]) -> None:
         self._switch(_TEXT)
-        self._texts.append(decode(texts))
+        self._remember(decode(texts))
         before, after = self._around_text = self._around_text or self._surroundings()
         number = self._sequence
         self._sequence += len(texts)
@@ -82,7 +91,7 @@ class ResponsesStream(TranslatedStream):
         return head.encode("ascii"), f'"{after[:-2]}'.encode("ascii")
 
     def _delta(self, text: str) -> None:
-        self._texts.append(text)
+        self._remember(text)
         extra: JsonObject = {"logprobs": []} if self._kind == _TEXT else {}
         self._emit(f"response.{_DELTA[self._kind]}.delta", **self._place(), delta=text, **extra)
 
@@ -121,14 +130,22 @@ class ResponsesStream(TranslatedStream):
     def _close_item(self, status: str = "completed") -> None:
         if not self._kind:
             return
-        text = "".join(self._texts)
+        text = self._open_text.getvalue()
         extra: JsonObject = {"logprobs": []} if self._kind == _TEXT else {}
         self._emit(f"response.{_DELTA[self._kind]}.done", **self._place(), text=text, **extra)
         self._emit(f"response.{_PART[self._kind]}.done", **self._place(), part=self._part(text))
         item = self._item(text, status)
         self._emit("response.output_item.done", output_index=len(self._done_items), item=item)
         self._done_items.append(item)
-        self._kind, self._texts, self._around_text = "", [], None
+        self._kind, self._open_text, self._around_text = "", StringIO(), None
+
+    def _remember(self, text: str) -> None:
+        self._characters += self._open_text.write(text)
+        if self._characters > MAX_EVENT_BYTES:
+            raise EngineProtocolError(
+                f"the engine's reply has more than {MAX_EVENT_BYTES} characters, "
+                "which the last event of a response would repeat"
+            )
 
     def _place(self) -> JsonObject:
         """Return where the open part is."""

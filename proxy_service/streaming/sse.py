@@ -13,6 +13,8 @@ from proxy_service.errors import EngineProtocolError
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 # Bytes of an unfinished line that `SSEDecoder.reclaim` returns: no event of a run is as long.
 _MAX_RECLAIMED_BYTES = 64 * 1024
+# Bytes that Python takes for a line of an event, besides its text.
+_LINE_BYTES = 48
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -52,8 +54,8 @@ class SSEDecoder:
 
     @property
     def held(self) -> int:
-        """The number of bytes held of an unfinished event."""
-        return len(self._tail) + self._data_bytes
+        """About how many bytes are held of an unfinished event."""
+        return len(self._tail) + len(self._name) + self._data_bytes + _LINE_BYTES * len(self._data)
 
     @property
     def between_events(self) -> bool:

@@ -51,6 +51,11 @@ class TranslatedStream(EngineStream):
         self._out: list[bytes] = []
         self._batch = Batch()
 
+    @property
+    def held(self) -> int:
+        """See `EngineStream.held`."""
+        return super().held + self._tools.held
+
     def feed(self, data: bytes) -> Batch:
         """Translate all events that ``data`` completes."""
         return self._translate(self._read(data))

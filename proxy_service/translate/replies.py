@@ -187,9 +187,18 @@ def to_ollama_tool_calls(calls: list[ToolCallDelta]) -> list[JsonObject]:
     Raises:
         EngineProtocolError: There are too many calls, or arguments that aren't a JSON object.
     """
-    if len(calls) > _MAX_TOOL_CALLS:
-        raise EngineProtocolError(f"the model wrote more than {_MAX_TOOL_CALLS} tool calls")
+    check_tool_calls(len(calls))
     return [_tool_call(call, position) for position, call in enumerate(calls)]
+
+
+def check_tool_calls(number: int) -> None:
+    """Check how many tool calls a reply has.
+
+    Raises:
+        EngineProtocolError: There are too many.
+    """
+    if number > _MAX_TOOL_CALLS:
+        raise EngineProtocolError(f"the model wrote more than {_MAX_TOOL_CALLS} tool calls")
 
 
 def _tool_call(call: ToolCallDelta, position: int) -> JsonObject:

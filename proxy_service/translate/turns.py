@@ -91,9 +91,13 @@ class Turns:
         )
 
     def result(self, call_id: str, text: str, images: Sequence[JsonObject] = ()) -> None:
-        """Add the result of a tool call."""
+        """Add the result of a tool call.
+
+        Only the first result of a call has the call's name: a long name could otherwise be repeated
+        for each of thousands of short results.
+        """
         parts = [text_part(text)] if text else []
-        turn = _Turn("tool", parts, call_id=call_id, name=self._names.get(call_id, ""))
+        turn = _Turn("tool", parts, call_id=call_id, name=self._names.pop(call_id, ""))
         self._turns.append(turn)
         self._moved += images
         self.images += len(images)

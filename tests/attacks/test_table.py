@@ -15,6 +15,8 @@ def test_every_attack_has_a_name_of_its_own_and_says_what_it_sends() -> None:
 _OF_ENGINES = {
     "a whole reply of the engine; one with embeddings",
     "an event of the engine",
+    "tool calls in a reply",
+    "text of a translated stream of `/v1/responses`, whose last event repeats it",
     "whole replies, the vectors made of them, and what of streams can't be passed on yet",
 }
 

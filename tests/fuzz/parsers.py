@@ -118,8 +118,8 @@ def streams(data: bytes) -> None:
 
 def translated_streams(data: bytes) -> None:
     """Translate streams into events; check that each is JSON and the last one ends the reply."""
-    tools = Tools(read_request({"tools": [{"type": "custom", "name": "x"}]}))
-    frame = Frame(sent={}, tools=tools, model="m", key="k", created_at=1)
+    tools = Tools(read_request({"tools": [{"type": "custom", "name": "x"}]})).names()
+    frame = Frame(sent=b"{}", tools=tools, model="m", key="k", created_at=1)
     for stream in (
         MessagesStream(message_id="i", model="m", stops=("ab",)),
         ResponsesStream(frame),

@@ -9,7 +9,7 @@ import pytest
 from proxy_service.settings.schema import ProxySettings
 from proxy_service.settings.values import MIB
 from tests.proxy.running import RunningProxy, eventually
-from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, Step
+from tests.proxy.scripted_engine import MODEL, Reply, ScriptedEngine, Step, delta_event
 from tests.proxy.server.test_connection import Client, request
 
 # Decoded, each of these objects takes more than twenty times as much memory.
@@ -20,6 +20,9 @@ TOOLS = USER + b'"tools":[{"x":' + MANY + b"}]}"
 OPTIONS = USER + b'"options":{"x":' + MANY + b"}}"
 FORMAT = USER + b'"stream":false,"format":{"x":' + MANY + b"}}"
 IGNORED = USER + b'"x":' + MANY + b"}"
+MESSAGES = USER + b'"max_tokens":1,"tools":[{"name":"x","input_schema":{"x":' + MANY + b"}}]}"
+RESPONSES = b'{"model":"%s","input":"x","metadata":{"x":%s}}' % (MODEL.encode(), MANY)
+LONG_TEXT = b'"%s"' % (b"x" * MIB)
 INPUTS = b'{"model":"%s","x":%s,"input":"x","prompt":"x"}' % (MODEL.encode(), MANY)
 
 
@@ -41,6 +44,8 @@ def held() -> Iterator[Callable[[], int]]:
         ("/api/embed", INPUTS),
         ("/api/embeddings", INPUTS),
         ("/v1/chat/completions", IGNORED),
+        ("/v1/messages", MESSAGES),
+        ("/v1/responses", RESPONSES),
     ],
 )
 def test_a_request_holds_only_its_body_while_the_engine_works(
@@ -70,6 +75,30 @@ def test_a_request_holds_only_its_body_while_the_engine_lists_its_models(
         client.send(request(body, path=path))
         assert eventually(lambda: any(call.silent.is_set() for call in engine.received))
         assert held() < 10 * len(body)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/messages", USER.replace(b'"x"', LONG_TEXT, 1) + b'"max_tokens":1,"stream":true}'),
+        (
+            "/v1/responses",
+            b'{"model":"%s","input":%s,"instructions":%s,"metadata":{"x":%s},"stream":true}'
+            % (MODEL.encode(), LONG_TEXT, LONG_TEXT, LONG_TEXT),
+        ),
+    ],
+)
+def test_a_translated_request_is_not_held_while_its_reply_arrives(
+    engine: ScriptedEngine, proxy: RunningProxy, held: Callable[[], int], path: str, body: bytes
+) -> None:
+    """The engine has it by then, and a generation may take an hour."""
+    reply = Reply((delta_event("x"), Step.STALL), content_type="text/event-stream")
+    engine.on("/v1/chat/completions", reply)
+    with Client(proxy) as client:
+        client.send(request(body, path=path))
+        assert eventually(lambda: any(call.silent.is_set() for call in engine.received))
+        engine.received.clear()
+        assert eventually(lambda: held() < MIB // 2)
 
 
 def test_names_of_options_are_not_kept(proxy: RunningProxy, held: Callable[[], int]) -> None:

@@ -1,6 +1,6 @@
 """Translates whole chat completions into messages, and the parts that streams share with them."""
 
-from proxy_service.translate.replies import arguments_of, only_choice, thinking_of
+from proxy_service.translate.replies import arguments_of, check_tool_calls, only_choice, thinking_of
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import Completion, ToolCallDelta, Usage
 
@@ -9,7 +9,8 @@ def to_message(reply: Completion, *, message_id: str, model: str) -> JsonObject:
     """Translate a whole chat completion into the response of ``POST /v1/messages``.
 
     Raises:
-        EngineProtocolError: The reply has no choice, or tool arguments that aren't an object.
+        EngineProtocolError: The reply has no choice, too many tool calls, or tool arguments
+            that aren't an object.
     """
     choice = only_choice(reply)
     source = choice.get("message") or {}
@@ -19,6 +20,7 @@ def to_message(reply: Completion, *, message_id: str, model: str) -> JsonObject:
     if text := source.get("content"):
         content.append(text_block(text))
     calls = source.get("tool_calls") or []
+    check_tool_calls(len(calls))
     content += [
         tool_use_block(call, position, message_id) | {"input": input_of(call)}
         for position, call in enumerate(calls)

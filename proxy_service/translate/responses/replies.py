@@ -1,14 +1,25 @@
 """Translates whole chat completions into responses, and the parts that streams share with them."""
 
 from dataclasses import dataclass
+from typing import cast
 
 from proxy_service.errors import ProxyError, RequestError
-from proxy_service.translate.replies import only_choice, thinking_of
-from proxy_service.translate.responses.tools import Tools
+from proxy_service.translate.replies import check_tool_calls, only_choice, thinking_of
+from proxy_service.translate.responses.tools import ToolNames
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import Completion, ToolCallDelta, Usage
+from proxy_service.wire.reading import decode_strict
+from proxy_service.wire.writing import to_json_in_steps
 
-_ENCRYPTED = "reasoning.encrypted_content"
+# Asks for thoughts that the client can send back.
+ENCRYPTED = "reasoning.encrypted_content"
+# Bytes of JSON. A stream repeats them three times.
+MAX_REPEATED_BYTES = 32 * 1024
+# The fields of a request that its response repeats. Those at the end are left out first.
+_REPEATED = (
+    *("max_output_tokens", "parallel_tool_calls", "reasoning", "temperature", "top_p"),
+    *("truncation", "tool_choice", "text", "metadata", "instructions", "tools"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,18 +27,21 @@ class Frame:
     """What a response has besides its output.
 
     Attributes:
-        sent: The request's body, much of which is repeated.
-        tools: The tools of the request.
+        sent: What is repeated of the request's body, as JSON; see `repeated`. Decoded, it could
+            take twenty times as much memory for as long as the engine generates.
+        tools: The names of the request's tools.
         model: The model's name as the client sent it.
         key: A part of all ids, unique among requests.
         created_at: Unix seconds.
+        encrypted: Whether the client asked for thoughts that it can send back; see `reasoning`.
     """
 
-    sent: JsonObject
-    tools: Tools
+    sent: bytes
+    tools: ToolNames
     model: str
     key: str
     created_at: int
+    encrypted: bool = False
 
     def response(
         self,
@@ -38,7 +52,7 @@ class Frame:
         error: JsonObject | None = None,
     ) -> JsonObject:
         """Return a response with this output."""
-        sent = self.sent
+        sent = cast("JsonObject", decode_strict(self.sent))
         text = sent.get("text")
         text_format = text.get("format") if isinstance(text, dict) else None
         return {
@@ -79,8 +93,7 @@ class Frame:
             "type": "reasoning",
             "summary": [summary_part(text)] if text else [],
         }
-        include = self.sent.get("include")
-        if text and isinstance(include, list) and _ENCRYPTED in include:
+        if text and self.encrypted:
             item["encrypted_content"] = text
         return item
 
@@ -99,11 +112,24 @@ class Frame:
         return self.tools.to_item(call, f"fc_{self.key}_{position}")
 
 
+def repeated(sent: JsonObject) -> bytes:
+    """Return those fields of a request that a response repeats, as far as they fit."""
+    parts: list[bytes] = []
+    left = MAX_REPEATED_BYTES
+    for name in _REPEATED:
+        if name in sent:
+            part = b'"%b":%b' % (name.encode(), to_json_in_steps(sent[name]))
+            if len(part) < left:
+                left -= len(part) + 1
+                parts.append(part)
+    return b"{%b}" % b",".join(parts)
+
+
 def to_response(reply: Completion, frame: Frame) -> JsonObject:
     """Translate a whole chat completion into the response of ``POST /v1/responses``.
 
     Raises:
-        EngineProtocolError: The reply has no choice.
+        EngineProtocolError: The reply has no choice, or too many tool calls.
     """
     choice = only_choice(reply)
     source = choice.get("message") or {}
@@ -113,7 +139,9 @@ def to_response(reply: Completion, frame: Frame) -> JsonObject:
         output.append(frame.reasoning(len(output), thinking))
     if text := source.get("content"):
         output.append(frame.message(len(output), text, status))
-    for call in source.get("tool_calls") or []:
+    calls = source.get("tool_calls") or []
+    check_tool_calls(len(calls))
+    for call in calls:
         output.append(frame.call(len(output), call))
     return frame.response(status, output, usage=reply.get("usage") or {})
 

@@ -7,17 +7,25 @@ parameter. Calls are translated back by that name.
 
 import json
 from dataclasses import dataclass
+from typing import cast
 
 from proxy_service.errors import InvalidRequest, UnsupportedFeature
 from proxy_service.translate.engine_tools import WEB_SEARCH
 from proxy_service.translate.replies import arguments_of
 from proxy_service.wire import JsonObject
 from proxy_service.wire.engine import ToolCallDelta
+from proxy_service.wire.reading import decode_strict
 from proxy_service.wire.responses import Item, ResponsesRequest, Tool, ToolChoice
+from proxy_service.wire.writing import to_json
 
 # The only parameter of a custom tool.
 _TEXT = "input"
 _CALLABLE = ("function", "custom")
+# See `ToolNames`.
+_Names = dict[str, tuple[str, str | None, bool]]
+# Bytes of the names that differ for the engine: some 1,000 tools with ordinary names. A few
+# hundred KB could otherwise become gigabytes, because each name has its namespace in it.
+MAX_NAMES_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +41,13 @@ class Tools:
     """The tools of one request.
 
     Raises:
-        InvalidRequest: A tool has no name.
+        InvalidRequest: A tool has no name, or the names are too long.
         UnsupportedFeature: A tool would run on OpenAI's servers.
     """
 
     def __init__(self, request: ResponsesRequest) -> None:
         self._known: dict[str, _Known] = {}
+        self._bytes = 0  # of names that differ for the engine
         self._choice = request.tool_choice
         self._parallel = request.parallel_tool_calls
         for tool in request.tools or []:
@@ -53,26 +62,15 @@ class Tools:
             body["tool_choice"] = self._engine_choice(self._choice)
         return body | ({} if self._parallel is None else {"parallel_tool_calls": self._parallel})
 
-    def to_item(self, call: ToolCallDelta, item_id: str) -> JsonObject:
-        """Translate a whole call of the engine into an item of the response's output.
-
-        Raises:
-            EngineProtocolError: A custom tool's arguments aren't a JSON object.
-        """
-        function = call.get("function", {})
-        called, arguments = function.get("name", ""), function.get("arguments") or "{}"
-        known = self._known.get(called)
-        item: JsonObject = {"id": item_id, "type": "function_call", "status": "completed"}
-        item |= {"call_id": call.get("id") or f"call_{item_id}", "name": called}
-        if known is None:
-            return item | {"arguments": arguments}
-        item["name"] = known.name
-        if known.namespace is not None:
-            item["namespace"] = known.namespace
-        if known.tool.type == "custom":
-            text = arguments_of(arguments).get(_TEXT, "")
-            return item | {"type": "custom_tool_call", "input": text}
-        return item | {"arguments": arguments}
+    def names(self) -> "ToolNames":
+        """Return what is needed to translate calls back."""
+        return ToolNames(
+            {
+                called: (known.name, known.namespace, known.tool.type == "custom")
+                for called, known in self._known.items()
+                if known.tool.type == "custom" or known.namespace is not None
+            }
+        )
 
     def _add(self, tool: Tool, namespace: str | None) -> None:
         if tool.type == "namespace":
@@ -81,10 +79,20 @@ class Tools:
         elif tool.type in _CALLABLE:
             if not tool.name:
                 raise InvalidRequest("a tool has no name")
+            if tool.type == "custom" or namespace is not None:
+                self._count(2 * len(to_json([tool.name, namespace])))
             name = qualified(tool.name, namespace)
             self._known[name] = _Known(tool, tool.name, namespace)
         elif tool.type not in WEB_SEARCH:
             raise UnsupportedFeature(f"this server has no tool of the type {tool.type!r}")
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > MAX_NAMES_BYTES:
+            raise InvalidRequest(
+                "tools: the names of custom tools and of tools in namespaces take more than "
+                f"{MAX_NAMES_BYTES} bytes; offer fewer of them"
+            )
 
     def _engine_choice(self, choice: str | ToolChoice) -> object:
         if isinstance(choice, str):
@@ -101,6 +109,43 @@ class Tools:
         if name not in self._known:
             raise InvalidRequest(f"tool_choice names {name!r}, which is not among the tools")
         return name
+
+
+class ToolNames:
+    """The names of custom tools and of those in namespaces, as the client and the engine know them.
+
+    They are kept as JSON until they are needed, because they are held while the engine generates.
+
+    Args:
+        names: For each name that the engine knows: the client's, its namespace, and whether the
+            tool is a custom one.
+    """
+
+    def __init__(self, names: _Names) -> None:
+        self._names = to_json(names)
+        self._decoded: _Names | None = None
+
+    def to_item(self, call: ToolCallDelta, item_id: str) -> JsonObject:
+        """Translate a whole call of the engine into an item of the response's output.
+
+        Raises:
+            EngineProtocolError: A custom tool's arguments aren't a JSON object.
+        """
+        if self._decoded is None:
+            self._decoded = cast("_Names", decode_strict(self._names))
+        function = call.get("function", {})
+        called, arguments = function.get("name", ""), function.get("arguments") or "{}"
+        item: JsonObject = {"id": item_id, "type": "function_call", "status": "completed"}
+        item |= {"call_id": call.get("id") or f"call_{item_id}", "name": called}
+        if called not in self._decoded:
+            return item | {"arguments": arguments}
+        item["name"], namespace, is_custom = self._decoded[called]
+        if namespace is not None:
+            item["namespace"] = namespace
+        if is_custom:
+            text = arguments_of(arguments).get(_TEXT, "")
+            return item | {"type": "custom_tool_call", "input": text}
+        return item | {"arguments": arguments}
 
 
 def qualified(name: str, namespace: str | None) -> str:

@@ -5,11 +5,11 @@ can't be closed one by one, because no object would match two of them. They are 
 schema is closed around the names that any of them has.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from proxy_service.translate.schemas.keywords import IN_PLACE, MEMBERS
-from proxy_service.translate.schemas.notes import MAX_NAMES, Notes
+from proxy_service.translate.schemas.notes import MAX_NAMES, ORDINARY_NAME, Notes
 from proxy_service.translate.schemas.references import References
 from proxy_service.wire import JsonObject
 
@@ -86,13 +86,20 @@ def _survey(schema: JsonObject, references: References, notes: Notes) -> _Parts:
     return parts
 
 
+def _size(names: Iterable[object]) -> int:
+    """Return how many names there are; a long one counts as several."""
+    return sum(1 + (len(name) // ORDINARY_NAME if isinstance(name, str) else 0) for name in names)
+
+
 def _look_at(part: JsonObject, parts: _Parts, notes: Notes, *, applies: bool, whole: bool) -> None:
     properties, required = part.get("properties"), part.get("required")
     names = properties.keys() if isinstance(properties, dict) else ()
+    needed = required if applies and isinstance(required, list) else ()
+    notes.names += 1 + _size(names) + _size(needed)
+    if notes.names > MAX_NAMES:
+        return
     parts.names.update(dict.fromkeys(names))
-    notes.names += 1 + len(names)
-    if applies and isinstance(required, list):
-        parts.required.update(name for name in required if isinstance(name, str))
+    parts.required.update(name for name in needed if isinstance(name, str))
     others, unevaluated = part.get("additionalProperties"), part.get("unevaluatedProperties")
     parts.allows_others |= others not in (None, False) or unevaluated not in (None, False)
     if others is False and applies:

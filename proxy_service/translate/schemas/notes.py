@@ -7,8 +7,10 @@ from proxy_service.wire import JsonObject
 
 # Characters of all patterns together: translating one takes a microsecond.
 MAX_PATTERNS = 8_192
-# Names that conjunctions collect, all of them together.
+# Names that conjunctions collect, all of them together: of properties, and of those required.
 MAX_NAMES = 50_000
+# Characters of a name; a longer one counts as several. Each conjunction repeats all of its names.
+ORDINARY_NAME = 100
 
 
 @dataclass(slots=True)

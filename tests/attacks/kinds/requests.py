@@ -1,5 +1,6 @@
 """Attacks with what requests ask for. All of them are well-formed, and have a valid key."""
 
+import asyncio
 import itertools
 import json
 import secrets
@@ -311,5 +312,79 @@ async def large_responses_and_messages(sender: Sender) -> None:
         sender.post("/v1/responses", responses),
         sender.post("/v1/messages", messages),
         sender.post("/v1/chat/completions", completions),
+    ]
+    await sender.each(data, connections=FEW, per_second=FEW_PER_SECOND)
+
+
+@attack(
+    "names of custom tools and of tools in namespaces, in `/v1/responses`",
+    expects=(400,),
+)
+async def many_custom_tools(sender: Sender) -> None:
+    """Responses with 20,000 custom tools, and with 1,000 tools in a namespace with a long name."""
+    custom = [{"type": "custom", "name": f"t{number}"} for number in range(20_000)]
+    functions = [{"type": "function", "name": f"t{number}"} for number in range(1000)]
+    namespace = {"type": "namespace", "name": "n" * 1000, "tools": functions}
+    bodies = [_json(sender, input="a", tools=tools) for tools in (custom, [namespace])]
+    await _send(sender, "/v1/responses", *bodies, per_second=FEW_PER_SECOND)
+
+
+@attack("what a translated `/v1/responses` repeats of its request", expects=(200,))
+async def generations_with_large_requests(sender: Sender) -> None:
+    """200 streams of responses and messages at once, each with 1 MB that could be held with it."""
+    objects = [{"": 0}] * 90_000
+    text = "a" * 900_000
+    messages = [{"role": "user", "content": text}]
+    data = [
+        sender.post(path, _json(sender, stream=True, **fields))
+        for path, fields in (
+            ("/v1/responses", {"input": "a", "metadata": {"a": objects}}),
+            ("/v1/responses", {"input": "a", "instructions": text}),
+            ("/v1/messages", {"messages": messages, "max_tokens": 1000}),
+        )
+    ]
+    requests = itertools.cycle(data)
+
+    async def send(connection: Connection) -> None:
+        await connection.send(next(requests))
+        await connection.begun()
+        await asyncio.sleep(20)
+
+    await sender.visit(send, connections=200, per_second=FEW_PER_SECOND)
+
+
+@attack("names that the combined schemas of a `format` repeat", expects=(200,))
+async def formats_that_repeat_names(sender: Sender) -> None:
+    """Formats of 2,000 combinations with a schema that has thousands of names, or a long one."""
+    many = {"properties": {"b": {}}, "required": [f"r{number}" for number in range(10_000)]}
+    long = {"properties": {"b" * 200_000: {}}}
+    combined = {"allOf": [{"$ref": "#/$defs/a"}], "properties": {"c": {}}}
+    formats = [
+        {
+            "$defs": {"a": repeated},
+            "type": "object",
+            "properties": {str(number): combined for number in range(2000)},
+        }
+        for repeated in (many, long)
+    ]
+    bodies = [_json(sender, prompt="a", format=wanted) for wanted in formats]
+    await _send(sender, "/api/generate", *bodies)
+
+
+@attack("cost of a body", expects=(200, 404))
+async def long_names_of_calls_with_many_results(sender: Sender) -> None:
+    """Responses and messages with a call whose name has 300,000 characters, and 3,000 results."""
+    name = "f" * 300_000
+    call = {"type": "function_call", "call_id": "a", "name": name}
+    result = {"type": "function_call_output", "call_id": "a", "output": "x"}
+    use = {"type": "tool_use", "id": "a", "name": name, "input": {}}
+    used = {"type": "tool_result", "tool_use_id": "a", "content": "x"}
+    messages = [
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [used] * 3000},
+    ]
+    data = [
+        sender.post("/v1/responses", _json(sender, input=[call, *[result] * 3000])),
+        sender.post("/v1/messages", _json(sender, messages=messages, max_tokens=4)),
     ]
     await sender.each(data, connections=FEW, per_second=FEW_PER_SECOND)

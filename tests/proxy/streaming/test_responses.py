@@ -9,7 +9,7 @@ import pytest
 from proxy_service.errors import EngineUnavailable
 from proxy_service.streaming.responses import ResponsesStream
 from proxy_service.streaming.sse import SSEDecoder
-from proxy_service.translate.responses.replies import Frame
+from proxy_service.translate.responses.replies import Frame, repeated
 from proxy_service.translate.responses.tools import Tools
 from proxy_service.wire.responses import read_request
 from tests.proxy.scripted_engine import DONE, USAGE, delta_event, event
@@ -43,8 +43,10 @@ SAMPLE = Path(__file__).parent / "samples" / "responses_stream.txt"
 
 
 def stream() -> ResponsesStream:
-    tools = Tools(read_request(SENT))
-    return ResponsesStream(Frame(sent=SENT, tools=tools, model="m", key="k", created_at=5))
+    tools = Tools(read_request(SENT)).names()
+    return ResponsesStream(
+        Frame(sent=repeated(SENT), tools=tools, model="m", key="k", created_at=5)
+    )
 
 
 def translate(*pieces: bytes) -> bytes:
@@ -169,3 +171,28 @@ def test_a_failure_is_a_response_that_failed() -> None:
     assert whole[-1]["type"] == "response.failed"
     assert whole[-1]["response"]["status"] == "failed"
     assert whole[-1]["response"]["error"] == {"code": "server_error", "message": "gone"}
+
+
+def test_endless_text_is_the_engines_fault() -> None:
+    translated = stream()
+    text = delta_event(reasoning_content="x" * 1024 * 1024)
+    batches = [translated.feed(text) for _ in range(17)]
+
+    assert translated.held > 16 * 1024 * 1024
+    assert [batch.error is not None for batch in batches] == [False] * 16 + [True]
+
+
+def test_what_a_response_repeats_of_its_request_is_limited() -> None:
+    """Small fields stay."""
+    sent = SENT | {"instructions": "x" * 100_000, "temperature": 0.5}
+    frame = Frame(
+        sent=repeated(sent),
+        tools=Tools(read_request(sent)).names(),
+        model="m",
+        key="k",
+        created_at=5,
+    )
+    made = frame.response("completed", [])
+
+    assert (made["instructions"], made["temperature"]) == (None, 0.5)
+    assert made["tools"] == SENT["tools"]

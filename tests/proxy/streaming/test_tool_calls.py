@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import pytest
 
+from proxy_service.errors import EngineProtocolError
 from proxy_service.streaming.tool_calls import ToolCalls
 from proxy_service.wire.engine import ToolCallDelta
 
@@ -57,3 +58,18 @@ def test_pieces_are_appended_to_their_call(
         (call.get("id"), call["function"].get("name"), call["function"]["arguments"])
         for call in tools.calls
     ] == calls
+
+
+def test_more_calls_than_a_model_makes_are_the_engines_fault() -> None:
+    tools = ToolCalls()
+    with pytest.raises(EngineProtocolError, match="1000 tool calls"):
+        tools.add([delta(index, "") for index in range(10**9, 10**9 + 1001)])
+
+
+def test_endless_arguments_are_the_engines_fault() -> None:
+    tools = ToolCalls()
+    for _ in range(15):
+        tools.add([delta(0, "x" * 1024 * 1024)])
+    assert tools.held > 15 * 1024 * 1024
+    with pytest.raises(EngineProtocolError, match="16777216 bytes"):
+        tools.add([delta(0, "x" * 1024 * 1024)])

@@ -80,3 +80,13 @@ def test_no_items_are_no_messages() -> None:
     turns.user([])
 
     assert turns.messages() == []
+
+
+def test_the_name_of_a_call_is_not_repeated_for_each_of_its_results() -> None:
+    """A long one would become much longer than the request."""
+    turns = Turns()
+    turns.call("a", "f" * 1000, "{}")
+    for _ in range(100):
+        turns.result("a", "x")
+
+    assert len(str(turns.messages())) < 20_000

@@ -1,13 +1,14 @@
 """Whole chat completions as responses of OpenAI's Responses API."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from proxy_service.errors import EngineProtocolError, EngineUnavailable, InvalidRequest
 from proxy_service.translate.replies import read_completion
-from proxy_service.translate.responses.replies import Frame, error_of, to_response
+from proxy_service.translate.responses.replies import Frame, error_of, repeated, to_response
 from proxy_service.translate.responses.tools import Tools
 from proxy_service.wire.responses import read_request
 
@@ -21,7 +22,8 @@ TOOLS = [
 
 def frame(**fields: object) -> Frame:
     sent = {"input": "hi", "tools": TOOLS} | fields
-    return Frame(sent=sent, tools=Tools(read_request(sent)), model="m", key="k", created_at=5)
+    tools = Tools(read_request(sent)).names()
+    return Frame(sent=repeated(sent), tools=tools, model="m", key="k", created_at=5)
 
 
 def call(name: str, arguments: str = "{}", call_id: str | None = "c") -> dict[str, Any]:
@@ -92,7 +94,7 @@ def test_what_the_client_asked_for_is_repeated() -> None:
 
 
 def test_thoughts_are_also_sent_as_encrypted_if_that_is_asked_for() -> None:
-    asked = frame(include=["reasoning.encrypted_content"])
+    asked = replace(frame(), encrypted=True)
     (thoughts,) = response(of=asked, content=None, reasoning_content="hm")["output"]
 
     assert thoughts["encrypted_content"] == "hm"

@@ -266,3 +266,16 @@ def test_what_cannot_be_translated_is_refused_by_its_name(
 ) -> None:
     with pytest.raises(fault, match=named):
         translated(**fields)
+
+
+@pytest.mark.parametrize("kind", ["custom", "namespace"])
+def test_names_that_would_be_repeated_too_often_are_refused(kind: str) -> None:
+    """Each name has its namespace in it, so that 100 KB could become a gigabyte."""
+    functions = [{"type": "function", "name": f"f{number}"} for number in range(100)]
+    tools: list[dict[str, Any]] = (
+        [{"type": "custom", "name": f"t{number}"} for number in range(10_000)]
+        if kind == "custom"
+        else [{"type": "namespace", "name": "n" * 1000, "tools": functions}]
+    )
+    with pytest.raises(InvalidRequest, match="more than 65536 bytes"):
+        translated(input="x", tools=tools)

@@ -654,3 +654,20 @@ def test_the_work_is_bounded() -> None:
     to_grammar_schema(shared(400, 800))
 
     assert time.process_time() - started < 60
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        {"properties": {"b": {}}, "required": [f"r{number}" for number in range(3000)]},
+        {"properties": {"b" * 30_000: {}}},
+    ],
+)
+def test_names_that_combined_schemas_repeat_are_limited(repeated: dict[str, Any]) -> None:
+    """50 KB would otherwise become tens of megabytes."""
+    combined = {"allOf": [{"$ref": "#/$defs/a"}], "properties": {"c": {}}}
+    properties = {str(number): combined for number in range(500)}
+    made = to_grammar_schema({"$defs": {"a": repeated}, "properties": properties})
+
+    assert len(json.dumps(made.schema)) < 8_000_000
+    assert "properties" in made.loosened
